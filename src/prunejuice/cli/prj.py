@@ -1,0 +1,70 @@
+"""`prj`: the table of its commands, each loaded when it is called."""
+
+import sys
+from importlib import import_module
+
+import click
+
+import prunejuice
+from prunejuice.cli import boundary
+from prunejuice.text import nearest
+
+# name: (module, what it does)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("defining", "Make .prj with three commands to start from."),
+    "list": ("defining", "List the commands that can be run here."),
+    "explain": ("defining", "Show a command in canonical form, and its graph."),
+    "trust": ("defining", "Let this project's .prj run, as it is now."),
+    "run": ("running", "Run a command."),
+    "resume": ("running", "Go on with a run."),
+    "stop": ("running", "End a run in order."),
+    "status": ("reading", "Show what is going on in this project."),
+    "show": ("reading", "Show one run with its steps."),
+    "logs": ("reading", "Show what the steps of a run printed."),
+    "history": ("reading", "List past runs."),
+    "artifacts": ("reading", "List the files a run kept."),
+    "cleanup": ("keeping", "Clear away what ended runs left behind."),
+    "doctor": ("keeping", "Check that everything needed is there and well."),
+    "demo": ("demonstrating", "See it work: three runs at once, one killed and resumed."),
+}
+
+
+class Lazy(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """All names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"prunejuice.cli.{COMMANDS[cmd_name][0]}")
+        found: click.Command = getattr(module, f"{cmd_name}_command")
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name; an unknown one is told what is near."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = nearest(args[0], COMMANDS)
+            ctx.fail(f"there is no command {args[0]!r}" + (f": {hint}" if hint else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table itself, without loading anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(prunejuice.__version__, "--version", message="PruneJuice %(version)s")
+def prj() -> None:
+    """Run repeatable AI-coding workflows, each in its own worktree, and keep their history."""
+
+
+def main() -> None:
+    """The entry point of the scripts."""
+    sys.exit(boundary.guarded(prj))

@@ -1,0 +1,165 @@
+"""The commands that only look: status, show, logs, history, artifacts. They load no definitions."""
+
+import sys
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from prunejuice import project, settings, view
+from prunejuice.cli import render
+from prunejuice.history import History
+from prunejuice.run import RUN_STATUSES, Run, StepRun
+from prunejuice.stores.sqlite import SqliteStore
+from prunejuice.text import nearest, safe_line, safe_text
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+_ALL = click.option("--all", "everywhere", is_flag=True, help="Runs of all projects.")
+
+GROUPS = {
+    "needs you": ("waiting", "interrupted"),
+    "working": ("pending", "running"),
+    "failed": ("failed", "cancelled"),
+    "done": ("completed",),
+}
+
+
+def open_history() -> History:
+    """The runs of this machine; those whose driver died are marked first."""
+    home = settings.home(settings.environment())
+    history = History(home, SqliteStore(home / "prunejuice.db"))
+    if history.lost():
+        recovery = import_module("prunejuice.app")
+        import_module("prunejuice.lifecycle").recover(recovery.open_app().tools())
+    return history
+
+
+def _here(*, everywhere: bool) -> str:
+    return "" if everywhere else str(project.find(Path.cwd()).root)
+
+
+@click.command("status")
+@_ALL
+@_JSON
+def status_command(*, everywhere: bool, as_json: bool) -> None:
+    """Show the runs of this project by what is to be done about them."""
+    history = open_history()
+    lines = history.runs(_here(everywhere=everywhere), (), 50)
+    if as_json:
+        render.json("runs", [view.item(line) for line in lines])
+        return
+    if not lines:
+        render.out("no runs yet: prj list shows what can be run")
+    for title, statuses in GROUPS.items():
+        group = [line for line in lines if line.status in statuses]
+        shown = group if title != "done" else group[:5]
+        if group:
+            render.out(click.style(f"{title} ({len(group)})", bold=True))
+            for row in render.columns(render.run_line(line) for line in shown):
+                render.out(f"  {row}")
+
+
+@click.command("history")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=10, help="How many.  [10]")
+@click.option("--status", type=click.Choice(RUN_STATUSES), help="Only those.")
+@_ALL
+@_JSON
+def history_command(*, limit: int, status: str | None, everywhere: bool, as_json: bool) -> None:
+    """List past runs, newest first."""
+    history = open_history()
+    statuses = (status,) if status else ()
+    lines = history.runs(_here(everywhere=everywhere), statuses, limit)
+    if as_json:
+        render.json("runs", [view.item(line) for line in lines])
+        return
+    for row in render.columns(render.run_line(line) for line in lines):
+        render.out(row)
+
+
+@click.command("show")
+@click.argument("run")
+@_JSON
+def show_command(*, run: str, as_json: bool) -> None:
+    """Show one run with its steps. RUN is an id, or the beginning of one."""
+    history = open_history()
+    found = history.load(history.find(run))
+    directory = str(history.directory(found.id))
+    if as_json:
+        render.json("run", {**view.whole(found), "artifact_dir": directory})
+        return
+    for line in render.summary(found, directory):
+        render.out(line)
+    for row in render.columns(render.step_line(visit) for visit in found.visits):
+        render.out(row)
+    for line in render.failure_tail(found):
+        render.out(line)
+
+
+@click.command("artifacts")
+@click.argument("run")
+@_JSON
+def artifacts_command(*, run: str, as_json: bool) -> None:
+    """List the files that a run kept."""
+    history = open_history()
+    found = history.load(history.find(run))
+    directory = history.directory(found.id)
+    if as_json:
+        render.json(
+            "artifacts", {"directory": str(directory), "items": view.whole(found)["artifacts"]}
+        )
+        return
+    rows = [(f"{a.size}", a.media_type, a.step, safe_line(str(directory / a.path), 300))
+            for a in found.artifacts]  # fmt: skip
+    for row in render.columns(rows):
+        render.out(row)
+
+
+@click.command("logs")
+@click.argument("run")
+@click.argument("step", required=False)
+@click.option(
+    "-f", "--follow", is_flag=True, help="Go on until the run ends; Ctrl-C only detaches."
+)
+def logs_command(*, run: str, step: str | None, follow: bool) -> None:
+    """Show what the steps of a run printed."""
+    history = open_history()
+    run_id = history.find(run)
+    _check_step(history.load(run_id), step)
+    done: dict[str, int] = {}
+    while True:
+        found = history.load(run_id)
+        for visit in _logged(found, step):
+            _show_new(history.directory(run_id) / visit.log, visit, done, alone=bool(step))
+        over = found.status not in {"running", "pending"} or run_id in {
+            l.id for l in history.lost()
+        }
+        if not follow or over:
+            return
+        sys.stdout.flush()
+        time.sleep(0.2)
+
+
+def _check_step(run: Run, step: str | None) -> None:
+    known = run.plan.workflow.steps
+    if step is not None and step not in known:
+        hint = nearest(step, known) or f"it has {', '.join(known)}"
+        raise click.UsageError(f"run {run.id[:8]} has no step {safe_line(step, 60)!r}: {hint}")
+
+
+def _logged(run: Run, step: str | None) -> Iterator[StepRun]:
+    return (v for v in run.visits if v.log and step in {None, v.step})
+
+
+def _show_new(path: Path, visit: StepRun, done: dict[str, int], *, alone: bool) -> None:
+    """Print what a log has gained since last time; `done` keeps how far each was shown."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        file.seek(done.get(visit.log, 0))
+        while chunk := file.read(1 << 20):
+            if visit.log not in done and not alone:
+                render.out(click.style(f"── {safe_line(visit.step)} ──", bold=True))
+            done[visit.log] = done.get(visit.log, 0) + len(chunk)
+            render.raw(safe_text(chunk))

@@ -1,0 +1,188 @@
+"""The commands that make things happen: run, resume, stop."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from prunejuice import app as apps
+from prunejuice import diagnostics, lifecycle, lock, process, trust, view
+from prunejuice import event as events
+from prunejuice.cli import boundary, live, planned, render
+from prunejuice.errors import UsageError
+from prunejuice.history import History
+from prunejuice.plan import Plan
+from prunejuice.protocols import KILL, STOP, Stop
+from prunejuice.run import ENDED, Run
+from prunejuice.text import safe_line
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+_VERBOSE = click.option("--verbose", is_flag=True, help="Show what the program itself does.")
+
+
+@click.command("run")
+@click.argument("command")
+@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--dry-run", is_flag=True, help="Show the plan; nothing is written.")
+@click.option("--detach", is_flag=True, help="Go on in the background; prints the run's id.")
+@click.option("--worktree/--no-worktree", default=None,
+              help="Give the run a worktree of its own, or turn such steps off.")  # fmt: skip
+@_JSON
+@_VERBOSE
+def run_command(  # noqa: PLR0913 - one for each option
+    *,
+    command: str,
+    arguments: tuple[str, ...],
+    dry_run: bool,
+    detach: bool,
+    worktree: bool | None,
+    as_json: bool,
+    verbose: bool,
+) -> int:
+    """Run COMMAND. Ctrl-C ends it in order, a second Ctrl-C at once."""
+    app = apps.open_app()
+    plan = apps.make_plan(app, command, given(arguments), Path.cwd(), worktree)
+    if dry_run:
+        planned.show(plan, as_json=as_json)
+        return 0
+    trust.demand(app.project, app.store)
+    diagnostics.configure(boundary.log_file(), verbose=verbose)
+    if detach:
+        return _detached(app, plan, as_json=as_json)
+    with watched(app, as_json=as_json) as (tools, stop):
+        run = lifecycle.start(plan, tools, stop)
+    return closing(run, tools, as_json=as_json)
+
+
+@click.command("resume")
+@click.argument("run")
+@click.option("--decide", "decisions", multiple=True, metavar="STEP=rerun|skip|done",
+              help="What to do about a step that waits or was cut off.")  # fmt: skip
+@_JSON
+@_VERBOSE
+def resume_command(*, run: str, decisions: tuple[str, ...], as_json: bool, verbose: bool) -> int:
+    """Go on with RUN where it was: interrupted, waiting, failed or cancelled."""
+    app = apps.open_app()
+    history = History(app.settings.home, app.store)
+    run_id = history.find(run)
+    found = history.load(run_id)
+    app = apps.open_app(Path(found.plan.project))
+    trust.demand(app.project, app.store)
+    diagnostics.configure(boundary.log_file(), verbose=verbose)
+    with watched(app, as_json=as_json) as (tools, stop):
+        done = lifecycle.resume(run_id, tools, stop, _decided(decisions))
+    return closing(done, tools, as_json=as_json)
+
+
+@click.command("stop")
+@click.argument("run")
+@click.option("--now", is_flag=True, help="Kill at once, without clean-up.")
+@_JSON
+def stop_command(*, run: str, now: bool, as_json: bool) -> int:
+    """End RUN in order: its steps are stopped and its clean-up runs."""
+    app = apps.open_app()
+    history = History(app.settings.home, app.store)
+    run_id = history.find(run)
+    tools = app.tools()
+    if history.load(run_id).status not in ENDED:
+        _stop(run_id, tools, now=now)
+    found = history.load(run_id)
+    if as_json:
+        render.json("run", view.whole(found))
+    else:
+        render.out(f"run {run_id[:8]} {render.status(found.status)}")
+    return 0
+
+
+def given(arguments: tuple[str, ...]) -> dict[str, str]:
+    """`name=value` words as a mapping.
+
+    Raises:
+        UsageError: one has no `=`, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise UsageError(f"{safe_line(word, 60)!r} is not NAME=VALUE")
+        if name in found:
+            raise UsageError(f"argument {safe_line(name, 60)!r} is given twice")
+        found[name] = value
+    return found
+
+
+@contextmanager
+def watched(app: apps.App, *, as_json: bool) -> Iterator[tuple[lifecycle.Tools, Stop]]:
+    """Tools that show progress, and a stop that signals raise."""
+    progress = live.progress(quiet=as_json)
+    stop = Stop()
+
+    def tell(run: Run, event: events.Event) -> None:
+        diagnostics.note(events.kind(event), run=run.id, step=getattr(event, "step", ""))
+        progress.tell(run, event)
+
+    def on_signal(_number: int, _frame: Any) -> None:
+        stop.request(KILL if stop.level else STOP)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    try:
+        yield app.tools(tell, progress.hear), stop
+    finally:
+        progress.close()
+
+
+def closing(run: Run, tools: lifecycle.Tools, *, as_json: bool) -> int:
+    """The last words about a run, and the exit code that says how it went."""
+    directory = str(tools.directory(run.id))
+    if as_json:
+        render.json("run", {**view.whole(run), "artifact_dir": directory})
+    else:
+        for line in (*render.failure_tail(run), *render.summary(run, directory)):
+            render.out(line)
+    return boundary.run_code(run.status, run.reason)
+
+
+def _decided(decisions: tuple[str, ...]) -> dict[str, str]:
+    found = given(decisions)
+    for step, word in found.items():
+        if word not in {"rerun", "skip", "done"}:
+            raise UsageError(f"--decide {step}={word}: it is rerun, skip or done")
+    return found
+
+
+def _detached(app: apps.App, plan: Plan, *, as_json: bool) -> int:
+    tools = app.tools()
+    run = lifecycle.create(plan, tools)
+    argv = [process.python(), "-m", "prunejuice", "resume", run.id, "--json"]
+    call = process.Call(argv, plan.directory, app.environ)
+    process.detach(call, tools.directory(run.id) / "logs" / "driver.log")
+    if as_json:
+        render.json("run", view.whole(run))
+    else:
+        render.out(run.id)
+        render.say(f"follow it: prj logs -f {run.id[:8]} · end it: prj stop {run.id[:8]}")
+    return 0
+
+
+def _stop(run_id: str, tools: lifecycle.Tools, *, now: bool) -> None:
+    """Ask the driver to stop and wait until it has; without a driver, end the run ourselves."""
+    path = lifecycle.lock_path(run_id, tools)
+    pid = lock.holder(path)
+    if not pid:
+        lifecycle.cancel(run_id, tools)
+        return
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        if now:
+            time.sleep(0.2)
+            os.kill(pid, signal.SIGTERM)
+    while lock.holder(path) == pid:
+        time.sleep(0.05)
+    sys.stdout.flush()

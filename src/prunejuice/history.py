@@ -1,0 +1,53 @@
+"""Looking at runs: which there are, by the beginning of an id, and whether their driver still lives."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice.errors import NotFoundError, UsageError
+from prunejuice.lock import holder
+from prunejuice.protocols import Store
+from prunejuice.run import Run, replay
+from prunejuice.text import safe_line
+from prunejuice.view import Summary
+
+
+class History(NamedTuple):
+    """The runs of this machine: `home` is the state directory."""
+
+    home: Path
+    store: Store
+
+    def directory(self, run_id: str) -> Path:
+        """The folder of a run."""
+        return self.home / "runs" / run_id
+
+    def find(self, prefix: str) -> str:
+        """The one run whose id begins so.
+
+        Raises:
+            NotFoundError: there is none.
+            UsageError: there are several.
+        """
+        plain = prefix.lower()
+        found = self.store.find(plain) if plain and set(plain) <= set("0123456789abcdef") else []
+        if not found:
+            shown = safe_line(prefix, 40)
+            raise NotFoundError(f"there is no run {shown!r}", "prj history lists them")
+        if len(found) > 1:
+            shown = ", ".join(run_id[:12] for run_id in found)
+            raise UsageError(f"{prefix!r} could be {shown}", "give more of the id")
+        return found[0]
+
+    def load(self, run_id: str) -> Run:
+        """The state of a run, from its events."""
+        return replay(run_id, self.store.history(run_id))
+
+    def lost(self) -> list[Summary]:
+        """Runs that say they are running although nobody drives them."""
+        lines = self.store.summaries(statuses=("running",), children=True)
+        return [line for line in lines if holder(self.directory(line.id) / "driver.lock") is None]
+
+    def runs(self, project: str, statuses: Sequence[str], limit: int) -> list[Summary]:
+        """Lines about runs, newest first; of all projects when none is named."""
+        return self.store.summaries(statuses=statuses, project=project, limit=limit)

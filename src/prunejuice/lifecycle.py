@@ -1,0 +1,512 @@
+"""The life of a run: plan → start → drive → end, and resume. The file to read first.
+
+The driver asks `schedule` what may start, records it, lets `Steps` carry it out in threads, records how
+it ended, and asks again. Everything it decides is an event that is durable before it is acted on.
+"""
+
+import contextlib
+import os
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
+
+import prunejuice
+from prunejuice import diagnostics, schedule
+from prunejuice import event as events
+from prunejuice import lock as locks
+from prunejuice.errors import HumanNeededError, NotFoundError, PruneJuiceError, UsageError
+from prunejuice.event import Event
+from prunejuice.plan import Plan
+from prunejuice.protocols import KILL, STOP, Handle, StepResult, Steps, Stop, Store
+from prunejuice.run import ENDED, Run, StepRun, created, evolve, replay
+from prunejuice.view import Summary, summary
+from prunejuice.workflow import Step
+
+Caller = Callable[[Handle, str, Mapping[str, Any]], StepResult]
+
+
+class Tools(NamedTuple):
+    """What a driver works with. `tell` hears every event and `hear` the last line of each step."""
+
+    store: Store
+    steps: Steps
+    home: Path
+    call: Caller
+    tell: Callable[[Run, Event], None] = lambda _run, _event: None
+    hear: Callable[[str, str], None] = lambda _step, _line: None
+    clock: Callable[[], float] = time.time
+
+    def directory(self, run_id: str) -> Path:
+        """The folder of a run: its lock, logs, outputs and artifacts."""
+        return self.home / "runs" / run_id
+
+
+def new_id() -> str:
+    """An id for a run: twelve hexadecimal digits."""
+    return secrets.token_hex(6)
+
+
+def create(plan: Plan, tools: Tools, *, run_id: str = "", parent: str = "") -> Run:
+    """Keep a new run that nobody drives yet."""
+    run_id = run_id or new_id()
+    first = events.RunCreated(at=tools.clock(), plan=plan, parent=parent)
+    _make_directory(tools.directory(run_id))
+    run = created(run_id, first)
+    tools.store.create(run_id, [first], summary(run))
+    tools.tell(run, first)
+    return run
+
+
+def start(plan: Plan, tools: Tools, stop: Stop, *, run_id: str = "", parent: str = "") -> Run:
+    """Make a run and drive it until nothing more can be done; the run as it then is."""
+    run_id = run_id or new_id()
+    _make_directory(tools.directory(run_id))
+    with driving(run_id, tools):
+        first = events.RunCreated(at=tools.clock(), plan=plan, parent=parent)
+        begun = _run_started(tools)
+        run = evolve(created(run_id, first), begun)
+        tools.store.create(run_id, [first, begun], summary(run))
+        for event in (first, begun):
+            tools.tell(run, event)
+        return _Driver(run, tools, stop).drive()
+
+
+def resume(
+    run_id: str, tools: Tools, stop: Stop, decisions: Mapping[str, str] | None = None
+) -> Run:
+    """Go on with a run. `decisions` say for a step: `rerun` it, `skip` it, or it is `done`.
+
+    Raises:
+        UsageError: the run is over, or a decision names no step that waits for one.
+    """
+    with driving(run_id, tools):
+        run = load(run_id, tools.store)
+        if run.status == "completed":
+            raise UsageError(f"run {run_id[:8]} is completed: there is nothing to resume")
+        tools.steps.sweep(run_id)
+        driver = _Driver(run, tools, stop)
+        driver.take_up(decisions or {})
+        return driver.drive()
+
+
+def load(run_id: str, store: Store) -> Run:
+    """A run from its history.
+
+    Raises:
+        NotFoundError: there is no such run.
+    """
+    history = store.history(run_id)
+    if not history:
+        raise NotFoundError(f"there is no run {run_id!r}", "prj history lists them")
+    return replay(run_id, history)
+
+
+def recover(tools: Tools) -> tuple[Summary, ...]:
+    """Mark the runs whose driver died as interrupted and end their processes; the runs in question."""
+    lost = []
+    for line in tools.store.summaries(statuses=("running", "pending"), children=True):
+        fresh = line.status == "pending" and tools.clock() - line.created < 10
+        if fresh or locks.holder(lock_path(line.id, tools)) is not None:
+            continue
+        with contextlib.suppress(UsageError), driving(line.id, tools):
+            run = load(line.id, tools.store)
+            if run.status in {"running", "pending"}:
+                tools.steps.sweep(line.id)
+                _Driver(run, tools, Stop()).interrupt("its driver is gone")
+                lost.append(line)
+    return tuple(lost)
+
+
+def cancel(run_id: str, tools: Tools) -> Run:
+    """End a run that nobody drives."""
+    with driving(run_id, tools):
+        run = load(run_id, tools.store)
+        if run.status in ENDED:
+            return run
+        tools.steps.sweep(run_id)
+        driver = _Driver(run, tools, Stop())
+        driver.stage(events.RunEnded(at=tools.clock(), status="cancelled", error="stopped"))
+        driver.flush()
+        return driver.run
+
+
+@contextmanager
+def driving(run_id: str, tools: Tools) -> Iterator[None]:
+    """Hold the right to drive a run; it ends with this process at the latest.
+
+    Raises:
+        UsageError: another process drives it.
+    """
+    path = lock_path(run_id, tools)
+    if not path.parent.is_dir():
+        raise UsageError(f"the folder of run {run_id[:8]} is gone: {path.parent}")
+    try:
+        with locks.locked(path, wait=0.2):
+            yield
+    except TimeoutError as error:
+        pid = locks.holder(path)
+        raise UsageError(
+            f"run {run_id[:8]} is being driven by process {pid}", f"prj stop {run_id[:8]} ends it"
+        ) from error
+
+
+def lock_path(run_id: str, tools: Tools) -> Path:
+    """The file that the driver of a run holds locked."""
+    return tools.directory(run_id) / "driver.lock"
+
+
+def _make_directory(directory: Path) -> None:
+    for name in ("logs", "outputs"):
+        (directory / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _run_started(tools: Tools) -> events.RunStarted:
+    version = prunejuice.__version__
+    return events.RunStarted(
+        at=tools.clock(), pid=os.getpid(), host=platform.node(), version=version
+    )
+
+
+class _Done(NamedTuple):
+    """Message: a step was carried out."""
+
+    visit: StepRun
+    result: StepResult
+
+
+class _Driver:
+    """Drives one run: one thread decides and records, one thread for each step carries out."""
+
+    def __init__(self, run: Run, tools: Tools, stop: Stop) -> None:
+        self.run = run
+        self.tools = tools
+        self.stop = stop
+        self.halts: dict[bool, Stop] = {False: Stop(), True: Stop()}  # by "is clean-up"
+        self.inbox: SimpleQueue[_Done | Event] = SimpleQueue()
+        self.staged: list[Event] = []
+        self.threads: list[threading.Thread] = []
+        self.deadline = tools.clock() + run.plan.command.timeout
+        self.timed_out = False
+
+    # -- recording ------------------------------------------------------------------------------
+
+    def stage(self, event: Event) -> None:
+        """Take an event as a fact from here on; `flush` makes it durable."""
+        self.run = evolve(self.run, event)
+        self.staged.append(event)
+
+    def flush(self) -> None:
+        """Keep all staged events in one transaction, then tell of them."""
+        if not self.staged:
+            return
+        after = self.run.sequence - len(self.staged)
+        self.tools.store.append(self.run.id, after, self.staged, summary(self.run))
+        told, self.staged = self.staged, []
+        for event in told:
+            self.tools.tell(self.run, event)
+
+    def interrupt(self, reason: str) -> None:
+        """Record that the run was cut off."""
+        self.stage(events.RunInterrupted(at=self.now(), reason=reason))
+        self.flush()
+
+    def now(self) -> float:
+        return self.tools.clock()
+
+    # -- driving --------------------------------------------------------------------------------
+
+    def drive(self) -> Run:
+        """Go on until nothing is left to start and nothing runs."""
+        try:
+            while True:
+                starts = self.choose()
+                self.flush()
+                for step, visit in starts:
+                    self.launch(step, visit)
+                if not self.run.running():
+                    break
+                self.absorb()
+            self.finish()
+        finally:
+            self.kill()
+            for thread in self.threads:
+                thread.join(timeout=15)
+        return self.run
+
+    def kill(self) -> None:
+        """End everything that is being carried out, at once."""
+        for halt in self.halts.values():
+            halt.request(KILL)
+
+    def choose(self) -> list[tuple[Step, StepRun]]:
+        """Stage what is due, until only what has been started is left."""
+        starts: list[tuple[Step, StepRun]] = []
+        self.heed()
+        while self.stop.level < KILL:
+            decisions = schedule.ready(self.run.plan, self.run)
+            for step, action, reason in decisions:
+                if action == "start":
+                    starts.append((step, self.begin(step)))
+                else:
+                    self.pass_over(step, action, reason)
+            if not decisions or all(decision.action == "start" for decision in decisions):
+                break
+        return starts
+
+    def begin(self, step: Step) -> StepRun:
+        visit = len(self.run.of(step.id)) + 1
+        self.stage(
+            events.StepStarted(at=self.now(), step=step.id, visit=visit, log=self.log_name(step.id))
+        )
+        return self.visit(step.id, visit)
+
+    def log_name(self, step_id: str) -> str:
+        return f"logs/{self.run.sequence + 1:04d}-{step_id}.log"
+
+    def visit(self, step_id: str, number: int) -> StepRun:
+        return next(visit for visit in self.run.of(step_id) if visit.visit == number)
+
+    def pass_over(self, step: Step, action: str, reason: str) -> None:
+        status: events.Outcome = "skipped" if action == "skip" else "failed"
+        broken = schedule.failing(self.run.plan, self.run)
+        self.stage(
+            events.StepEnded(
+                at=self.now(),
+                step=step.id,
+                visit=len(self.run.of(step.id)) + 1,
+                status=status,
+                error=reason,
+                reason="failed" if broken or status == "failed" else "",
+                fires=schedule.fires(self.run.plan, self.run, step.id, status),
+            )
+        )
+
+    def heed(self) -> None:
+        """Turn a request to stop, or the time limit, into an orderly end."""
+        late = self.now() >= self.deadline
+        if not (self.stop.level or late) or self.run.cancelling:
+            return
+        self.timed_out = late and not self.stop.level
+        seconds = f"{self.run.plan.command.timeout:g} s"
+        reason = f"timed out after {seconds}" if self.timed_out else "stopped by request"
+        self.stage(events.RunCancelling(at=self.now(), reason=reason))
+        self.halts[False].request(STOP)  # clean-up is not to be cancelled with the rest
+
+    def absorb(self) -> None:
+        """Wait for a message, and take all that are there."""
+        message = self.message()
+        while message is not None:
+            if isinstance(message, _Done):
+                self.end(message.visit, message.result)
+            else:
+                self.stage(message)
+            message = None if self.inbox.empty() else self.inbox.get()
+
+    def message(self) -> "_Done | Event | None":
+        """The next message; None when it is time to look at limits and requests."""
+        if self.stop.level >= KILL:
+            self.kill()
+        with contextlib.suppress(Empty):
+            return self.inbox.get(timeout=0.1)
+        return None
+
+    # -- steps ----------------------------------------------------------------------------------
+
+    def launch(self, step: Step, visit: StepRun, delay: float = 0) -> None:
+        """Carry a step out in a thread of its own."""
+        handle = self.handle(step, visit)
+        thread = threading.Thread(
+            target=self.carry_out, args=(handle, visit, delay), name=step.id, daemon=True
+        )
+        self.threads = [t for t in self.threads if t.is_alive()] + [thread]
+        thread.start()
+
+    def handle(self, step: Step, visit: StepRun) -> Handle:
+        plan = self.run.plan
+        cleanup = step.stage == "cleanup"
+        left = step.timeout if cleanup else self.deadline - self.now()
+        return Handle(
+            run=self.run,
+            step=step,
+            visit=visit.visit,
+            attempt=visit.attempt,
+            facts=schedule.facts(plan, self.run, step.scope),
+            directory=self.tools.directory(self.run.id),
+            log=self.tools.directory(self.run.id) / visit.log,
+            timeout=max(0.05, min(step.timeout, left)),
+            stop=self.halts[cleanup],
+            tag=f"{self.run.id}/{step.id}.{visit.visit}.{visit.attempt}",
+            emit=self.inbox.put,
+            tell=lambda line: self.tools.hear(step.id, line),
+            call=self.tools.call,
+        )
+
+    def carry_out(self, handle: Handle, visit: StepRun, delay: float) -> None:
+        """The step boundary: whatever happens in a step becomes its result."""
+        until = time.monotonic() + delay
+        while time.monotonic() < until and not handle.stop.level:
+            time.sleep(min(0.1, delay))
+        try:
+            result = self.tools.steps.carry_out(handle)
+        except HumanNeededError as error:
+            result = StepResult(ok=False, error=error.message, fix=error.fix, blocked=True)
+        except PruneJuiceError as error:
+            fix = f" ({error.fix})" if error.fix else ""
+            result = StepResult(ok=False, error=error.message + fix, reason=_reason(error))
+        except Exception as error:  # noqa: BLE001 - a step's fault must not end the run unrecorded
+            diagnostics.crash(error, run=handle.run.id, step=handle.step.id)
+            result = StepResult(ok=False, error=f"{type(error).__name__}: {error}")
+        self.inbox.put(_Done(visit, result))
+
+    def end(self, visit: StepRun, result: StepResult) -> None:
+        """Record how a step went; a failed attempt may be followed by another."""
+        step = self.run.plan.workflow.steps[visit.step]
+        if result.blocked:
+            self.stage(
+                events.StepBlocked(
+                    at=self.now(),
+                    step=step.id,
+                    visit=visit.visit,
+                    message=result.error,
+                    fix=result.fix,
+                )  # fmt: skip
+            )
+        elif not result.ok and visit.attempt <= step.retries and not self.stop.level:
+            self.retry(step, visit, result.error)
+        else:
+            self.stage(self.ended(visit, result))
+
+    def ended(self, visit: StepRun, result: StepResult) -> events.StepEnded:
+        status: events.Outcome = "completed" if result.ok else "failed"
+        return events.StepEnded(
+            at=self.now(),
+            step=visit.step,
+            visit=visit.visit,
+            status=status,
+            error=result.error,
+            reason="" if result.ok else result.reason or "failed",
+            exit_code=result.exit_code,
+            outputs=dict(result.outputs),
+            output=result.output,
+            fires=schedule.fires(self.run.plan, self.run, visit.step, status),
+        )
+
+    def retry(self, step: Step, visit: StepRun, error: str) -> None:
+        number, attempt = visit.visit, visit.attempt + 1
+        self.stage(events.StepRetried(at=self.now(), step=step.id, visit=number, error=error))
+        self.stage(
+            events.StepStarted(
+                at=self.now(),
+                step=step.id,
+                visit=number,
+                attempt=attempt,
+                log=self.log_name(step.id),
+            )  # fmt: skip
+        )
+        self.flush()
+        self.launch(step, self.visit(step.id, number), delay=step.retry_delay)
+
+    # -- ends and beginnings --------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Record how the run ended, or why it cannot go on."""
+        if self.stop.level >= KILL:
+            self.interrupt("killed by request")
+            return
+        if self.run.blocked() and not self.run.cancelling:
+            self.stage(events.RunWaiting(at=self.now()))
+        else:
+            self.stage(self.verdict())
+        self.flush()
+
+    def verdict(self) -> events.RunEnded:
+        failure = schedule.failed(self.run.plan, self.run)
+        if self.timed_out:
+            return events.RunEnded(
+                at=self.now(), status="failed", error=self.run.error, reason="limit"
+            )
+        if self.run.cancelling:
+            return events.RunEnded(at=self.now(), status="cancelled", error=self.run.error)
+        if failure:
+            step, error, reason = failure
+            return events.RunEnded(
+                at=self.now(), status="failed", error=error, reason=reason, step=step
+            )
+        return events.RunEnded(at=self.now(), status="completed")
+
+    def take_up(self, decisions: Mapping[str, str]) -> None:
+        """Bring a run that was cut off, waits or failed into a state from which it goes on."""
+        wanted = dict(decisions)
+        for visit in self.run.running():
+            self.take_back(visit, wanted.pop(visit.step, ""))
+        blocked = {visit.step: visit for visit in self.run.blocked()}
+        ended = self.run.status in ENDED
+        self.stage(_run_started(self.tools))
+        for step_id, visit in blocked.items():
+            if (decision := wanted.pop(step_id, "")) in {"skip", "done"}:
+                self.settle(visit, decision)
+        if ended:
+            self.reset_failed(wanted)
+        if wanted:
+            raise UsageError(
+                f"no step {next(iter(wanted))!r} of run {self.run.id[:8]} waits for a decision"
+            )
+        self.flush()
+
+    def take_back(self, visit: StepRun, decision: str) -> None:
+        """Decide about a step that was being carried out when the driver died."""
+        adopted = self.tools.steps.adopt(self.run, visit, self.tools.directory(self.run.id))
+        step = self.run.plan.workflow.steps[visit.step]
+        choice = decision or step.on_interrupt
+        if adopted is not None:
+            self.stage(self.ended(visit, adopted))
+        elif choice in {"skip", "done"}:
+            self.settle(visit, choice)
+        elif choice == "ask":
+            self.stage(
+                events.StepBlocked(
+                    at=self.now(),
+                    step=visit.step,
+                    visit=visit.visit,
+                    message="it was cut off and may have been done in part",
+                    fix=f"look, then: prj resume {self.run.id[:8]} "
+                    f"--decide {visit.step}=rerun|skip|done",
+                )  # fmt: skip
+            )
+        else:
+            self.stage(events.StepInterrupted(at=self.now(), step=visit.step, visit=visit.visit))
+
+    def settle(self, visit: StepRun, decision: str) -> None:
+        status: events.Outcome = "completed" if decision == "done" else "skipped"
+        said = "declared done" if decision == "done" else "skipped"
+        self.stage(
+            events.StepEnded(
+                at=self.now(),
+                step=visit.step,
+                visit=visit.visit,
+                status=status,
+                error=f"{said} by a person",
+                fires=schedule.fires(self.run.plan, self.run, visit.step, status),
+            )  # fmt: skip
+        )
+
+    def reset_failed(self, wanted: dict[str, str]) -> None:
+        """Let what failed, what was skipped for it, and the clean-up after it run again."""
+        for visit in self.run.visits:
+            step = self.run.plan.workflow.steps[visit.step]
+            spoilt = visit.reason and not step.continue_on_error and self.run.last(step.id) == visit
+            if not spoilt and step.stage != "cleanup":
+                continue
+            self.stage(events.StepReset(at=self.now(), step=visit.step, visit=visit.visit))
+            if (decision := wanted.pop(visit.step, "")) in {"skip", "done"}:
+                self.settle(visit, decision)
+
+
+def _reason(error: PruneJuiceError) -> events.Reason:
+    return "usage" if isinstance(error, UsageError) else "failed"

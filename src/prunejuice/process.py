@@ -1,0 +1,324 @@
+"""The only starter of processes. A process is stopped with everything it started.
+
+Each runs in a session of its own, with stdin closed. Its output is read in chunks and handed on, so
+memory does not grow with it. Stopping is TERM to the group, a grace period, KILL, and then a sweep for
+whatever carries the tag in its environment: daemons that left the group, and leftovers of a driver
+that was killed.
+"""
+
+import fcntl
+import math
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from prunejuice.errors import MissingToolError
+from prunejuice.protocols import KILL, STOP, Stop
+
+TAG = "PRUNEJUICE_PROCESS"
+CHUNK = 1 << 18
+LINGER = 0.5
+"""Seconds that output of a process that is gone is still waited for."""
+
+Sink = Callable[[bytes], None]
+
+
+class Call(NamedTuple):
+    """A process to start: `timeout` and `grace` are seconds; `tag` names it for `sweep`."""
+
+    argv: Sequence[str]
+    cwd: Path | str
+    env: Mapping[str, str]
+    timeout: float = 300
+    grace: float = 10
+    tag: str = ""
+
+
+class Exit(NamedTuple):
+    """How a process ended: its code (128 + signal when it was killed), and whether we ended it."""
+
+    code: int
+    timed_out: bool = False
+    stopped: bool = False
+
+
+class Captured(NamedTuple):
+    """The end and the output of a process; `cut` when there was more than the limit."""
+
+    code: int
+    out: bytes
+    err: bytes
+    cut: bool = False
+
+
+def which(name: str, path: str | None = None) -> str:
+    """The absolute path of a program.
+
+    Raises:
+        MissingToolError: it is not installed.
+    """
+    found = shutil.which(name, path=path)
+    if not found:
+        raise MissingToolError(f"{name} is not installed", f"install {name} and run this again")
+    return str(Path(found).absolute())
+
+
+def run(call: Call, sink: Sink, stop: Stop | None = None, errors: Sink | None = None) -> Exit:
+    """Run a process to its end; `sink` gets its output, and its errors too when they have no sink.
+
+    Raises:
+        MissingToolError: there is no such program.
+        OSError: it cannot be started.
+    """
+    child = _start(call, subprocess.PIPE, subprocess.PIPE if errors else subprocess.STDOUT)
+    watch = _Watch(child, call, stop)
+    with watch.streams([(child.stdout, sink), (child.stderr, errors)]):
+        try:
+            watch.until_end()
+        finally:
+            _end(child.pid, call.tag)
+            child.wait()
+        watch.drain()
+    return watch.exit()
+
+
+def capture(call: Call, limit: int = 16 << 20, stop: Stop | None = None) -> Captured:
+    """Run a process and keep at most `limit` bytes of its output and of its errors."""
+    kept: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+    seen = [0, 0]
+
+    def keep(which: int) -> Sink:
+        def sink(chunk: bytes) -> None:
+            kept[which].extend(chunk[: limit - len(kept[which])])
+            seen[which] += len(chunk)
+
+        return sink
+
+    ended = run(call, keep(0), stop, keep(1))
+    code = 124 if ended.timed_out else ended.code
+    return Captured(code, bytes(kept[0]), bytes(kept[1]), max(seen) > limit)
+
+
+def detach(call: Call, log: Path) -> int:
+    """Start a process that outlives us, with its output in `log`; its pid."""
+    with log.open("ab") as file:
+        return _start(call, file, subprocess.STDOUT).pid
+
+
+def _start(call: Call, out: "int | IO[bytes]", err: "int | IO[bytes]") -> subprocess.Popen[bytes]:
+    env = dict(call.env)
+    if call.tag:
+        env[TAG] = f"{env[TAG]}>{call.tag}" if env.get(TAG) else call.tag
+    try:
+        child = subprocess.Popen(
+            list(call.argv),
+            cwd=call.cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        if Path(call.cwd).is_dir():
+            raise MissingToolError(f"there is no program {call.argv[0]!r}") from error
+        raise MissingToolError(f"there is no directory {str(call.cwd)!r}") from error
+    return child
+
+
+class _Watch:
+    """Waits for output, the end, the time limit and requests to stop, all at once."""
+
+    def __init__(self, child: subprocess.Popen[bytes], call: Call, stop: Stop | None) -> None:
+        self.child = child
+        self.call = call
+        self.stop = stop
+        self.deadline = time.monotonic() + call.timeout
+        self.timed_out = False
+        self.sent = 0
+        self.selector = selectors.DefaultSelector()
+
+    @contextmanager
+    def streams(self, pairs: Iterable[tuple[IO[bytes] | None, Sink | None]]) -> Iterator[None]:
+        """Listen to the streams that are there; close all of them in the end."""
+        with ExitStack() as stack:
+            stack.enter_context(self.selector)
+            for stream, sink in pairs:
+                if stream is not None:
+                    stack.enter_context(stream)
+                    _enlarge(stream)
+                    self.selector.register(stream, selectors.EVENT_READ, sink)
+            yield
+
+    def until_end(self) -> None:
+        over = self.wait_aside()
+        with os.fdopen(over, "rb"):
+            self.selector.register(over, selectors.EVENT_READ)
+            if self.stop:
+                self.selector.register(self.stop, selectors.EVENT_READ)
+            while self.child.returncode is None:
+                self.turn()
+            self.selector.unregister(over)
+
+    def exit(self) -> Exit:
+        code = self.child.returncode
+        stopped = bool(self.sent and not self.timed_out)
+        return Exit(code if code >= 0 else 128 - code, self.timed_out, stopped)
+
+    def wait_aside(self) -> int:
+        """A descriptor that becomes readable when the process has ended; works on every system."""
+        reader, writer = os.pipe()
+
+        def wait() -> None:
+            self.child.wait()
+            os.close(writer)
+
+        threading.Thread(target=wait, daemon=True).start()
+        return reader
+
+    def turn(self) -> None:
+        for key, _ in self.selector.select(self.patience()):
+            if key.fileobj is self.stop:
+                self.selector.unregister(self.stop)
+            elif key.data is not None:
+                self.pass_on(key)
+        self.press()
+
+    def patience(self) -> float:
+        """Seconds until something must be done; a rising stop level is looked for now and then."""
+        pressing = self.stop is not None and self.stop.level > 0
+        return max(0.0, min(self.deadline - time.monotonic(), 0.05 if pressing else 3600.0))
+
+    def press(self) -> None:
+        """Send what limits and requests call for: TERM, and KILL when the grace is over."""
+        level = self.stop.level if self.stop else 0
+        if not self.sent and (level or time.monotonic() >= self.deadline):
+            self.timed_out = not level
+            self.deadline = time.monotonic() + self.call.grace
+            self.send(signal.SIGTERM, STOP)
+        if self.sent == STOP and (level >= KILL or time.monotonic() >= self.deadline):
+            self.deadline = math.inf
+            self.send(signal.SIGKILL, KILL)
+
+    def send(self, number: int, level: int) -> None:
+        self.sent = level
+        if self.child.returncode is None:
+            _signal_group(self.child.pid, number)
+
+    def pass_on(self, key: selectors.SelectorKey) -> None:
+        chunk = os.read(key.fd, CHUNK)
+        if chunk:
+            key.data(chunk)
+        else:
+            self.selector.unregister(key.fileobj)
+
+    def drain(self) -> None:
+        """Read what is still in the pipes; a stranger that holds one open is not waited for."""
+        until = time.monotonic() + LINGER
+        while streams := [key for key in self.selector.get_map().values() if key.data is not None]:
+            for key in streams:
+                os.set_blocking(key.fd, False)
+            if not self.selector.select(max(0.0, until - time.monotonic())):
+                return
+            for key in streams:
+                with suppress(BlockingIOError):
+                    self.pass_on(key)
+            if time.monotonic() > until:
+                return
+
+
+def _enlarge(stream: IO[bytes]) -> None:
+    """A larger pipe where the system can have one (Linux); fewer, larger reads."""
+    if resize := getattr(fcntl, "F_SETPIPE_SZ", None):
+        with suppress(OSError):
+            fcntl.fcntl(stream, resize, 1 << 20)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _end(group: int, tag: str) -> None:
+    """Nothing of a group, and nothing with its tag, is left running after this."""
+    if _signal_group(group, signal.SIGTERM):
+        until = time.monotonic() + LINGER
+        while _signal_group(group, 0) and time.monotonic() < until:
+            time.sleep(0.005)
+        _signal_group(group, signal.SIGKILL)
+    if tag:
+        sweep(tag)
+
+
+def sweep(tag: str) -> int:
+    """Kill every process whose tag is `tag` or lies below it (`run/step` below `run`); how many.
+
+    Repeats until none is found, because a process can start others while it is being killed.
+    """
+    killed: set[int] = set()
+    for _ in range(100):
+        found = [pid for pid in tagged(tag) if pid != os.getpid()]
+        if not found:
+            break
+        for pid in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        killed.update(found)
+        time.sleep(0.002)
+    return len(killed)
+
+
+def tagged(tag: str) -> list[int]:
+    """The pids of the living processes that carry the tag."""
+    own = _own_environments() if _PROC.is_dir() else _environments_portably()
+    return [pid for pid, value in own if any(_below(part, tag) for part in value.split(">"))]
+
+
+_PROC = Path("/proc/self")
+
+
+def _below(value: str, tag: str) -> bool:
+    return value == tag or value.startswith(tag + "/")
+
+
+def _own_environments() -> Iterator[tuple[int, str]]:
+    """Pid and tag of every process that has a tag, from /proc."""
+    mark = f"\0{TAG}=".encode()
+    for name in os.listdir("/proc"):  # noqa: PTH208 - a tenth of the cost of Path.iterdir
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/environ", "rb", buffering=0) as file:  # noqa: PTH123 - likewise
+                environ = b"\0" + file.read()
+        except OSError:
+            continue
+        _, found, rest = environ.partition(mark)
+        if found:
+            yield int(name), rest.partition(b"\0")[0].decode("utf-8", "replace")
+
+
+def _environments_portably() -> Iterator[tuple[int, str]]:
+    """The same through psutil, where there is no /proc (macOS)."""
+    import psutil
+
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.status() != psutil.STATUS_ZOMBIE and (value := process.environ().get(TAG)):
+                yield process.pid, value
+
+
+def python() -> str:
+    """The interpreter that runs us, for step files in Python."""
+    return sys.executable

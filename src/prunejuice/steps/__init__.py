@@ -1,0 +1,1 @@
+"""The steps there are: built-in ones, scripts, and what chooses between them."""

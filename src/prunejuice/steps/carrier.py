@@ -1,0 +1,74 @@
+"""Carries a step out: chooses by what the step is, and nothing more."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from prunejuice import process, template
+from prunejuice.errors import HumanNeededError, StepError
+from prunejuice.output import Log
+from prunejuice.protocols import Handle, StepResult
+from prunejuice.run import Run, StepRun
+from prunejuice.settings import Settings
+from prunejuice.steps import script
+from prunejuice.steps.builtin import BUILTIN, World
+from prunejuice.steps.environment import surroundings
+
+
+class Carrier:
+    """Carries out the steps of this machine: scripts, step files, built-in steps, other commands."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        step_file: Callable[[str, str], Path | None],
+    ) -> None:
+        self.settings = settings
+        self.environ = environ
+        self.step_file = step_file
+
+    def carry_out(self, handle: Handle) -> StepResult:
+        """Do what the step says; only returns when nothing of it is left running."""
+        step = handle.step
+        if step.agent:
+            return _no_agent(handle)
+        if step.script:
+            return script.inline(handle, surroundings(handle, self.environ), self.settings)
+        if step.uses in BUILTIN:
+            return self._built_in(handle)
+        if path := self.step_file(handle.plan.project, step.uses):
+            return script.file(path, handle, surroundings(handle, self.environ), self.settings)
+        if step.uses in handle.plan.commands:
+            return handle.call(handle, step.uses, template.fill(step.args, handle.facts))
+        raise StepError(f"there is no step {step.uses!r}", f"write .prj/steps/{step.uses}.sh")
+
+    def adopt(self, run: Run, visit: StepRun, directory: Path) -> StepResult | None:
+        """The result of a program that finished although its driver died."""
+        step = run.plan.workflow.steps[visit.step]
+        is_program = step.script or (step.uses and step.uses not in BUILTIN)
+        return script.adopted(directory, visit.log) if is_program and visit.log else None
+
+    def sweep(self, tag: str) -> int:
+        """Kill what is left of the processes that carry `tag`."""
+        return process.sweep(tag)
+
+    def _built_in(self, handle: Handle) -> StepResult:
+        args = template.fill(handle.step.args, handle.facts)
+        log = Log(handle.log, self.settings.log_limit, tell=handle.tell)
+        try:
+            result = BUILTIN[handle.step.uses](handle, World(self.settings, self.environ, args))
+            log(result.output.encode() + b"\n")
+        finally:
+            log.close()
+        return result
+
+
+def _no_agent(handle: Handle) -> StepResult:
+    run, step = handle.run.id[:8], handle.step
+    raise HumanNeededError(
+        f"no agent is set up that can do {step.agent!r}",
+        f"let an agent or a person do it in {handle.workspace.directory}, then: "
+        f"prj resume {run} --decide {step.id}=done  (or =skip); to have it done by a program, "
+        f"write .prj/steps/{step.agent}.sh, which calls your agent's CLI, and say "
+        f"'uses: {step.agent}' instead of 'agent:'",
+    )

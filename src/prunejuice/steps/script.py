@@ -1,0 +1,127 @@
+"""Steps that are programs: an inline `script:`, or a file in `.prj/steps`. The only place for shell text.
+
+A value never becomes part of the text; it reaches the script as an environment variable. How the
+program ended is also written to a file by the shell that ran it, so that a step which finished after
+its driver was killed is known to have finished.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from prunejuice import process
+from prunejuice.errors import StepError
+from prunejuice.output import TAIL, Log
+from prunejuice.process import Call
+from prunejuice.protocols import Handle, StepResult
+from prunejuice.settings import Settings
+from prunejuice.steps.environment import Surroundings, outputs_file
+from prunejuice.text import safe_line
+
+MAX_OUTPUTS = 1024 * 1024
+
+# $1 is the file for the exit code, the rest the program.
+_RECORDED = 'end=$1; shift; "$@"; code=$?; printf %s "$code" >"$end"; exit "$code"'
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
+
+
+def inline(handle: Handle, around: Surroundings, settings: Settings) -> StepResult:
+    """Run the text of a `script:` step with bash; it stops at the first command that fails."""
+    path = outputs_file(handle).with_suffix(".sh")
+    path.write_text(handle.step.script, encoding="utf-8")
+    bash = process.which("bash", around.variables.get("PATH"))
+    argv = [bash, "--noprofile", "--norc", "-e", "-o", "pipefail", str(path)]
+    return _carried_out(argv, handle, around, settings)
+
+
+def file(path: Path, handle: Handle, around: Surroundings, settings: Settings) -> StepResult:
+    """Run a step file: Python with our interpreter, anything else with bash."""
+    program = process.python() if path.suffix == ".py" else process.which("bash")
+    return _carried_out([program, str(path)], handle, around, settings)
+
+
+def adopted(directory: Path, log_name: str) -> StepResult | None:
+    """The result of a program that succeeded although nobody was there to see it."""
+    log = directory / log_name
+    ended = directory / "outputs" / f"{log.stem}.exit"
+    if not ended.is_file() or ended.read_text() != "0":
+        return None
+    try:
+        outputs = handed_on(ended.with_suffix(".out"))
+    except StepError:
+        return None
+    return StepResult(ok=True, exit_code=0, outputs=outputs, output=_tail(log))
+
+
+def _carried_out(
+    argv: list[str], handle: Handle, around: Surroundings, settings: Settings
+) -> StepResult:
+    outputs = outputs_file(handle)
+    shell = process.which("sh", around.variables.get("PATH"))
+    call = Call(
+        argv=[shell, "-c", _RECORDED, "sh", str(outputs.with_suffix(".exit")), *argv],
+        cwd=around.directory,
+        env=around.variables,
+        timeout=handle.timeout,
+        grace=settings.grace,
+        tag=handle.tag,
+    )
+    log = Log(handle.log, settings.log_limit, around.hidden, handle.tell)
+    try:
+        ended = process.run(call, log, handle.stop)
+    finally:
+        log.close()
+    return _result(ended, handle, log.text(), outputs)
+
+
+def _result(ended: process.Exit, handle: Handle, output: str, outputs: Path) -> StepResult:
+    if ended.timed_out:
+        error = f"timed out after {handle.timeout:g} s"
+        return StepResult(False, error, "limit", ended.code, output=output)
+    if ended.stopped:
+        return StepResult(False, "stopped", "failed", ended.code, output=output)
+    values = handed_on(outputs)
+    error = f"exit code {ended.code}" if ended.code else ""
+    return StepResult(not ended.code, error, "", ended.code, values, output)
+
+
+def handed_on(path: Path) -> Mapping[str, Any]:
+    """What a step wrote to `PRUNEJUICE_OUTPUT`: one JSON object, or lines of `key=value`.
+
+    Raises:
+        StepError: it is neither, or too much.
+    """
+    if not path.exists():
+        return {}
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_OUTPUTS:
+        raise StepError(f"PRUNEJUICE_OUTPUT is not a file of at most {MAX_OUTPUTS >> 20} MiB")
+    text = path.read_bytes()
+    if text.lstrip()[:1] == b"{":
+        return _object(text)
+    found: dict[str, Any] = {}
+    for number, line in enumerate(text.decode("utf-8", "replace").splitlines(), 1):
+        key, equals, value = line.partition("=")
+        if line.strip() and not (equals and _KEY.match(key.strip())):
+            shown = safe_line(line, 60)
+            raise StepError(f"PRUNEJUICE_OUTPUT line {number} is not key=value: {shown!r}")
+        if line.strip():
+            found[key.strip()] = value
+    return found
+
+
+def _object(text: bytes) -> Mapping[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise StepError(f"PRUNEJUICE_OUTPUT is not JSON: {error}") from error
+
+
+def _tail(log: Path) -> str:
+    if not log.is_file():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL))
+        return file.read().decode("utf-8", "replace")

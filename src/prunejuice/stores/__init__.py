@@ -1,0 +1,1 @@
+"""Where the history is kept: one file per kind of store, one contract for all."""

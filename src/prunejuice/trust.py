@@ -1,0 +1,48 @@
+"""Whether what a repository brings along may run: only exactly those bytes that a person trusted."""
+
+from typing import NamedTuple
+
+from prunejuice.errors import DeniedError
+from prunejuice.project import Project, fingerprint
+from prunejuice.protocols import Store
+from prunejuice.text import safe_line
+
+
+class Standing(NamedTuple):
+    """How a project stands: what differs from what was trusted, as `path (new|changed|gone)`."""
+
+    trusted: bool
+    changes: tuple[str, ...] = ()
+
+
+def standing(project: Project, store: Store) -> Standing:
+    """Whether the project's `.prj` is what was trusted; a project without one needs no trust."""
+    now = fingerprint(project)
+    pinned = store.pins(str(project.root))
+    changes = [f"{name} (new)" for name in now if name not in pinned]
+    changes += [f"{n} (changed)" for n in now if n in pinned and pinned[n] != now[n]]
+    changes += [f"{name} (gone)" for name in pinned if name not in now]
+    return Standing(not changes, tuple(changes))
+
+
+def trust(project: Project, store: Store) -> dict[str, str]:
+    """Trust the project's `.prj` as it is now; its files and digests."""
+    now = fingerprint(project)
+    store.pin(str(project.root), now)
+    return now
+
+
+def demand(project: Project, store: Store) -> None:
+    """Nothing, when the project may run.
+
+    Raises:
+        DeniedError: it may not; names what is new or changed.
+    """
+    found = standing(project, store)
+    if not found.trusted:
+        shown = ", ".join(safe_line(change, 120) for change in found.changes[:5])
+        more = f" and {len(found.changes) - 5} more" if len(found.changes) > 5 else ""
+        raise DeniedError(
+            f"{project.prj} is not trusted: {shown}{more}",
+            "look at these files, then run: prj trust",
+        )

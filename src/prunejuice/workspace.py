@@ -1,0 +1,16 @@
+"""Where a run works: a directory, perhaps in a worktree of its own, perhaps with a session."""
+
+from msgspec import Struct
+
+
+class Workspace(Struct, frozen=True, omit_defaults=True):
+    """`directory` is where steps start; the rest is empty when the run has none of its own.
+
+    `base` is the commit that the worktree's branch began at.
+    """
+
+    directory: str
+    worktree: str = ""
+    branch: str = ""
+    base: str = ""
+    session: str = ""

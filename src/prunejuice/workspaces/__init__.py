@@ -1,0 +1,1 @@
+"""Where a run works: git worktrees and tmux sessions."""
