@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,7 +89,7 @@ def _catalog(found: Project, environ: Mapping[str, str]) -> Catalog:
 
 
 def _builtin_commands() -> Path:
-    return Path(str(files("prunejuice"))) / "commands"
+    return Path(__file__).with_name("commands")
 
 
 def _step_file(project_root: str, name: str) -> Path | None:

@@ -100,11 +100,7 @@ def converted(value: Any, kind: ArgumentType) -> Any:
         case "boolean":
             return _boolean(value)
         case "list":
-            return (
-                value.split(",")
-                if isinstance(value, str) and value
-                else _checked(value, list, kind)
-            )
+            return value.split(",") if isinstance(value, str) and value else _checked(value, list, kind)
         case "object":
             return _checked(_parsed(value) if isinstance(value, str) else value, dict, kind)
 

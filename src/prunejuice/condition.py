@@ -75,8 +75,13 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _CONSTANTS = {
-    "true": True, "True": True, "false": False, "False": False, "null": None, "None": None,
-}  # fmt: skip
+    "true": True,
+    "True": True,
+    "false": False,
+    "False": False,
+    "null": None,
+    "None": None,
+}
 _HABITS = {"&&": "and", "||": "or", "!": "not", "=": "=="}
 _ROOTS = ("args", "steps", "run")
 
@@ -193,9 +198,7 @@ class _Parser:
             return self.counted(Items(self.sequence("]")))
         self.at += 1
         if token.kind == "number":
-            return self.counted(
-                Literal(float(token.text) if "." in token.text else int(token.text))
-            )
+            return self.counted(Literal(float(token.text) if "." in token.text else int(token.text)))
         if token.kind == "text":
             return self.counted(Literal(_unquoted(token.text)))
         if token.kind == "name" and token.text not in {"and", "or", "not", "in"}:
@@ -222,9 +225,7 @@ class _Parser:
 
     def call(self, name: str) -> Call:
         if name not in FUNCTIONS:
-            raise ConditionError(
-                f"there is no function {safe_line(name, 40)!r}", _known(name, FUNCTIONS)
-            )
+            raise ConditionError(f"there is no function {safe_line(name, 40)!r}", _known(name, FUNCTIONS))
         arguments = self.sequence(")")
         count = _ARITY[name]
         if len(arguments) != count:
@@ -308,25 +309,32 @@ def evaluate(node: Node, data: Mapping[str, Json], *, failing: bool = False) -> 
     Raises:
         ConditionError: two values cannot be compared or searched.
     """
+
+    def value(part: Node) -> Json:
+        return evaluate(part, data, failing=failing)
+
     match node:
-        case Literal(value):
-            return value
-        case Items(items):
-            return [evaluate(item, data, failing=failing) for item in items]
+        case Literal(constant):
+            return constant
         case Path(keys):
             return _reach(data, keys)
+        case Items(items):
+            return [value(item) for item in items]
         case Not(operand):
-            return not evaluate(operand, data, failing=failing)
+            return not value(operand)
         case Call(name, arguments):
-            values = [evaluate(argument, data, failing=failing) for argument in arguments]
-            return FUNCTIONS[name](failing, *values)
-        case Both("and", left, right):
-            return evaluate(left, data, failing=failing) and evaluate(right, data, failing=failing)
-        case Both("or", left, right):
-            return evaluate(left, data, failing=failing) or evaluate(right, data, failing=failing)
+            return FUNCTIONS[name](failing, *map(value, arguments))
         case Both(operator, left, right):
-            first = evaluate(left, data, failing=failing)
-            return _COMPARE[operator](first, evaluate(right, data, failing=failing))
+            return _joined(operator, value(left), lambda: value(right))
+
+
+def _joined(operator: str, left: Json, right: Callable[[], Json]) -> Json:
+    """Two operands; the right one is only looked at when it matters."""
+    if operator == "and":
+        return left and right()
+    if operator == "or":
+        return left or right()
+    return _COMPARE[operator](left, right())
 
 
 def _reach(data: Json, keys: tuple[str | int, ...]) -> Json:
@@ -416,5 +424,11 @@ FUNCTIONS: Mapping[str, Callable[..., Json]] = {
 """What an expression may call; the first value each gets is whether the run is failing."""
 
 _ARITY = {
-    "len": 1, "contains": 2, "startswith": 2, "endswith": 2, "success": 0, "failure": 0, "always": 0,
-}  # fmt: skip
+    "len": 1,
+    "contains": 2,
+    "startswith": 2,
+    "endswith": 2,
+    "success": 0,
+    "failure": 0,
+    "always": 0,
+}

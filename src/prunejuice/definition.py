@@ -16,15 +16,23 @@ from prunejuice.text import nearest, safe_line
 from prunejuice.workflow import Stage, Step
 
 LISTS: Mapping[str, Stage] = {
-    "pre_steps": "pre", "steps": "main", "post_steps": "post", "cleanup_on_failure": "cleanup",
-}  # fmt: skip
+    "pre_steps": "pre",
+    "steps": "main",
+    "post_steps": "post",
+    "cleanup_on_failure": "cleanup",
+}
 _TYPES = ("string", "integer", "number", "boolean", "path", "list", "object")
 # What people type by habit, and the canonical key.
 HABITS = {
-    "if": "condition", "env": "environment", "with": "args", "run": "script",
-    "continue-on-error": "continue_on_error", "working-directory": "working_directory",
-    "timeout-minutes": "timeout", "max-parallel": "max_parallel",
-}  # fmt: skip
+    "if": "condition",
+    "env": "environment",
+    "with": "args",
+    "run": "script",
+    "continue-on-error": "continue_on_error",
+    "working-directory": "working_directory",
+    "timeout-minutes": "timeout",
+    "max-parallel": "max_parallel",
+}
 
 
 class Draft(NamedTuple):
@@ -65,9 +73,7 @@ class _Reading:
         line = self.document.line(keys)
         self.problems.append(Problem(self.document.file, line, safe_line(shown, 80), message, fix))
 
-    def fields(
-        self, data: Any, keys: Keys, known: Mapping[str, "_Field"], what: str
-    ) -> dict[str, Any]:
+    def fields(self, data: Any, keys: Keys, known: Mapping[str, "_Field"], what: str) -> dict[str, Any]:
         """The values of a mapping by canonical key; unknown and repeated ones are wrong."""
         if not isinstance(data, dict):
             self.wrong(keys, f"{what} must be keys and values, not {_kind(data)}")
@@ -81,17 +87,18 @@ class _Reading:
                 self.wrong((*keys, key), f"says the same as {name!r}, which is there too")
             else:
                 read_value = known[name](self, value, (*keys, key))
-                found[name] = (
-                    read_value * 60 if key == "timeout-minutes" and read_value else read_value
-                )
+                found[name] = read_value * 60 if key == "timeout-minutes" and read_value else read_value
         return {name: value for name, value in found.items() if value is not None}
 
     def command(self, stem: str) -> dict[str, Any]:
         given = self.fields(self.document.data, (), _COMMAND_FIELDS, "a command")
         name = given.pop("name", stem)
         if name != stem:
-            self.wrong(("name",), f"is {safe_line(name, 60)!r}, but the file is named {stem!r}",
-                       "rename one of them")  # fmt: skip
+            self.wrong(
+                ("name",),
+                f"is {safe_line(name, 60)!r}, but the file is named {stem!r}",
+                "rename one of them",
+            )
         if not NAME.match(stem):
             self.wrong((), "the file's name must be letters, digits, '-' and '_'")
         if not isinstance(self.document.data, dict):
@@ -103,21 +110,29 @@ class _Reading:
 
     def no_repeats(self, given: dict[str, Any]) -> None:
         """Step ids are unique over all lists; a bare name that comes again is numbered."""
-        seen: set[str] = set()
+        seen: dict[str, int] = {}
         for name in LISTS:
             listed = given.get(name)
             for place, step in enumerate(listed if isinstance(listed, list) else ()):
-                if step.id in seen:
+                count = seen[step.id] = seen.get(step.id, 0) + 1
+                if count > 1 and step.uses == step.name == step.id:
+                    given[name][place] = replace(step, id=f"{step.id}-{count}")
+                elif count > 1:
                     self.wrong((name, place), f"there is another step {step.id!r}", "give it an id")
-                seen.add(step.id)
 
 
 _Field = Callable[[_Reading, Any, Keys], Any]
 
 
 def _kind(value: Any) -> str:
-    names = {str: "text", bool: "true or false", int: "a number", float: "a number",
-             list: "a list", dict: "keys and values"}  # fmt: skip
+    names = {
+        str: "text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        list: "a list",
+        dict: "keys and values",
+    }
     return names.get(type(value), "nothing")
 
 
@@ -150,9 +165,7 @@ def _number(reading: _Reading, value: Any, keys: Keys) -> float | None:
 def _count(reading: _Reading, value: Any, keys: Keys) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10_000:
         return value
-    reading.wrong(
-        keys, f"must be a whole number from 0 to 10000, not {safe_line(str(value), 40)!r}"
-    )
+    reading.wrong(keys, f"must be a whole number from 0 to 10000, not {safe_line(str(value), 40)!r}")
     return None
 
 
@@ -248,26 +261,25 @@ def _arguments(reading: _Reading, value: Any, keys: Keys) -> list[Argument] | No
 
 
 def slug(name: str) -> str:
+    """A name as an id: what ids cannot hold becomes a dash."""
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:100]
 
 
 def _steps(stage: Stage) -> _Field:
     def field(reading: _Reading, value: Any, keys: Keys) -> Any:
         if isinstance(value, dict) and stage == "main":
-            linked = {str(name): {"name": str(name), **step} if isinstance(step, dict) else step
-                      for name, step in value.items()}  # fmt: skip
+            linked = {
+                str(name): {"name": str(name), **step} if isinstance(step, dict) else step
+                for name, step in value.items()
+            }
             steps = [_step(reading, step, (*keys, n), stage, n) for n, step in linked.items()]
             return {step.id: step for each in steps for step in each}
         if not isinstance(value, list):
             reading.wrong(keys, f"must be a list of steps, not {_kind(value)}")
             return None
-        names: dict[str, int] = {}
         found: list[Step] = []
         for place, item in enumerate(value):
-            bare = item if isinstance(item, str) else ""
-            names[bare] = names.get(bare, 0) + 1
-            number = f"{bare}-{names[bare]}" if bare and names[bare] > 1 else ""
-            found += _step(reading, item, (*keys, place), stage, number)
+            found += _step(reading, item, (*keys, place), stage)
         return _named_by_matrix(found)
 
     return field
@@ -283,9 +295,7 @@ def _named_by_matrix(steps: list[Step]) -> list[Step]:
     def every(names: tuple[str, ...]) -> tuple[str, ...]:
         ids = {step.id for step in steps}
         return tuple(
-            each
-            for name in names
-            for each in ((name,) if name in ids else spread.get(name, (name,)))
+            each for name in names for each in ((name,) if name in ids else spread.get(name, (name,)))
         )
 
     return [
@@ -296,7 +306,7 @@ def _named_by_matrix(steps: list[Step]) -> list[Step]:
     ]
 
 
-def _step(reading: _Reading, value: Any, keys: Keys, stage: Stage, step_id: str) -> list[Step]:
+def _step(reading: _Reading, value: Any, keys: Keys, stage: Stage, step_id: str = "") -> list[Step]:
     data = {"name": value, "uses": value} if isinstance(value, str) else value
     given = reading.fields(data, keys, _STEP_FIELDS, "a step")
     bodies = [key for key in ("uses", "script", "agent") if given.get(key)]
@@ -335,19 +345,45 @@ def _spread(step: Step, matrix: Mapping[str, list[Any]]) -> list[Step]:
 
 
 _ARGUMENT_FIELDS: Mapping[str, _Field] = {
-    "name": _text, "required": _flag, "type": _choice(*_TYPES), "description": _text,
+    "name": _text,
+    "required": _flag,
+    "type": _choice(*_TYPES),
+    "description": _text,
     "default": lambda _reading, value, _keys: value,
-}  # fmt: skip
+}
 _STEP_FIELDS: Mapping[str, _Field] = {
-    "name": _name, "id": _name, "uses": _name, "script": _text, "agent": _text, "args": _mapping,
-    "environment": _environment, "condition": _condition, "on_success": _name, "on_failure": _name,
-    "parallel_with": _texts, "needs": _texts, "timeout": _number, "retries": _count,
-    "retry_delay": _number, "max_visits": _count, "continue_on_error": _flag,
-    "on_interrupt": _choice("rerun", "skip", "ask"), "working_directory": _text, "matrix": _matrix,
-}  # fmt: skip
+    "name": _name,
+    "id": _name,
+    "uses": _name,
+    "script": _text,
+    "agent": _text,
+    "args": _mapping,
+    "environment": _environment,
+    "condition": _condition,
+    "on_success": _name,
+    "on_failure": _name,
+    "parallel_with": _texts,
+    "needs": _texts,
+    "timeout": _number,
+    "retries": _count,
+    "retry_delay": _number,
+    "max_visits": _count,
+    "continue_on_error": _flag,
+    "on_interrupt": _choice("rerun", "skip", "ask"),
+    "working_directory": _text,
+    "matrix": _matrix,
+}
 _COMMAND_FIELDS: Mapping[str, _Field] = {
-    "name": _name, "description": _text, "extends": _name, "category": _text,
-    "arguments": _arguments, "environment": _environment, "working_directory": _text,
-    "timeout": _number, "max_parallel": _count, "stop_on_failure": _flag, "entry_point": _name,
+    "name": _name,
+    "description": _text,
+    "extends": _name,
+    "category": _text,
+    "arguments": _arguments,
+    "environment": _environment,
+    "working_directory": _text,
+    "timeout": _number,
+    "max_parallel": _count,
+    "stop_on_failure": _flag,
+    "entry_point": _name,
     **{key: _steps(stage) for key, stage in LISTS.items()},
-}  # fmt: skip
+}

@@ -48,7 +48,5 @@ def note(what: str, **fields: Any) -> None:
 def crash(error: BaseException, **fields: Any) -> Path | None:
     """Keep an unexpected error with its traceback; the file that has it, when there is one."""
     trace = "".join(traceback.format_exception(error))
-    note(
-        "crash", error=repr(error), trace=trace, python=sys.version, platform=sys.platform, **fields
-    )
+    note("crash", error=repr(error), trace=trace, python=sys.version, platform=sys.platform, **fields)
     return _Sink.path

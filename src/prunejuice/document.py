@@ -21,9 +21,18 @@ MAX_DEPTH = 20
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]{1,300}(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?\Z")
 _WORDS = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
 
 Keys = tuple[str | int, ...]
 
@@ -43,11 +52,12 @@ class Document(NamedTuple):
 
 
 class _Tree(NamedTuple):
-    """A value as read: a scalar's value, or items with their keys; `size` counts aliases in full."""
+    """A scalar with its text, or items by key; `size` counts aliases in full."""
 
     value: Any
     line: int
     size: int
+    text: str = ""
 
 
 class _Frame:
@@ -109,7 +119,7 @@ class _Reader:
             case yaml.ScalarEvent():
                 self.no_tag(event.tag, line)
                 value = event.value if event.style else _scalar(event.value)
-                self.place(_Tree(value, line, 1), event.anchor)
+                self.place(_Tree(value, line, 1, event.value), event.anchor)
             case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
                 self.no_tag(event.tag, line)
                 self.begin(event, line)
@@ -134,9 +144,7 @@ class _Reader:
 
     def alias(self, name: str, line: int) -> None:
         if name not in self.anchors:
-            raise _fault(
-                self.file, line, f"*{safe_line(name, 60)} is not known, or contains itself"
-            )
+            raise _fault(self.file, line, f"*{safe_line(name, 60)} is not known, or contains itself")
         self.place(self.anchors[name]._replace(line=line), None)
 
     def no_tag(self, tag: str | None, line: int) -> None:
@@ -153,9 +161,7 @@ class _Reader:
         frame = self.open[-1]
         frame.size += tree.size
         if frame.size > MAX_NODES or self.nodes > MAX_NODES:
-            raise _fault(
-                self.file, tree.line, f"more than {MAX_NODES} values, aliases counted in full"
-            )
+            raise _fault(self.file, tree.line, f"more than {MAX_NODES} values, aliases counted in full")
         if not frame.mapping:
             frame.items[len(frame.items)] = tree
         elif frame.key is None:
@@ -167,17 +173,12 @@ class _Reader:
     def key(self, frame: _Frame, tree: _Tree) -> str:
         if isinstance(tree.value, dict | list):
             raise _fault(self.file, tree.line, "a key must be a plain word")
-        # YAML 1.1 habits: `on:` and `no:` are words here, and numbers are their text.
-        name = tree.value if isinstance(tree.value, str) else _key_text(tree.value)
+        name = tree.text
         if name == "<<":
             raise _fault(self.file, tree.line, "merge keys are not read", "use extends:")
         if name in frame.items:
             raise _fault(self.file, tree.line, f"the key {safe_line(name, 60)!r} stands here twice")
         return name
-
-
-def _key_text(value: Any) -> str:
-    return {True: "true", False: "false", None: "null"}.get(value, str(value))
 
 
 def _scalar(text: str) -> Any:

@@ -106,9 +106,7 @@ class Git(NamedTuple):
 
     def resolve(self, ref: str) -> str:
         """The commit of a ref; empty when there is no such ref."""
-        done = self.try_(
-            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"
-        )
+        done = self.try_("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
         return done.out.decode().strip() if done.code == 0 else ""
 
     def is_clean(self) -> bool:

@@ -77,9 +77,7 @@ def start(plan: Plan, tools: Tools, stop: Stop, *, run_id: str = "", parent: str
         return _Driver(run, tools, stop).drive()
 
 
-def resume(
-    run_id: str, tools: Tools, stop: Stop, decisions: Mapping[str, str] | None = None
-) -> Run:
+def resume(run_id: str, tools: Tools, stop: Stop, decisions: Mapping[str, str] | None = None) -> Run:
     """Go on with a run. `decisions` say for a step: `rerun` it, `skip` it, or it is `done`.
 
     Raises:
@@ -168,9 +166,7 @@ def _make_directory(directory: Path) -> None:
 
 def _run_started(tools: Tools) -> events.RunStarted:
     version = prunejuice.__version__
-    return events.RunStarted(
-        at=tools.clock(), pid=os.getpid(), host=platform.node(), version=version
-    )
+    return events.RunStarted(at=tools.clock(), pid=os.getpid(), host=platform.node(), version=version)
 
 
 class _Done(NamedTuple):
@@ -261,9 +257,7 @@ class _Driver:
 
     def begin(self, step: Step) -> StepRun:
         visit = len(self.run.of(step.id)) + 1
-        self.stage(
-            events.StepStarted(at=self.now(), step=step.id, visit=visit, log=self.log_name(step.id))
-        )
+        self.stage(events.StepStarted(at=self.now(), step=step.id, visit=visit, log=self.log_name(step.id)))
         return self.visit(step.id, visit)
 
     def log_name(self, step_id: str) -> str:
@@ -375,7 +369,7 @@ class _Driver:
                     visit=visit.visit,
                     message=result.error,
                     fix=result.fix,
-                )  # fmt: skip
+                )
             )
         elif not result.ok and visit.attempt <= step.retries and not self.stop.level:
             self.retry(step, visit, result.error)
@@ -407,7 +401,7 @@ class _Driver:
                 visit=number,
                 attempt=attempt,
                 log=self.log_name(step.id),
-            )  # fmt: skip
+            )
         )
         self.flush()
         self.launch(step, self.visit(step.id, number), delay=step.retry_delay)
@@ -428,16 +422,12 @@ class _Driver:
     def verdict(self) -> events.RunEnded:
         failure = schedule.failed(self.run.plan, self.run)
         if self.timed_out:
-            return events.RunEnded(
-                at=self.now(), status="failed", error=self.run.error, reason="limit"
-            )
+            return events.RunEnded(at=self.now(), status="failed", error=self.run.error, reason="limit")
         if self.run.cancelling:
             return events.RunEnded(at=self.now(), status="cancelled", error=self.run.error)
         if failure:
             step, error, reason = failure
-            return events.RunEnded(
-                at=self.now(), status="failed", error=error, reason=reason, step=step
-            )
+            return events.RunEnded(at=self.now(), status="failed", error=error, reason=reason, step=step)
         return events.RunEnded(at=self.now(), status="completed")
 
     def take_up(self, decisions: Mapping[str, str]) -> None:
@@ -475,9 +465,8 @@ class _Driver:
                     step=visit.step,
                     visit=visit.visit,
                     message="it was cut off and may have been done in part",
-                    fix=f"look, then: prj resume {self.run.id[:8]} "
-                    f"--decide {visit.step}=rerun|skip|done",
-                )  # fmt: skip
+                    fix=f"look, then: prj resume {self.run.id[:8]} --decide {visit.step}=rerun|skip|done",
+                )
             )
         else:
             self.stage(events.StepInterrupted(at=self.now(), step=visit.step, visit=visit.visit))
@@ -493,7 +482,7 @@ class _Driver:
                 status=status,
                 error=f"{said} by a person",
                 fires=schedule.fires(self.run.plan, self.run, visit.step, status),
-            )  # fmt: skip
+            )
         )
 
     def reset_failed(self, wanted: dict[str, str]) -> None:

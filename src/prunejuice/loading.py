@@ -102,9 +102,7 @@ class Catalog:
                 continue
             if name in above:
                 chain = " → ".join((*above, name))
-                raise DefinitionError((
-                    Problem(command.source, 0, step.id, f"uses itself: {chain}"),
-                ))
+                raise DefinitionError((Problem(command.source, 0, step.id, f"uses itself: {chain}"),))
             used = self.load(name)
             self._gather(used, (*above, name), found)
             found[name] = used
@@ -141,10 +139,15 @@ class Catalog:
         workflow = _workflow(draft, given)
         read_again = document.parse(Path(draft.file).read_bytes(), draft.file)
         problems = [
-            Problem(draft.file, _step_line(read_again, fault.step, fault.key),
-                    ".".join(filter(None, (fault.step, fault.key))), fault.message, fault.fix)
+            Problem(
+                draft.file,
+                _step_line(read_again, fault.step, fault.key),
+                ".".join(filter(None, (fault.step, fault.key))),
+                fault.message,
+                fault.fix,
+            )
             for fault in faults(workflow)
-        ]  # fmt: skip
+        ]
         problems += self._unknown(draft, workflow, read_again)
         if problems:
             raise DefinitionError(tuple(problems))
@@ -184,9 +187,12 @@ def _listed(layer: Layer, path: Path) -> Listed:
         return Listed(path.stem, "", "", layer.source, path, str(error.problems[0]))
     given = draft.given
     return Listed(
-        draft.name, given.get("description", ""), given.get("category", "workflow"),
-        layer.source, path,
-    )  # fmt: skip
+        draft.name,
+        given.get("description", ""),
+        given.get("category", "workflow"),
+        layer.source,
+        path,
+    )
 
 
 def _workflow(draft: Draft, given: Mapping[str, Any]) -> Workflow:

@@ -35,6 +35,7 @@ class Log:
         self._file: IO[bytes] = os.fdopen(fd, "ab", buffering=0)
 
     def __call__(self, chunk: bytes) -> None:
+        """Take a chunk of output."""
         self._keep(self._mask.feed(chunk))
 
     def close(self) -> None:

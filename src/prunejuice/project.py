@@ -57,7 +57,7 @@ def fingerprint(project: Project) -> dict[str, str]:
     found: dict[str, str] = {}
     size = 0
     for path in _files(project.prj):
-        content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+        content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
         size += len(content)
         if len(found) >= MAX_FILES or size > MAX_BYTES:
             raise UsageError(

@@ -23,14 +23,18 @@ from prunejuice.event import Event, Reason
 from prunejuice.plan import Plan
 from prunejuice.workspace import Workspace
 
-RunStatus = Literal[
-    "pending", "running", "waiting", "completed", "failed", "cancelled", "interrupted"
-]
+RunStatus = Literal["pending", "running", "waiting", "completed", "failed", "cancelled", "interrupted"]
 StepStatus = Literal["pending", "running", "completed", "failed", "skipped"]
 
 RUN_STATUSES: tuple[RunStatus, ...] = (
-    "pending", "running", "waiting", "completed", "failed", "cancelled", "interrupted",
-)  # fmt: skip
+    "pending",
+    "running",
+    "waiting",
+    "completed",
+    "failed",
+    "cancelled",
+    "interrupted",
+)
 ENDED: frozenset[RunStatus] = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -120,17 +124,6 @@ def evolve(run: Run, event: Event) -> Run:
     """The state of the run after one more event."""
     run = replace(run, sequence=run.sequence + 1)
     match event:
-        case events.RunStarted() | events.RunEnded() | events.RunCancelling():
-            return _turned(run, event)
-        case events.RunWaiting():
-            return replace(run, status="waiting")
-        case events.RunInterrupted():
-            return replace(run, status="interrupted", ended=event.at, error=event.reason)
-        case events.WorkspaceSet():
-            return replace(run, workspace=event.workspace)
-        case events.ArtifactStored():
-            kept = tuple(a for a in run.artifacts if a.name != event.artifact.name)
-            return replace(run, artifacts=(*kept, event.artifact))
         case events.StepStarted():
             return replace(run, visits=_started(run, event))
         case events.StepInterrupted() | events.StepReset():
@@ -138,12 +131,29 @@ def evolve(run: Run, event: Event) -> Run:
             return replace(run, visits=left)
         case events.StepRetried() | events.StepBlocked() | events.StepEnded():
             return replace(run, visits=_moved(run, event))
+        case events.WorkspaceSet():
+            return replace(run, workspace=event.workspace)
+        case events.ArtifactStored():
+            kept = tuple(a for a in run.artifacts if a.name != event.artifact.name)
+            return replace(run, artifacts=(*kept, event.artifact))
         case events.RunCreated():
             raise StoreError(f"run {run.id} was created twice")
+        case _:
+            return _turned(run, event)
 
 
-def _turned(run: Run, event: events.RunStarted | events.RunEnded | events.RunCancelling) -> Run:
+_Turn = (
+    events.RunStarted | events.RunEnded | events.RunCancelling | events.RunWaiting | events.RunInterrupted
+)
+
+
+def _turned(run: Run, event: _Turn) -> Run:
+    """The run after an event that changes its status."""
     match event:
+        case events.RunWaiting():
+            return replace(run, status="waiting")
+        case events.RunInterrupted():
+            return replace(run, status="interrupted", ended=event.at, error=event.reason)
         case events.RunStarted():
             return replace(
                 run,
@@ -190,16 +200,12 @@ def _moved(
     )
 
 
-def _after(
-    visit: StepRun, event: events.StepRetried | events.StepBlocked | events.StepEnded
-) -> StepRun:
+def _after(visit: StepRun, event: events.StepRetried | events.StepBlocked | events.StepEnded) -> StepRun:
     match event:
         case events.StepRetried():
             return replace(visit, error=event.error)
         case events.StepBlocked():
-            return replace(
-                visit, status="pending", ended=event.at, error=event.message, fix=event.fix
-            )
+            return replace(visit, status="pending", ended=event.at, error=event.message, fix=event.fix)
         case events.StepEnded():
             return replace(
                 visit,

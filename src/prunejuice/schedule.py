@@ -63,17 +63,13 @@ def failed(plan: Plan, run: Run) -> Failure | None:
 def fires(plan: Plan, run: Run, step_id: str, status: Outcome) -> tuple[str, ...]:
     """The links that the end of a step sets off, as `kind:target`."""
     workflow = plan.workflow
-    open_links = [
-        link for link in workflow.outgoing[step_id] if _visits_left(workflow, run, link.target)
-    ]
+    open_links = [link for link in workflow.outgoing[step_id] if _visits_left(workflow, run, link.target)]
     wanted = "failure" if status == "failed" else "success"
     direct = [link for link in open_links if link.on == wanted]
     if status == "failed" and direct:
         return _names(direct)
     replaced = wanted == "success" and bool(workflow.steps[step_id].on_success)
-    onward = [
-        link for link in open_links if link.on == "done" or (link.on == "next" and not replaced)
-    ]
+    onward = [link for link in open_links if link.on == "done" or (link.on == "next" and not replaced)]
     return _names([*direct, *onward])
 
 
@@ -228,11 +224,7 @@ def _unhandled(plan: Plan, run: Run) -> StepRun | None:
 def _unmended(plan: Plan, run: Run) -> StepRun | None:
     """The first step whose last visit failed: taken up by a link, but never made good."""
     for visit in run.visits:
-        if (
-            visit.status == "failed"
-            and not _tolerated(plan, visit)
-            and run.last(visit.step) == visit
-        ):
+        if visit.status == "failed" and not _tolerated(plan, visit) and run.last(visit.step) == visit:
             return visit
     return None
 

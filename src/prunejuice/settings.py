@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from prunejuice import document
 from prunejuice.errors import DefinitionError, Problem, UsageError
 from prunejuice.text import nearest
 
@@ -17,8 +16,20 @@ Source = Literal["default", "user", "project", "environment"]
 # What every step may know of the caller's environment. Anything else must be named by the command.
 PASSED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TERM", "TMPDIR", "SHELL", "TZ")
 # A project's .env never sets these: they decide what our own tools load and run.
-_REFUSED = ("PATH", "ENV", "BASH_ENV", "IFS", "SHELLOPTS", "BASHOPTS", "PYTHONPATH", "PYTHONHOME",
-            "PYTHONSTARTUP", "NODE_OPTIONS", "PERL5OPT", "RUBYOPT")  # fmt: skip
+_REFUSED = (
+    "PATH",
+    "ENV",
+    "BASH_ENV",
+    "IFS",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "NODE_OPTIONS",
+    "PERL5OPT",
+    "RUBYOPT",
+)
 _REFUSED_PREFIXES = ("LD_", "DYLD_", "GIT_", "PRUNEJUICE_")
 
 
@@ -34,8 +45,11 @@ class Settings(NamedTuple):
 
 
 _READ: Mapping[str, type] = {
-    "grace": float, "log_limit": int, "tmux_socket": str, "worktree_parent": str,
-}  # fmt: skip
+    "grace": float,
+    "log_limit": int,
+    "tmux_socket": str,
+    "worktree_parent": str,
+}
 
 
 def environment() -> Mapping[str, str]:
@@ -77,12 +91,12 @@ def load(environ: Mapping[str, str], project_config: Path | None = None) -> Sett
         if (text := environ.get(f"PRUNEJUICE_{key.upper()}")) is not None:
             found[key] = (_typed(f"PRUNEJUICE_{key.upper()}", key, text), "environment")
     values = {key: value for key, (value, _) in found.items()}
-    return Settings(
-        home(environ), **values, sources={k: source for k, (_, source) in found.items()}
-    )
+    return Settings(home(environ), **values, sources={k: source for k, (_, source) in found.items()})
 
 
 def _from_file(path: Path) -> dict[str, Any]:
+    from prunejuice import document  # noqa: PLC0415 - YAML costs more than all else here
+
     read = document.parse(path.read_bytes(), str(path))
     data = read.data or {}
     if not isinstance(data, dict):

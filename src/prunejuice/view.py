@@ -92,10 +92,9 @@ def item(line: Summary) -> dict[str, Any]:
 def whole(run: Run) -> dict[str, Any]:
     """A run with its steps and artifacts, as `--json` gives it out."""
     artifacts = [
-        _said(name=a.name, path=a.path, size=a.size, sha256=a.sha256, media_type=a.media_type,
-              step=a.step)
+        _said(name=a.name, path=a.path, size=a.size, sha256=a.sha256, media_type=a.media_type, step=a.step)
         for a in run.artifacts
-    ]  # fmt: skip
+    ]
     about = {"arguments": run.plan.arguments, "steps": [step(visit) for visit in run.visits]}
     return {**item(summary(run)), "reason": run.reason, **about, "artifacts": artifacts}
 

@@ -195,7 +195,8 @@ def _in_order(steps: list[Step]) -> dict[str, Step]:
 
 def _plainer(step: Step, following: list[Step]) -> Step:
     """The step without a success link that only repeats the order of the list."""
-    if step.parallel_with or step.on_success not in {each.id for each in following}:
+    repeats = step.on_success in {each.id for each in following} - {step.on_failure}
+    if step.parallel_with or not repeats:
         return step
     return replace(step, on_success="")
 
@@ -330,10 +331,21 @@ def _step_faults(workflow: Workflow, step: Step) -> Iterator[Fault]:
     if template.OPEN in step.script:
         fix = "hand it over as args: or environment: and read the variable"
         yield Fault(step.id, "script", f"{template.OPEN} is not filled in inside a script", fix)
+    yield from _limit_faults(step)
+    yield from _target_faults(workflow, step)
+    if step.stage == "cleanup" and any(_targets(step)):
+        yield Fault(step.id, "name", "clean-up steps run in order and take no links")
+    yield from _expression_faults(workflow, step)
+
+
+def _limit_faults(step: Step) -> Iterator[Fault]:
     for key, low in (("timeout", 0.001), ("retries", 0), ("retry_delay", 0), ("max_visits", 1)):
         value = getattr(step, key)
         if value is not None and not low <= value <= 1_000_000:
             yield Fault(step.id, key, f"must be at least {low:g} and at most 1000000")
+
+
+def _target_faults(workflow: Workflow, step: Step) -> Iterator[Fault]:
     for key, target in _targets(step):
         if target not in workflow.steps:
             yield Fault(step.id, key, f"no step {target!r}", nearest(target, workflow.steps))
@@ -341,9 +353,6 @@ def _step_faults(workflow: Workflow, step: Step) -> Iterator[Fault]:
             yield Fault(step.id, key, "a step cannot wait for or join itself")
         elif workflow.steps[target].stage != step.stage:
             yield Fault(step.id, key, f"{target!r} is in another list of steps")
-    if step.stage == "cleanup" and any(_targets(step)):
-        yield Fault(step.id, "name", "clean-up steps run in order and take no links")
-    yield from _expression_faults(workflow, step)
 
 
 def _targets(step: Step) -> Iterator[tuple[str, str]]:

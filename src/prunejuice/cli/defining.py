@@ -50,17 +50,27 @@ def list_command(*, verbose: bool, as_json: bool) -> None:
     listed = catalog.listed()
     if as_json:
         items = [
-            {"name": c.name, "category": c.category, "description": c.description,
-             "source": c.source, "path": str(c.path), **({"error": c.problem} if c.problem else {})}
+            {
+                "name": c.name,
+                "category": c.category,
+                "description": c.description,
+                "source": c.source,
+                "path": str(c.path),
+                **({"error": c.problem} if c.problem else {}),
+            }
             for c in listed
-        ]  # fmt: skip
+        ]
         render.json("commands", items)
         return
     rows = [
-        (click.style(safe_line(c.name), fg="cyan"), safe_line(c.category), c.source,
-         click.style(safe_line(c.problem), fg="red") if c.problem else safe_line(c.description, 100))
+        (
+            click.style(safe_line(c.name), fg="cyan"),
+            safe_line(c.category),
+            c.source,
+            click.style(safe_line(c.problem), fg="red") if c.problem else safe_line(c.description, 100),
+        )
         for c in listed
-    ]  # fmt: skip
+    ]
     lines = list(render.columns(rows))
     for line, command in zip(lines, listed, strict=True):
         render.out(line)
@@ -99,9 +109,7 @@ def explain_command(*, command: str, mermaid: bool, as_json: bool) -> None:
         return
     form = planned.canonical(found)
     if as_json:
-        render.json(
-            "command", {**form, "source": found.source, "uses": list(catalog.used_by(found))}
-        )
+        render.json("command", {**form, "source": found.source, "uses": list(catalog.used_by(found))})
         return
     _explain(found, form)
 
@@ -125,9 +133,7 @@ def trust_command(*, as_json: bool) -> None:
     before = trust.standing(found, app.store)
     files = trust.trust(found, app.store)
     if as_json:
-        render.json(
-            "trust", {"project": str(found.root), "files": files, "changes": before.changes}
-        )
+        render.json("trust", {"project": str(found.root), "files": files, "changes": before.changes})
         return
     for change in before.changes:
         render.out(safe_line(change, 300))

@@ -4,7 +4,6 @@ import os
 import signal
 import tempfile
 import time
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,8 +22,11 @@ BUGS = ("rounding", "discount", "empty")
 
 
 @click.command("demo")
-@click.option("--keep", type=click.Path(file_okay=False, path_type=Path),
-              help="Make everything in this new folder, and leave it there.")  # fmt: skip
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Make everything in this new folder, and leave it there.",
+)
 def demo_command(*, keep: Path | None) -> None:
     """See it work: three runs at once, one killed on purpose and resumed.
 
@@ -83,7 +85,7 @@ class _Demo(NamedTuple):
         self.repository.mkdir()
         git = self.git()
         git.run("init", "--quiet", "--initial-branch=main")
-        git.run("apply", "--index", str(files("prunejuice") / "demo" / "project.patch"))
+        git.run("apply", "--index", str(Path(__file__).parents[1] / "demo" / "project.patch"))
         who = ("-c", "user.name=demo", "-c", "user.email=demo@localhost")
         git.try_(*who, "commit", "--quiet", "--message", "A shop with three bugs")
         render.out(git.run("log", "--oneline", "--stat", "--format=%h %s").rstrip())

@@ -35,17 +35,18 @@ class Deed(NamedTuple):
 
 @click.command("cleanup")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--days", type=click.IntRange(0, 100_000),
-              help="Also forget ended runs older than this, with their logs and artifacts.")  # fmt: skip
+@click.option(
+    "--days",
+    type=click.IntRange(0, 100_000),
+    help="Also forget ended runs older than this, with their logs and artifacts.",
+)
 @_JSON
 def cleanup_command(*, dry_run: bool, days: int | None, as_json: bool) -> None:
     """Clear away the sessions and clean worktrees of ended runs. Work that is nowhere else is kept."""
     app = apps.open_app()
     tools = app.tools()
     lifecycle.recover(tools)
-    lines = app.store.summaries(
-        statuses=sorted(ENDED), project=str(app.project.root), limit=100_000
-    )
+    lines = app.store.summaries(statuses=sorted(ENDED), project=str(app.project.root), limit=100_000)
     deeds = [deed for line in lines for deed in _cleared(app, line, dry_run=dry_run)]
     if days is not None:
         old = [line for line in lines if line.ended < time.time() - days * 86400]
@@ -56,9 +57,7 @@ def cleanup_command(*, dry_run: bool, days: int | None, as_json: bool) -> None:
         return
     for deed in deeds:
         word = "kept" if deed.why else "would clear" if dry_run else "cleared"
-        render.out(
-            f"{deed.run[:8]}  {word}  {safe_line(deed.what)}" + (f"  ({deed.why})" * bool(deed.why))
-        )
+        render.out(f"{deed.run[:8]}  {word}  {safe_line(deed.what)}" + (f"  ({deed.why})" * bool(deed.why)))
     if not deeds:
         render.out("nothing to clear away")
 
@@ -152,9 +151,7 @@ def _store(app: apps.App, *, repair: bool) -> Check:
     if fault and repair:
         return Check("history", ok=True, found=f"was damaged; kept as {store.put_aside()}")
     if fault:
-        return Check(
-            "history", ok=False, found=fault, fix="prj doctor --repair keeps a copy, starts anew"
-        )
+        return Check("history", ok=False, found=fault, fix="prj doctor --repair keeps a copy, starts anew")
     return Check("history", ok=True, found=f"{path} ({len(store.summaries(limit=100_000))} runs)")
 
 
@@ -165,9 +162,7 @@ def _project(app: apps.App) -> Iterator[Check]:
         return
     trusted = trust.standing(found, app.store).trusted
     word = "trusted" if trusted else "not trusted"
-    yield Check(
-        "project", ok=trusted, found=f"{found.root} ({word})", fix="" if trusted else "prj trust"
-    )
+    yield Check("project", ok=trusted, found=f"{found.root} ({word})", fix="" if trusted else "prj trust")
     for listed in app.catalog.listed():
         try:
             app.catalog.used_by(app.catalog.load(listed.name))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-SPELLED = {"pending": "·", "running": "▶", "completed": "✓", "failed": "✗", "skipped": "–"}
+SPELLED = {"pending": "·", "running": "▶", "completed": "✓", "failed": "✗", "skipped": "-"}
 
 
 class Plain:
@@ -91,9 +91,7 @@ class Board:
             note = (visit.error if visit else "") or last
             cells = (SPELLED[word], safe_line(step.id, 40), word, _lasted(visit), note)
             styles = (colour, "bold" if word == "running" else "", colour, "dim", "dim")
-            row = (
-                Text(safe_line(c, 100), s, no_wrap=True) for c, s in zip(cells, styles, strict=True)
-            )
+            row = (Text(safe_line(c, 100), s, no_wrap=True) for c, s in zip(cells, styles, strict=True))
             table.add_row(*row)
         return table
 

@@ -1,6 +1,7 @@
 """A command before it runs: its plan, its canonical form, its graph."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -12,8 +13,11 @@ from prunejuice.text import safe_line, safe_text
 from prunejuice.workflow import STAGES, Step, Workflow, entries
 
 _TITLES = {
-    "pre": "pre_steps", "main": "steps", "post": "post_steps", "cleanup": "cleanup_on_failure",
-}  # fmt: skip
+    "pre": "pre_steps",
+    "main": "steps",
+    "post": "post_steps",
+    "cleanup": "cleanup_on_failure",
+}
 
 
 def show(plan: Plan, *, as_json: bool) -> None:
@@ -24,9 +28,7 @@ def show(plan: Plan, *, as_json: bool) -> None:
     command = plan.command
     render.out(f"{safe_line(command.name)}: {safe_line(command.description)}")
     render.out(f"  directory    {safe_line(plan.directory, 300)}")
-    render.out(
-        f"  timeout      {command.timeout:g} s, at most {plan.workflow.max_parallel} at once"
-    )
+    render.out(f"  timeout      {command.timeout:g} s, at most {plan.workflow.max_parallel} at once")
     for name, value in plan.arguments.items():
         render.out(f"  argument     {name} = {safe_line(_plain(value))}")
     for name, text in command.environment.items():
@@ -72,6 +74,10 @@ def _notes(step: Step) -> Iterator[str]:
         yield f"on success → {step.on_success}"
     if step.on_failure:
         yield f"on failure → {step.on_failure}"
+    yield from _limits(step)
+
+
+def _limits(step: Step) -> Iterator[str]:
     for key in ("max_visits", "retries", "args", "environment", "working_directory"):
         if value := getattr(step, key):
             yield f"{key} {safe_line(_plain(value))}"
@@ -145,11 +151,7 @@ def _nested(item: Any) -> bool:
 
 def _scalar(item: Any) -> str:
     """JSON is YAML; a plain word needs no quotes."""
-    if (
-        isinstance(item, str)
-        and item.replace("-", "").replace("_", "").isalpha()
-        and len(item) < 60
-    ):
+    if isinstance(item, str) and item.replace("-", "").replace("_", "").isalpha() and len(item) < 60:
         words = {"true", "false", "null", "yes", "no", "on", "off"}
         if item.isascii() and item.lower() not in words and item[0].isalpha():
             return item
@@ -174,7 +176,7 @@ def mermaid(workflow: Workflow) -> Iterator[str]:
 def _between(workflow: Workflow) -> Iterator[tuple[str, str]]:
     """What ends one stage and begins the next."""
     stages = [stage for stage in STAGES if workflow.stage(stage)]
-    for one, following in zip(stages, stages[1:], strict=False):
+    for one, following in pairwise(stages):
         going_on = {link.source for link in workflow.links if link.on != "failure"}
         for last in (step.id for step in workflow.stage(one) if step.id not in going_on):
             for first in entries(workflow, following):

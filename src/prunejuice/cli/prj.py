@@ -7,7 +7,6 @@ import click
 
 import prunejuice
 from prunejuice.cli import boundary
-from prunejuice.text import nearest
 
 # name: (module, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -49,6 +48,8 @@ class Lazy(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the arguments name; an unknown one is told what is near."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from prunejuice.text import nearest  # noqa: PLC0415
+
             hint = nearest(args[0], COMMANDS)
             ctx.fail(f"there is no command {args[0]!r}" + (f": {hint}" if hint else ""))
         return super().resolve_command(ctx, args)

@@ -106,12 +106,12 @@ def artifacts_command(*, run: str, as_json: bool) -> None:
     found = history.load(history.find(run))
     directory = history.directory(found.id)
     if as_json:
-        render.json(
-            "artifacts", {"directory": str(directory), "items": view.whole(found)["artifacts"]}
-        )
+        render.json("artifacts", {"directory": str(directory), "items": view.whole(found)["artifacts"]})
         return
-    rows = [(f"{a.size}", a.media_type, a.step, safe_line(str(directory / a.path), 300))
-            for a in found.artifacts]  # fmt: skip
+    rows = [
+        (f"{a.size}", a.media_type, a.step, safe_line(str(directory / a.path), 300))
+        for a in found.artifacts
+    ]
     for row in render.columns(rows):
         render.out(row)
 
@@ -119,9 +119,7 @@ def artifacts_command(*, run: str, as_json: bool) -> None:
 @click.command("logs")
 @click.argument("run")
 @click.argument("step", required=False)
-@click.option(
-    "-f", "--follow", is_flag=True, help="Go on until the run ends; Ctrl-C only detaches."
-)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends; Ctrl-C only detaches.")
 def logs_command(*, run: str, step: str | None, follow: bool) -> None:
     """Show what the steps of a run printed."""
     history = open_history()
@@ -132,9 +130,7 @@ def logs_command(*, run: str, step: str | None, follow: bool) -> None:
         found = history.load(run_id)
         for visit in _logged(found, step):
             _show_new(history.directory(run_id) / visit.log, visit, done, alone=bool(step))
-        over = found.status not in {"running", "pending"} or run_id in {
-            l.id for l in history.lost()
-        }
+        over = found.status not in {"running", "pending"} or run_id in {line.id for line in history.lost()}
         if not follow or over:
             return
         sys.stdout.flush()

@@ -15,10 +15,15 @@ from prunejuice.text import safe_line, safe_text
 from prunejuice.view import Summary
 
 COLOURS = {
-    "completed": "green", "running": "cyan", "waiting": "yellow", "failed": "red",
-    "cancelled": "magenta", "interrupted": "yellow", "pending": "bright_black",
+    "completed": "green",
+    "running": "cyan",
+    "waiting": "yellow",
+    "failed": "red",
+    "cancelled": "magenta",
+    "interrupted": "yellow",
+    "pending": "bright_black",
     "skipped": "bright_black",
-}  # fmt: skip
+}
 
 
 def out(text: str = "") -> None:
@@ -69,8 +74,10 @@ def status(word: str) -> str:
 def columns(rows: Iterable[Sequence[str]]) -> Iterable[str]:
     """Rows as aligned lines; cells may be coloured."""
     table = [list(row) for row in rows]
-    widths = [max((len(click.unstyle(row[n])) for row in table), default=0)
-              for n in range(max(map(len, table), default=0))]  # fmt: skip
+    widths = [
+        max((len(click.unstyle(row[n])) for row in table), default=0)
+        for n in range(max(map(len, table), default=0))
+    ]
     for row in table:
         padded = [cell + " " * (widths[n] - len(click.unstyle(cell))) for n, cell in enumerate(row)]
         yield "  ".join(padded).rstrip()
@@ -81,11 +88,7 @@ def seconds(duration: float) -> str:
     if duration < 60:
         return f"{duration:.1f} s"
     minutes, rest = divmod(int(duration), 60)
-    return (
-        f"{minutes} min {rest:02d} s"
-        if minutes < 60
-        else f"{minutes // 60} h {minutes % 60:02d} min"
-    )
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def ago(when: float) -> str:
@@ -104,8 +107,16 @@ def run_line(line: Summary) -> tuple[str, ...]:
     done = f"{line.steps_done}/{line.steps_total}"
     where = safe_line(line.branch, 40)
     note = safe_line(": ".join(filter(None, (line.step, line.error))), 60)
-    return (line.id[:8], safe_line(line.command, 30), status(line.status), done, lasted,
-            ago(line.created), where, note)  # fmt: skip
+    return (
+        line.id[:8],
+        safe_line(line.command, 30),
+        status(line.status),
+        done,
+        lasted,
+        ago(line.created),
+        where,
+        note,
+    )
 
 
 def step_line(visit: StepRun) -> tuple[str, ...]:

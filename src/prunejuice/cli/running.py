@@ -31,8 +31,11 @@ _VERBOSE = click.option("--verbose", is_flag=True, help="Show what the program i
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
 @click.option("--dry-run", is_flag=True, help="Show the plan; nothing is written.")
 @click.option("--detach", is_flag=True, help="Go on in the background; prints the run's id.")
-@click.option("--worktree/--no-worktree", default=None,
-              help="Give the run a worktree of its own, or turn such steps off.")  # fmt: skip
+@click.option(
+    "--worktree/--no-worktree",
+    default=None,
+    help="Give the run a worktree of its own, or turn such steps off.",
+)
 @_JSON
 @_VERBOSE
 def run_command(  # noqa: PLR0913 - one for each option
@@ -62,8 +65,13 @@ def run_command(  # noqa: PLR0913 - one for each option
 
 @click.command("resume")
 @click.argument("run")
-@click.option("--decide", "decisions", multiple=True, metavar="STEP=rerun|skip|done",
-              help="What to do about a step that waits or was cut off.")  # fmt: skip
+@click.option(
+    "--decide",
+    "decisions",
+    multiple=True,
+    metavar="STEP=rerun|skip|done",
+    help="What to do about a step that waits or was cut off.",
+)
 @_JSON
 @_VERBOSE
 def resume_command(*, run: str, decisions: tuple[str, ...], as_json: bool, verbose: bool) -> int:
@@ -130,11 +138,13 @@ def watched(app: apps.App, *, as_json: bool) -> Iterator[tuple[lifecycle.Tools, 
     def on_signal(_number: int, _frame: Any) -> None:
         stop.request(KILL if stop.level else STOP)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_signal)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield app.tools(tell, progress.hear), stop
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
         progress.close()
 
 

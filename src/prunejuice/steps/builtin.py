@@ -55,9 +55,7 @@ def validate_prerequisites(handle: Handle, world: World) -> StepResult:
     ]
     directory = Path(handle.workspace.directory)
     missing += [
-        f"there is no file {name}"
-        for name in _list(world.args, "files")
-        if not (directory / name).exists()
+        f"there is no file {name}" for name in _list(world.args, "files") if not (directory / name).exists()
     ]
     missing += [
         f"the variable {name} is not set"
@@ -140,16 +138,25 @@ def gather_context(handle: Handle, world: World) -> StepResult:
         _keep(handle, folder / name, text)
     changed = len([line for line in status.splitlines() if not line.startswith("##")])
     count = files.count("\0")
-    _keep(handle, folder / "context.json", _json({
-        "directory": handle.workspace.directory, "branch": git.branch(), "base": base,
-        "head": git.head(), "files": count, "changed": changed, "arguments": handle.plan.arguments,
-    }))  # fmt: skip
+    _keep(
+        handle,
+        folder / "context.json",
+        _json({
+            "directory": handle.workspace.directory,
+            "branch": git.branch(),
+            "base": base,
+            "head": git.head(),
+            "files": count,
+            "changed": changed,
+            "arguments": handle.plan.arguments,
+        }),
+    )
     text = f"Gathered context: {count} files, {changed} changed since {base[:12]}"
     return _said(text, files=count, changed=changed, folder=str(folder))
 
 
 def store_artifacts(handle: Handle, world: World) -> StepResult:
-    """Keep what the run made: files named by `paths` (globs), its folder, and its changes as a patch."""
+    """Keep what the run made: the files of `paths` (globs), its folder, its changes as a patch."""
     _keep_changes(handle, world)
     workspace = Path(handle.workspace.directory)
     for path in _matches(workspace, _list(world.args, "paths")):
@@ -172,9 +179,7 @@ def cleanup(handle: Handle, world: World) -> StepResult:
     if workspace.worktree and world.args.get("worktree"):
         git = world.git(handle.plan.directory)
         kept = worktree.remove(git, Path(workspace.worktree), workspace.branch, workspace.base)
-        done.append(
-            f"kept {workspace.worktree}: {kept}" if kept else f"removed {workspace.worktree}"
-        )
+        done.append(f"kept {workspace.worktree}: {kept}" if kept else f"removed {workspace.worktree}")
     elif workspace.worktree:
         done.append(f"kept worktree {workspace.worktree}")
     return _said("; ".join(done) or "nothing to clean up")

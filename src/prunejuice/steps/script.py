@@ -56,9 +56,7 @@ def adopted(directory: Path, log_name: str) -> StepResult | None:
     return StepResult(ok=True, exit_code=0, outputs=outputs, output=_tail(log))
 
 
-def _carried_out(
-    argv: list[str], handle: Handle, around: Surroundings, settings: Settings
-) -> StepResult:
+def _carried_out(argv: list[str], handle: Handle, around: Surroundings, settings: Settings) -> StepResult:
     outputs = outputs_file(handle)
     shell = process.which("sh", around.variables.get("PATH"))
     call = Call(

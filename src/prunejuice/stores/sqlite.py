@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ _decode = msgspec.json.Decoder(Summary).decode
 
 @cache
 def _queries() -> Mapping[str, str]:
-    text = (files("prunejuice.stores") / "queries.sql").read_text()
+    text = Path(__file__).with_name("queries.sql").read_text()
     named = [part.split("\n", 1) for part in text.split("-- name: ")[1:]]
     return {name.strip(): sql for name, sql in named}
 
@@ -51,9 +50,7 @@ class SqliteStore:
     def create(self, run_id: str, first: Sequence[Event], summary: Summary) -> None:
         """Keep the first events of a new run."""
         with self._writing() as database:
-            row = {
-                name: getattr(summary, name) for name in ("project", "command", "status", "parent")
-            }
+            row = {name: getattr(summary, name) for name in ("project", "command", "status", "parent")}
             row |= {"id": run_id, "created": summary.created, "summary": _text(summary)}
             database.execute(_queries()["create_run"], row)
             self._add(database, run_id, 0, first)
@@ -65,9 +62,7 @@ class SqliteStore:
             line = {"id": run_id, "status": summary.status, "summary": _text(summary)}
             database.execute(_queries()["update_run"], line)
 
-    def _add(
-        self, database: sqlite3.Connection, run_id: str, after: int, more: Sequence[Event]
-    ) -> None:
+    def _add(self, database: sqlite3.Connection, run_id: str, after: int, more: Sequence[Event]) -> None:
         rows = [
             {
                 "run": run_id,
@@ -220,9 +215,7 @@ def _migrate(database: sqlite3.Connection) -> None:
         return
     database.execute("PRAGMA journal_mode = WAL")
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
-        database.executescript(
-            f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;"
-        )
+        database.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
 
 
 def _named(path: Path, error: sqlite3.DatabaseError) -> StoreError:

@@ -83,9 +83,7 @@ def _is_whole(git: Git, wanted: Wanted) -> bool:
 def _clear(git: Git, wanted: Wanted) -> None:
     """Take away what an attempt that was killed left at the path; nothing was worked on there yet."""
     if wanted.path.exists() and not _is_debris(git, wanted):
-        raise StepError(
-            f"{wanted.path} is in the way", "move it, or name another branch with branch_name="
-        )
+        raise StepError(f"{wanted.path} is in the way", "move it, or name another branch with branch_name=")
     git.try_("worktree", "remove", "--force", "--force", "--", str(wanted.path))
     with suppress(GitError):
         git.run("worktree", "prune")

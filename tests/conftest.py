@@ -1,0 +1,135 @@
+"""What all tests share: an environment of their own, real repositories, and `prj` as a user calls it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from prunejuice.cli import boundary
+from prunejuice.cli.prj import prj as prj_group
+
+NEEDS_TMUX = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path_factory, monkeypatch):
+    """A home, a state directory and a tmux server that belong to one test alone."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(("PRUNEJUICE_", "GIT_", "XDG_", "TMUX")):
+            monkeypatch.delenv(name)
+    gitconfig = home / ".gitconfig"
+    gitconfig.write_text("[user]\nname = tester\nemail = tester@localhost\n[init]\ndefaultBranch = main\n")
+    socket = f"prj-test-{uuid.uuid4().hex[:8]}"
+    values = {
+        "HOME": str(home),
+        "PRUNEJUICE_HOME": str(home / "state"),
+        "PRUNEJUICE_CONFIG": str(home / "config"),
+        "PRUNEJUICE_TMUX_SOCKET": socket,
+        "PRUNEJUICE_GRACE": "1",
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    yield home
+    if shutil.which("tmux"):
+        subprocess.run(["tmux", "-L", socket, "kill-server"], capture_output=True, check=False)
+
+
+def git(directory, *args):
+    """Run git; what it printed."""
+    done = subprocess.run(["git", *args], cwd=directory, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A git repository with one commit."""
+    place = tmp_path / "shop"
+    place.mkdir()
+    git(place, "init", "-q")
+    (place / "a.txt").write_text("one\n")
+    git(place, "add", ".")
+    git(place, "commit", "-qm", "first")
+    return place
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+class Project:
+    """A repository with `.prj`, and `prj` called inside it."""
+
+    def __init__(self, root, capsys, monkeypatch):
+        self.root = root
+        self.home = Path(os.environ["PRUNEJUICE_HOME"])
+        self.capsys = capsys
+        monkeypatch.chdir(root)
+
+    def prj(self, *args):
+        """Call prj in this process."""
+        self.capsys.readouterr()
+        code = boundary.guarded(prj_group, [str(arg) for arg in args])
+        out, err = self.capsys.readouterr()
+        return Answer(code, out, err)
+
+    def command(self, name, text, *, trust=True):
+        """Write a command of the project."""
+        folder = self.root / ".prj" / "commands"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.yaml").write_text(textwrap.dedent(text))
+        if trust:
+            self.prj("trust")
+
+    def step(self, name, text):
+        """Write a step file of the project."""
+        folder = self.root / ".prj" / "steps"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(textwrap.dedent(text))
+        self.prj("trust")
+
+    def run(self, name, *args):
+        """Run a command; its answer and the run as JSON."""
+        answer = self.prj("run", name, *args, "--json")
+        return answer, (answer.json if answer.out else None)
+
+    def spawn(self, *args, **more):
+        """Call prj in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "prunejuice", *args],
+            cwd=self.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **more,
+        )
+
+    def log(self, run, step):
+        """The log of a step of a run."""
+        entry = next(s for s in run["steps"] if s["step"] == step)
+        return (self.home / "runs" / run["id"] / entry["log"]).read_text()
+
+
+@pytest.fixture
+def project(repository, capsys, monkeypatch):
+    return Project(repository, capsys, monkeypatch)
+
+
+@pytest.fixture
+def statuses():
+    """The statuses of a run's steps, by step."""
+    return lambda run: {s["step"]: s["status"] for s in run["steps"]}

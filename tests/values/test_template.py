@@ -1,0 +1,24 @@
+"""`${{ }}` in values."""
+
+import pytest
+
+from prunejuice import template
+from prunejuice.errors import ConditionError
+
+DATA = {"args": {"n": 3, "list": ["a"], "t": True, "none": None}}
+
+
+def test_one_expression_keeps_its_type_and_text_around_it_makes_text():
+    value = {"a": "${{ args.n }}", "b": "n=${{ args.n }}, ${{ args.t }}", "c": ["${{ args.list }}", 1, "x"]}
+    assert template.fill(value, DATA) == {"a": 3, "b": "n=3, true", "c": [["a"], 1, "x"]}
+    assert template.fill("x${{ args.none }}y${{ args.list }}", DATA) == 'xy["a"]'
+
+
+def test_expressions_are_found_wherever_they_stand():
+    assert len(list(template.expressions({"a": ["${{ args.n }}", {"b": "${{ args.t }}"}], "c": 1}))) == 2
+
+
+@pytest.mark.parametrize("text", ["${{ args.n", "${{ }}", "${{ nope() }}"])
+def test_a_broken_expression_is_a_named_error(text):
+    with pytest.raises(ConditionError):
+        template.fill(text, DATA)
