@@ -96,12 +96,16 @@ class StepInterrupted(Fact, frozen=True, tag="step.interrupted"):
 
 
 class StepBlocked(Fact, frozen=True, tag="step.blocked"):
-    """A step cannot go on without a person; it is tried again when the run is resumed."""
+    """A step cannot go on without a person.
+
+    It is tried again when the run is resumed, unless it `asked`: then it waits for the answer.
+    """
 
     step: str
     visit: int
     message: str
     fix: str = ""
+    asked: bool = False
 
 
 class StepEnded(Fact, frozen=True, tag="step.ended"):

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import prunejuice
-from prunejuice import diagnostics, schedule
+from prunejuice import diagnostics, resumption, schedule
 from prunejuice import event as events
 from prunejuice import lock as locks
 from prunejuice.errors import HumanNeededError, NotFoundError, PruneJuiceError, UsageError
@@ -374,22 +374,7 @@ class _Driver:
         elif not result.ok and visit.attempt <= step.retries and not self.stop.level:
             self.retry(step, visit, result.error)
         else:
-            self.stage(self.ended(visit, result))
-
-    def ended(self, visit: StepRun, result: StepResult) -> events.StepEnded:
-        status: events.Outcome = "completed" if result.ok else "failed"
-        return events.StepEnded(
-            at=self.now(),
-            step=visit.step,
-            visit=visit.visit,
-            status=status,
-            error=result.error,
-            reason="" if result.ok else result.reason or "failed",
-            exit_code=result.exit_code,
-            outputs=dict(result.outputs),
-            output=result.output,
-            fires=schedule.fires(self.run.plan, self.run, visit.step, status),
-        )
+            self.stage(resumption.ended(self.run, visit, result, self.now()))
 
     def retry(self, step: Step, visit: StepRun, error: str) -> None:
         number, attempt = visit.visit, visit.attempt + 1
@@ -432,69 +417,13 @@ class _Driver:
 
     def take_up(self, decisions: Mapping[str, str]) -> None:
         """Bring a run that was cut off, waits or failed into a state from which it goes on."""
-        wanted = dict(decisions)
-        for visit in self.run.running():
-            self.take_back(visit, wanted.pop(visit.step, ""))
-        blocked = {visit.step: visit for visit in self.run.blocked()}
-        ended = self.run.status in ENDED
-        self.stage(_run_started(self.tools))
-        for step_id, visit in blocked.items():
-            if (decision := wanted.pop(step_id, "")) in {"skip", "done"}:
-                self.settle(visit, decision)
-        if ended:
-            self.reset_failed(wanted)
-        if wanted:
-            raise UsageError(
-                f"no step {next(iter(wanted))!r} of run {self.run.id[:8]} waits for a decision"
-            )
+        directory = self.tools.directory(self.run.id)
+        adopted = {
+            visit.step: self.tools.steps.adopt(self.run, visit, directory) for visit in self.run.running()
+        }
+        for event in resumption.take_up(self.run, _run_started(self.tools), decisions, adopted):
+            self.stage(event)
         self.flush()
-
-    def take_back(self, visit: StepRun, decision: str) -> None:
-        """Decide about a step that was being carried out when the driver died."""
-        adopted = self.tools.steps.adopt(self.run, visit, self.tools.directory(self.run.id))
-        step = self.run.plan.workflow.steps[visit.step]
-        choice = decision or step.on_interrupt
-        if adopted is not None:
-            self.stage(self.ended(visit, adopted))
-        elif choice in {"skip", "done"}:
-            self.settle(visit, choice)
-        elif choice == "ask":
-            self.stage(
-                events.StepBlocked(
-                    at=self.now(),
-                    step=visit.step,
-                    visit=visit.visit,
-                    message="it was cut off and may have been done in part",
-                    fix=f"look, then: prj resume {self.run.id[:8]} --decide {visit.step}=rerun|skip|done",
-                )
-            )
-        else:
-            self.stage(events.StepInterrupted(at=self.now(), step=visit.step, visit=visit.visit))
-
-    def settle(self, visit: StepRun, decision: str) -> None:
-        status: events.Outcome = "completed" if decision == "done" else "skipped"
-        said = "declared done" if decision == "done" else "skipped"
-        self.stage(
-            events.StepEnded(
-                at=self.now(),
-                step=visit.step,
-                visit=visit.visit,
-                status=status,
-                error=f"{said} by a person",
-                fires=schedule.fires(self.run.plan, self.run, visit.step, status),
-            )
-        )
-
-    def reset_failed(self, wanted: dict[str, str]) -> None:
-        """Let what failed, what was skipped for it, and the clean-up after it run again."""
-        for visit in self.run.visits:
-            step = self.run.plan.workflow.steps[visit.step]
-            spoilt = visit.reason and not step.continue_on_error and self.run.last(step.id) == visit
-            if not spoilt and step.stage != "cleanup":
-                continue
-            self.stage(events.StepReset(at=self.now(), step=visit.step, visit=visit.visit))
-            if (decision := wanted.pop(visit.step, "")) in {"skip", "done"}:
-                self.settle(visit, decision)
 
 
 def _reason(error: PruneJuiceError) -> events.Reason:

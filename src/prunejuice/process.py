@@ -111,7 +111,9 @@ def capture(call: Call, limit: int = 16 << 20, stop: Stop | None = None) -> Capt
 def detach(call: Call, log: Path) -> int:
     """Start a process that outlives us, with its output in `log`; its pid."""
     with log.open("ab") as file:
-        return _start(call, file, subprocess.STDOUT).pid
+        child = _start(call, file, subprocess.STDOUT)
+    child.returncode = 0  # it is nobody's to wait for
+    return child.pid
 
 
 def _start(call: Call, out: "int | IO[bytes]", err: "int | IO[bytes]") -> subprocess.Popen[bytes]:

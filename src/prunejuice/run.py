@@ -55,6 +55,7 @@ class StepRun(Struct, frozen=True):
     output: str = ""
     log: str = ""
     fires: tuple[str, ...] = ()
+    asked: bool = False
 
 
 class Run(Struct, frozen=True):
@@ -167,7 +168,7 @@ def _turned(run: Run, event: _Turn) -> Run:
                 reason="",
                 cause="",
                 # What waited for a person is tried again.
-                visits=tuple(visit for visit in run.visits if visit.status != "pending"),
+                visits=tuple(v for v in run.visits if v.status != "pending" or v.asked),
             )
         case events.RunCancelling():
             return replace(run, cancelling=True, error=event.reason)
@@ -205,7 +206,8 @@ def _after(visit: StepRun, event: events.StepRetried | events.StepBlocked | even
         case events.StepRetried():
             return replace(visit, error=event.error)
         case events.StepBlocked():
-            return replace(visit, status="pending", ended=event.at, error=event.message, fix=event.fix)
+            held = replace(visit, status="pending", ended=event.at, asked=event.asked)
+            return replace(held, error=event.message, fix=event.fix)
         case events.StepEnded():
             return replace(
                 visit,

@@ -33,10 +33,21 @@ def test_every_mistake_is_named_at_once():
 @pytest.mark.parametrize(
     ("value", "kind", "expected"),
     [
-        ("x", "string", "x"), ("a/b", "path", "a/b"), ("-3", "integer", -3), (4, "integer", 4),
-        ("1.5", "number", 1.5), (2, "number", 2), ("yes", "boolean", True), ("off", "boolean", False),
-        (True, "boolean", True), ("a,b", "list", ["a", "b"]), ("", "list", []), (["x"], "list", ["x"]),
-        ('{"a": 1}', "object", {"a": 1}), ({"b": 2}, "object", {"b": 2}), ("*; $(id)\n'\"", "string", "*; $(id)\n'\""),
+        ("x", "string", "x"),
+        ("a/b", "path", "a/b"),
+        ("-3", "integer", -3),
+        (4, "integer", 4),
+        ("1.5", "number", 1.5),
+        (2, "number", 2),
+        ("yes", "boolean", True),
+        ("off", "boolean", False),
+        (True, "boolean", True),
+        ("a,b", "list", ["a", "b"]),
+        ("", "list", []),
+        (["x"], "list", ["x"]),
+        ('{"a": 1}', "object", {"a": 1}),
+        ({"b": 2}, "object", {"b": 2}),
+        ("*; $(id)\n'\"", "string", "*; $(id)\n'\""),
     ],
 )
 def test_every_type_reads(value, kind, expected):
@@ -46,9 +57,20 @@ def test_every_type_reads(value, kind, expected):
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
-        ("x", "integer"), (True, "integer"), ("9" * 40, "integer"), ("x", "number"), (True, "number"),
-        ("1e5", "number"), ("maybe", "boolean"), (1, "boolean"), (3, "list"), ("[1]", "object"),
-        ("{", "object"), ("[" * 100_000, "object"), (1, "string"), ("a\0b", "string"),
+        ("x", "integer"),
+        (True, "integer"),
+        ("9" * 40, "integer"),
+        ("x", "number"),
+        (True, "number"),
+        ("1e5", "number"),
+        ("maybe", "boolean"),
+        (1, "boolean"),
+        (3, "list"),
+        ("[1]", "object"),
+        ("{", "object"),
+        ("[" * 100_000, "object"),
+        (1, "string"),
+        ("a\0b", "string"),
     ],
 )
 def test_every_type_refuses(value, kind):

@@ -64,16 +64,33 @@ stop_on_failure: false
 def test_every_key_is_read(catalog):
     command = catalog.write("c", FULL).load("c")
     steps = command.workflow.steps
-    assert list(steps) == ["store-artifacts", "deploy", "custom-step", "Say-it", "on", "store-artifacts-2", "cleanup"]
+    assert list(steps) == [
+        "store-artifacts",
+        "deploy",
+        "custom-step",
+        "Say-it",
+        "on",
+        "store-artifacts-2",
+        "cleanup",
+    ]
     assert command.arguments[1].default == 3
     assert not command.arguments[1].required
     assert command.environment == {"A": "1", "B": "2", "TOKEN": None}
     said = steps["Say-it"]
-    assert (said.script, said.condition, said.environment, said.args) == ("echo", "args.count > 1", {"X": "y"}, {"k": "v"})
+    assert (said.script, said.condition, said.environment, said.args) == (
+        "echo",
+        "args.count > 1",
+        {"X": "y"},
+        {"k": "v"},
+    )
     assert (said.timeout, said.continue_on_error, said.working_directory) == (120, True, "src")
     assert steps["on"].condition == "true"
     assert steps["on"].on_interrupt == "ask"
-    assert (command.timeout, command.workflow.max_parallel, command.workflow.stop_on_failure) == (900, 2, False)
+    assert (command.timeout, command.workflow.max_parallel, command.workflow.stop_on_failure) == (
+        900,
+        2,
+        False,
+    )
 
 
 def test_a_bare_name_that_comes_again_is_numbered(catalog):
@@ -99,9 +116,16 @@ def test_a_matrix_is_one_step_for_each_combination_all_at_once(catalog):
 
 def test_extends_joins_arguments_and_environment_and_replaces_the_rest(catalog):
     catalog.write("base", "arguments: [a, b]\nenvironment: {X: '1', Y: '1'}\nsteps: [deploy]\ntimeout: 5\n")
-    catalog.write("c", "extends: base\narguments: [{name: b, type: integer}, c]\nenvironment: {Y: '2'}\npost_steps: [cleanup]\n")
+    catalog.write(
+        "c",
+        "extends: base\narguments: [{name: b, type: integer}, c]\nenvironment: {Y: '2'}\npost_steps: [cleanup]\n",
+    )
     command = catalog.load("c")
-    assert [(a.name, a.type) for a in command.arguments] == [("a", "string"), ("b", "integer"), ("c", "string")]
+    assert [(a.name, a.type) for a in command.arguments] == [
+        ("a", "string"),
+        ("b", "integer"),
+        ("c", "string"),
+    ]
     assert command.environment == {"X": "1", "Y": "2"}
     assert list(command.workflow.steps) == ["deploy", "cleanup"]
     assert command.timeout == 5
@@ -119,7 +143,10 @@ def test_nearer_layers_hide_farther_ones_and_lists_say_where_from(catalog):
     catalog.write("c", "steps: [deploy]\ndescription: far", layer=2)
     catalog.write("bad", "steps: 3")
     listed = catalog.listed()
-    assert [(c.name, c.source, c.description) for c in listed] == [("bad", "project", ""), ("c", "user", "user")]
+    assert [(c.name, c.source, c.description) for c in listed] == [
+        ("bad", "project", ""),
+        ("c", "user", "user"),
+    ]
     assert "must be a list" in listed[0].problem
 
 
@@ -136,9 +163,18 @@ def test_commands_that_are_used_come_along(catalog):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("stepz: [a]\nsteps: [deploy]", "c.yaml:1: stepz: is not a key of a command (did you mean 'steps'?)"),
-        ("steps:\n  - {name: a, scrip: x}", "c.yaml:2: steps.0.scrip: is not a key of a step (did you mean 'script'?)"),
-        ("steps: [deploi]", "c.yaml:1: deploi.uses: there is no step or command 'deploi' (did you mean 'deploy'?)"),
+        (
+            "stepz: [a]\nsteps: [deploy]",
+            "c.yaml:1: stepz: is not a key of a command (did you mean 'steps'?)",
+        ),
+        (
+            "steps:\n  - {name: a, scrip: x}",
+            "c.yaml:2: steps.0.scrip: is not a key of a step (did you mean 'script'?)",
+        ),
+        (
+            "steps: [deploi]",
+            "c.yaml:1: deploi.uses: there is no step or command 'deploi' (did you mean 'deploy'?)",
+        ),
         ("steps: [zzz]", "there is no step or command 'zzz' (write .prj/steps/zzz.sh)"),
         ("steps: 3", "must be a list of steps, not a number"),
         ("steps: [3]", "steps.0: a step must be keys and values, not a number"),
@@ -168,9 +204,14 @@ def test_commands_that_are_used_come_along(catalog):
         ("steps: [{name: a, script: x, args: 3}]", "must be keys and values"),
         ("steps: [{name: a, script: x, matrix: {k: v}}]", "must be a list of 1 to 64"),
         ("steps: [{name: a, script: x, on_interrupt: maybe}]", "must be one of rerun, skip, ask"),
-        ("steps:\n- {name: a, script: x}\n- {name: a, script: y}", "c.yaml:3: steps.1: there is another step 'a'"),
-        ("steps:\n- name: a\n  script: x\n  on_success: bb\n- {name: b, script: y}",
-         "c.yaml:4: a.on_success: no step 'bb'"),
+        (
+            "steps:\n- {name: a, script: x}\n- {name: a, script: y}",
+            "c.yaml:3: steps.1: there is another step 'a'",
+        ),
+        (
+            "steps:\n- name: a\n  script: x\n  on_success: bb\n- {name: b, script: y}",
+            "c.yaml:4: a.on_success: no step 'bb'",
+        ),
         ("steps:\n- name: a\n  script: x\n  if: args.x >", "c.yaml:4: a.condition: a value is missing"),
         ("extends: nope\nsteps: [deploy]", "there is no command 'nope'"),
     ],
@@ -185,7 +226,9 @@ def test_mistakes_name_file_line_key_and_fix(catalog, text, expected):
 
 
 def test_several_mistakes_are_named_at_once(catalog):
-    found = problems(catalog, "stepz: 1\ntimeout: x\nsteps:\n- {name: a, scrip: x}\n- {name: b, script: 3}\n")
+    found = problems(
+        catalog, "stepz: 1\ntimeout: x\nsteps:\n- {name: a, scrip: x}\n- {name: b, script: 3}\n"
+    )
     assert len(found) >= 4
     assert [int(problem.split(":")[1]) for problem in found] == sorted(int(p.split(":")[1]) for p in found)
 

@@ -9,10 +9,22 @@ from prunejuice.errors import DefinitionError
 
 
 def test_words_and_numbers_mean_what_they_look_like():
-    text = "a: no\nb: on\nc: true\nd: 12\ne: 1.5\nf: '12'\ng: ~\nh: 12:30:45\ni: 1e999\nj: -3\non: 1\n1: x\n"
+    text = (
+        "a: no\nb: on\nc: true\nd: 12\ne: 1.5\nf: '12'\ng: ~\nh: 12:30:45\ni: 1e999\nj: -3\non: 1\n1: x\n"
+    )
     assert document.parse(text, "f").data == {
-        "a": "no", "b": "on", "c": True, "d": 12, "e": 1.5, "f": "12", "g": None, "h": "12:30:45",
-        "i": "1e999", "j": -3, "on": 1, "1": "x",
+        "a": "no",
+        "b": "on",
+        "c": True,
+        "d": 12,
+        "e": 1.5,
+        "f": "12",
+        "g": None,
+        "h": "12:30:45",
+        "i": "1e999",
+        "j": -3,
+        "on": 1,
+        "1": "x",
     }
 
 
@@ -30,7 +42,8 @@ def test_anchors_are_values():
 
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
-    f"{c}: &{c} [{','.join('*' + p for _ in range(9))}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
+    f"{c}: &{c} [{','.join('*' + p for _ in range(9))}]\n"
+    for p, c in zip("abcdefgh", "bcdefghi", strict=True)
 )
 HOSTILE = {
     "bomb": (BOMB, "aliases counted"),

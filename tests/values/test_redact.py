@@ -14,7 +14,12 @@ SECRET = 'hunter2/"tophat'
 
 @pytest.mark.parametrize(
     "shown",
-    [SECRET, base64.b64encode(SECRET.encode()).decode(), quote(SECRET, safe=""), SECRET.replace('"', '\\"')],
+    [
+        SECRET,
+        base64.b64encode(SECRET.encode()).decode(),
+        quote(SECRET, safe=""),
+        SECRET.replace('"', '\\"'),
+    ],
 )
 def test_every_form_of_a_secret_is_masked(shown):
     mask = Mask([SECRET])

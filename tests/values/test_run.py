@@ -40,7 +40,14 @@ def test_every_end_can_be_taken_up_again(event, status):
     run = after(STARTED, event)
     assert run.status == status
     again = after(STARTED, event, ev.RunStarted(at=9, pid=8, host="h", version="1"))
-    assert (again.status, again.pid, again.error, again.cause, again.ended, again.started) == ("running", 8, "", "", 0, 2)
+    assert (again.status, again.pid, again.error, again.cause, again.ended, again.started) == (
+        "running",
+        8,
+        "",
+        "",
+        0,
+        2,
+    )
 
 
 def test_steps_move_through_their_states():
@@ -71,7 +78,9 @@ def test_other_visits_are_left_alone():
 def test_what_was_cut_off_is_taken_back_and_what_waited_is_tried_again():
     run = after(STARTED, ev.StepStarted(step="a", visit=1), ev.StepInterrupted(step="a", visit=1))
     assert run.visits == ()
-    run = after(STARTED, ev.StepStarted(step="a", visit=1), ev.StepBlocked(step="a", visit=1, message="m", fix="f"))
+    run = after(
+        STARTED, ev.StepStarted(step="a", visit=1), ev.StepBlocked(step="a", visit=1, message="m", fix="f")
+    )
     assert (run.blocked()[0].error, run.blocked()[0].fix) == ("m", "f")
     assert runs.evolve(run, STARTED).visits == ()
 
@@ -79,8 +88,11 @@ def test_what_was_cut_off_is_taken_back_and_what_waited_is_tried_again():
 def test_workspace_artifacts_and_cancelling_are_kept():
     one, two = Artifact("n", "n", 1, "aa"), Artifact("n", "n", 2, "bb")
     run = after(
-        STARTED, ev.WorkspaceSet(workspace=Workspace("/w", "/w", "b")), ev.ArtifactStored(artifact=one),
-        ev.ArtifactStored(artifact=two), ev.RunCancelling(reason="why"),
+        STARTED,
+        ev.WorkspaceSet(workspace=Workspace("/w", "/w", "b")),
+        ev.ArtifactStored(artifact=one),
+        ev.ArtifactStored(artifact=two),
+        ev.RunCancelling(reason="why"),
     )
     assert (run.workspace.branch, run.artifacts, run.cancelling, run.error) == ("b", (two,), True, "why")
 
@@ -91,30 +103,47 @@ def test_a_history_that_makes_no_sense_is_a_named_error():
             runs.replay("r", history)
 
 
-@pytest.mark.parametrize("text", ["{", '{"kind": "from.the.future"}', '{"kind": "step.ended"}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["{", '{"kind": "from.the.future"}', '{"kind": "step.ended"}', "[" * 100_000]
+)
 def test_an_event_that_cannot_be_read_is_a_named_error(text):
     with pytest.raises(StoreError):
         ev.from_json(text)
 
 
 def test_an_older_event_without_newer_fields_is_read():
-    assert ev.from_json('{"kind":"step.started","step":"a","visit":1,"later":true}') == ev.StepStarted(step="a", visit=1)
+    assert ev.from_json('{"kind":"step.started","step":"a","visit":1,"later":true}') == ev.StepStarted(
+        step="a", visit=1
+    )
     assert ev.kind(STARTED) == "run.started"
 
 
 def test_views_say_only_what_there_is_to_say():
-    run = after(STARTED, ev.StepStarted(at=3, step="a", visit=1), ev.StepEnded(at=5, step="a", visit=1, status="failed", error="e"))
+    run = after(
+        STARTED,
+        ev.StepStarted(at=3, step="a", visit=1),
+        ev.StepEnded(at=5, step="a", visit=1, status="failed", error="e"),
+    )
     whole = view.whole(run)
     assert whole["id"] == whole["session_id"] == "r1"
     assert "branch" not in whole
     assert whole["started"] == "1970-01-01T00:00:02.000+00:00"
     assert whole["steps"][0] == {
-        "step": "a", "visit": 1, "attempt": 1, "status": "failed", "seconds": 2, "error": "e",
-        "started": "1970-01-01T00:00:03.000+00:00", "ended": "1970-01-01T00:00:05.000+00:00",
+        "step": "a",
+        "visit": 1,
+        "attempt": 1,
+        "status": "failed",
+        "seconds": 2,
+        "error": "e",
+        "started": "1970-01-01T00:00:03.000+00:00",
+        "ended": "1970-01-01T00:00:05.000+00:00",
     }
 
 
 def test_media_types():
     assert [media_type(n) for n in ("a.patch", "a.log", "a.json", "a.zzz")] == [
-        "text/plain", "text/plain", "application/json", "application/octet-stream",
+        "text/plain",
+        "text/plain",
+        "application/json",
+        "application/octet-stream",
     ]

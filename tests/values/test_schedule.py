@@ -102,8 +102,17 @@ FIX = listed(
         ),
         (
             {"verify": "ffff"},
-            ["worktree", *["verify", "debug"] * 3, "verify", "lint:skipped", "docs:skipped",
-             "end:skipped", "store:skipped", "clean1", "clean2"],
+            [
+                "worktree",
+                *["verify", "debug"] * 3,
+                "verify",
+                "lint:skipped",
+                "docs:skipped",
+                "end:skipped",
+                "store:skipped",
+                "clean1",
+                "clean2",
+            ],
             "verify",
         ),
         (
@@ -126,8 +135,11 @@ def test_a_list_with_a_loop_and_a_parallel_pair(script, trace, cause):
 
 def test_branches_rejoin():
     flow = listed(
-        step("check", on_success="fast", on_failure="slow"), step("fast", on_success="end"),
-        step("slow", on_success="end"), step("end"), step("last"),
+        step("check", on_success="fast", on_failure="slow"),
+        step("fast", on_success="end"),
+        step("slow", on_success="end"),
+        step("end"),
+        step("last"),
     )
     assert play(flow)[0] == ["check", "fast", "end"]
     found, failure = play(flow, {"check": "f"})
@@ -149,7 +161,10 @@ def test_going_on_after_a_failure():
 
 def test_steps_that_mind_failure_run_after_one():
     flow = listed(
-        step("a"), step("b"), step("c", condition="failure()"), step("d", condition="always()"),
+        step("a"),
+        step("b"),
+        step("c", condition="failure()"),
+        step("d", condition="always()"),
         step("e", condition="success()"),
     )
     assert play(flow, {"a": "f"})[0] == ["a", "b:skipped", "c", "d", "e:skipped"]
@@ -157,7 +172,9 @@ def test_steps_that_mind_failure_run_after_one():
 
 
 def test_a_false_condition_skips_and_the_list_goes_on():
-    flow = listed(step("a", condition="run.command == 'x'"), step("b", condition="steps.a.status == 'skipped'"))
+    flow = listed(
+        step("a", condition="run.command == 'x'"), step("b", condition="steps.a.status == 'skipped'")
+    )
     assert play(flow) == (["a:skipped", "b"], None)
 
 
@@ -181,8 +198,11 @@ def test_a_loop_that_is_cut_off_is_a_limit():
 
 def test_needs_run_side_by_side_and_join():
     flow = listed(
-        step("build"), step("unit", needs=("build",)), step("lint", needs=("build",)),
-        step("pack", needs=("unit", "lint")), step("ship"),
+        step("build"),
+        step("unit", needs=("build",)),
+        step("lint", needs=("build",)),
+        step("pack", needs=("unit", "lint")),
+        step("ship"),
     )
     assert play(flow)[0] == ["build", "unit+lint", "pack", "ship"]
     assert play(flow, {"unit": "f"})[0] == ["build", "unit+lint", "pack:skipped", "ship:skipped"]
@@ -194,8 +214,11 @@ def test_at_most_so_many_at_once():
 
 
 def test_compositions_run_in_order_and_side_by_side():
-    one = Workflow("a", steps={"x": step("x", on_success="y", on_failure="z"), "y": step("y"), "z": step("z")},
-                   entry_point="x")
+    one = Workflow(
+        "a",
+        steps={"x": step("x", on_success="y", on_failure="z"), "y": step("y"), "z": step("z")},
+        entry_point="x",
+    )
     two = Workflow("b", steps={"p": step("p", on_success="q"), "q": step("q")}, entry_point="p")
     assert play(sequence(one, two))[0] == ["a_x", "a_y", "b_p", "b_q"]
     assert play(sequence(one, two), {"a_x": "f"})[0] == ["a_x", "a_z", "b_p", "b_q"]
@@ -206,15 +229,22 @@ def test_compositions_run_in_order_and_side_by_side():
 def test_partners_that_lead_to_one_step_lead_there_once():
     flow = Workflow(
         "w",
-        steps={"a": step("a", parallel_with=("b",), on_success="c"), "b": step("b", on_success="c"), "c": step("c")},
+        steps={
+            "a": step("a", parallel_with=("b",), on_success="c"),
+            "b": step("b", on_success="c"),
+            "c": step("c"),
+        },
         entry_point="a",
     )
     assert play(flow)[0] == ["a+b", "c"]
 
 
 def test_scoped_steps_read_their_own_scope():
-    inner = Workflow("in", steps={"a": step("a"), "b": step("b", condition="steps.a.status == 'completed'", needs=("a",))},
-                     entry_point="a")
+    inner = Workflow(
+        "in",
+        steps={"a": step("a"), "b": step("b", condition="steps.a.status == 'completed'", needs=("a",))},
+        entry_point="a",
+    )
     assert play(sequence(inner, inner))[0] == ["in_a", "in_b", "in_2_a", "in_2_b"]
 
 
@@ -246,7 +276,8 @@ def test_two_joins_that_wait_for_each_other_are_let_go_in_order():
     flow = Workflow(
         "w",
         steps={
-            "a": step("a", parallel_with=("b",), max_visits=2), "b": step("b", max_visits=2),
+            "a": step("a", parallel_with=("b",), max_visits=2),
+            "b": step("b", max_visits=2),
             "c": step("c", needs=("a", "b"), on_failure="a"),
             "d": step("d", needs=("a", "b"), on_failure="b"),
         },
@@ -281,8 +312,12 @@ def workflows(draw):
         if draw(st.integers(0, 5)) == 0:
             more["condition"] = draw(st.sampled_from(["false", "failure()", "always()", "1 < 'x'"]))
         steps.append(step(name, continue_on_error=draw(st.integers(0, 6)) == 0, **more))
-    flow = listed(*steps, cleanup=[step("clean")], stop_on_failure=draw(st.booleans()),
-                  max_parallel=draw(st.integers(1, 4)))
+    flow = listed(
+        *steps,
+        cleanup=[step("clean")],
+        stop_on_failure=draw(st.booleans()),
+        max_parallel=draw(st.integers(1, 4)),
+    )
     assume(not faults(flow))
     return flow
 
@@ -290,7 +325,11 @@ def workflows(draw):
 outcomes = st.dictionaries(st.sampled_from(names), st.text("fo", max_size=6))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
 @given(workflows(), outcomes, st.randoms())
 def test_every_history_ends_within_its_bounds(flow, script, chance):
     player = Player(flow, script)
@@ -299,11 +338,17 @@ def test_every_history_ends_within_its_bounds(flow, script, chance):
     for step_id, each in flow.steps.items():
         assert each.max_visits is None or len(player.run.of(step_id)) <= each.max_visits
     assert player.run.of(flow.entry_point)
-    running = [len(runs.replay("r", player.history[:n]).running()) for n in range(2, len(player.history) + 1)]
+    running = [
+        len(runs.replay("r", player.history[:n]).running()) for n in range(2, len(player.history) + 1)
+    ]
     assert max(running) <= flow.max_parallel
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
 @given(workflows(), outcomes, st.randoms())
 def test_every_recorded_step_was_among_those_ready_before_it(flow, script, chance):
     """What is ready depends on the history alone, also when it is read back from JSON."""

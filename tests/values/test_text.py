@@ -7,8 +7,20 @@ from prunejuice.text import nearest, safe_line, safe_text
 
 @pytest.mark.parametrize(
     "hostile",
-    ["\x1b]52;c;AAAA\x07", "\x1b[2J", "\x9b31m", "a\rb", "\x07", "\x7f", "\u202e", "\u200b", "\ud800",
-     "\U000e0041", "\ufeff", b"\xff\xfe"],
+    [
+        "\x1b]52;c;AAAA\x07",
+        "\x1b[2J",
+        "\x9b31m",
+        "a\rb",
+        "\x07",
+        "\x7f",
+        "\u202e",
+        "\u200b",
+        "\ud800",
+        "\U000e0041",
+        "\ufeff",
+        b"\xff\xfe",
+    ],
 )
 def test_every_steering_character_becomes_visible(hostile):
     shown = safe_text(hostile)

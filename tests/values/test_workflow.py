@@ -3,7 +3,17 @@
 import pytest
 
 from prunejuice.errors import DefinitionError
-from prunejuice.workflow import Step, Workflow, WorkflowStep, checked, entries, faults, from_lists, parallel, sequence
+from prunejuice.workflow import (
+    Step,
+    Workflow,
+    WorkflowStep,
+    checked,
+    entries,
+    faults,
+    from_lists,
+    parallel,
+    sequence,
+)
 
 
 def step(name, **more):
@@ -37,9 +47,7 @@ def test_a_step_that_is_linked_to_leaves_the_order_and_a_link_back_does_not():
 
 
 def test_a_branch_rejoins_the_list():
-    flow = listed(
-        step("check", on_failure="repair"), step("repair", on_success="end"), step("end")
-    )
+    flow = listed(step("check", on_failure="repair"), step("repair", on_success="end"), step("end"))
     assert after(flow)["end"] == ("check",)
 
 
@@ -49,8 +57,11 @@ def test_a_success_link_to_the_next_step_is_the_order_itself():
 
 def test_needs_place_a_step_and_a_plain_one_waits_for_everything():
     flow = listed(
-        step("build"), step("unit", needs=("build",)), step("lint", needs=("build",)),
-        step("pack", needs=("unit",)), step("end"),
+        step("build"),
+        step("unit", needs=("build",)),
+        step("lint", needs=("build",)),
+        step("pack", needs=("unit",)),
+        step("end"),
     )
     assert after(flow)["end"] == ("lint", "pack")
 
@@ -75,7 +86,8 @@ def test_the_codebot_spelling_builds_the_same_thing():
     )
     assert flow.steps["run"].id == "run"
     assert {(link.source, link.on, link.target) for link in flow.links} == {
-        ("write", "success", "run"), ("run", "failure", "write"),
+        ("write", "success", "run"),
+        ("run", "failure", "write"),
     }
     assert "loop without a bound" in faults(flow)[0].message
 
@@ -83,7 +95,11 @@ def test_the_codebot_spelling_builds_the_same_thing():
 FLOW_A = Workflow("a", steps={"x": step("x", on_success="y"), "y": step("y")}, entry_point="x")
 FLOW_B = Workflow(
     "b",
-    steps={"p": step("p", parallel_with=("q",)), "q": step("q", needs=()), "r": step("r", needs=("p", "q"))},
+    steps={
+        "p": step("p", parallel_with=("q",)),
+        "q": step("q", needs=()),
+        "r": step("r", needs=("p", "q")),
+    },
     entry_point="p",
 )
 
@@ -126,7 +142,10 @@ def test_nothing_cannot_be_composed():
         (listed(step("a", on_failure="a")), "loop without a bound"),
         (listed(step("a"), step("b", needs=("c",)), step("c", needs=("b",))), "waits for itself"),
         (listed(step("a"), step("b", parallel_with=("c",)), step("c", needs=("b",))), "waits for itself"),
-        (listed(step("a", on_success="c", on_failure="d"), step("b"), step("c"), step("d")), "can never run"),
+        (
+            listed(step("a", on_success="c", on_failure="d"), step("b"), step("c"), step("d")),
+            "can never run",
+        ),
         (listed(step("a", on_success="b"), pre=[step("b")]), "another list"),
         (listed(step("a", max_visits=0)), "at least 1"),
         (listed(step("a", timeout=0)), "at least 0.001"),
@@ -136,9 +155,14 @@ def test_nothing_cannot_be_composed():
         (listed(Step(name="a/b", id="a/b", script="x")), "must be letters"),
         (listed(step("a"), max_parallel=0), "from 1 to 256"),
         (Workflow("w", steps={"a": step("a")}, entry_point="b"), "no step 'b'"),
-        (Workflow("w", steps={"a": step("a"), "c": step("c", stage="cleanup", needs=("a",))}), "another list"),
         (
-            Workflow("w", steps={f"c{n}": step(f"c{n}", stage="cleanup", needs=("c0",) * n) for n in (0, 1)}),
+            Workflow("w", steps={"a": step("a"), "c": step("c", stage="cleanup", needs=("a",))}),
+            "another list",
+        ),
+        (
+            Workflow(
+                "w", steps={f"c{n}": step(f"c{n}", stage="cleanup", needs=("c0",) * n) for n in (0, 1)}
+            ),
             "take no links",
         ),
         (Workflow("w", steps={f"s{n}": step(f"s{n}") for n in range(1001)}), "more than 1000"),

@@ -51,7 +51,7 @@ def guarded(group: click.Group, arguments: list[str] | None = None) -> int:
     try:
         code = group.main(arguments, standalone_mode=False)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # Click turns the one into the other
         from prunejuice.cli import render  # noqa: PLC0415
 
         render.drop_stdout()

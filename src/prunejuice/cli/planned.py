@@ -114,9 +114,8 @@ def _argument(argument: Argument) -> dict[str, Any]:
 
 def _step(step: Step) -> dict[str, Any]:
     given: dict[str, Any] = msgspec.to_builtins(step)
-    hidden = {"stage", "scope", "after"} | ({"name"} if step.name == step.id else set())
-    shown = {key: value for key, value in given.items() if key not in hidden}
-    return {"id": step.id, **shown}
+    hidden = {"stage", "scope", "after", "name"} | ({"id"} if step.name == step.id else set())
+    return {"name": step.name, **{key: value for key, value in given.items() if key not in hidden}}
 
 
 def yaml_lines(value: Any, indent: str = "") -> Iterator[str]:

@@ -170,7 +170,7 @@ def store_artifacts(handle: Handle, world: World) -> StepResult:
 
 
 def cleanup(handle: Handle, world: World) -> StepResult:
-    """End the run's session and empty its `temp`. Its worktree is kept unless `worktree: true` and clean."""
+    """End the run's session, empty its `temp`; its worktree goes with `worktree: true`, if clean."""
     done = []
     workspace = handle.workspace
     shutil.rmtree(handle.directory / "temp", ignore_errors=True)

@@ -1,0 +1,123 @@
+"""How a run is taken up again: the events from where it was left to where it can go on. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from prunejuice import event as events
+from prunejuice import schedule
+from prunejuice.errors import UsageError
+from prunejuice.event import Event
+from prunejuice.protocols import StepResult
+from prunejuice.run import ENDED, Run, StepRun, evolve
+
+CUT_OFF = "it was cut off and may have been done in part"
+
+
+def take_up(
+    run: Run,
+    begun: events.RunStarted,
+    decisions: Mapping[str, str],
+    adopted: Mapping[str, StepResult | None],
+) -> list[Event]:
+    """The events that resume a run; `begun` says who drives it, `adopted` what finished unseen.
+
+    Raises:
+        UsageError: a decision names a step that waits for none.
+    """
+    taking = _Taking(run, begun, dict(decisions))
+    for visit in run.running():
+        taking.take_back(visit, adopted.get(visit.step))
+    asked = {visit.step: visit for visit in taking.run.blocked()}
+    taking.add(begun)
+    for step, visit in asked.items():
+        taking.answer(visit, taking.wanted.pop(step, ""))
+    if run.status in ENDED:
+        taking.reset_failed()
+    for step in taking.wanted:
+        raise UsageError(f"no step {step!r} of run {run.id[:8]} waits for a decision")
+    return taking.made
+
+
+def ended(run: Run, visit: StepRun, result: StepResult, at: float) -> events.StepEnded:
+    """The end of a step that was carried out."""
+    status: events.Outcome = "completed" if result.ok else "failed"
+    return events.StepEnded(
+        at=at,
+        step=visit.step,
+        visit=visit.visit,
+        status=status,
+        error=result.error,
+        reason="" if result.ok else result.reason or "failed",
+        exit_code=result.exit_code,
+        outputs=dict(result.outputs),
+        output=result.output,
+        fires=schedule.fires(run.plan, run, visit.step, status),
+    )
+
+
+class _Taking:
+    """Collects events, each decided on the state after those before it."""
+
+    def __init__(self, run: Run, begun: events.RunStarted, wanted: dict[str, str]) -> None:
+        self.run = run
+        self.at = begun.at
+        self.wanted = wanted
+        self.made: list[Event] = []
+
+    def add(self, event: Event) -> None:
+        self.run = evolve(self.run, event)
+        self.made.append(event)
+
+    def take_back(self, visit: StepRun, adopted: StepResult | None) -> None:
+        """Decide about a step that was being carried out when the driver died."""
+        choice = self.wanted.pop(visit.step, "") or self.run.plan.workflow.steps[visit.step].on_interrupt
+        if adopted is not None:
+            self.add(ended(self.run, visit, adopted, self.at))
+        elif choice == "rerun":
+            self.add(events.StepInterrupted(at=self.at, step=visit.step, visit=visit.visit))
+        elif choice == "ask":
+            self.ask(visit)
+        else:
+            self.settle(visit, choice)
+
+    def ask(self, visit: StepRun) -> None:
+        fix = f"look, then: prj resume {self.run.id[:8]} --decide {visit.step}=rerun|skip|done"
+        self.add(
+            events.StepBlocked(
+                at=self.at, step=visit.step, visit=visit.visit, message=CUT_OFF, fix=fix, asked=True
+            )
+        )
+
+    def answer(self, visit: StepRun, decision: str) -> None:
+        """Do as a person said about a step that waits."""
+        if decision in {"skip", "done"}:
+            self.settle(visit, decision)
+        elif decision == "rerun" and visit.asked:
+            self.add(events.StepReset(at=self.at, step=visit.step, visit=visit.visit))
+
+    def settle(self, visit: StepRun, decision: str) -> None:
+        status: events.Outcome = "completed" if decision == "done" else "skipped"
+        said = "declared done" if decision == "done" else "skipped"
+        self.add(
+            events.StepEnded(
+                at=self.at,
+                step=visit.step,
+                visit=visit.visit,
+                status=status,
+                error=f"{said} by a person",
+                fires=schedule.fires(self.run.plan, self.run, visit.step, status),
+            )
+        )
+
+    def reset_failed(self) -> None:
+        """Let what failed, what was skipped for it, and the clean-up after it run again."""
+        for visit in list(self._spoilt()):
+            self.add(events.StepReset(at=self.at, step=visit.step, visit=visit.visit))
+            if (decision := self.wanted.pop(visit.step, "")) in {"skip", "done"}:
+                self.settle(visit, decision)
+
+    def _spoilt(self) -> Iterator[StepRun]:
+        for visit in self.run.visits:
+            step = self.run.plan.workflow.steps[visit.step]
+            failed = visit.reason and not step.continue_on_error and self.run.last(step.id) == visit
+            if failed or step.stage == "cleanup":
+                yield visit

@@ -1,0 +1,201 @@
+"""Processes end with everything they started, and their output is never held whole."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from prunejuice import process
+from prunejuice.errors import MissingToolError
+from prunejuice.process import Call
+from prunejuice.protocols import KILL, STOP, Stop
+
+ENV = {"PATH": os.environ["PATH"]}
+
+
+def bash(text, tmp_path, **more):
+    return Call(["bash", "-c", text], tmp_path, ENV, **{"grace": 0.5, "timeout": 20, **more})
+
+
+def run(text, tmp_path, stop=None, **more):
+    kept = bytearray()
+    ended = process.run(bash(text, tmp_path, **more), kept.extend, stop)
+    return ended, bytes(kept)
+
+
+def alive(mark):
+    """Processes whose arguments hold a mark."""
+    found = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True)
+    return [line for line in found.stdout.splitlines() if mark in line and "ps -eo" not in line]
+
+
+@pytest.fixture
+def mark():
+    """A number of seconds to sleep that no other test uses."""
+    return f"7{time.time_ns() % 10**9:09d}"
+
+
+@pytest.fixture(params=["proc", "portable"])
+def system(request, monkeypatch):
+    """Both ways to find processes by their tag: /proc, and psutil where there is none."""
+    if request.param == "portable":
+        monkeypatch.setattr(process, "_PROC", Path("/nowhere"))
+
+
+def test_output_and_end_are_handed_on(tmp_path):
+    assert run("echo out; echo err >&2; exit 3", tmp_path) == (process.Exit(3), b"out\nerr\n")
+
+
+def test_errors_can_have_a_sink_of_their_own(tmp_path):
+    done = process.capture(bash("echo out; echo err >&2; exit 3", tmp_path))
+    assert done == process.Captured(3, b"out\n", b"err\n")
+
+
+def test_a_capture_is_cut_at_its_limit(tmp_path):
+    done = process.capture(bash("head -c 100000 /dev/zero", tmp_path), limit=1000)
+    assert (len(done.out), done.cut) == (1000, True)
+    assert process.capture(bash("sleep 20", tmp_path, timeout=0.1)).code == 124
+
+
+def test_a_signal_is_a_code_above_128(tmp_path):
+    assert run("kill -SEGV $$", tmp_path)[0].code == 128 + signal.SIGSEGV
+
+
+def test_stdin_is_closed(tmp_path):
+    assert run("cat; echo done", tmp_path)[1] == b"done\n"
+
+
+def test_what_is_not_there_is_a_named_error(tmp_path):
+    with pytest.raises(MissingToolError, match="no program"):
+        process.run(Call(["/no/such/program"], tmp_path, ENV), print)
+    with pytest.raises(MissingToolError, match="no directory"):
+        process.run(Call(["true"], tmp_path / "none", ENV), print)
+    with pytest.raises(MissingToolError, match="not installed"):
+        process.which("no-such-program-at-all")
+    assert process.which("bash").startswith("/")
+
+
+TREES = {
+    "grandchild": "sleep {mark} & sleep {mark}",
+    "daemon": "setsid sleep {mark} >/dev/null 2>&1 & sleep 0.2; sleep {mark}",
+    "double fork": "(setsid bash -c 'sleep {mark} & disown' >/dev/null 2>&1 &) ; sleep 0.2; sleep {mark}",
+    "ignores TERM": "trap '' TERM; sleep {mark}; sleep {mark}",
+    "parent gone": "(sleep {mark} &) ; exit 0",
+    "storm": "for i in $(seq 100); do sleep {mark} & done; sleep {mark}",
+    "closes stdout": "exec >&- 2>&-; sleep {mark}",
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_time_limit_ends_the_whole_tree(name, tmp_path, mark, system):
+    ended, _ = run(TREES[name].format(mark=mark), tmp_path, timeout=0.6, tag=f"t{mark}/a")
+    assert ended.timed_out or name == "parent gone"
+    assert alive(mark) == []
+
+
+@pytest.mark.parametrize("level", [STOP, KILL])
+def test_a_request_ends_the_whole_tree(level, tmp_path, mark):
+    stop = Stop()
+    threading.Timer(0.3, stop.request, [level]).start()
+    ended, _ = run(f"trap '' TERM; setsid sleep {mark} & sleep {mark}", tmp_path, stop, tag=f"t{mark}/a")
+    assert ended.stopped
+    assert not ended.timed_out
+    assert alive(mark) == []
+    stop.close()
+
+
+def test_a_second_request_does_not_wait_for_the_grace(tmp_path, mark):
+    stop = Stop()
+    for after, level in ((0.2, STOP), (0.4, KILL)):
+        threading.Timer(after, stop.request, [level]).start()
+    began = time.monotonic()
+    ended, _ = run(f"trap '' TERM; while true; do sleep 0.1; done # {mark}", tmp_path, stop, grace=15)
+    assert ended.stopped
+    assert time.monotonic() - began < 10
+    assert alive(mark) == []
+
+
+def test_what_outlives_an_ordinary_end_is_swept(tmp_path, mark, system):
+    began = time.monotonic()
+    ended, out = run(f"setsid sleep {mark} & sleep {mark} & echo done", tmp_path, tag=f"t{mark}/a")
+    assert (ended.code, out) == (0, b"done\n")
+    assert time.monotonic() - began < 10
+    assert alive(mark) == []
+
+
+def test_a_stranger_that_holds_the_pipe_is_not_waited_for(tmp_path, mark):
+    ended, out = run(f"env -i setsid $(command -v sleep) {mark} & echo done", tmp_path, tag=f"t{mark}/a")
+    assert (ended.code, out) == (0, b"done\n")
+    for line in alive(mark):
+        os.kill(int(line.split()[0]), signal.SIGKILL)
+
+
+def test_a_sweep_takes_what_is_below_a_tag_and_nothing_else(tmp_path, mark, system):
+    def start(tag):
+        call = Call(["sleep", mark], tmp_path, ENV, tag=tag)
+        return process.detach(call, tmp_path / "log")
+
+    mine, other, similar = start(f"{mark}/a.1"), start("other/a.1"), start(f"{mark}0/a.1")
+    until = time.monotonic() + 5
+    while mine not in process.tagged(mark) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert process.sweep(mark) == 1
+    assert len(alive(mark)) == 2
+    assert process.sweep("other") + process.sweep(f"{mark}0") == 2
+    for pid in (mine, other, similar):
+        os.waitpid(pid, 0)
+
+
+def test_tags_nest(tmp_path, mark):
+    env = {**ENV, process.TAG: f"{mark}/outer"}
+    call = Call(["bash", "-c", f"echo ${process.TAG}"], tmp_path, env, tag="inner/x")
+    assert process.capture(call).out.decode().strip() == f"{mark}/outer>inner/x"
+
+
+def test_a_sink_that_fails_ends_the_process(tmp_path, mark):
+    def full(_chunk):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        process.run(bash(f"echo x; sleep {mark}", tmp_path), full)
+    assert alive(mark) == []
+
+
+def test_a_gibibyte_passes_through_little_memory(tmp_path):
+    """In a process of its own, because the high-water mark never falls."""
+    script = textwrap.dedent("""
+        import os, resource, sys
+        from pathlib import Path
+        from prunejuice import process
+        from prunejuice.output import Log
+        log = Log(Path(sys.argv[1]), 50_000_000)
+        call = process.Call(["head", "-c", str(1 << 28), "/dev/zero"], "/", {"PATH": os.environ["PATH"]})
+        process.run(call, log)
+        log.close()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    """)
+    argv = [sys.executable, "-c", script, str(tmp_path / "log")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert int(done.stdout) <= 96 if "COVERAGE_PROCESS_START" in os.environ else 64
+    assert 50_000_000 < (tmp_path / "log").stat().st_size < 52_000_000
+
+
+def test_one_line_of_64_mebibytes_is_no_trouble(tmp_path):
+    seen = 0
+
+    def count(chunk):
+        nonlocal seen
+        seen += len(chunk)
+
+    process.run(bash("head -c 67108864 /dev/zero | tr '\\0' x", tmp_path), count)
+    assert seen == 64 << 20
+
+
+def test_the_interpreter_is_ours():
+    assert process.python() == sys.executable

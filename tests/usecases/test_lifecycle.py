@@ -1,0 +1,346 @@
+"""The driver: records before it acts, overlaps, retries, stops, resumes, and never repeats."""
+
+import threading
+import time
+
+import pytest
+
+from fakes import ScriptedSteps, until_stopped
+from prunejuice import event as ev
+from prunejuice import lifecycle, lock, plan
+from prunejuice.command import Command
+from prunejuice.errors import HumanNeededError, NotFoundError, StepError, SupersededError, UsageError
+from prunejuice.lifecycle import Tools
+from prunejuice.protocols import KILL, STOP, StepResult, Stop
+from prunejuice.stores.memory import MemoryStore
+from prunejuice.workflow import Step, Workflow, from_lists
+
+
+def step(name, **more):
+    return Step(name=name, id=name, script="true", **more)
+
+
+def planned(*steps, post=(), cleanup=(), timeout=60, **more):
+    found = from_lists((), steps, post)
+    found |= {name: Step(name=name, id=name, script="x", stage="cleanup") for name in cleanup}
+    flow = Workflow("w", steps=found, entry_point=steps[0].id, **more)
+    return plan.make(
+        Command("c", flow, timeout=timeout), {}, project="/p", directory="/p", commands_used={}
+    )
+
+
+@pytest.fixture
+def world(tmp_path):
+    """make(script) gives tools and what they record."""
+
+    class World:
+        def __init__(self):
+            self.store = MemoryStore()
+            self.told = []
+
+        def make(self, script=None):
+            self.steps = ScriptedSteps(script)
+            call = lambda *_: StepResult(ok=True)  # noqa: E731
+            return Tools(
+                self.store, self.steps, tmp_path, call, tell=lambda _r, e: self.told.append(ev.kind(e))
+            )
+
+        def start(self, made, script=None, stop=None):
+            return lifecycle.start(made, self.make(script), stop or Stop(), run_id="abc123")
+
+        def resume(self, script=None, decisions=None):
+            return lifecycle.resume("abc123", self.make(script), Stop(), decisions)
+
+        def forge(self, made, *events):
+            """A run whose driver died after these events."""
+            lifecycle.create(made, self.make(), run_id="abc123")
+            run = lifecycle.load("abc123", self.store)
+            for event in (ev.RunStarted(at=1, pid=1, host="h", version="1"), *events):
+                self.store.append("abc123", run.sequence, [event], lifecycle.summary(run))
+                run = lifecycle.evolve(run, event)
+
+    return World()
+
+
+def test_a_run_goes_through_its_steps_and_tells_of_each(world):
+    run = world.start(planned(step("a"), step("b"), post=[step("c")]))
+    assert run.status == "completed"
+    assert world.steps.started == ["a", "b", "c"]
+    assert world.told == ["run.created", "run.started", *["step.started", "step.ended"] * 3, "run.ended"]
+    assert [ev.kind(e) for e in world.store.history("abc123")] == world.told
+    assert world.store.summaries()[0].status == "completed"
+
+
+def test_parallel_steps_overlap(world):
+    barrier = threading.Barrier(3, timeout=10)
+
+    def meet(_handle):
+        barrier.wait()
+        return "ok"
+
+    steps = [step("a"), step("b", parallel_with=("a",)), step("c", parallel_with=("a",))]
+    run = world.start(planned(*steps), {"a": [meet], "b": [meet], "c": [meet]})
+    assert run.status == "completed"
+    assert world.steps.most == 3
+
+
+def test_at_most_so_many_run_at_once(world):
+    steps = [step(f"s{n}", parallel_with=("s0",) if n else ()) for n in range(6)]
+    slow = {f"s{n}": [lambda _h: time.sleep(0.02)] for n in range(6)}
+    assert world.start(planned(*steps, max_parallel=2), slow).status == "completed"
+    assert world.steps.most == 2
+
+
+def test_a_failure_runs_the_clean_up_and_names_its_first_cause(world):
+    run = world.start(planned(step("a"), step("b"), cleanup=["tidy"]), {"a": ["fail"], "tidy": ["fail"]})
+    assert (run.status, run.cause, run.error) == ("failed", "a", "it failed")
+    assert world.steps.started == ["a", "tidy"]
+
+
+def test_retries_are_attempts_of_one_visit(world):
+    run = world.start(planned(step("a", retries=2, retry_delay=0.01)), {"a": ["fail", "fail"]})
+    assert (run.status, run.last("a").attempt, run.last("a").visit) == ("completed", 3, 1)
+    assert world.told.count("step.retried") == 2
+
+
+def test_the_last_attempt_counts(world):
+    assert world.start(planned(step("a", retries=1)), {"a": ["fail", "fail"]}).status == "failed"
+
+
+def test_outputs_reach_later_conditions(world):
+    made = planned(step("a"), step("b", condition="steps.a.changed and steps.a.outputs.n == 2"))
+    run = world.start(made, {"a": [StepResult(ok=True, outputs={"changed": True, "n": 2})]})
+    assert run.last("b").status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "text"),
+    [
+        (StepError("no", "do this"), "failed", "no (do this)"),
+        (UsageError("bad"), "usage", "bad"),
+        (ZeroDivisionError("oh"), "failed", "ZeroDivisionError: oh"),
+    ],
+)
+def test_whatever_happens_in_a_step_becomes_its_result(world, error, reason, text):
+    def fall(_handle):
+        raise error
+
+    run = world.start(planned(step("a")), {"a": [fall]})
+    assert (run.status, run.reason, run.error) == ("failed", reason, text)
+
+
+def needs_person(_handle):
+    raise HumanNeededError("a person must look", "look")
+
+
+def test_a_step_that_needs_a_person_lets_the_others_finish_and_the_run_waits(world):
+    made = planned(step("a"), step("b", parallel_with=("a",)), step("c"))
+    run = world.start(made, {"a": [needs_person]})
+    assert (run.status, run.blocked()[0].step, run.last("b").status) == ("waiting", "a", "completed")
+    assert run.last("c") is None
+    again = world.resume()
+    assert again.status == "completed"
+    assert world.steps.started == ["a", "c"]
+
+
+@pytest.mark.parametrize(("decision", "status"), [("done", "completed"), ("skip", "skipped")])
+def test_a_person_can_say_how_a_waiting_step_went(world, decision, status):
+    world.start(planned(step("a"), step("b")), {"a": [needs_person]})
+    run = world.resume(decisions={"a": decision})
+    assert (run.status, run.last("a").status, world.steps.started) == ("completed", status, ["b"])
+
+
+def test_a_decision_about_nothing_is_refused_and_changes_nothing(world):
+    world.start(planned(step("a"), step("b")), {"a": [needs_person]})
+    before = world.store.history("abc123")
+    with pytest.raises(UsageError, match="no step 'zzz'"):
+        world.resume(decisions={"zzz": "done"})
+    assert world.store.history("abc123") == before
+
+
+def test_a_completed_run_is_not_resumed_and_an_unknown_one_is_named(world, tmp_path):
+    world.start(planned(step("a")))
+    with pytest.raises(UsageError, match="nothing to resume"):
+        world.resume()
+    with pytest.raises(UsageError, match="is gone"):
+        lifecycle.resume("ffffff", world.make(), Stop())
+    (tmp_path / "runs" / "ffffff").mkdir()
+    with pytest.raises(NotFoundError):
+        lifecycle.resume("ffffff", world.make(), Stop())
+
+
+def test_a_failed_run_goes_on_at_what_failed(world):
+    world.start(planned(step("a"), step("b"), step("c"), cleanup=["tidy"]), {"b": ["fail"]})
+    run = world.resume()
+    assert run.status == "completed"
+    assert world.steps.started == ["b", "c"]
+
+
+def test_a_failed_step_can_be_declared_done(world):
+    world.start(planned(step("a"), step("b")), {"a": ["fail"]})
+    run = world.resume(decisions={"a": "done"})
+    assert (run.status, world.steps.started) == ("completed", ["b"])
+
+
+def test_what_was_allowed_to_fail_is_not_repeated(world):
+    made = planned(step("a", continue_on_error=True), step("b"))
+    world.start(made, {"a": ["fail"], "b": ["fail"]})
+    world.resume()
+    assert world.steps.started == ["b"]
+
+
+def stopping(level, stop):
+    def act(handle):
+        stop.request(level)
+        return until_stopped(handle)
+
+    return act
+
+
+def test_a_stop_ends_steps_runs_clean_up_and_can_be_resumed(world):
+    stop = Stop()
+    made = planned(step("a"), step("b"), step("c", parallel_with=("b",)), step("d"), cleanup=["tidy"])
+    run = world.start(made, {"b": [stopping(STOP, stop)], "c": [until_stopped]}, stop)
+    assert (run.status, run.error) == ("cancelled", "stopped by request")
+    assert world.steps.started[-1] == "tidy"
+    again = world.resume()
+    assert again.status == "completed"
+    assert sorted(world.steps.started) == ["b", "c", "d"]
+
+
+def test_a_stop_does_not_stop_the_clean_up_but_a_kill_does(world):
+    stop = Stop()
+
+    def kill(handle):
+        assert handle.stop.level == 0
+        stop.request(KILL)
+        return until_stopped(handle)
+
+    run = world.start(
+        planned(step("a"), cleanup=["tidy"]), {"a": [stopping(STOP, stop)], "tidy": [kill]}, stop
+    )
+    assert run.status == "interrupted"
+
+
+def test_a_kill_interrupts_at_once(world):
+    stop = Stop()
+    run = world.start(planned(step("a"), step("b"), cleanup=["tidy"]), {"a": [stopping(KILL, stop)]}, stop)
+    assert run.status == "interrupted"
+    assert world.steps.started == ["a"]
+
+
+def test_a_stop_during_a_retry_delay_is_heeded(world):
+    stop = Stop()
+    threading.Timer(0.2, stop.request, [STOP]).start()
+    began = time.monotonic()
+    world.start(planned(step("a", retries=1, retry_delay=30)), {"a": ["fail"]}, stop)
+    assert time.monotonic() - began < 10
+
+
+def test_the_time_limit_of_a_run_is_a_limit(world):
+    made = planned(step("a"), step("b"), cleanup=["tidy"], timeout=0.2)
+    run = world.start(made, {"a": [until_stopped]})
+    assert (run.status, run.reason, run.error) == ("failed", "limit", "timed out after 0.2 s")
+    assert world.steps.started == ["a", "tidy"]
+
+
+def test_a_step_gets_no_more_time_than_the_run_has(world):
+    seen = []
+    world.start(planned(step("a", timeout=900), timeout=50), {"a": [lambda h: seen.append(h.timeout)]})
+    assert seen[0] <= 50
+
+
+# -- after a death ------------------------------------------------------------------------------
+
+CUT = (
+    ev.StepStarted(step="a", visit=1, log="logs/1"),
+    ev.StepEnded(step="a", visit=1, status="completed", fires=("next:b",)),
+    ev.StepStarted(step="b", visit=1, log="logs/2"),
+)
+
+
+def test_finished_steps_are_never_repeated_and_what_was_cut_off_runs_again(world):
+    world.forge(planned(step("a"), step("b"), step("c")), *CUT)
+    run = world.resume()
+    assert (run.status, world.steps.started, world.steps.swept) == ("completed", ["b", "c"], ["abc123"])
+
+
+def test_a_step_that_finished_unseen_is_adopted(world):
+    world.forge(planned(step("a"), step("b"), step("c", condition="steps.b.k == 1")), *CUT)
+    tools = world.make()
+    world.steps.adopted["b"] = StepResult(ok=True, outputs={"k": 1})
+    run = lifecycle.resume("abc123", tools, Stop())
+    assert (run.status, world.steps.started) == ("completed", ["c"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "started", "status"),
+    [("skip", ["c"], "completed"), ("ask", [], "waiting"), ("rerun", ["b", "c"], "completed")],
+)
+def test_each_step_says_what_to_do_when_it_was_cut_off(world, policy, started, status):
+    world.forge(planned(step("a"), step("b", on_interrupt=policy), step("c")), *CUT)
+    run = world.resume()
+    assert (run.status, world.steps.started) == (status, started)
+
+
+@pytest.mark.parametrize("decision", ["done", "skip", "rerun"])
+def test_a_question_about_a_cut_off_step_can_be_answered_at_once(world, decision):
+    world.forge(planned(step("a"), step("b", on_interrupt="ask"), step("c")), *CUT)
+    run = world.resume(decisions={"b": decision})
+    assert (run.status, world.steps.started) == ("completed", ["b", "c"] if decision == "rerun" else ["c"])
+
+
+def test_a_waiting_question_stays_until_it_is_answered(world):
+    world.forge(planned(step("a"), step("b", on_interrupt="ask"), step("c")), *CUT)
+    assert "--decide b=rerun|skip|done" in world.resume().blocked()[0].fix
+    assert world.resume(decisions={"b": "rerun"}).status == "completed"
+    assert world.steps.started == ["b", "c"]
+
+
+def test_a_run_without_a_driver_is_seen_as_interrupted_and_swept(world):
+    world.forge(planned(step("a"), step("b")), *CUT)
+    tools = world.make()
+    assert [line.id for line in lifecycle.recover(tools)] == ["abc123"]
+    assert world.steps.swept == ["abc123"]
+    assert lifecycle.load("abc123", world.store).status == "interrupted"
+    assert lifecycle.recover(tools) == ()
+
+
+def test_a_run_with_a_driver_is_left_alone(world):
+    world.forge(planned(step("a"), step("b")), *CUT)
+    tools = world.make()
+    with lifecycle.driving("abc123", tools):
+        assert lifecycle.recover(tools) == ()
+        with pytest.raises(UsageError, match="being driven by process"):
+            lifecycle.resume("abc123", tools, Stop())
+    assert lock.holder(lifecycle.lock_path("abc123", tools)) is None
+
+
+def test_a_run_that_was_just_made_is_not_yet_lost(world):
+    tools = world.make()
+    lifecycle.create(planned(step("a")), tools, run_id="abc123")
+    assert lifecycle.recover(tools) == ()
+    assert lifecycle.recover(tools._replace(clock=lambda: time.time() + 60))[0].id == "abc123"
+    assert world.resume().status == "completed"
+
+
+def test_a_run_that_nobody_drives_can_be_ended(world):
+    world.forge(planned(step("a"), step("b")), *CUT)
+    assert lifecycle.cancel("abc123", world.make()).status == "cancelled"
+    assert lifecycle.cancel("abc123", world.make()).status == "cancelled"
+
+
+def test_a_driver_that_was_taken_over_stops(world):
+    """A zombie comes back: its next event has a number that is taken."""
+    seen = []
+
+    def take_over(_handle):
+        run = lifecycle.load("abc123", world.store)
+        world.store.append("abc123", run.sequence, [ev.RunInterrupted()], lifecycle.summary(run))
+        seen.append(1)
+        return "ok"
+
+    with pytest.raises(SupersededError):
+        world.start(planned(step("a"), step("b")), {"a": [take_over]})
+    assert seen == [1]
+    assert world.steps.started == ["a"]
