@@ -91,7 +91,7 @@ class _Reading:
         return {name: value for name, value in found.items() if value is not None}
 
     def command(self, stem: str) -> dict[str, Any]:
-        given = self.fields(self.document.data, (), _COMMAND_FIELDS, "a command")
+        given = self.fields(self.document.data, (), COMMAND_FIELDS, "a command")
         name = given.pop("name", stem)
         if name != stem:
             self.wrong(
@@ -227,7 +227,7 @@ def _matrix(reading: _Reading, value: Any, keys: Keys) -> dict[str, list[Any]] |
 
 def _argument(reading: _Reading, value: Any, keys: Keys) -> Argument | None:
     data = {"name": value} if isinstance(value, str) else value
-    given = reading.fields(data, keys, _ARGUMENT_FIELDS, "an argument")
+    given = reading.fields(data, keys, ARGUMENT_FIELDS, "an argument")
     if "name" not in given:
         reading.wrong(keys, "an argument needs a name")
         return None
@@ -308,7 +308,7 @@ def _named_by_matrix(steps: list[Step]) -> list[Step]:
 
 def _step(reading: _Reading, value: Any, keys: Keys, stage: Stage, step_id: str = "") -> list[Step]:
     data = {"name": value, "uses": value} if isinstance(value, str) else value
-    given = reading.fields(data, keys, _STEP_FIELDS, "a step")
+    given = reading.fields(data, keys, STEP_FIELDS, "a step")
     bodies = [key for key in ("uses", "script", "agent") if given.get(key)]
     name = given.get("name") or given.get("uses") or given.get("agent")
     if not name:
@@ -344,14 +344,14 @@ def _spread(step: Step, matrix: Mapping[str, list[Any]]) -> list[Step]:
     ]
 
 
-_ARGUMENT_FIELDS: Mapping[str, _Field] = {
+ARGUMENT_FIELDS: Mapping[str, _Field] = {
     "name": _text,
     "required": _flag,
     "type": _choice(*_TYPES),
     "description": _text,
     "default": lambda _reading, value, _keys: value,
 }
-_STEP_FIELDS: Mapping[str, _Field] = {
+STEP_FIELDS: Mapping[str, _Field] = {
     "name": _name,
     "id": _name,
     "uses": _name,
@@ -373,7 +373,7 @@ _STEP_FIELDS: Mapping[str, _Field] = {
     "working_directory": _text,
     "matrix": _matrix,
 }
-_COMMAND_FIELDS: Mapping[str, _Field] = {
+COMMAND_FIELDS: Mapping[str, _Field] = {
     "name": _name,
     "description": _text,
     "extends": _name,

@@ -116,7 +116,7 @@ def recover(tools: Tools) -> tuple[Summary, ...]:
             run = load(line.id, tools.store)
             if run.status in {"running", "pending"}:
                 tools.steps.sweep(line.id)
-                _Driver(run, tools, Stop()).interrupt("its driver is gone")
+                _Record(run, tools).interrupt("its driver is gone")
                 lost.append(line)
     return tuple(lost)
 
@@ -128,10 +128,10 @@ def cancel(run_id: str, tools: Tools) -> Run:
         if run.status in ENDED:
             return run
         tools.steps.sweep(run_id)
-        driver = _Driver(run, tools, Stop())
-        driver.stage(events.RunEnded(at=tools.clock(), status="cancelled", error="stopped"))
-        driver.flush()
-        return driver.run
+        record = _Record(run, tools)
+        record.stage(events.RunEnded(at=tools.clock(), status="cancelled", error="stopped"))
+        record.flush()
+        return record.run
 
 
 @contextmanager
@@ -145,7 +145,7 @@ def driving(run_id: str, tools: Tools) -> Iterator[None]:
     if not path.parent.is_dir():
         raise UsageError(f"the folder of run {run_id[:8]} is gone: {path.parent}")
     try:
-        with locks.locked(path, wait=0.2):
+        with locks.locked(path, wait=0.2, signed=True):
             yield
     except TimeoutError as error:
         pid = locks.holder(path)
@@ -176,21 +176,13 @@ class _Done(NamedTuple):
     result: StepResult
 
 
-class _Driver:
-    """Drives one run: one thread decides and records, one thread for each step carries out."""
+class _Record:
+    """The state of a run and what is still to be kept of it."""
 
-    def __init__(self, run: Run, tools: Tools, stop: Stop) -> None:
+    def __init__(self, run: Run, tools: Tools) -> None:
         self.run = run
         self.tools = tools
-        self.stop = stop
-        self.halts: dict[bool, Stop] = {False: Stop(), True: Stop()}  # by "is clean-up"
-        self.inbox: SimpleQueue[_Done | Event] = SimpleQueue()
         self.staged: list[Event] = []
-        self.threads: list[threading.Thread] = []
-        self.deadline = tools.clock() + run.plan.command.timeout
-        self.timed_out = False
-
-    # -- recording ------------------------------------------------------------------------------
 
     def stage(self, event: Event) -> None:
         """Take an event as a fact from here on; `flush` makes it durable."""
@@ -215,7 +207,18 @@ class _Driver:
     def now(self) -> float:
         return self.tools.clock()
 
-    # -- driving --------------------------------------------------------------------------------
+
+class _Driver(_Record):
+    """Drives one run: one thread decides and records, one thread for each step carries out."""
+
+    def __init__(self, run: Run, tools: Tools, stop: Stop) -> None:
+        super().__init__(run, tools)
+        self.stop = stop
+        self.halts: dict[bool, Stop] = {False: Stop(), True: Stop()}  # by "is clean-up"
+        self.inbox: SimpleQueue[_Done | Event] = SimpleQueue()
+        self.threads: list[threading.Thread] = []
+        self.deadline = tools.clock() + run.plan.command.timeout
+        self.timed_out = False
 
     def drive(self) -> Run:
         """Go on until nothing is left to start and nothing runs."""
@@ -233,6 +236,9 @@ class _Driver:
             self.kill()
             for thread in self.threads:
                 thread.join(timeout=15)
+            if not any(thread.is_alive() for thread in self.threads):
+                for halt in self.halts.values():
+                    halt.close()
         return self.run
 
     def kill(self) -> None:

@@ -11,10 +11,11 @@ POLL = 0.005
 
 
 class FileLock:
-    """An exclusive lock on a file that is made when it is missing; the file keeps the holder's pid."""
+    """An exclusive lock on a file that is made when it is missing; `signed` keeps the holder's pid."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, signed: bool = False) -> None:
         self.path = path
+        self.signed = signed
         self._fd = -1
 
     def take(self, wait: float = 0) -> bool:
@@ -26,8 +27,9 @@ class FileLock:
                 os.close(fd)
                 return False
             time.sleep(POLL)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)
+        if self.signed:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, str(os.getpid()).encode(), 0)
         self._fd = fd
         return True
 
@@ -39,13 +41,13 @@ class FileLock:
 
 
 @contextmanager
-def locked(path: Path, wait: float) -> Iterator[None]:
+def locked(path: Path, wait: float, *, signed: bool = False) -> Iterator[None]:
     """Hold the lock of a file.
 
     Raises:
         TimeoutError: another process held it for longer than `wait` seconds.
     """
-    lock = FileLock(path)
+    lock = FileLock(path, signed=signed)
     if not lock.take(wait):
         raise TimeoutError(path)
     try:
@@ -55,7 +57,7 @@ def locked(path: Path, wait: float) -> Iterator[None]:
 
 
 def holder(path: Path) -> int | None:
-    """The pid of the process that holds the lock; None when nobody does."""
+    """The pid of the process that holds a signed lock (0 for another); None when nobody does."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

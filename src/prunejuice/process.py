@@ -79,9 +79,9 @@ def run(call: Call, sink: Sink, stop: Stop | None = None, errors: Sink | None = 
         MissingToolError: there is no such program.
         OSError: it cannot be started.
     """
-    child = _start(call, subprocess.PIPE, subprocess.PIPE if errors else subprocess.STDOUT)
+    child, output = _start_kept(call) if errors is None else _start_piped(call)
     watch = _Watch(child, call, stop)
-    with watch.streams([(child.stdout, sink), (child.stderr, errors)]):
+    with watch.streams([(output, sink), (child.stderr, errors)]):
         try:
             watch.until_end()
         finally:
@@ -116,7 +116,27 @@ def detach(call: Call, log: Path) -> int:
     return child.pid
 
 
-def _start(call: Call, out: "int | IO[bytes]", err: "int | IO[bytes]") -> subprocess.Popen[bytes]:
+def _start_kept(call: Call) -> "tuple[subprocess.Popen[bytes], IO[bytes] | None]":
+    """Start a process that holds the reading end of its own output open.
+
+    So writing does not fail when we die, and how the process ends is its own doing.
+    """
+    reader, writer = os.pipe()
+    with ExitStack() as stack, os.fdopen(writer, "wb"):
+        output = stack.enter_context(os.fdopen(reader, "rb"))
+        child = _start(call, writer, subprocess.STDOUT, keep=(reader,))
+        stack.pop_all()
+    return child, output
+
+
+def _start_piped(call: Call) -> "tuple[subprocess.Popen[bytes], IO[bytes] | None]":
+    child = _start(call, subprocess.PIPE, subprocess.PIPE)
+    return child, child.stdout
+
+
+def _start(
+    call: Call, out: "int | IO[bytes]", err: "int | IO[bytes]", keep: tuple[int, ...] = ()
+) -> subprocess.Popen[bytes]:
     env = dict(call.env)
     if call.tag:
         env[TAG] = f"{env[TAG]}>{call.tag}" if env.get(TAG) else call.tag
@@ -129,6 +149,7 @@ def _start(call: Call, out: "int | IO[bytes]", err: "int | IO[bytes]") -> subpro
             stdout=out,
             stderr=err,
             start_new_session=True,
+            pass_fds=keep,
         )
     except FileNotFoundError as error:
         if Path(call.cwd).is_dir():

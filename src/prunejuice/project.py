@@ -1,12 +1,11 @@
 """A project: a directory with `.prj`, where its files are, and how it is found."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice.errors import UsageError
+from prunejuice.errors import DeniedError, UsageError
 
 FOLDERS = ("commands", "steps", "configs")
 MAX_FILES = 2000
@@ -49,32 +48,37 @@ def find(start: Path) -> Project:
 
 
 def fingerprint(project: Project) -> dict[str, str]:
-    """The digest of every file under `.prj`, by path; links by what they point to.
+    """The digest of every file under `.prj`, by path.
 
     Raises:
+        DeniedError: something there is a link, so that what it stands for could change unseen.
         UsageError: there is more than anybody could have looked through.
     """
     found: dict[str, str] = {}
     size = 0
     for path in _files(project.prj):
-        content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+        content = path.read_bytes()
         size += len(content)
         if len(found) >= MAX_FILES or size > MAX_BYTES:
             raise UsageError(
                 f"{project.prj} has more than {MAX_FILES} files or {MAX_BYTES >> 20} MiB",
                 "keep what runs write out of it",
             )
-        kind = b"link:" if path.is_symlink() else b"file:"
-        name = str(path.relative_to(project.root))
-        found[name] = hashlib.sha256(kind + content).hexdigest()
+        found[str(path.relative_to(project.root))] = hashlib.sha256(content).hexdigest()
     return found
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir() or folder.is_symlink():
-        return
-    for entry in sorted(folder.iterdir()):
-        if entry.is_dir() and not entry.is_symlink():
+    for entry in sorted(_entries(folder)):
+        if entry.is_dir():
             yield from _files(entry)
-        elif entry.is_file() or entry.is_symlink():
+        elif entry.is_file():
             yield entry
+
+
+def _entries(folder: Path) -> list[Path]:
+    entries = list(folder.iterdir()) if folder.is_dir() else []
+    for path in (folder, *entries):
+        if path.is_symlink():
+            raise DeniedError(f"{path} is a link", "put the file or folder itself into .prj")
+    return entries

@@ -14,7 +14,7 @@ from prunejuice.errors import ConditionError
 from prunejuice.event import Outcome, Reason
 from prunejuice.plan import WORKTREE_STEP, Plan
 from prunejuice.run import ENDED, Run, StepRun
-from prunejuice.workflow import STAGES, Link, Stage, Step, Workflow, entries
+from prunejuice.workflow import STAGES, Link, Stage, Step, Workflow
 
 
 class Decision(NamedTuple):
@@ -122,8 +122,7 @@ def _arrived(workflow: Workflow, fired: Mapping[tuple[str, str], int], step_id: 
     for link in workflow.incoming[step_id]:
         count = fired.get((link.source, f"{link.on}:{step_id}"), 0)
         joins[link.join] = max(joins.get(link.join, 0), count)
-    begins = step_id in entries(workflow, workflow.steps[step_id].stage)
-    return begins + sum(joins.values())
+    return (step_id in workflow.beginnings) + sum(joins.values())
 
 
 def _due_in_stage(workflow: Workflow, run: Run) -> tuple[Step, ...]:
@@ -186,13 +185,14 @@ def _decided(plan: Plan, run: Run, step: Step, *, failing: bool) -> Decision:
     if step.uses == WORKTREE_STEP and not plan.worktree:
         return Decision(step, "skip", "worktrees are turned off for this run")
     try:
-        asked = condition.parse(step.condition) if step.condition else condition.Literal(True)
+        asked = condition.parse(step.condition or "true")
         if not condition.minds_failure(asked) and step.stage != "cleanup":
             if failing and plan.workflow.stop_on_failure:
                 return Decision(step, "skip", "an earlier step failed")
             if lost := _lost(run, step):
                 return Decision(step, "skip", f"it needs {lost!r}, which failed")
-        if condition.evaluate(asked, facts(plan, run, step.scope), failing=failing):
+        known = facts(plan, run, step.scope) if step.condition else {}
+        if condition.evaluate(asked, known, failing=failing):
             return Decision(step, "start")
     except ConditionError as error:
         return Decision(step, "fail", f"condition: {error.message}")

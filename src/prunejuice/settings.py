@@ -44,7 +44,7 @@ class Settings(NamedTuple):
     sources: Mapping[str, Source] = {}
 
 
-_READ: Mapping[str, type] = {
+NAMES: Mapping[str, type] = {
     "grace": float,
     "log_limit": int,
     "tmux_socket": str,
@@ -87,7 +87,7 @@ def load(environ: Mapping[str, str], project_config: Path | None = None) -> Sett
     for path, source in layers:
         if path is not None and path.is_file():
             found.update({key: (value, source) for key, value in _from_file(path).items()})
-    for key in _READ:
+    for key in NAMES:
         if (text := environ.get(f"PRUNEJUICE_{key.upper()}")) is not None:
             found[key] = (_typed(f"PRUNEJUICE_{key.upper()}", key, text), "environment")
     values = {key: value for key, (value, _) in found.items()}
@@ -102,9 +102,9 @@ def _from_file(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise DefinitionError((Problem(str(path), 1, "", "must be keys and values"),))
     problems = tuple(
-        Problem(str(path), read.line((key,)), key, "is not a setting", nearest(key, _READ))
+        Problem(str(path), read.line((key,)), key, "is not a setting", nearest(key, NAMES))
         for key in data
-        if key not in _READ
+        if key not in NAMES
     )
     if problems:
         raise DefinitionError(problems)
@@ -113,9 +113,9 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _typed(place: str, key: str, value: Any) -> Any:
     try:
-        typed = _READ[key](value)
+        typed = NAMES[key](value)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{place} must be of type {_READ[key].__name__}") from error
+        raise UsageError(f"{place} must be of type {NAMES[key].__name__}") from error
     if isinstance(typed, int | float) and typed < 0:
         raise UsageError(f"{place} must not be negative")
     return typed

@@ -120,7 +120,20 @@ class Workflow(Struct, frozen=True, omit_defaults=True, dict=True):
 
     def stage(self, stage: Stage) -> tuple[Step, ...]:
         """The steps of one stage, in the order they were written."""
-        return tuple(step for step in self.steps.values() if step.stage == stage)
+        return self.stages[stage]
+
+    @cached_property
+    def stages(self) -> Mapping[Stage, tuple[Step, ...]]:
+        """The steps of every stage, in the order they were written."""
+        listed: dict[Stage, list[Step]] = {"pre": [], "main": [], "post": [], "cleanup": []}
+        for step in self.steps.values():
+            listed[step.stage].append(step)
+        return {stage: tuple(steps) for stage, steps in listed.items()}
+
+    @cached_property
+    def beginnings(self) -> frozenset[str]:
+        """The steps that some stage begins with."""
+        return frozenset(entry for stage in STAGES for entry in entries(self, stage))
 
 
 class Link(NamedTuple):
@@ -403,7 +416,7 @@ def _graph_faults(workflow: Workflow) -> Iterator[Fault]:
 def _reached(workflow: Workflow, every: tuple[Link, ...]) -> set[str]:
     going_on = {link.source for link in every if link.on == "success"}
     caught = {link.source for link in every if link.on == "failure"}
-    found = {entry for stage in STAGES for entry in entries(workflow, stage)}
+    found = set(workflow.beginnings)
     fresh = set(found)
     while fresh:
         fresh = {

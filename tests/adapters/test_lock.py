@@ -13,7 +13,7 @@ from prunejuice.lock import FileLock, holder, locked
 
 def test_only_one_holds_it(tmp_path):
     path = tmp_path / "lock"
-    lock = FileLock(path)
+    lock = FileLock(path, signed=True)
     assert lock.take()
     assert not FileLock(path).take(0.02)
     assert holder(path) == os.getpid()
@@ -22,7 +22,7 @@ def test_only_one_holds_it(tmp_path):
     lock.free()
     lock.free()
     assert holder(path) is None
-    with locked(path, 0):
+    with locked(path, 0, signed=True):
         assert holder(path) == os.getpid()
 
 
@@ -34,7 +34,7 @@ def test_a_killed_holder_holds_nothing(tmp_path):
     path = tmp_path / "lock"
     code = (
         f"import time; from pathlib import Path; from prunejuice.lock import FileLock\n"
-        f"l = FileLock(Path({str(path)!r})); l.take(); print('held', flush=True); time.sleep(60)"
+        f"l = FileLock(Path({str(path)!r}), signed=True); l.take(); print('held', flush=True); time.sleep(60)"
     )
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "held\n"

@@ -145,6 +145,7 @@ def watched(app: apps.App, *, as_json: bool) -> Iterator[tuple[lifecycle.Tools, 
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        stop.close()
         progress.close()
 
 

@@ -22,6 +22,8 @@ from prunejuice.steps.environment import Surroundings, outputs_file
 from prunejuice.text import safe_line
 
 MAX_OUTPUTS = 1024 * 1024
+SIGNALLED = 128
+"""Exit codes from here on mean that a signal ended the program, perhaps one of ours."""
 
 # $1 is the file for the exit code, the rest the program.
 _RECORDED = 'end=$1; shift; "$@"; code=$?; printf %s "$code" >"$end"; exit "$code"'
@@ -44,16 +46,16 @@ def file(path: Path, handle: Handle, around: Surroundings, settings: Settings) -
 
 
 def adopted(directory: Path, log_name: str) -> StepResult | None:
-    """The result of a program that succeeded although nobody was there to see it."""
+    """The result of a program that ended by itself although nobody was there to see it."""
     log = directory / log_name
     ended = directory / "outputs" / f"{log.stem}.exit"
-    if not ended.is_file() or ended.read_text() != "0":
+    written = ended.read_text() if ended.is_file() else ""
+    if not written.isdigit() or int(written) >= SIGNALLED:
         return None
     try:
-        outputs = handed_on(ended.with_suffix(".out"))
+        return _verdict(int(written), handed_on(ended.with_suffix(".out")), _tail(log))
     except StepError:
         return None
-    return StepResult(ok=True, exit_code=0, outputs=outputs, output=_tail(log))
 
 
 def _carried_out(argv: list[str], handle: Handle, around: Surroundings, settings: Settings) -> StepResult:
@@ -81,9 +83,11 @@ def _result(ended: process.Exit, handle: Handle, output: str, outputs: Path) -> 
         return StepResult(False, error, "limit", ended.code, output=output)
     if ended.stopped:
         return StepResult(False, "stopped", "failed", ended.code, output=output)
-    values = handed_on(outputs)
-    error = f"exit code {ended.code}" if ended.code else ""
-    return StepResult(not ended.code, error, "", ended.code, values, output)
+    return _verdict(ended.code, handed_on(outputs), output)
+
+
+def _verdict(code: int, outputs: Mapping[str, Any], output: str) -> StepResult:
+    return StepResult(not code, f"exit code {code}" if code else "", "", code, outputs, output)
 
 
 def handed_on(path: Path) -> Mapping[str, Any]:

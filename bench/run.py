@@ -1,0 +1,247 @@
+"""Every figure of the spine in one run, as ratios, beside other runners; written to bench/RESULTS.md.
+
+    python bench/run.py [--quick]
+
+Other runners are installed into bench/.venv from requirements/bench.txt; one that cannot be is left out.
+"""
+
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / "bench" / ".venv"
+QUICK = "--quick" in sys.argv
+
+
+class Figure(NamedTuple):
+    """One line of the table; `limit` is what the issue asks for."""
+
+    what: str
+    value: str
+    limit: str = ""
+    ok: bool | None = None
+
+
+class Place(NamedTuple):
+    """A folder with commands and a history of its own."""
+
+    folder: Path
+    env: dict[str, str]
+
+    def command(self, name: str, text: str) -> None:
+        (self.folder / "config" / "commands").mkdir(parents=True, exist_ok=True)
+        (self.folder / "config" / "commands" / f"{name}.yaml").write_text(text)
+
+    def prj(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [BIN / "prj", *args], cwd=self.folder, env=self.env, capture_output=True, text=True, check=True
+        )
+
+
+def main() -> None:
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="prj-bench-") as folder:
+        env = {k: v for k, v in os.environ.items() if not k.startswith("PRUNEJUICE_")}
+        env |= {"PRUNEJUICE_HOME": f"{folder}/state", "PRUNEJUICE_CONFIG": f"{folder}/config"}
+        place = Place(Path(folder), env)
+        for measure in (start_up, first_step, many_steps, large_output, many_runs, kills):
+            print(f"{measure.__name__} …", file=sys.stderr)
+            for figure in measure(place):
+                figures.append(figure)
+                print(row(figure))
+    (ROOT / "bench" / "RESULTS.md").write_text(report(figures))
+
+
+def row(figure: Figure) -> str:
+    met = {True: "yes", False: "**no**", None: ""}[figure.ok]
+    return f"| {figure.what} | {figure.value} | {figure.limit} | {met} |"
+
+
+def report(figures: list[Figure]) -> str:
+    machine = f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    head = ["# Figures", "", f"`make bench` on {time.strftime('%Y-%m-%d')}: {machine}.", ""]
+    head += ["Absolute times depend on the machine; read the ratios, which were taken side by side.", ""]
+    head += ["| what | measured | asked for | met |", "|---|---|---|---|"]
+    return "\n".join([*head, *map(row, figures)]) + "\n"
+
+
+def interleaved(calls: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Median seconds of each call; a round makes every call once."""
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            call()
+            taken[name].append(time.perf_counter() - began)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def start_up(place: Place) -> Iterator[Figure]:
+    """The commands that people wait for, against a bare interpreter."""
+    place.command("noop", "steps: [{name: a, script: ':'}]")
+    place.prj("run", "noop")
+
+    def bare() -> None:
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+
+    words = (["--version"], ["--help"], ["list"], ["status"])
+    calls = {"bare": bare} | {w[0]: (lambda w=w: place.prj(*w) and None) for w in words}
+    medians = interleaved(calls, 9 if QUICK else 25)
+    for name, limit in (("--version", 6), ("--help", 15), ("list", 15), ("status", 15)):
+        ratio = medians[name] / medians["bare"]
+        yield Figure(f"`prj {name}` / `python -c pass`", f"{ratio:.1f}×", f"≤ {limit}×", ratio <= limit)
+
+
+def first_step(place: Place) -> Iterator[Figure]:
+    """From exec of `prj run` to the step's own process."""
+    place.command("stamp", f'steps: [{{name: a, script: "date +%s.%N >{place.folder}/stamp"}}]')
+    taken = []
+    for _ in range(5 if QUICK else 15):
+        began = time.time()
+        place.prj("run", "stamp")
+        taken.append(float((place.folder / "stamp").read_text()) - began)
+    value = statistics.median(taken) * 1000
+    yield Figure("exec of `prj run` to the step's process", f"{value:.0f} ms", "≤ 400 ms", value <= 400)
+
+
+def many_steps(place: Place) -> Iterator[Figure]:
+    """200 no-op steps, each event durable, beside runners that keep nothing."""
+    count = 200
+    steps = "\n".join(f"  - {{name: s{n}, script: ':'}}" for n in range(count))
+    place.command("many", f"steps:\n{steps}\n")
+    place.command("one", "steps: [{name: a, script: ':'}]")
+    (place.folder / "dodo.py").write_text(
+        f"def task_s():\n    for n in range({count}):\n"
+        "        yield {'name': str(n), 'actions': ['bash -c :'], 'task_dep': [f's:{n - 1}'] if n else []}\n"
+    )
+    names = " ".join(f"s{n}" for n in range(count))
+    recipes = "\n".join(f"s{n}:\n    @bash -c :" for n in range(count))
+    (place.folder / "justfile").write_text(f"all: {names}\n{recipes}\n")
+    (place.folder / "bare.sh").write_text("bash --noprofile --norc -c :\n" * count)
+    (place.folder / "shells.sh").write_text("sh -c 'bash --noprofile --norc -c :'\n" * count)
+    calls: dict[str, Callable[[], None]] = {
+        "prj, 200 steps": lambda: place.prj("run", "many", "--json") and None,
+        "prj, 1 step": lambda: place.prj("run", "one", "--json") and None,
+        "the same processes started by a shell": lambda: sh(place, "sh", "shells.sh"),
+    }
+    if peers_ready():
+        calls["doit (keeps only what succeeded)"] = lambda: sh(
+            place, str(PEERS / "bin" / "doit"), "run", "s"
+        )
+        calls["just (keeps nothing)"] = lambda: sh(place, str(PEERS / "bin" / "just"), "all")
+    medians = interleaved(calls, 3 if QUICK else 7)
+    base = medians["the same processes started by a shell"]
+    per = (
+        (medians["prj, 200 steps"] - medians["prj, 1 step"] - base * (count - 1) / count)
+        / (count - 1)
+        * 1000
+    )
+    yield Figure("a no-op step over the cost of its process", f"{per:.1f} ms", "≤ 5 ms", per <= 5)
+    for name, seconds in medians.items():
+        if "1 step" not in name:
+            yield Figure(f"200 no-op steps: {name}", f"{seconds / base:.1f}× the shell ({seconds:.2f} s)")
+
+
+def sh(place: Place, *argv: str) -> None:
+    subprocess.run(argv, cwd=place.folder, env=place.env, capture_output=True, check=True)
+
+
+def peers_ready() -> bool:
+    """Whether the other runners are installed; tried once."""
+    if not (PEERS / "bin" / "doit").exists():
+        pinned = ROOT / "requirements" / "bench.txt"
+        subprocess.run([BIN / "uv", "venv", "-q", PEERS], check=False)
+        install = [
+            BIN / "uv",
+            "pip",
+            "install",
+            "-q",
+            "--python",
+            PEERS / "bin" / "python",
+            "--compile-bytecode",
+        ]
+        subprocess.run([*install, "--require-hashes", "-r", pinned], check=False)
+    return (PEERS / "bin" / "doit").exists() and (PEERS / "bin" / "just").exists()
+
+
+def large_output(place: Place) -> Iterator[Figure]:
+    """A step that writes 1 GiB, against a plain redirect of the same."""
+    size = 1 << 30
+    write = f"head -c {size} /dev/zero | tr '\\\\0' x"
+    place.command("large", f'steps: [{{name: a, script: "{write}"}}]')
+    redirect = f"head -c {size} /dev/zero | tr '\\0' x >{place.folder}/redirected"
+    calls: dict[str, Callable[[], None]] = {
+        "redirect": lambda: sh(place, "bash", "-c", redirect),
+        "prj": lambda: place.prj("run", "large", "--json") and None,
+    }
+    medians = interleaved(calls, 2 if QUICK else 3)
+    ratio = medians["prj"] / medians["redirect"]
+    yield Figure("a step that writes 1 GiB / a redirect to a file", f"{ratio:.1f}×", "≤ 3×", ratio <= 3)
+    peak = largest_child(place)
+    yield Figure("resident memory of that run", f"{peak:.0f} MB", "≤ 64 MB", peak <= 64)
+
+
+def largest_child(place: Place) -> float:
+    """The high-water mark of a `prj run large`, measured by a process that has no other children."""
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    argv = [sys.executable, "-c", code, str(BIN / "prj"), "run", "large", "--json"]
+    done = subprocess.run(argv, cwd=place.folder, env=place.env, capture_output=True, text=True, check=True)
+    return int(done.stdout) / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def many_runs(place: Place) -> Iterator[Figure]:
+    """Eight `prj run` at once on one history, 100 steps each."""
+    steps = "\n".join(f"  - {{name: s{n}, script: ':'}}" for n in range(100))
+    place.command("hundred", f"steps:\n{steps}\n")
+    argv = [str(BIN / "prj"), "run", "hundred", "--json"]
+    children = [
+        subprocess.Popen(
+            argv, cwd=place.folder, env=place.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(8)
+    ]
+    answers = [(child.communicate(), child.returncode) for child in children]
+    failed = sum(code != 0 for _, code in answers)
+    from prunejuice.stores.sqlite import SqliteStore
+
+    store = SqliteStore(place.folder / "state" / "prunejuice.db")
+    lost = sum(203 - len(store.history(json.loads(out)["id"])) for (out, _), code in answers if code == 0)
+    yield Figure("8 runs of 100 steps at once: lock errors", str(failed), "0", failed == 0)
+    yield Figure("8 runs of 100 steps at once: lost events", str(lost), "0", lost == 0)
+
+
+def kills(_place: Place) -> Iterator[Figure]:
+    """SIGKILL the driver at random moments."""
+    runs = 20 if QUICK else 240
+    argv = [sys.executable, str(ROOT / "bench" / "kill.py"), str(runs)]
+    found = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    many = found["kills"]
+    yield Figure("SIGKILLs of a driver at random moments", str(many), "≥ 200", many >= 200 or QUICK)
+    for key, words in (
+        ("lost", "runs lost"),
+        ("repeated", "finished steps repeated"),
+        ("left_over", "processes left over"),
+        ("stuck", "runs stuck"),
+    ):
+        yield Figure(f"{words} after them", str(found[key]), "0", found[key] == 0)
+
+
+if __name__ == "__main__":
+    shutil.which("bash") or sys.exit("bash is needed")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    main()
