@@ -1,13 +1,17 @@
 """The composition root: picks the alternatives, and says in one place how the parts fit together."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prunejuice import lifecycle, project, settings, trust
+from msgspec.structs import replace
+
+from prunejuice import lifecycle, process, project, settings, trust
 from prunejuice import plan as plans
-from prunejuice.event import Event
+from prunejuice.errors import UsageError
+from prunejuice.event import Event, StepEnded
 from prunejuice.lifecycle import Tools
 from prunejuice.loading import Catalog, Layer
 from prunejuice.plan import Plan
@@ -35,13 +39,25 @@ class App(NamedTuple):
         """The commands that can be run here."""
         return _catalog(self.project, self.environ)
 
+    def step_file(self, project_root: str, name: str) -> Path | None:
+        """The script of a step, if there is one, with exactly the bytes that were trusted.
+
+        Raises:
+            DeniedError: it was changed since.
+        """
+        place = Project(Path(project_root))
+        path = Catalog((), place.steps, BUILTIN).step_file(name)
+        if path is not None:
+            trust.demand_file(place, path, self.store)
+        return path
+
     def tools(
         self,
         tell: Callable[[Run, Event], None] = lambda _run, _event: None,
         hear: Callable[[str, str], None] = lambda _step, _line: None,
     ) -> Tools:
         """What a driver works with."""
-        carrier = Carrier(self.settings, self.environ, _step_file)
+        carrier = Carrier(self.settings, self.environ, self.step_file)
         return Tools(self.store, carrier, self.settings.home, _caller(self), tell, hear)
 
 
@@ -51,7 +67,7 @@ def open_app(directory: Path | None = None) -> App:
     A project's own settings count only when the project is trusted.
     """
     environ = settings.environment()
-    found = project.find(directory or Path.cwd())
+    found = project.find(directory or project.here())
     plain = settings.load(environ)
     store = SqliteStore(plain.home / "prunejuice.db")
     if found.config.is_file() and trust.standing(found, store).trusted:
@@ -92,59 +108,83 @@ def _builtin_commands() -> Path:
     return Path(__file__).with_name("commands")
 
 
-def _step_file(project_root: str, name: str) -> Path | None:
-    return Catalog((), Project(Path(project_root)).steps, BUILTIN).step_file(name)
-
-
 def _caller(app: App) -> lifecycle.Caller:
     """How a step runs another command: as a run of its own inside this one."""
 
     def call(handle: Handle, name: str, given: Mapping[str, Any]) -> StepResult:
+        command = handle.plan.commands[name]
         plan = plans.make(
-            handle.plan.commands[name],
+            replace(command, timeout=min(command.timeout, handle.timeout)),
             given,
             project=handle.plan.project,
             directory=handle.workspace.directory,
             commands_used=handle.plan.commands,
             worktree=None if handle.plan.worktree else False,
         )
-        return _called(app.tools(hear=lambda _step, line: handle.tell(line)), plan, handle)
+        # Processes of the inner run carry both tags, so that ending the outer one ends them.
+        outer = app.environ.get(process.TAG)
+        tag = f"{outer}>{handle.tag}" if outer else handle.tag
+        inner = app._replace(environ={**app.environ, process.TAG: tag})
+        return _called(inner.tools(hear=lambda _step, line: handle.tell(line)), plan, handle)
 
     return call
 
 
 def _called(tools: Tools, plan: Plan, handle: Handle) -> StepResult:
     """Drive the inner run: a new one, or the one that was cut off before."""
-    key = f"{handle.run.id}/{handle.step.id}/{handle.visit}"
-    run_id = hashlib.sha256(key.encode()).hexdigest()[:12]
-    known = tools.store.history(run_id)
-    if known:
-        run = lifecycle.load(run_id, tools.store)
-        if run.status != "completed":
-            run = lifecycle.resume(run_id, tools, handle.stop)
-    else:
+    run_id = _inner_id(tools.store, handle)
+    known = bool(tools.store.history(run_id))
+    run = lifecycle.load(run_id, tools.store) if known else None
+    if run is None:
         run = lifecycle.start(plan, tools, handle.stop, run_id=run_id, parent=handle.run.id)
+    elif run.status != "completed":
+        run = lifecycle.resume(run_id, tools, handle.stop)
     outputs = {"run": run.id, **{v.step: dict(v.outputs) for v in run.visits if v.outputs}}
     if run.status in {"waiting", "interrupted"}:
-        blocked = run.blocked()
-        message = blocked[0].error if blocked else "the inner run was cut off"
-        fix = blocked[0].fix if blocked else ""
-        return StepResult(ok=False, error=message, fix=fix, blocked=True, outputs=outputs)
-    return StepResult(run.status == "completed", run.error, run.reason, None, outputs)
+        return _held(run, handle, outputs)
+    cause = f"{run.cause}: {run.error} (prj show {run.id[:8]})" if run.error else ""
+    return StepResult(run.status == "completed", cause, run.reason, None, outputs)
+
+
+def _held(run: Run, handle: Handle, outputs: Mapping[str, Any]) -> StepResult:
+    """An inner run that cannot go on by itself holds the outer one."""
+    blocked = run.blocked()
+    if not blocked:
+        return StepResult(ok=False, error="stopped", reason="stopped", outputs=outputs)
+    message, fix = f"{blocked[0].step}: {blocked[0].error}", blocked[0].fix
+    onward = f"{fix}; and then: prj resume {handle.run.id[:8]}"
+    return StepResult(ok=False, error=message, fix=onward, blocked=True, outputs=outputs)
+
+
+def _inner_id(store: Store, handle: Handle) -> str:
+    """The id of the run inside a visit: the first whose result the outer run has not taken yet."""
+    taken = {
+        event.outputs.get("run")
+        for event in store.history(handle.run.id)
+        if isinstance(event, StepEnded) and event.status == "completed"
+    }
+    key = f"{handle.run.id}/{handle.step.id}/{handle.visit}"
+    ids = (hashlib.sha256(f"{key}/{number}".encode()).hexdigest()[:12] for number in count())
+    return next(run_id for run_id in ids if run_id not in taken)
 
 
 def initialise(found: Project) -> list[str]:
     """Make a project's folders and first commands; what was made. Nothing that is there is touched."""
-    made = []
+    try:
+        return list(_initialised(found))
+    except OSError as error:
+        raise UsageError(f"cannot make {error.filename}: {error.strerror}", "move it away") from error
+
+
+def _initialised(found: Project) -> Iterator[str]:
     for name in project.FOLDERS:
         folder = found.prj / name
         if not folder.is_dir():
             folder.mkdir(parents=True)
-            made.append(f".prj/{name}/")
+            yield f".prj/{name}/"
     for name in TEMPLATES:
         target = found.commands / f"{name}.yaml"
         if not target.exists() and not target.is_symlink():
             text = (_builtin_commands() / f"{name}.yaml").read_bytes()
             target.write_bytes(text)
-            made.append(f".prj/commands/{name}.yaml")
-    return made
+            yield f".prj/commands/{name}.yaml"

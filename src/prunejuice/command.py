@@ -1,7 +1,7 @@
 """A named thing a user can run, and the arguments it takes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct, field
@@ -46,8 +46,8 @@ class Command(Struct, frozen=True, omit_defaults=True):
     source: str = ""
 
 
-def bind(command: Command, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of every argument, given as text (`issue=12`) or as a value.
+def bind(command: Command, given: Mapping[str, Any], later: Collection[str] = ()) -> dict[str, Any]:
+    """The value of every argument, given as text (`issue=12`) or as a value; `later` are not known yet.
 
     Raises:
         UsageError: names every argument that is unknown, missing or of the wrong type.
@@ -64,6 +64,8 @@ def bind(command: Command, given: Mapping[str, Any]) -> dict[str, Any]:
             bound[name] = argument.default
             if argument.required and argument.default is None:
                 wrong.append(f"missing argument {name!r}{_about(argument)}")
+            continue
+        if name in later:
             continue
         try:
             bound[name] = converted(given[name], argument.type)
@@ -88,11 +90,12 @@ def converted(value: Any, kind: ArgumentType) -> Any:
     Raises:
         ValueError: it is not of that type.
     """
-    if isinstance(value, str) and "\0" in value:
-        raise ValueError("holds a NUL character")
+    if isinstance(value, str) and ("\0" in value or not _is_unicode(value)):
+        raise ValueError("holds a NUL character, or is not UTF-8")
     match kind:
         case "string" | "path":
-            return _checked(value, str, kind)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            return str(value) if number else _checked(value, str, kind)
         case "integer":
             return _integer(value)
         case "number":
@@ -103,6 +106,10 @@ def converted(value: Any, kind: ArgumentType) -> Any:
             return value.split(",") if isinstance(value, str) and value else _checked(value, list, kind)
         case "object":
             return _checked(_parsed(value) if isinstance(value, str) else value, dict, kind)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _checked(value: Any, cls: type, kind: str) -> Any:

@@ -35,6 +35,9 @@ HABITS = {
 }
 
 
+ARGUMENT = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
+
+
 class Draft(NamedTuple):
     """One file's part of a command: what it gives, before `extends` is merged; None is not given."""
 
@@ -103,22 +106,9 @@ class _Reading:
             self.wrong((), "the file's name must be letters, digits, '-' and '_'")
         if not isinstance(self.document.data, dict):
             return given
-        if not ({"steps", "pre_steps", "extends"} & set(self.document.data)):
+        if not any(self.document.data.get(key) for key in ("steps", "pre_steps", "extends")):
             self.wrong((), "has no steps", "add steps: with at least one")
-        self.no_repeats(given)
         return given
-
-    def no_repeats(self, given: dict[str, Any]) -> None:
-        """Step ids are unique over all lists; a bare name that comes again is numbered."""
-        seen: dict[str, int] = {}
-        for name in LISTS:
-            listed = given.get(name)
-            for place, step in enumerate(listed if isinstance(listed, list) else ()):
-                count = seen[step.id] = seen.get(step.id, 0) + 1
-                if count > 1 and step.uses == step.name == step.id:
-                    given[name][place] = replace(step, id=f"{step.id}-{count}")
-                elif count > 1:
-                    self.wrong((name, place), f"there is another step {step.id!r}", "give it an id")
 
 
 _Field = Callable[[_Reading, Any, Keys], Any]
@@ -162,6 +152,14 @@ def _number(reading: _Reading, value: Any, keys: Keys) -> float | None:
     return None
 
 
+def _time(reading: _Reading, value: Any, keys: Keys) -> float | None:
+    """Seconds, more than none."""
+    number = _number(reading, value, keys)
+    if number == 0:
+        reading.wrong(keys, "must be more than 0")
+    return number
+
+
 def _count(reading: _Reading, value: Any, keys: Keys) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10_000:
         return value
@@ -193,6 +191,14 @@ def _texts(reading: _Reading, value: Any, keys: Keys) -> tuple[str, ...] | None:
         return tuple(items)
     reading.wrong(keys, "must be a step or a list of steps")
     return None
+
+
+def _args(reading: _Reading, value: Any, keys: Keys) -> dict[str, Any] | None:
+    found = _mapping(reading, value, keys) or {}
+    for name in found:
+        if not re.fullmatch(ARGUMENT, name):
+            reading.wrong((*keys, name), "must be letters, digits, '-' and '_'")
+    return found
 
 
 def _mapping(reading: _Reading, value: Any, keys: Keys) -> dict[str, Any] | None:
@@ -231,7 +237,7 @@ def _argument(reading: _Reading, value: Any, keys: Keys) -> Argument | None:
     if "name" not in given:
         reading.wrong(keys, "an argument needs a name")
         return None
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", given["name"]):
+    if not re.fullmatch(ARGUMENT, given["name"]):
         reading.wrong((*keys, "name"), "must be letters, digits, '-' and '_'")
         return None
     kind = cast(ArgumentType, given.setdefault("type", "string"))
@@ -258,6 +264,27 @@ def _arguments(reading: _Reading, value: Any, keys: Keys) -> list[Argument] | No
             reading.wrong((*keys, place), f"means the same variable as {found[variable].name!r}")
         found[variable] = argument
     return list(found.values())
+
+
+def unique(lists: Mapping[str, Any]) -> tuple[dict[str, list[Step]], list[tuple[str, str]]]:
+    """The lists of steps with ids that no two share, and the repeated ones (list, id).
+
+    A bare name that comes again is numbered; a name that was given twice is a mistake.
+    """
+    seen: dict[str, int] = {}
+    found: dict[str, list[Step]] = {}
+    repeated: list[tuple[str, str]] = []
+    for name in LISTS:
+        listed = lists.get(name, ())
+        found[name] = []
+        for step in listed.values() if isinstance(listed, dict) else listed:
+            count = seen[step.id] = seen.get(step.id, 0) + 1
+            if count > 1 and step.uses == step.name == step.id:
+                found[name].append(replace(step, id=f"{step.id}-{count}"))
+            else:
+                found[name].append(step)
+                repeated += [(name, step.id)] if count > 1 else []
+    return found, repeated
 
 
 def slug(name: str) -> str:
@@ -298,10 +325,17 @@ def _named_by_matrix(steps: list[Step]) -> list[Step]:
             each for name in names for each in ((name,) if name in ids else spread.get(name, (name,)))
         )
 
+    def first(name: str) -> str:
+        return (every((name,)) or ("",))[0] if name else ""
+
     return [
-        replace(step, needs=every(step.needs), parallel_with=every(step.parallel_with))
-        if step.needs or step.parallel_with
-        else step
+        replace(
+            step,
+            needs=every(step.needs),
+            parallel_with=every(step.parallel_with),
+            on_success=first(step.on_success),
+            on_failure=first(step.on_failure),
+        )
         for step in steps
     ]
 
@@ -357,14 +391,14 @@ STEP_FIELDS: Mapping[str, _Field] = {
     "uses": _name,
     "script": _text,
     "agent": _text,
-    "args": _mapping,
+    "args": _args,
     "environment": _environment,
     "condition": _condition,
     "on_success": _name,
     "on_failure": _name,
     "parallel_with": _texts,
     "needs": _texts,
-    "timeout": _number,
+    "timeout": _time,
     "retries": _count,
     "retry_delay": _number,
     "max_visits": _count,
@@ -381,7 +415,7 @@ COMMAND_FIELDS: Mapping[str, _Field] = {
     "arguments": _arguments,
     "environment": _environment,
     "working_directory": _text,
-    "timeout": _number,
+    "timeout": _time,
     "max_parallel": _count,
     "stop_on_failure": _flag,
     "entry_point": _name,

@@ -7,6 +7,7 @@ PruneJuiceError
 │   └── MissingToolError  git, tmux, bash … is not there
 ├── ConditionError        an expression cannot be read or evaluated
 ├── StoreError            the history cannot be read or written
+│   ├── DamagedError      its file is not a history, or no whole one
 │   └── SupersededError   another process has taken the run over
 ├── DeniedError           refused for safety: not trusted, outside the project …
 ├── HumanNeededError      only a person can go on from here
@@ -67,6 +68,10 @@ class ConditionError(PruneJuiceError):
 
 class StoreError(PruneJuiceError):
     """The history cannot be read or written."""
+
+
+class DamagedError(StoreError):
+    """The history's file is not a history, or no whole one."""
 
 
 class SupersededError(StoreError):

@@ -16,7 +16,7 @@ from prunejuice.workspace import Workspace
 
 Outcome = Literal["completed", "failed", "skipped"]
 RunEnd = Literal["completed", "failed", "cancelled"]
-Reason = Literal["", "failed", "limit", "usage", "denied", "gate", "conflict", "agent"]
+Reason = Literal["", "failed", "stopped", "limit", "usage", "denied", "gate", "conflict", "agent"]
 
 
 class Fact(Struct, frozen=True, tag_field="kind", omit_defaults=True, kw_only=True):

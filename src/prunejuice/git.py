@@ -1,10 +1,11 @@
-"""The one door to git: an absolute program, its repository named, nothing of it run from configuration."""
+"""The one door to git: an absolute program that runs no hook, pager, signer or helper of a repository."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice import process
 from prunejuice.errors import GitError, MissingToolError, UsageError
+from prunejuice.protocols import Stop
 from prunejuice.text import safe_line
 
 # A repository's own configuration can name programs; none of them runs in our name.
@@ -28,12 +29,12 @@ _OFF = (
 
 
 class Git(NamedTuple):
-    """Git for one working tree: `directory`, with `git_dir` when it is known and need not be found."""
+    """Git for one working tree; `stop` ends what it is at."""
 
     program: str
     directory: str
     environ: dict[str, str]
-    git_dir: str = ""
+    stop: Stop | None = None
 
     def run(self, *args: str, timeout: float = 120, limit: int = 16 << 20) -> str:
         """What git answers.
@@ -45,12 +46,27 @@ class Git(NamedTuple):
         if done.code:
             said = safe_line(done.err.strip() or done.out.strip() or b"no reason given", 400)
             raise GitError(f"git {args[0]} failed in {self.directory}: {said}")
+        if done.cut:
+            raise GitError(f"git {args[0]} says more than {limit >> 20} MiB in {self.directory}")
         return done.out.decode("utf-8", "surrogateescape")
 
     def try_(self, *args: str, timeout: float = 120, limit: int = 16 << 20) -> process.Captured:
         """The same, with its exit code instead of an error."""
         call = process.Call([self.program, *args], self.directory, self._env(), timeout)
-        return process.capture(call, limit)
+        return process.capture(call, limit, self.stop)
+
+    def write(self, target: Path, *args: str, timeout: float = 600) -> None:
+        """Put what git answers into a file, however much it is.
+
+        Raises:
+            GitError: it refused; carries what it said.
+        """
+        said = bytearray()
+        call = process.Call([self.program, *args], self.directory, self._env(), timeout)
+        with target.open("wb") as file:
+            ended = process.run(call, file.write, self.stop, said.extend)
+        if ended.code:
+            raise GitError(f"git {args[0]} failed in {self.directory}: {safe_line(bytes(said), 400)}")
 
     def _env(self) -> dict[str, str]:
         env = {
@@ -63,13 +79,11 @@ class Git(NamedTuple):
         for number, (key, value) in enumerate(_OFF):
             env[f"GIT_CONFIG_KEY_{number}"] = key
             env[f"GIT_CONFIG_VALUE_{number}"] = value
-        if self.git_dir:
-            env |= {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": self.directory}
         return env
 
-    def at(self, directory: str | Path, git_dir: str = "") -> "Git":
+    def at(self, directory: str | Path) -> "Git":
         """Git for another working tree."""
-        return self._replace(directory=str(directory), git_dir=git_dir)
+        return self._replace(directory=str(directory))
 
     def with_index(self, index: Path) -> "Git":
         """The same with another index, so that the user's own is not touched."""
@@ -111,11 +125,12 @@ class Git(NamedTuple):
 
     def is_clean(self) -> bool:
         """Whether nothing is changed and nothing untracked, ignored files aside."""
-        return not self.run("status", "--porcelain", "-z", "--ignore-submodules=all")
+        asked = ("--porcelain", "-z", "--untracked-files=all", "--ignore-submodules=all")
+        return not self.run("status", *asked)
 
 
-def git(directory: str | Path, environ: dict[str, str]) -> Git:
-    """Git for the repository around a directory.
+def git(directory: str | Path, environ: dict[str, str], stop: Stop | None = None) -> Git:
+    """Git for the repository around a directory; `stop` ends what it is at.
 
     Raises:
         MissingToolError: git is not installed.
@@ -125,4 +140,4 @@ def git(directory: str | Path, environ: dict[str, str]) -> Git:
     except MissingToolError as error:
         raise MissingToolError(error.message, "install git 2.31 or newer") from error
     kept = {k: v for k, v in environ.items() if not k.startswith("GIT_")}
-    return Git(program, str(directory), kept)
+    return Git(program, str(directory), kept, stop=stop)

@@ -1,5 +1,6 @@
 """Looking at runs: which there are, by the beginning of an id, and whether their driver still lives."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from prunejuice.lock import holder
 from prunejuice.protocols import Store
 from prunejuice.run import Run, replay
 from prunejuice.text import safe_line
-from prunejuice.view import Summary
+from prunejuice.view import NEW, Summary
 
 
 class History(NamedTuple):
@@ -45,8 +46,9 @@ class History(NamedTuple):
 
     def lost(self) -> list[Summary]:
         """Runs that say they are running although nobody drives them."""
-        lines = self.store.summaries(statuses=("running",), children=True)
-        return [line for line in lines if holder(self.directory(line.id) / "driver.lock") is None]
+        lines = self.store.summaries(statuses=("running", "pending"), children=True)
+        old = [line for line in lines if line.status == "running" or time.time() - line.created > NEW]
+        return [line for line in old if holder(self.directory(line.id) / "driver.lock") is None]
 
     def runs(self, project: str, statuses: Sequence[str], limit: int) -> list[Summary]:
         """Lines about runs, newest first; of all projects when none is named."""

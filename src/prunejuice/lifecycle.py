@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
@@ -25,9 +25,10 @@ from prunejuice.event import Event
 from prunejuice.plan import Plan
 from prunejuice.protocols import KILL, STOP, Handle, StepResult, Steps, Stop, Store
 from prunejuice.run import ENDED, Run, StepRun, created, evolve, replay
-from prunejuice.view import Summary, summary
+from prunejuice.view import NEW, Summary, summary
 from prunejuice.workflow import Step
 
+STOPPED = StepResult(ok=False, error="stopped", reason="stopped")
 Caller = Callable[[Handle, str, Mapping[str, Any]], StepResult]
 
 
@@ -77,7 +78,14 @@ def start(plan: Plan, tools: Tools, stop: Stop, *, run_id: str = "", parent: str
         return _Driver(run, tools, stop).drive()
 
 
-def resume(run_id: str, tools: Tools, stop: Stop, decisions: Mapping[str, str] | None = None) -> Run:
+def resume(
+    run_id: str,
+    tools: Tools,
+    stop: Stop,
+    decisions: Mapping[str, str] | None = None,
+    *,
+    if_pending: bool = False,
+) -> Run:
     """Go on with a run. `decisions` say for a step: `rerun` it, `skip` it, or it is `done`.
 
     Raises:
@@ -85,8 +93,8 @@ def resume(run_id: str, tools: Tools, stop: Stop, decisions: Mapping[str, str] |
     """
     with driving(run_id, tools):
         run = load(run_id, tools.store)
-        if run.status == "completed":
-            raise UsageError(f"run {run_id[:8]} is completed: there is nothing to resume")
+        if run.status == "completed" or (if_pending and run.status != "pending"):
+            raise UsageError(f"run {run_id[:8]} is {run.status}: there is nothing to resume")
         tools.steps.sweep(run_id)
         driver = _Driver(run, tools, stop)
         driver.take_up(decisions or {})
@@ -109,10 +117,10 @@ def recover(tools: Tools) -> tuple[Summary, ...]:
     """Mark the runs whose driver died as interrupted and end their processes; the runs in question."""
     lost = []
     for line in tools.store.summaries(statuses=("running", "pending"), children=True):
-        fresh = line.status == "pending" and tools.clock() - line.created < 10
+        fresh = line.status == "pending" and tools.clock() - line.created < NEW
         if fresh or locks.holder(lock_path(line.id, tools)) is not None:
             continue
-        with contextlib.suppress(UsageError), driving(line.id, tools):
+        with contextlib.suppress(PruneJuiceError), driving(line.id, tools):
             run = load(line.id, tools.store)
             if run.status in {"running", "pending"}:
                 tools.steps.sweep(line.id)
@@ -122,16 +130,17 @@ def recover(tools: Tools) -> tuple[Summary, ...]:
 
 
 def cancel(run_id: str, tools: Tools) -> Run:
-    """End a run that nobody drives."""
-    with driving(run_id, tools):
+    """End a run that nobody drives, with its clean-up."""
+    stop = Stop()
+    stop.request(STOP)
+    with closing(stop), driving(run_id, tools):
         run = load(run_id, tools.store)
         if run.status in ENDED:
             return run
         tools.steps.sweep(run_id)
-        record = _Record(run, tools)
-        record.stage(events.RunEnded(at=tools.clock(), status="cancelled", error="stopped"))
-        record.flush()
-        return record.run
+        driver = _Driver(run, tools, stop)
+        driver.take_up({})
+        return driver.drive()
 
 
 @contextmanager
@@ -142,8 +151,10 @@ def driving(run_id: str, tools: Tools) -> Iterator[None]:
         UsageError: another process drives it.
     """
     path = lock_path(run_id, tools)
+    if not path.parent.is_dir() and tools.store.history(run_id):
+        _make_directory(path.parent)
     if not path.parent.is_dir():
-        raise UsageError(f"the folder of run {run_id[:8]} is gone: {path.parent}")
+        raise NotFoundError(f"there is no run {run_id!r}", "prj history lists them")
     try:
         with locks.locked(path, wait=0.2, signed=True):
             yield
@@ -160,8 +171,10 @@ def lock_path(run_id: str, tools: Tools) -> Path:
 
 
 def _make_directory(directory: Path) -> None:
+    for folder in (directory.parents[1], directory.parent, directory):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in ("logs", "outputs"):
-        (directory / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        (directory / name).mkdir(exist_ok=True, mode=0o700)
 
 
 def _run_started(tools: Tools) -> events.RunStarted:
@@ -247,24 +260,23 @@ class _Driver(_Record):
             halt.request(KILL)
 
     def choose(self) -> list[tuple[Step, StepRun]]:
-        """Stage what is due, until only what has been started is left."""
-        starts: list[tuple[Step, StepRun]] = []
+        """Stage what is due. Each skip can change what else is due, so it is asked again after one."""
         self.heed()
         while self.stop.level < KILL:
             decisions = schedule.ready(self.run.plan, self.run)
-            for step, action, reason in decisions:
-                if action == "start":
-                    starts.append((step, self.begin(step)))
-                else:
-                    self.pass_over(step, action, reason)
-            if not decisions or all(decision.action == "start" for decision in decisions):
-                break
-        return starts
+            passed = next((decision for decision in decisions if decision.action != "start"), None)
+            if passed is None:
+                return [(decision.step, self.begin(decision.step)) for decision in decisions]
+            self.pass_over(passed)
+        return []
 
     def begin(self, step: Step) -> StepRun:
         visit = len(self.run.of(step.id)) + 1
         self.stage(events.StepStarted(at=self.now(), step=step.id, visit=visit, log=self.log_name(step.id)))
         return self.visit(step.id, visit)
+
+    def next_visit(self, step_id: str) -> int:
+        return max((visit.visit for visit in self.run.of(step_id)), default=0) + 1
 
     def log_name(self, step_id: str) -> str:
         return f"logs/{self.run.sequence + 1:04d}-{step_id}.log"
@@ -272,17 +284,17 @@ class _Driver(_Record):
     def visit(self, step_id: str, number: int) -> StepRun:
         return next(visit for visit in self.run.of(step_id) if visit.visit == number)
 
-    def pass_over(self, step: Step, action: str, reason: str) -> None:
-        status: events.Outcome = "skipped" if action == "skip" else "failed"
-        broken = schedule.failing(self.run.plan, self.run)
+    def pass_over(self, decision: schedule.Decision) -> None:
+        step = decision.step
+        status: events.Outcome = "skipped" if decision.action == "skip" else "failed"
         self.stage(
             events.StepEnded(
                 at=self.now(),
                 step=step.id,
-                visit=len(self.run.of(step.id)) + 1,
+                visit=self.next_visit(step.id),
                 status=status,
-                error=reason,
-                reason="failed" if broken or status == "failed" else "",
+                error=decision.reason,
+                reason="failed" if decision.spoilt or status == "failed" else "",
                 fires=schedule.fires(self.run.plan, self.run, step.id, status),
             )
         )
@@ -290,13 +302,22 @@ class _Driver(_Record):
     def heed(self) -> None:
         """Turn a request to stop, or the time limit, into an orderly end."""
         late = self.now() >= self.deadline
-        if not (self.stop.level or late) or self.run.cancelling:
+        if not (self.stop.level or late) or self.run.cancelling or self.is_ending():
             return
         self.timed_out = late and not self.stop.level
         seconds = f"{self.run.plan.command.timeout:g} s"
         reason = f"timed out after {seconds}" if self.timed_out else "stopped by request"
         self.stage(events.RunCancelling(at=self.now(), reason=reason))
         self.halts[False].request(STOP)  # clean-up is not to be cancelled with the rest
+
+    def is_stopping(self) -> bool:
+        return self.stop.level > 0 or self.run.cancelling
+
+    def is_ending(self) -> bool:
+        """Whether only clean-up is left, or nothing: then a request to stop changes nothing."""
+        stages = {decision.step.stage for decision in schedule.ready(self.run.plan, self.run)}
+        stages |= {self.run.plan.workflow.steps[visit.step].stage for visit in self.run.running()}
+        return stages <= {"cleanup"} and not self.run.blocked()
 
     def absorb(self) -> None:
         """Wait for a message, and take all that are there."""
@@ -353,12 +374,13 @@ class _Driver(_Record):
         while time.monotonic() < until and not handle.stop.level:
             time.sleep(min(0.1, delay))
         try:
-            result = self.tools.steps.carry_out(handle)
+            result = self.tools.steps.carry_out(handle) if not handle.stop.level else STOPPED
         except HumanNeededError as error:
             result = StepResult(ok=False, error=error.message, fix=error.fix, blocked=True)
         except PruneJuiceError as error:
             fix = f" ({error.fix})" if error.fix else ""
-            result = StepResult(ok=False, error=error.message + fix, reason=_reason(error))
+            reason = "stopped" if handle.stop.level else _reason(error)
+            result = StepResult(ok=False, error=error.message + fix, reason=reason)
         except Exception as error:  # noqa: BLE001 - a step's fault must not end the run unrecorded
             diagnostics.crash(error, run=handle.run.id, step=handle.step.id)
             result = StepResult(ok=False, error=f"{type(error).__name__}: {error}")
@@ -367,7 +389,9 @@ class _Driver(_Record):
     def end(self, visit: StepRun, result: StepResult) -> None:
         """Record how a step went; a failed attempt may be followed by another."""
         step = self.run.plan.workflow.steps[visit.step]
-        if result.blocked:
+        if self.stop.level >= KILL and not result.ok:  # cut off, and free to run again
+            self.stage(events.StepInterrupted(at=self.now(), step=step.id, visit=visit.visit))
+        elif result.blocked:
             self.stage(
                 events.StepBlocked(
                     at=self.now(),
@@ -377,7 +401,7 @@ class _Driver(_Record):
                     fix=result.fix,
                 )
             )
-        elif not result.ok and visit.attempt <= step.retries and not self.stop.level:
+        elif not result.ok and visit.attempt <= step.retries and not self.is_stopping():
             self.retry(step, visit, result.error)
         else:
             self.stage(resumption.ended(self.run, visit, result, self.now()))
@@ -427,7 +451,9 @@ class _Driver(_Record):
         adopted = {
             visit.step: self.tools.steps.adopt(self.run, visit, directory) for visit in self.run.running()
         }
-        for event in resumption.take_up(self.run, _run_started(self.tools), decisions, adopted):
+        tree = self.run.workspace.worktree
+        left = resumption.Left(adopted, worktree_gone=bool(tree) and not Path(tree).is_dir())
+        for event in resumption.take_up(self.run, _run_started(self.tools), decisions, left):
             self.stage(event)
         self.flush()
 

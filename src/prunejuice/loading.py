@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from prunejuice import document
 from prunejuice.command import NAME, Command
-from prunejuice.definition import HABITS, LISTS, Draft, read, slug
+from prunejuice.definition import HABITS, LISTS, Draft, read, slug, unique
 from prunejuice.document import Document
 from prunejuice.errors import DefinitionError, NotFoundError, Problem
 from prunejuice.text import nearest, safe_line
@@ -131,12 +131,18 @@ class Catalog:
             if not base:
                 return
             # Extending its own name means the same command in a layer further away.
-            layer, path = self._path(base, layer + 1 if base == path.stem else 0)
+            try:
+                layer, path = self._path(base, layer + 1 if base == path.stem else 0)
+            except NotFoundError as error:
+                line = document.parse(path.read_bytes(), draft.file).line(("extends",))
+                problem = Problem(draft.file, line, "extends", error.message, error.fix)
+                raise DefinitionError((problem,)) from error
 
     # -- building -------------------------------------------------------------------------------
 
     def _built(self, draft: Draft, given: Mapping[str, Any]) -> Command:
-        workflow = _workflow(draft, given)
+        lists, repeated = unique(given)
+        workflow = _workflow(draft, given, lists)
         read_again = document.parse(Path(draft.file).read_bytes(), draft.file)
         problems = [
             Problem(
@@ -147,6 +153,16 @@ class Catalog:
                 fault.fix,
             )
             for fault in faults(workflow)
+        ]
+        problems += [
+            Problem(
+                draft.file,
+                _step_line(read_again, step, "id", name),
+                name,
+                f"there is another step {step!r}",
+                "give it an id",
+            )
+            for name, step in repeated
         ]
         problems += self._unknown(draft, workflow, read_again)
         if problems:
@@ -195,26 +211,21 @@ def _listed(layer: Layer, path: Path) -> Listed:
     )
 
 
-def _workflow(draft: Draft, given: Mapping[str, Any]) -> Workflow:
-    steps: dict[str, Step]
-    main = given.get("steps", [])
-    entry = given.get("entry_point", "")
-    going_on = not given.get("stop_on_failure", True)
-    if isinstance(main, dict):
-        lists = from_lists(given.get("pre_steps", ()), (), given.get("post_steps", ()))
-        steps = {**lists, **main}
-    else:
-        lists = from_lists(given.get("pre_steps", ()), main, given.get("post_steps", ()))
-        steps = lists
-    entry = entry or next((s.id for s in steps.values() if s.stage == "main"), "")
-    cleanup = {step.id: step for step in given.get("cleanup_on_failure", ())}
+def _workflow(draft: Draft, given: Mapping[str, Any], lists: Mapping[str, list[Step]]) -> Workflow:
+    linked = isinstance(given.get("steps"), dict)
+    main = lists["steps"]
+    ordered = from_lists(lists["pre_steps"], () if linked else main, lists["post_steps"])
+    steps = {
+        **ordered,
+        **{step.id: step for step in (*(main if linked else ()), *lists["cleanup_on_failure"])},
+    }
     return Workflow(
         name=draft.name,
         description=given.get("description", ""),
-        steps={**steps, **cleanup},
-        entry_point=entry,
+        steps=steps,
+        entry_point=given.get("entry_point", "") or (main[0].id if main else ""),
         max_parallel=given.get("max_parallel", 5),
-        stop_on_failure=not going_on,
+        stop_on_failure=given.get("stop_on_failure", True),
     )
 
 
@@ -227,11 +238,12 @@ def _merged(base: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _step_line(read_again: Document, step_id: str, key: str) -> int:
-    """The line of a step's key, or of the step, or 1 when it came from elsewhere."""
+def _step_line(read_again: Document, step_id: str, key: str, only: str = "") -> int:
+    """The line of a step's key, or of the step (the last of that name), or 1 when it is not here."""
     for name in LISTS:
-        listed = (read_again.data or {}).get(name)
+        listed = (read_again.data or {}).get(name) if only in {"", name} else None
         places = listed.items() if isinstance(listed, dict) else enumerate(listed or ())
+        places = reversed(list(places)) if only else places
         for place, value in places:
             own = value if isinstance(value, dict) else {"name": value}
             if step_id in {place, own.get("id"), own.get("name"), slug(str(own.get("name", "")))}:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,12 +18,12 @@ class FileLock:
         self.signed = signed
         self._fd = -1
 
-    def take(self, wait: float = 0) -> bool:
-        """Whether the lock was had within `wait` seconds."""
+    def take(self, wait: float = 0, stopped: Callable[[], bool] | None = None) -> bool:
+        """Whether the lock was had within `wait` seconds, and before `stopped`."""
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         deadline = time.monotonic() + wait
         while not _locked(fd):
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or (stopped and stopped()):
                 os.close(fd)
                 return False
             time.sleep(POLL)
@@ -41,14 +41,16 @@ class FileLock:
 
 
 @contextmanager
-def locked(path: Path, wait: float, *, signed: bool = False) -> Iterator[None]:
+def locked(
+    path: Path, wait: float, *, signed: bool = False, stopped: Callable[[], bool] | None = None
+) -> Iterator[None]:
     """Hold the lock of a file.
 
     Raises:
-        TimeoutError: another process held it for longer than `wait` seconds.
+        TimeoutError: another process held it for longer than `wait` seconds, or until `stopped`.
     """
     lock = FileLock(path, signed=signed)
-    if not lock.take(wait):
+    if not lock.take(wait, stopped):
         raise TimeoutError(path)
     try:
         yield

@@ -42,7 +42,7 @@ class Log:
         """Write what was held back, and the end of an output that was too long."""
         self._keep(self._mask.flush())
         if self.dropped:
-            rest = bytes(self._tail)
+            rest = bytes(self._tail[-REST:])
             gap = self.dropped - len(rest)
             if gap > 0:
                 self._file.write(f"\n[{gap} bytes left out]\n".encode())

@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from prunejuice import command as commands
 from prunejuice.command import Command
-from prunejuice.workflow import Step, Workflow, checked
+from prunejuice.errors import UsageError
+from prunejuice.template import expressions
+from prunejuice.workflow import Step, Workflow, checked, entries
 
 WORKTREE_STEP = "create-worktree"
 
@@ -43,9 +45,13 @@ def make(
     Raises:
         UsageError: the arguments do not fit, or the graph has mistakes.
     """
-    checked(command.workflow)
     if worktree and not any(step.uses == WORKTREE_STEP for step in command.workflow.steps.values()):
         command = replace(command, workflow=_with_worktree(command.workflow))
+    checked(command.workflow)
+    for inner in commands_used.values():
+        checked(inner.workflow)
+    for user in (command, *commands_used.values()):
+        _check_calls(user, commands_used)
     return Plan(
         command=command,
         project=project,
@@ -56,10 +62,24 @@ def make(
     )
 
 
+def _check_calls(user: Command, commands_used: Mapping[str, Command]) -> None:
+    """What a command hands to those it uses must fit, as far as it is known before the run."""
+    for step in user.workflow.steps.values():
+        used = commands_used.get(step.uses)
+        if used is None:
+            continue
+        known = {argument.name for argument in used.arguments}
+        given = {n: v for n, v in step.args.items() if n not in known or not list(expressions(v))}
+        later = {name: None for name in step.args if name not in given}
+        for key in ("environment", "working_directory"):
+            if getattr(step, key):
+                raise UsageError(f"step {step.id!r} uses a command: {key} belongs into that command")
+        commands.bind(used, {**given, **later}, later=later)
+
+
 def _with_worktree(workflow: Workflow) -> Workflow:
     first = Step(name=WORKTREE_STEP, id=WORKTREE_STEP, uses=WORKTREE_STEP, stage="pre")
-    behind = workflow.stage("pre")[:1]
     steps = {WORKTREE_STEP: first, **workflow.steps}
-    for step in behind:
-        steps[step.id] = replace(step, after=(WORKTREE_STEP,))
+    for entry in entries(workflow, "pre"):
+        steps[entry] = replace(steps[entry], after=(WORKTREE_STEP,))
     return replace(workflow, steps=steps)

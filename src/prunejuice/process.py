@@ -29,7 +29,7 @@ CHUNK = 1 << 18
 LINGER = 0.5
 """Seconds that output of a process that is gone is still waited for."""
 
-Sink = Callable[[bytes], None]
+Sink = Callable[[bytes], object]
 
 
 class Call(NamedTuple):
@@ -340,6 +340,10 @@ def _environments_portably() -> Iterator[tuple[int, str]]:
         with suppress(psutil.Error, OSError):
             if process.status() != psutil.STATUS_ZOMBIE and (value := process.environ().get(TAG)):
                 yield process.pid, value
+
+
+OURSELVES = (sys.executable, "-P", "-m", "prunejuice")
+"""How to start this program again; `-P` keeps modules of the current directory out."""
 
 
 def python() -> str:

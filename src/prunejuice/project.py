@@ -38,6 +38,23 @@ class Project(NamedTuple):
         return self.prj / "config.yaml"
 
 
+def here() -> Path:
+    """The current directory.
+
+    Raises:
+        UsageError: it is gone, or its name is not UTF-8.
+    """
+    try:
+        place = Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the current directory is gone", "cd to one that is there") from error
+    try:
+        str(place).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("the name of the current directory is not UTF-8", "rename it") from error
+    return place
+
+
 def find(start: Path) -> Project:
     """The project around a directory: the nearest `.prj` upwards, not beyond the repository."""
     start = start.absolute()
@@ -57,15 +74,20 @@ def fingerprint(project: Project) -> dict[str, str]:
     found: dict[str, str] = {}
     size = 0
     for path in _files(project.prj):
-        content = path.read_bytes()
-        size += len(content)
+        size += path.stat().st_size
         if len(found) >= MAX_FILES or size > MAX_BYTES:
             raise UsageError(
                 f"{project.prj} has more than {MAX_FILES} files or {MAX_BYTES >> 20} MiB",
                 "keep what runs write out of it",
             )
-        found[str(path.relative_to(project.root))] = hashlib.sha256(content).hexdigest()
+        found[str(path.relative_to(project.root))] = digest(path)
     return found
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files(folder: Path) -> Iterator[Path]:

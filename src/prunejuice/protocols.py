@@ -29,6 +29,10 @@ class Stop:
             self.level = level
             os.write(self._writer, b"x")
 
+    def requested(self) -> bool:
+        """Whether a stop of any kind was asked for."""
+        return self.level > 0
+
     def fileno(self) -> int:
         """Readable for every request made; each waiter polls `level` and need not read it."""
         return self._reader
@@ -141,7 +145,7 @@ class Store(Protocol):
         ...
 
     def forget(self, run_id: str) -> None:
-        """Remove a run and its events."""
+        """Remove a run and the runs inside it, with their events."""
         ...
 
     def pins(self, project: str) -> dict[str, str]:

@@ -1,37 +1,44 @@
 """How a run is taken up again: the events from where it was left to where it can go on. Pure."""
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from prunejuice import event as events
 from prunejuice import schedule
 from prunejuice.errors import UsageError
 from prunejuice.event import Event
+from prunejuice.plan import WORKTREE_STEP
 from prunejuice.protocols import StepResult
 from prunejuice.run import ENDED, Run, StepRun, evolve
+from prunejuice.workspace import Workspace
 
 CUT_OFF = "it was cut off and may have been done in part"
 
 
-def take_up(
-    run: Run,
-    begun: events.RunStarted,
-    decisions: Mapping[str, str],
-    adopted: Mapping[str, StepResult | None],
-) -> list[Event]:
-    """The events that resume a run; `begun` says who drives it, `adopted` what finished unseen.
+class Left(NamedTuple):
+    """What the world looks like where a run was left: steps that finished unseen, by step."""
+
+    adopted: Mapping[str, StepResult | None] = {}
+    worktree_gone: bool = False
+
+
+def take_up(run: Run, begun: events.RunStarted, decisions: Mapping[str, str], left: Left) -> list[Event]:
+    """The events that resume a run; `begun` says who drives it.
 
     Raises:
         UsageError: a decision names a step that waits for none.
     """
     taking = _Taking(run, begun, dict(decisions))
     for visit in run.running():
-        taking.take_back(visit, adopted.get(visit.step))
+        taking.take_back(visit, left.adopted.get(visit.step))
     asked = {visit.step: visit for visit in taking.run.blocked()}
     taking.add(begun)
     for step, visit in asked.items():
         taking.answer(visit, taking.wanted.pop(step, ""))
-    if run.status in ENDED:
+    if run.status in ENDED or run.cancelling:
         taking.reset_failed()
+    if left.worktree_gone:
+        taking.reset_worktree()
     for step in taking.wanted:
         raise UsageError(f"no step {step!r} of run {run.id[:8]} waits for a decision")
     return taking.made
@@ -70,14 +77,15 @@ class _Taking:
     def take_back(self, visit: StepRun, adopted: StepResult | None) -> None:
         """Decide about a step that was being carried out when the driver died."""
         choice = self.wanted.pop(visit.step, "") or self.run.plan.workflow.steps[visit.step].on_interrupt
-        if adopted is not None:
+        retries = self.run.plan.workflow.steps[visit.step].retries
+        if adopted is not None and (adopted.ok or visit.attempt > retries):
             self.add(ended(self.run, visit, adopted, self.at))
         elif choice == "rerun":
             self.add(events.StepInterrupted(at=self.at, step=visit.step, visit=visit.visit))
         elif choice == "ask":
             self.ask(visit)
         else:
-            self.settle(visit, choice)
+            self.settle(visit, choice, "because it was cut off" if choice == "skip" else "by a person")
 
     def ask(self, visit: StepRun) -> None:
         fix = f"look, then: prj resume {self.run.id[:8]} --decide {visit.step}=rerun|skip|done"
@@ -90,11 +98,11 @@ class _Taking:
     def answer(self, visit: StepRun, decision: str) -> None:
         """Do as a person said about a step that waits."""
         if decision in {"skip", "done"}:
-            self.settle(visit, decision)
+            self.settle(visit, decision, "by a person")
         elif decision == "rerun" and visit.asked:
             self.add(events.StepReset(at=self.at, step=visit.step, visit=visit.visit))
 
-    def settle(self, visit: StepRun, decision: str) -> None:
+    def settle(self, visit: StepRun, decision: str, why: str) -> None:
         status: events.Outcome = "completed" if decision == "done" else "skipped"
         said = "declared done" if decision == "done" else "skipped"
         self.add(
@@ -103,7 +111,7 @@ class _Taking:
                 step=visit.step,
                 visit=visit.visit,
                 status=status,
-                error=f"{said} by a person",
+                error=f"{said} {why}",
                 fires=schedule.fires(self.run.plan, self.run, visit.step, status),
             )
         )
@@ -113,11 +121,30 @@ class _Taking:
         for visit in list(self._spoilt()):
             self.add(events.StepReset(at=self.at, step=visit.step, visit=visit.visit))
             if (decision := self.wanted.pop(visit.step, "")) in {"skip", "done"}:
-                self.settle(visit, decision)
+                self.settle(visit, decision, "by a person")
+
+    def reset_worktree(self) -> None:
+        """Have a worktree that is gone made again, on the branch that is still there."""
+        home = Workspace(self.run.plan.directory)
+        self.add(events.WorkspaceSet(at=self.at, workspace=home))
+        for visit in self.run.visits:
+            step = self.run.plan.workflow.steps[visit.step]
+            if step.uses == WORKTREE_STEP and visit.status == "completed":
+                self.add(events.StepReset(at=self.at, step=visit.step, visit=visit.visit))
 
     def _spoilt(self) -> Iterator[StepRun]:
         for visit in self.run.visits:
             step = self.run.plan.workflow.steps[visit.step]
-            failed = visit.reason and not step.continue_on_error and self.run.last(step.id) == visit
+            counts = not step.continue_on_error or visit.reason == "stopped"
+            failed = visit.reason and counts and self.run.last(step.id) == visit
             if failed or step.stage == "cleanup":
                 yield visit
+                yield from self._handlers(visit)
+
+    def _handlers(self, failed: StepRun) -> Iterator[StepRun]:
+        """What a failure led to, so that it is led to again."""
+        for name in failed.fires:
+            kind, _, target = name.partition(":")
+            last = self.run.last(target)
+            if kind == "failure" and last is not None and last.status == "completed":
+                yield last

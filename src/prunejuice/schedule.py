@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from prunejuice import condition
 from prunejuice.errors import ConditionError
 from prunejuice.event import Outcome, Reason
@@ -18,11 +20,15 @@ from prunejuice.workflow import STAGES, Link, Stage, Step, Workflow
 
 
 class Decision(NamedTuple):
-    """What is to be done with a step now, and why when it is not simply started."""
+    """What is to be done with a step now, and why when it is not simply started.
+
+    `spoilt` is a skip for which a failure elsewhere is to blame.
+    """
 
     step: Step
     action: Literal["start", "skip", "fail"]
     reason: str = ""
+    spoilt: bool = False
 
 
 class Failure(NamedTuple):
@@ -38,18 +44,22 @@ def ready(plan: Plan, run: Run) -> tuple[Decision, ...]:
     if run.status in ENDED:
         return ()
     steps = () if run.cancelling else _due_in_stage(plan.workflow, run)
-    if not steps and not run.running() and not run.blocked():
+    if not steps and not run.running() and (run.cancelling or not run.blocked()):
         steps = _cleanup(plan, run)
-    broken = failing(plan, run)
-    decided = [_decided(plan, run, step, failing=broken) for step in steps]
+    decided = [_decided(plan, run, step) for step in steps]
     free = max(0, plan.workflow.max_parallel - len(run.running()))
     starts = [decision for decision in decided if decision.action == "start"][:free]
     return tuple(d for d in decided if d.action != "start" or d in starts)
 
 
-def failing(plan: Plan, run: Run) -> bool:
-    """Whether a step failed and nothing was there to take the failure up."""
-    return _unhandled(plan, run) is not None
+def failing(plan: Plan, run: Run, step: Step) -> bool:
+    """Whether a failure stands before a step: one that nothing took up, or an earlier stage failed."""
+    if _unhandled(plan, run):
+        return True
+    place = STAGES.index(step.stage) if step.stage in STAGES else len(STAGES)
+    over = {s.id for stage in STAGES[:place] for s in plan.workflow.stage(stage)}
+    before = replace(run, visits=tuple(visit for visit in run.visits if visit.step in over))
+    return bool(before.visits) and failed(plan, before) is not None
 
 
 def failed(plan: Plan, run: Run) -> Failure | None:
@@ -62,15 +72,23 @@ def failed(plan: Plan, run: Run) -> Failure | None:
 
 def fires(plan: Plan, run: Run, step_id: str, status: Outcome) -> tuple[str, ...]:
     """The links that the end of a step sets off, as `kind:target`."""
-    workflow = plan.workflow
-    open_links = [link for link in workflow.outgoing[step_id] if _visits_left(workflow, run, link.target)]
-    wanted = "failure" if status == "failed" else "success"
-    direct = [link for link in open_links if link.on == wanted]
-    if status == "failed" and direct:
-        return _names(direct)
-    replaced = wanted == "success" and bool(workflow.steps[step_id].on_success)
-    onward = [link for link in open_links if link.on == "done" or (link.on == "next" and not replaced)]
-    return _names([*direct, *onward])
+    links = plan.workflow.outgoing[step_id]
+    left = {link.target for link in links if _visits_left(plan.workflow, run, link.target)}
+    if status == "failed":
+        caught = [link for link in links if link.on == "failure" and link.target in left]
+        onward = [link for link in links if link.on in {"next", "done"} and link.target in left]
+        return _names(caught or onward)
+    return _names(link for link in _wanted(plan.workflow, step_id) if link.target in left)
+
+
+def _wanted(workflow: Workflow, step_id: str) -> list[Link]:
+    """The links that success would set off if every target could be visited for ever."""
+    replaced = bool(workflow.steps[step_id].on_success)
+    return [
+        link
+        for link in workflow.outgoing[step_id]
+        if link.on in {"success", "done"} or (link.on == "next" and not replaced)
+    ]
 
 
 def facts(plan: Plan, run: Run, scope: str = "") -> dict[str, Any]:
@@ -125,6 +143,11 @@ def _arrived(workflow: Workflow, fired: Mapping[tuple[str, str], int], step_id: 
     return (step_id in workflow.beginnings) + sum(joins.values())
 
 
+def _times_due(workflow: Workflow, fired: Mapping[tuple[str, str], int], step: Step) -> int:
+    arrived = _arrived(workflow, fired, step.id)
+    return arrived if step.max_visits is None else min(arrived, step.max_visits)
+
+
 def _due_in_stage(workflow: Workflow, run: Run) -> tuple[Step, ...]:
     """What is due in the first stage that still has something to do."""
     fired = _fired(run)
@@ -147,7 +170,7 @@ def _due(
     return tuple(
         step
         for step in workflow.stage(stage)
-        if step.id not in held and _arrived(workflow, fired, step.id) > visits[step.id]
+        if step.id not in held and _times_due(workflow, fired, step) > visits[step.id]
     )
 
 
@@ -181,18 +204,19 @@ def _cleanup(plan: Plan, run: Run) -> tuple[Step, ...]:
     return tuple(rest[:1])
 
 
-def _decided(plan: Plan, run: Run, step: Step, *, failing: bool) -> Decision:
+def _decided(plan: Plan, run: Run, step: Step) -> Decision:
     if step.uses == WORKTREE_STEP and not plan.worktree:
         return Decision(step, "skip", "worktrees are turned off for this run")
+    broken = failing(plan, run, step)
     try:
         asked = condition.parse(step.condition or "true")
         if not condition.minds_failure(asked) and step.stage != "cleanup":
-            if failing and plan.workflow.stop_on_failure:
-                return Decision(step, "skip", "an earlier step failed")
+            if broken and plan.workflow.stop_on_failure:
+                return Decision(step, "skip", "an earlier step failed", spoilt=True)
             if lost := _lost(run, step):
-                return Decision(step, "skip", f"it needs {lost!r}, which failed")
+                return Decision(step, "skip", f"it needs {lost!r}, which failed", spoilt=True)
         known = facts(plan, run, step.scope) if step.condition else {}
-        if condition.evaluate(asked, known, failing=failing):
+        if condition.evaluate(asked, known, failing=broken):
             return Decision(step, "start")
     except ConditionError as error:
         return Decision(step, "fail", f"condition: {error.message}")
@@ -202,7 +226,7 @@ def _decided(plan: Plan, run: Run, step: Step, *, failing: bool) -> Decision:
 def _lost(run: Run, step: Step) -> str:
     for need in step.needs:
         last = run.last(need)
-        if last is not None and last.status == "failed":
+        if last is not None and (last.status == "failed" or (last.status == "skipped" and last.reason)):
             return need
     return ""
 
@@ -230,11 +254,12 @@ def _unmended(plan: Plan, run: Run) -> StepRun | None:
 
 
 def _exhausted(workflow: Workflow, run: Run) -> Failure | None:
-    """A success link that led to a step with no visits left: the loop was cut off."""
+    """A link that led to a step with no visits left: the loop was cut off."""
     for visit in run.visits:
-        target = workflow.steps[visit.step].on_success
-        if visit.status == "failed" or not target or f"success:{target}" in visit.fires:
-            continue
-        limit = workflow.steps[target].max_visits
-        return Failure(visit.step, f"{target!r} was visited {limit} times, its max_visits", "limit")
+        ended = visit.status in {"completed", "skipped"} and run.last(visit.step) == visit
+        for link in _wanted(workflow, visit.step) if ended else ():
+            if f"{link.on}:{link.target}" not in visit.fires:
+                limit = workflow.steps[link.target].max_visits
+                error = f"{link.target!r} was visited {limit} times, its max_visits"
+                return Failure(visit.step, error, "limit")
     return None

@@ -3,6 +3,7 @@
 environment > the trusted project's `.prj/config.yaml` > the user's `config.yaml` > default
 """
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,8 +91,12 @@ def load(environ: Mapping[str, str], project_config: Path | None = None) -> Sett
     for key in NAMES:
         if (text := environ.get(f"PRUNEJUICE_{key.upper()}")) is not None:
             found[key] = (_typed(f"PRUNEJUICE_{key.upper()}", key, text), "environment")
+    if environ.get("PRUNEJUICE_HOME"):
+        found["home"] = (home(environ), "environment")
     values = {key: value for key, (value, _) in found.items()}
-    return Settings(home(environ), **values, sources={k: source for k, (_, source) in found.items()})
+    return Settings(
+        **{"home": home(environ), **values}, sources={k: source for k, (_, source) in found.items()}
+    )
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -116,8 +121,8 @@ def _typed(place: str, key: str, value: Any) -> Any:
         typed = NAMES[key](value)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{place} must be of type {NAMES[key].__name__}") from error
-    if isinstance(typed, int | float) and typed < 0:
-        raise UsageError(f"{place} must not be negative")
+    if isinstance(typed, int | float) and not 0 <= typed < math.inf:
+        raise UsageError(f"{place} must be a number that is not negative")
     return typed
 
 
@@ -132,9 +137,12 @@ def dotenv(path: Path) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
 
-    values = dotenv_values(path, interpolate=False)
-    return {k: v for k, v in values.items() if v is not None and not _steers(k)}
+    try:
+        values = dotenv_values(path, interpolate=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    return {k: v for k, v in values.items() if v is not None and k.isidentifier() and not _steers(k)}
 
 
 def _steers(name: str) -> bool:
-    return name in _REFUSED or name.startswith(_REFUSED_PREFIXES)
+    return name in _REFUSED + PASSED or name.startswith(_REFUSED_PREFIXES)

@@ -1,5 +1,6 @@
 """Text from outside, made safe to show, and small helps for reading it."""
 
+import json
 import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -26,6 +27,11 @@ def safe_line(text: str | bytes, width: int = 200) -> str:
     """One safe line of at most `width` characters."""
     line = safe_text(text[: 4 * width]).replace("\n", " ").replace("\t", " ")
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def safe_json(text: str) -> str:
+    """JSON in which nothing can steer a terminal; it means the same."""
+    return _UNSAFE.sub(lambda match: json.dumps(match.group())[1:-1], text)
 
 
 def nearest(word: str, known: "Iterable[str]") -> str:

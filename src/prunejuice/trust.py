@@ -1,9 +1,10 @@
 """Whether what a repository brings along may run: only exactly those bytes that a person trusted."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.errors import DeniedError
-from prunejuice.project import Project, fingerprint
+from prunejuice.project import Project, digest, fingerprint
 from prunejuice.protocols import Store
 from prunejuice.text import safe_line
 
@@ -30,6 +31,17 @@ def trust(project: Project, store: Store) -> dict[str, str]:
     now = fingerprint(project)
     store.pin(str(project.root), now)
     return now
+
+
+def demand_file(project: Project, path: Path, store: Store) -> None:
+    """Nothing, when one file of the project is what was trusted.
+
+    Raises:
+        DeniedError: it was changed since, perhaps by a step.
+    """
+    pinned = store.pins(str(project.root)).get(str(path.relative_to(project.root)))
+    if path.is_symlink() or digest(path) != pinned:
+        raise DeniedError(f"{path} is not what was trusted", "look at it, then run: prj trust")
 
 
 def demand(project: Project, store: Store) -> None:

@@ -8,6 +8,9 @@ from msgspec import Struct
 from prunejuice.run import Run, RunStatus, StepRun
 from prunejuice.text import safe_line
 
+NEW = 10.0
+"""Seconds that a run may be there before somebody drives it."""
+
 
 class Summary(Struct, frozen=True):
     """One line about a run, kept beside its events so that lists need not replay them."""
@@ -34,9 +37,10 @@ class Summary(Struct, frozen=True):
 
 def summary(run: Run) -> Summary:
     """The line about a run."""
-    visits = [visit for visit in run.visits if visit.status not in {"running", "pending"}]
+    steps = run.plan.workflow.steps
+    over = {v.step for v in run.visits if v.status not in {"running", "pending"}}
     active = run.running() or run.blocked()
-    total = [step for step in run.plan.workflow.steps.values() if step.stage != "cleanup"]
+    total = {step.id for step in steps.values() if step.stage != "cleanup"}
     return Summary(
         id=run.id,
         command=run.plan.command.name,
@@ -51,7 +55,7 @@ def summary(run: Run) -> Summary:
         session=run.workspace.session,
         parent=run.parent,
         step=", ".join(visit.step for visit in active) or run.cause,
-        steps_done=len({visit.step for visit in visits}),
+        steps_done=len(over & total),
         steps_total=len(total),
         error=safe_line(run.error or (active[0].error if active else ""), 300),
         pid=run.pid,

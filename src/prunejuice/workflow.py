@@ -161,7 +161,8 @@ def _explicit(workflow: Workflow, step: Step) -> Iterator[Link]:
         shared = all(getattr(each, f"on_{on}") == target for each in partners)
         join = f"{partners[0].id if shared else step.id}.{on}"
         for each in workflow.groups.get(target, (target,)):
-            yield Link(step.id, on, each, join)
+            needed = each in workflow.steps and step.id in workflow.steps[each].needs
+            yield Link(step.id, on, each, "done" if needed else join)
 
 
 def entries(workflow: Workflow, stage: Stage) -> tuple[str, ...]:
@@ -235,7 +236,7 @@ def sequence(*workflows: Workflow) -> Workflow:
             added[step.id] = replace(step, after=step.after + ends)
         steps.update(added)
         ends = tuple(f"{name}_{end}" for end in _ends(flow))
-    return _composed("sequence", workflows, steps, f"{names[0]}_{workflows[0].entry_point}")
+    return _composed("sequence", workflows, steps, f"{names[0]}_{entries(workflows[0], 'main')[0]}")
 
 
 def parallel(*workflows: Workflow) -> Workflow:

@@ -1,7 +1,6 @@
 """Worktrees and sessions: made again after any death, and nothing of the user's is touched."""
 
 import os
-import pathlib
 import subprocess
 import sys
 import threading
@@ -11,6 +10,8 @@ import pytest
 from conftest import NEEDS_TMUX, git
 from prunejuice import git as gits
 from prunejuice.errors import GitError, MissingToolError, StepError, UsageError
+from prunejuice.lock import FileLock
+from prunejuice.protocols import STOP, Stop
 from prunejuice.workspaces import tmux, worktree
 from prunejuice.workspaces.worktree import Wanted
 
@@ -21,7 +22,7 @@ def door(repository):
 
 
 def wanted(door, repository, branch="pj-x"):
-    return Wanted(repository.parent / "trees" / branch, branch, door.head())
+    return Wanted(repository.parent / "trees" / branch, branch, door.head(), "run1")
 
 
 def test_a_worktree_has_its_branch_and_the_checkout_is_untouched(door, repository):
@@ -45,7 +46,7 @@ def test_a_branch_that_is_there_is_checked_out(door, repository):
     git(repository, "branch", "pj-x")
     assert worktree.create(door, wanted(door, repository)).branch == "pj-x"
     with pytest.raises(GitError, match="worktree failed"):
-        worktree.create(door, Wanted(repository.parent / "other", "pj-x", door.head()))
+        worktree.create(door, Wanted(repository.parent / "other", "pj-x", door.head(), "run1"))
 
 
 def test_what_is_in_the_way_is_named_and_kept(door, repository):
@@ -57,26 +58,82 @@ def test_what_is_in_the_way_is_named_and_kept(door, repository):
     assert (there / "mine").read_text() == "precious"
 
 
+def note_of(repository):
+    """The note that a creation leaves in the git directory."""
+    return next((repository / ".git" / "prunejuice").glob("*.json"))
+
+
+def unfinished(repository):
+    """Make the last creation one that was killed before it was done."""
+    note = note_of(repository)
+    note.write_text(note.read_text().replace("true", "false"))
+
+
 @pytest.mark.parametrize("debris", ["empty folder", "branch only", "unfinished", "gone", "locked"])
-def test_what_a_killed_creation_left_is_cleared_away(door, repository, debris):
+def test_what_a_killed_creation_of_the_same_run_left_is_cleared_away(door, repository, debris):
     want = wanted(door, repository)
     if debris == "empty folder":
         want.path.mkdir(parents=True)
     elif debris == "branch only":
         git(repository, "branch", "pj-x")
     else:
-        git(repository, "worktree", "add", "-q", "-b", "pj-x", str(want.path))
+        worktree.create(door, want)
         git_dir = git(want.path, "rev-parse", "--absolute-git-dir")
         if debris == "unfinished":
+            unfinished(repository)
             (want.path / "a.txt").unlink()
-            pathlib.Path(f"{git_dir}/index").rename(f"{git_dir}/index.lock")
+            os.rename(f"{git_dir}/index", f"{git_dir}/index.lock")
         elif debris == "gone":
             subprocess.run(["rm", "-rf", str(want.path)], check=True)
         else:
+            unfinished(repository)
             git(repository, "worktree", "lock", "--reason", "initializing", str(want.path))
     made = worktree.create(door, want)
     assert git(made.path, "status", "--porcelain") == ""
     assert (made.path / "a.txt").exists()
+
+
+@pytest.mark.parametrize("change", ["other run", "other branch", "locked", "index lock", "by hand"])
+def test_a_worktree_with_work_in_it_is_never_cleared_away(door, repository, change):
+    want = wanted(door, repository)
+    if change == "by hand":
+        git(repository, "worktree", "add", "-q", "-b", "mine", str(want.path))
+    else:
+        worktree.create(door, want)
+    (want.path / "work").write_text("precious")
+    if change == "other branch":
+        git(want.path, "checkout", "-q", "-b", "wip")
+    elif change == "locked":
+        git(repository, "worktree", "lock", str(want.path))
+    elif change == "index lock":
+        git_dir = git(want.path, "rev-parse", "--absolute-git-dir")
+        open(f"{git_dir}/index.lock", "w").close()
+    if change in {"locked", "index lock"}:
+        assert worktree.create(door, want).reused
+    else:
+        owner = "run2" if change == "other run" else "run1"
+        with pytest.raises(StepError, match="in the way"):
+            worktree.create(door, want._replace(owner=owner))
+    assert (want.path / "work").read_text() == "precious"
+
+
+def test_a_note_that_is_damaged_clears_nothing(door, repository):
+    want = wanted(door, repository)
+    worktree.create(door, want)
+    note_of(repository).write_text("{")
+    with pytest.raises(StepError, match="in the way"):
+        worktree.create(door, want)
+
+
+def test_waiting_for_another_creation_can_be_stopped(door, repository):
+    lock = FileLock(repository / ".git" / "prunejuice.lock")
+    lock.take()
+    stop = Stop()
+    threading.Timer(0.5, stop.request, [STOP]).start()
+    with pytest.raises(StepError, match="another process holds"):
+        worktree.create(door._replace(stop=stop), wanted(door, repository))
+    stop.close()
+    lock.free()
 
 
 def test_many_at_once_all_succeed(door, repository):
@@ -123,10 +180,32 @@ def test_a_name_that_is_no_good_for_a_branch_is_refused(door, repository, branch
     assert git(repository, "branch", "--format=%(refname:short)") == "main"
 
 
-def test_removal_keeps_whatever_would_be_lost(door, repository):
+def unseen(path):
+    git(path, "config", "status.showUntrackedFiles", "no")
+    (path / "new").write_text("x")
+
+
+def skipped(path):
+    git(path, "update-index", "--skip-worktree", "a.txt")
+    (path / "a.txt").write_text("mine")
+
+
+def detached(path):
+    git(path, "checkout", "-q", "--detach")
+    git(path, "commit", "--allow-empty", "-qm", "work")
+
+
+@pytest.mark.parametrize("work", [unseen, skipped, detached, lambda path: (path / "new").write_text("x")])
+def test_removal_keeps_whatever_would_be_lost(door, repository, work):
+    made = worktree.create(door, wanted(door, repository))
+    work(made.path)
+    assert worktree.remove(door, made.path, made.branch, made.base) != ""
+    assert made.path.exists()
+
+
+def test_removal_keeps_a_branch_with_work(door, repository):
     made = worktree.create(door, wanted(door, repository))
     (made.path / "new").write_text("x")
-    assert "not committed" in worktree.remove(door, made.path, made.branch, made.base)
     git(made.path, "add", ".")
     git(made.path, "commit", "-qm", "work")
     assert worktree.remove(door, made.path, made.branch, made.base) == ""
@@ -153,9 +232,7 @@ def test_git_is_named_when_it_is_not_there_and_when_it_refuses(tmp_path, reposit
     git(empty, "init", "-q")
     with pytest.raises(UsageError, match="no commit yet"):
         door.at(empty).head()
-    assert (
-        gits.git(repository, dict(os.environ)).at(repository, str(repository / ".git")).branch() == "main"
-    )
+    assert door.at(repository).branch() == "main"
 
 
 def test_configuration_of_a_repository_runs_nothing(door, repository):

@@ -206,23 +206,43 @@ def test_commands_that_are_used_come_along(catalog):
         ("steps: [{name: a, script: x, on_interrupt: maybe}]", "must be one of rerun, skip, ask"),
         (
             "steps:\n- {name: a, script: x}\n- {name: a, script: y}",
-            "c.yaml:3: steps.1: there is another step 'a'",
+            "c.yaml:3: steps: there is another step 'a' (give it an id)",
         ),
         (
             "steps:\n- name: a\n  script: x\n  on_success: bb\n- {name: b, script: y}",
             "c.yaml:4: a.on_success: no step 'bb'",
         ),
         ("steps:\n- name: a\n  script: x\n  if: args.x >", "c.yaml:4: a.condition: a value is missing"),
-        ("extends: nope\nsteps: [deploy]", "there is no command 'nope'"),
+        ("steps: [deploy]\nextends: nope", "c.yaml:2: extends: there is no command 'nope'"),
     ],
 )
 def test_mistakes_name_file_line_key_and_fix(catalog, text, expected):
-    if "no command" in expected:
-        catalog.write("c", text)
-        with pytest.raises(NotFoundError, match="there is no command 'nope'"):
-            catalog.load("c")
-        return
     assert any(expected in problem for problem in problems(catalog, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "steps:\n- {name: a, script: x}\npost_steps:\n- {name: a, script: y}",
+        "pre_steps: [{name: a, script: x}]\nsteps: {a: {script: y}}",
+        "extends: base\ncleanup_on_failure: [{name: built, script: y}]",
+    ],
+)
+def test_no_step_hides_another(catalog, text):
+    catalog.write("base", "steps: [{name: built, script: x}]")
+    assert any("there is another step" in problem for problem in problems(catalog, text))
+
+
+def test_a_matrix_can_be_linked_to_by_its_name(catalog):
+    text = "steps:\n- {name: a, script: x, on_failure: t}\n- {name: t, script: x, matrix: {k: [1, 2]}}\n- {name: z, script: y}"
+    flow = catalog.write("c", text).load("c").workflow
+    assert {link.target for link in flow.links if link.on == "failure"} == {"t-1", "t-2"}
+
+
+def test_times_are_more_than_none_and_args_are_names(catalog):
+    assert "must be more than 0" in problems(catalog, "steps: [deploy]\ntimeout: 0")[0]
+    assert "must be letters" in problems(catalog, "steps: [{name: a, script: x, args: {'a=b': 1}}]")[0]
+    assert "has no steps" in problems(catalog, "steps: []")[0]
 
 
 def test_several_mistakes_are_named_at_once(catalog):

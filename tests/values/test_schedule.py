@@ -40,24 +40,24 @@ class Player:
         self.run = runs.evolve(self.run, event)
         self.history.append(event)
 
-    def end(self, step_id, visit, status):
+    def end(self, step_id, visit, status, reason=""):
         fires = schedule.fires(self.plan, self.run, step_id, status)
-        self.add(ev.StepEnded(step=step_id, visit=visit, status=status, fires=fires))
+        self.add(ev.StepEnded(step=step_id, visit=visit, status=status, reason=reason, fires=fires))
 
     def decide(self):
-        together = []
-        decisions = schedule.ready(self.plan, self.run)
-        for each, action, _reason in decisions:
-            visit = len(self.run.of(each.id)) + 1
-            if action == "start":
-                self.add(ev.StepStarted(step=each.id, visit=visit))
-                together.append(each.id)
-            else:
-                status = "skipped" if action == "skip" else "failed"
-                self.end(each.id, visit, status)
-                self.trace.append(f"{each.id}:{status}")
-        if together:
-            self.trace.append("+".join(together))
+        while decisions := schedule.ready(self.plan, self.run):
+            passed = next((each for each in decisions if each.action != "start"), None)
+            if passed is None:
+                break
+            status = "skipped" if passed.action == "skip" else "failed"
+            visit = len(self.run.of(passed.step.id)) + 1
+            self.end(passed.step.id, visit, status, "failed" if passed.spoilt else "")
+            self.trace.append(f"{passed.step.id}:{status}")
+        for decision in decisions:
+            visit = len(self.run.of(decision.step.id)) + 1
+            self.add(ev.StepStarted(step=decision.step.id, visit=visit))
+        if decisions:
+            self.trace.append("+".join(decision.step.id for decision in decisions))
         return decisions
 
     def play(self, pick=lambda _n: 0):
@@ -145,6 +145,35 @@ def test_branches_rejoin():
     found, failure = play(flow, {"check": "f"})
     assert found == ["check", "slow", "end"]
     assert failure.step == "check"
+
+
+def test_a_failure_that_was_taken_up_but_never_made_good_stops_before_the_next_stage():
+    flow = listed(
+        step("verify", on_failure="notify"),
+        step("notify"),
+        step("last"),
+        post=[step("publish"), step("tell", condition="always()"), step("cheer", condition="success()")],
+    )
+    found, failure = play(flow, {"verify": "f"})
+    assert found == ["verify", "notify", "publish:skipped", "tell", "cheer:skipped"]
+    assert failure.step == "verify"
+
+
+def test_what_needs_a_step_that_was_skipped_for_a_failure_is_skipped_too():
+    flow = listed(step("a"), step("b", needs=("a",)), step("c", needs=("b",)), stop_on_failure=False)
+    assert play(flow, {"a": "f"})[0] == ["a", "b:skipped", "c:skipped"]
+
+
+def test_a_step_that_is_linked_to_and_needs_the_same_step_runs_once():
+    flow = listed(step("a", on_success="c"), step("b", parallel_with=("a",)), step("c", needs=("a",)))
+    assert play(flow)[0] == ["a+b", "c"]
+
+
+def test_a_loop_of_a_list_that_is_cut_off_is_a_limit_too():
+    flow = listed(step("v"), step("w", on_success="v", max_visits=2))
+    found, failure = play(flow)
+    assert found == ["v", "w", "v", "w", "v"]
+    assert failure.reason == "limit"
 
 
 def test_a_failure_that_is_allowed_changes_nothing():

@@ -30,6 +30,7 @@ _CODES: Mapping[type[errors.PruneJuiceError], int] = {
 _REASONS: "Mapping[Reason, int]" = {
     "": 1,
     "failed": 1,
+    "stopped": 1,
     "usage": 2,
     "gate": 3,
     "conflict": 4,
@@ -50,7 +51,8 @@ def guarded(group: click.Group, arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = group.main(arguments, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except (BrokenPipeError, SystemExit):  # Click turns the one into the other
         from prunejuice.cli import render  # noqa: PLC0415
 
@@ -69,6 +71,9 @@ def _shown(error: Exception, arguments: list[str]) -> int:
     from prunejuice.cli import render  # noqa: PLC0415
 
     as_json = "--json" in arguments
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return 2
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         render.error(

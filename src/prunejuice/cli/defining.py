@@ -23,7 +23,7 @@ def init_command(*, path: Path, as_json: bool) -> None:
     """Make .prj in PATH with three commands to start from; what is there already stays as it is."""
     if not path.is_dir():
         raise UsageError(f"there is no directory {str(path)!r}")
-    found = Project(path.resolve())
+    found = Project(project.here() / path.resolve())
     app = apps.open_app(path)
     was_trusted = trust.standing(found, app.store).trusted
     made = list(apps.initialise(found))
@@ -129,7 +129,7 @@ def _explain(command: Command, form: dict[str, object]) -> None:
 def trust_command(*, as_json: bool) -> None:
     """Let this project's .prj run from now on, exactly as it is now."""
     app = apps.open_app()
-    found = project.find(Path.cwd())
+    found = app.project
     before = trust.standing(found, app.store)
     files = trust.trust(found, app.store)
     if as_json:

@@ -93,7 +93,7 @@ class _Demo(NamedTuple):
     def prj(self, *args: str) -> str:
         """Run `prj` as a user would; show what it says on stdout, and return it."""
         render.out(click.style(f"$ prj {' '.join(args)}", fg="cyan"))
-        argv = [process.python(), "-m", "prunejuice", *args]
+        argv = [*process.OURSELVES, *args]
         done = process.capture(process.Call(argv, self.repository, self.environ, timeout=60))
         render.out(safe_text(done.out).rstrip())
         if done.code:

@@ -3,7 +3,7 @@
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +12,9 @@ import click
 import prunejuice
 from prunejuice import app as apps
 from prunejuice import git as gits
-from prunejuice import lifecycle, process, trust
+from prunejuice import lifecycle, process, settings, trust
 from prunejuice.cli import render
-from prunejuice.errors import PruneJuiceError, StoreError
+from prunejuice.errors import DamagedError, PruneJuiceError, StoreError
 from prunejuice.run import ENDED
 from prunejuice.stores.sqlite import SqliteStore
 from prunejuice.text import safe_line
@@ -44,55 +44,76 @@ class Deed(NamedTuple):
 def cleanup_command(*, dry_run: bool, days: int | None, as_json: bool) -> None:
     """Clear away the sessions and clean worktrees of ended runs. Work that is nowhere else is kept."""
     app = apps.open_app()
-    tools = app.tools()
-    lifecycle.recover(tools)
-    lines = app.store.summaries(statuses=sorted(ENDED), project=str(app.project.root), limit=100_000)
-    deeds = [deed for line in lines for deed in _cleared(app, line, dry_run=dry_run)]
+    lifecycle.recover(app.tools())
+    house = _House(app, dry_run=dry_run)
+    deeds = [deed for line in house.ended for deed in house.cleared(line)]
     if days is not None:
-        old = [line for line in lines if line.ended < time.time() - days * 86400]
-        deeds += [_forgotten(app, tools, line, dry_run=dry_run) for line in old]
+        old = [line for line in house.ended if line.ended < time.time() - days * 86400]
+        deeds += [house.forgotten(line) for line in old]
     if as_json:
         items = [{k: v for k, v in deed._asdict().items() if v != ""} for deed in deeds]
         render.json("cleanup", items)
         return
     for deed in deeds:
-        word = "kept" if deed.why else "would clear" if dry_run else "cleared"
-        render.out(f"{deed.run[:8]}  {word}  {safe_line(deed.what)}" + (f"  ({deed.why})" * bool(deed.why)))
+        render.out(_told(deed, dry_run=dry_run))
     if not deeds:
         render.out("nothing to clear away")
 
 
-def _cleared(app: apps.App, line: Summary, *, dry_run: bool) -> Iterator[Deed]:
-    if line.session and tmux.exists(line.session, app.settings.tmux_socket):
-        done = not dry_run and tmux.kill(line.session, app.settings.tmux_socket)
-        yield Deed(line.id, f"session {line.session}", done)
-    if line.worktree and Path(line.worktree).is_dir():
-        yield _worktree(app, line, dry_run=dry_run)
+def _told(deed: Deed, *, dry_run: bool) -> str:
+    word = "kept" if deed.why else "would clear" if dry_run else "cleared"
+    why = f"  ({safe_line(deed.why)})" if deed.why else ""
+    return f"{deed.run[:8]}  {word}  {safe_line(deed.what, 300)}{why}"
 
 
-def _worktree(app: apps.App, line: Summary, *, dry_run: bool) -> Deed:
-    """Remove the worktree of an ended run; its branch stays when it holds anything."""
-    what = f"worktree {line.worktree}"
-    try:
-        git = gits.git(line.project, dict(app.environ))
-        base = lifecycle.load(line.id, app.store).workspace.base
+class _House:
+    """The runs of a project that are over, and what those that are not still use."""
+
+    def __init__(self, app: apps.App, *, dry_run: bool) -> None:
+        self.app = app
+        self.dry_run = dry_run
+        lines = app.store.summaries(limit=100_000, children=True)
+        project = str(app.project.root)
+        self.ended = [x for x in lines if x.status in ENDED and x.project == project and not x.parent]
+        self.live = [line for line in lines if line.status not in ENDED]
+
+    def cleared(self, line: Summary) -> Iterator[Deed]:
+        """End the session and remove the worktree of a run that is over."""
+        socket = self.app.settings.tmux_socket
+        if line.session and tmux.exists(line.session, socket):
+            why = "another run uses it" if any(x.session == line.session for x in self.live) else ""
+            if not why and not self.dry_run:
+                tmux.kill(line.session, socket)
+            yield Deed(line.id, f"session {line.session}", not (why or self.dry_run), why)
+        if line.worktree and Path(line.worktree).is_dir():
+            why = self.kept_or_removed(line)
+            yield Deed(line.id, f"worktree {line.worktree}", not (why or self.dry_run), why)
+
+    def kept_or_removed(self, line: Summary) -> str:
+        """Why a worktree stays; nothing when it goes. Its branch stays when it holds anything."""
         path = Path(line.worktree)
-        if dry_run:
-            why = "" if git.at(path).is_clean() else worktree.DIRTY
-        else:
-            why = worktree.remove(git, path, line.branch, base)
-    except PruneJuiceError as error:
-        why = error.message
-    return Deed(line.id, what, not dry_run and not why, why)
+        if any(Path(other.directory).is_relative_to(path) for other in self.live):
+            return "another run uses it"
+        try:
+            git = gits.git(line.project, dict(self.app.environ))
+            if self.dry_run:
+                return worktree.unsaved(git, path)
+            base = lifecycle.load(line.id, self.app.store).workspace.base
+            return worktree.remove(git, path, line.branch, base)
+        except PruneJuiceError as error:
+            return error.message
 
-
-def _forgotten(app: apps.App, tools: lifecycle.Tools, line: Summary, *, dry_run: bool) -> Deed:
-    if line.worktree and Path(line.worktree).is_dir():
-        return Deed(line.id, "run", done=False, why="its worktree is still there")
-    if not dry_run:
-        app.store.forget(line.id)
-        shutil.rmtree(tools.directory(line.id), ignore_errors=True)
-    return Deed(line.id, f"run {line.command}, with its logs and artifacts", done=not dry_run)
+    def forgotten(self, line: Summary) -> Deed:
+        """Remove the history of a run, and its folder."""
+        what = f"run {line.command}, with its logs and artifacts"
+        if line.worktree and Path(line.worktree).is_dir():
+            return Deed(line.id, what, done=False, why="its worktree is still there")
+        if not self.dry_run:
+            inner = self.app.store.summaries(limit=100_000, children=True)
+            self.app.store.forget(line.id)
+            for each in (line.id, *(x.id for x in inner if x.parent == line.id)):
+                shutil.rmtree(self.app.tools().directory(each), ignore_errors=True)
+        return Deed(line.id, what, done=not self.dry_run)
 
 
 class Check(NamedTuple):
@@ -109,8 +130,13 @@ class Check(NamedTuple):
 @_JSON
 def doctor_command(*, repair: bool, as_json: bool) -> int:
     """Check that everything needed is there and well."""
-    app = apps.open_app()
-    checks = [*_tools(app), _store(app, repair=repair), *_project(app), *_settings(app)]
+    environ = settings.environment()
+    checks = [*_tools(environ), _store(settings.home(environ), repair=repair)]
+    for look in (_project, _settings):
+        try:
+            checks += look(apps.open_app())
+        except PruneJuiceError as error:
+            checks.append(Check(look.__name__[1:], ok=False, found=error.message, fix=error.fix))
     if as_json:
         render.json("doctor", [{k: v for k, v in c._asdict().items() if v != ""} for c in checks])
     else:
@@ -121,10 +147,11 @@ def doctor_command(*, repair: bool, as_json: bool) -> int:
 
 def _row(check: Check) -> tuple[str, ...]:
     word = click.style("ok", fg="green") if check.ok else click.style("no", fg="red")
-    return (word, check.name, safe_line(check.found), check.fix and f"fix: {check.fix}")
+    fix = safe_line(f"fix: {check.fix}") if check.fix else ""
+    return (word, safe_line(check.name), safe_line(check.found), fix)
 
 
-def _tools(app: apps.App) -> Iterator[Check]:
+def _tools(environ: Mapping[str, str]) -> Iterator[Check]:
     yield Check("prunejuice", ok=True, found=prunejuice.__version__)
     yield Check("python", ok=True, found=f"{platform.python_version()} on {platform.platform()}")
     for name, flag, needed in (
@@ -133,26 +160,28 @@ def _tools(app: apps.App) -> Iterator[Check]:
         ("tmux", "-V", False),
     ):
         try:
-            program = process.which(name, app.environ.get("PATH"))
-            call = process.Call([program, flag], "/", app.environ, timeout=5)
+            program = process.which(name, environ.get("PATH"))
+            call = process.Call([program, flag], "/", environ, timeout=5)
             yield Check(name, ok=True, found=process.capture(call).out.decode().split("\n")[0])
         except PruneJuiceError as error:
             found = error.message if needed else "not installed: runs go on without sessions"
             yield Check(name, ok=not needed, found=found, fix=error.fix)
 
 
-def _store(app: apps.App, *, repair: bool) -> Check:
-    path = app.settings.home / "prunejuice.db"
-    store = SqliteStore(path)
+def _store(home: Path, *, repair: bool) -> Check:
+    store = SqliteStore(home / "prunejuice.db")
     try:
         fault = store.check()
-    except StoreError as error:
+        if not fault:
+            count = len(store.summaries(limit=100_000))
+            return Check("history", ok=True, found=f"{store.path} ({count} runs)")
+    except DamagedError as error:
         fault = error.message
-    if fault and repair:
+    except StoreError as error:
+        return Check("history", ok=False, found=error.message, fix=error.fix)
+    if repair:
         return Check("history", ok=True, found=f"was damaged; kept as {store.put_aside()}")
-    if fault:
-        return Check("history", ok=False, found=fault, fix="prj doctor --repair keeps a copy, starts anew")
-    return Check("history", ok=True, found=f"{path} ({len(store.summaries(limit=100_000))} runs)")
+    return Check("history", ok=False, found=fault, fix="prj doctor --repair keeps a copy, starts anew")
 
 
 def _project(app: apps.App) -> Iterator[Check]:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -27,10 +28,16 @@ class Plain:
         self.write = write
 
     def tell(self, run: Run, event: Event) -> None:
-        """Show an event."""
+        """Show an event; that nobody is there to see it is no reason to stop."""
+        with suppress(OSError):
+            self._tell(run, event)
+
+    def _tell(self, run: Run, event: Event) -> None:
         match event:
             case events.RunStarted():
                 self.write(f"run {run.id[:8]}  {safe_line(run.plan.command.name)}")
+            case events.StepRetried():
+                self.write(f"{safe_line(event.step)}  failed  {safe_line(event.error)}, trying again")
             case events.StepStarted() | events.StepEnded() | events.StepBlocked():
                 visit = next((v for v in run.of(event.step) if v.visit == event.visit), None)
                 if visit is not None:
@@ -59,17 +66,21 @@ class Board:
         self.run: Run | None = None
         self.heard: dict[str, str] = {}
         self.live: Live | None = None
+        self.gone = False
 
     def tell(self, run: Run, event: Event) -> None:
         """Show the state after an event."""
         self.run = run
         if isinstance(event, events.RunCreated | events.RunEnded | events.RunWaiting):
             return
-        if self.live is None:
+        if self.live is None and not self.gone:
             from rich.live import Live  # noqa: PLC0415
 
             self.live = Live(get_renderable=self.draw, refresh_per_second=8, transient=False)
-            self.live.start()
+            try:
+                self.live.start()
+            except OSError:
+                self.live, self.gone = None, True
 
     def hear(self, step: str, line: str) -> None:
         """Show the last line of a step's output."""
@@ -98,7 +109,8 @@ class Board:
     def close(self) -> None:
         """Leave the last state on the screen."""
         if self.live is not None:
-            self.live.stop()
+            with suppress(OSError):
+                self.live.stop()
 
 
 def _lasted(visit: StepRun | None) -> str:

@@ -5,12 +5,13 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from prunejuice.cli import render
 from prunejuice.command import Argument, Command
 from prunejuice.plan import Plan
 from prunejuice.text import safe_line, safe_text
-from prunejuice.workflow import STAGES, Step, Workflow, entries
+from prunejuice.workflow import STAGES, Step, Workflow, entries, from_lists
 
 _TITLES = {
     "pre": "pre_steps",
@@ -105,24 +106,35 @@ def canonical(command: Command) -> dict[str, Any]:
     for stage in (*STAGES, "cleanup"):
         if listed := flow.stage(stage):
             found[_TITLES[stage]] = [_step(step) for step in listed]
+    if not _is_list(flow):
+        found["entry_point"] = flow.entry_point
+        found["steps"] = {step.id: _step(step, keyed=True) for step in flow.stage("main")}
     return found
+
+
+def _is_list(flow: Workflow) -> bool:
+    """Whether the main steps are what a list of them says."""
+    main = flow.stage("main")
+    again = from_lists((), [replace(step, after=()) for step in main])
+    return list(again.values()) == list(main) and flow.entry_point in {"", *(s.id for s in main[:1])}
 
 
 def _argument(argument: Argument) -> dict[str, Any]:
     return {"name": argument.name, **msgspec.to_builtins(argument)}
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _step(step: Step, *, keyed: bool = False) -> dict[str, Any]:
     given: dict[str, Any] = msgspec.to_builtins(step)
-    hidden = {"stage", "scope", "after", "name"} | ({"id"} if step.name == step.id else set())
-    return {"name": step.name, **{key: value for key, value in given.items() if key not in hidden}}
+    hidden = {"stage", "scope", "after", "name"} | ({"id"} if keyed or step.name == step.id else set())
+    named = {} if keyed and step.name == step.id else {"name": step.name}
+    return {**named, **{key: value for key, value in given.items() if key not in hidden}}
 
 
 def yaml_lines(value: Any, indent: str = "") -> Iterator[str]:
     """Plain data as YAML that reads back the same."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _entry(f"{indent}{key}:", item, indent + "  ")
+            yield from _entry(f"{indent}{_scalar(str(key))}:", item, indent + "  ")
     else:
         for item in value:
             inner = list(yaml_lines(item, indent + "  ")) if _nested(item) else []
@@ -134,7 +146,7 @@ def yaml_lines(value: Any, indent: str = "") -> Iterator[str]:
 
 
 def _entry(head: str, item: Any, indent: str) -> Iterator[str]:
-    if isinstance(item, str) and "\n" in item and item == safe_text(item):
+    if isinstance(item, str) and "\n" in item and item == safe_text(item) and _is_block(item):
         yield f"{head} |{'' if item.endswith(chr(10)) else '-'}"
         yield from (f"{indent}{line}" if line else "" for line in item.rstrip("\n").split("\n"))
     elif _nested(item):
@@ -142,6 +154,11 @@ def _entry(head: str, item: Any, indent: str) -> Iterator[str]:
         yield from yaml_lines(item, indent)
     else:
         yield f"{head} {_scalar(item)}"
+
+
+def _is_block(text: str) -> bool:
+    """Whether a text can stand as a YAML block and read back the same."""
+    return not text.startswith((" ", "\n")) and not text.endswith("\n\n") and "\t" not in text
 
 
 def _nested(item: Any) -> bool:

@@ -1,5 +1,6 @@
 """The commands that only look: status, show, logs, history, artifacts. They load no definitions."""
 
+import codecs
 import sys
 import time
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ def open_history() -> History:
 
 
 def _here(*, everywhere: bool) -> str:
-    return "" if everywhere else str(project.find(Path.cwd()).root)
+    return "" if everywhere else str(project.find(project.here()).root)
 
 
 @click.command("status")
@@ -125,11 +126,11 @@ def logs_command(*, run: str, step: str | None, follow: bool) -> None:
     history = open_history()
     run_id = history.find(run)
     _check_step(history.load(run_id), step)
-    done: dict[str, int] = {}
+    shown = _Shown(alone=bool(step))
     while True:
         found = history.load(run_id)
         for visit in _logged(found, step):
-            _show_new(history.directory(run_id) / visit.log, visit, done, alone=bool(step))
+            shown.show(history.directory(run_id) / visit.log, visit)
         over = found.status not in {"running", "pending"} or run_id in {line.id for line in history.lost()}
         if not follow or over:
             return
@@ -148,14 +149,33 @@ def _logged(run: Run, step: str | None) -> Iterator[StepRun]:
     return (v for v in run.visits if v.log and step in {None, v.step})
 
 
-def _show_new(path: Path, visit: StepRun, done: dict[str, int], *, alone: bool) -> None:
-    """Print what a log has gained since last time; `done` keeps how far each was shown."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        file.seek(done.get(visit.log, 0))
-        while chunk := file.read(1 << 20):
-            if visit.log not in done and not alone:
-                render.out(click.style(f"── {safe_line(visit.step)} ──", bold=True))
-            done[visit.log] = done.get(visit.log, 0) + len(chunk)
-            render.raw(safe_text(chunk))
+class _Shown:
+    """How far each log was shown; what ends in the middle of a character waits for the rest."""
+
+    def __init__(self, *, alone: bool) -> None:
+        self.alone = alone
+        self.at: dict[str, int] = {}
+        self.decoders: dict[str, codecs.IncrementalDecoder] = {}
+        self.whole_line = True
+
+    def show(self, path: Path, visit: StepRun) -> None:
+        """Print what a log has gained since last time."""
+        if not path.is_file():
+            return
+        with path.open("rb") as file:
+            file.seek(self.at.get(visit.log, 0))
+            while chunk := file.read(1 << 20):
+                self.head(visit)
+                self.at[visit.log] = self.at.get(visit.log, 0) + len(chunk)
+                text = self.decoders[visit.log].decode(chunk)
+                self.whole_line = text.endswith("\n")
+                render.raw(safe_text(text))
+
+    def head(self, visit: StepRun) -> None:
+        if visit.log in self.decoders:
+            return
+        self.decoders[visit.log] = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        if not self.whole_line:
+            render.out()
+        if not self.alone:
+            render.out(click.style(f"── {safe_line(visit.step)} ──", bold=True))

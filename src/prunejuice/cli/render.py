@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from prunejuice.run import Run, StepRun
-from prunejuice.text import safe_line, safe_text
+from prunejuice.text import safe_json, safe_line, safe_text
 from prunejuice.view import Summary
 
 COLOURS = {
@@ -57,7 +57,7 @@ def json(schema: str, data: Mapping[str, Any] | Sequence[Any]) -> None:
     """One object on stdout, with its schema; a list becomes `items`."""
     body = data if isinstance(data, Mapping) else {"items": data}
     text = msgspec.json.encode({"schema": f"prunejuice.{schema}/1", **body})
-    out(msgspec.json.format(text, indent=2).decode())
+    out(safe_json(msgspec.json.format(text, indent=2).decode()))
 
 
 def drop_stdout() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +11,7 @@ from typing import Any
 import click
 
 from prunejuice import app as apps
-from prunejuice import diagnostics, lifecycle, lock, process, trust, view
+from prunejuice import diagnostics, lifecycle, lock, process, project, trust, view
 from prunejuice import event as events
 from prunejuice.cli import boundary, live, planned, render
 from prunejuice.errors import UsageError
@@ -50,7 +49,7 @@ def run_command(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Run COMMAND. Ctrl-C ends it in order, a second Ctrl-C at once."""
     app = apps.open_app()
-    plan = apps.make_plan(app, command, given(arguments), Path.cwd(), worktree)
+    plan = apps.make_plan(app, command, given(arguments), project.here(), worktree)
     if dry_run:
         planned.show(plan, as_json=as_json)
         return 0
@@ -72,9 +71,12 @@ def run_command(  # noqa: PLR0913 - one for each option
     metavar="STEP=rerun|skip|done",
     help="What to do about a step that waits or was cut off.",
 )
+@click.option("--if-pending", is_flag=True, hidden=True, help="Only when nothing has been done yet.")
 @_JSON
 @_VERBOSE
-def resume_command(*, run: str, decisions: tuple[str, ...], as_json: bool, verbose: bool) -> int:
+def resume_command(
+    *, run: str, decisions: tuple[str, ...], if_pending: bool, as_json: bool, verbose: bool
+) -> int:
     """Go on with RUN where it was: interrupted, waiting, failed or cancelled."""
     app = apps.open_app()
     history = History(app.settings.home, app.store)
@@ -84,7 +86,7 @@ def resume_command(*, run: str, decisions: tuple[str, ...], as_json: bool, verbo
     trust.demand(app.project, app.store)
     diagnostics.configure(boundary.log_file(), verbose=verbose)
     with watched(app, as_json=as_json) as (tools, stop):
-        done = lifecycle.resume(run_id, tools, stop, _decided(decisions))
+        done = lifecycle.resume(run_id, tools, stop, _decided(decisions), if_pending=if_pending)
     return closing(done, tools, as_json=as_json)
 
 
@@ -98,7 +100,11 @@ def stop_command(*, run: str, now: bool, as_json: bool) -> int:
     history = History(app.settings.home, app.store)
     run_id = history.find(run)
     tools = app.tools()
-    if history.load(run_id).status not in ENDED:
+    run_before = history.load(run_id)
+    if run_before.parent:
+        outer = run_before.parent[:8]
+        raise UsageError(f"run {run_id[:8]} is a step of run {outer}", f"prj stop {outer}")
+    if run_before.status not in ENDED:
         _stop(run_id, tools, now=now)
     found = history.load(run_id)
     if as_json:
@@ -138,7 +144,7 @@ def watched(app: apps.App, *, as_json: bool) -> Iterator[tuple[lifecycle.Tools, 
     def on_signal(_number: int, _frame: Any) -> None:
         stop.request(KILL if stop.level else STOP)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if not _is_ignored(n)]
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield app.tools(tell, progress.hear), stop
@@ -149,14 +155,22 @@ def watched(app: apps.App, *, as_json: bool) -> Iterator[tuple[lifecycle.Tools, 
         progress.close()
 
 
+def _is_ignored(number: int) -> bool:
+    """Whether who started us wants the signal ignored (nohup)."""
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
 def closing(run: Run, tools: lifecycle.Tools, *, as_json: bool) -> int:
     """The last words about a run, and the exit code that says how it went."""
     directory = str(tools.directory(run.id))
-    if as_json:
-        render.json("run", {**view.whole(run), "artifact_dir": directory})
-    else:
-        for line in (*render.failure_tail(run), *render.summary(run, directory)):
-            render.out(line)
+    try:
+        if as_json:
+            render.json("run", {**view.whole(run), "artifact_dir": directory})
+        else:
+            for line in (*render.failure_tail(run), *render.summary(run, directory)):
+                render.out(line)
+    except BrokenPipeError:
+        render.drop_stdout()
     return boundary.run_code(run.status, run.reason)
 
 
@@ -171,7 +185,7 @@ def _decided(decisions: tuple[str, ...]) -> dict[str, str]:
 def _detached(app: apps.App, plan: Plan, *, as_json: bool) -> int:
     tools = app.tools()
     run = lifecycle.create(plan, tools)
-    argv = [process.python(), "-m", "prunejuice", "resume", run.id, "--json"]
+    argv = [*process.OURSELVES, "resume", run.id, "--json", "--if-pending"]
     call = process.Call(argv, plan.directory, app.environ)
     process.detach(call, tools.directory(run.id) / "logs" / "driver.log")
     if as_json:
@@ -189,11 +203,15 @@ def _stop(run_id: str, tools: lifecycle.Tools, *, now: bool) -> None:
     if not pid:
         lifecycle.cancel(run_id, tools)
         return
+    patience = time.monotonic() + 10
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
         if now:
             time.sleep(0.2)
             os.kill(pid, signal.SIGTERM)
-    while lock.holder(path) == pid:
-        time.sleep(0.05)
-    sys.stdout.flush()
+        while lock.holder(path) == pid:
+            time.sleep(0.05)
+            if now and time.monotonic() > patience:
+                os.kill(pid, signal.SIGKILL)
+    if now:
+        lifecycle.recover(tools)

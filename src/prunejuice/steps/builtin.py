@@ -1,6 +1,7 @@
 """The built-in steps, under the names that commands use. Each is a function of what it is given."""
 
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,8 +14,8 @@ from msgspec.structs import replace
 from prunejuice import event as events
 from prunejuice import git as gits
 from prunejuice.artifact import Artifact, media_type
-from prunejuice.errors import StepError
-from prunejuice.protocols import Handle, StepResult
+from prunejuice.errors import StepError, UsageError
+from prunejuice.protocols import Handle, StepResult, Stop
 from prunejuice.settings import Settings
 from prunejuice.workspace import Workspace
 from prunejuice.workspaces import tmux, worktree
@@ -29,10 +30,11 @@ class World(NamedTuple):
     settings: Settings
     environ: Mapping[str, str]
     args: Mapping[str, Any]
+    stop: Stop
 
     def git(self, directory: str) -> gits.Git:
-        """Git at a directory."""
-        return gits.git(directory, dict(self.environ))
+        """Git at a directory, ended when the step is."""
+        return gits.git(directory, dict(self.environ), self.stop)
 
 
 def _said(text: str, **outputs: Any) -> StepResult:
@@ -77,7 +79,7 @@ def create_worktree(handle: Handle, world: World) -> StepResult:
     """Give the run a worktree and branch of its own; later steps work there."""
     git = world.git(handle.workspace.directory)
     if not git.is_repository():
-        raise StepError(
+        raise UsageError(
             f"{handle.workspace.directory} is not in a git repository",
             "git init, or run with --no-worktree",
         )
@@ -89,8 +91,9 @@ def create_worktree(handle: Handle, world: World) -> StepResult:
     branch = str(given.get("branch_name") or _branch(handle))
     top = Path(git.run("rev-parse", "--show-toplevel").rstrip("\n"))
     main = git.main_worktree()
-    parent = Path(world.settings.worktree_parent or main.parent / f"{main.name}-worktrees")
-    wanted = worktree.Wanted(main.parent / parent / branch.replace("/", "-"), branch, base)
+    parent = Path(world.settings.worktree_parent or f"{main.name}-worktrees").expanduser()
+    path = main.parent / parent / branch.replace("/", "-")
+    wanted = worktree.Wanted(path, branch, base, handle.run.id)
     made = worktree.create(git, wanted)
     inside = Path(handle.workspace.directory).resolve().relative_to(top.resolve())
     directory = made.path / inside if (made.path / inside).is_dir() else made.path
@@ -125,11 +128,12 @@ def gather_context(handle: Handle, world: World) -> StepResult:
         raise StepError(f"{handle.workspace.directory} is not in a git repository")
     base = str(world.args.get("base") or handle.workspace.base or "HEAD")
     if not git.resolve(base):
-        raise StepError(f"there is no commit {base!r} to compare with")
+        raise StepError(f"there is no commit {base!r} to compare with", "name one with base=")
     status = git.run("status", "--short", "--branch", "--ignore-submodules=all")
     files = git.run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    _write_diff(git, base, folder / "diff.patch")
+    _store(handle, folder / "diff.patch")
     kept = {
-        "diff.patch": _diff(git, base, folder),
         "status.txt": status,
         "history.txt": git.run("log", "-20", "--no-show-signature", "--format=%h %as %an: %s"),
         "files.txt": files.replace("\0", "\n"),
@@ -206,19 +210,19 @@ def _list(args: Mapping[str, Any], name: str) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else [str(value)]
 
 
-def _diff(git: gits.Git, base: str, scratch: Path) -> str:
+def _write_diff(git: gits.Git, base: str, target: Path) -> None:
     """The changes since a commit, new files included; the index is a copy, so that nothing is touched."""
     index = Path(git.run("rev-parse", "--path-format=absolute", "--git-path", "index").rstrip("\n"))
-    copied = scratch / "index"
+    copied = target.with_name("index.copy")
     if index.is_file():
         shutil.copyfile(index, copied)
-    aside = git.with_index(copied)
-    aside.run("add", "--intent-to-add", "--all", "--", ":/")
-    text = aside.run(
-        "diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "--binary", base, "--"
-    )
-    copied.unlink(missing_ok=True)
-    return text
+    try:
+        aside = git.with_index(copied)
+        aside.run("add", "--intent-to-add", "--all", "--", ":/")
+        plain = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "--binary")
+        aside.write(target, "diff", *plain, base, "--")
+    finally:
+        copied.unlink(missing_ok=True)
 
 
 def _json(value: Any) -> str:
@@ -236,7 +240,8 @@ def _keep_changes(handle: Handle, world: World) -> None:
     if workspace.base and git.is_repository():
         folder = handle.directory / "artifacts"
         folder.mkdir(exist_ok=True, mode=0o700)
-        _keep(handle, folder / "changes.patch", _diff(git, workspace.base, folder))
+        _write_diff(git, workspace.base, folder / "changes.patch")
+        _store(handle, folder / "changes.patch")
 
 
 def _matches(workspace: Path, patterns: list[str]) -> Iterator[Path]:
@@ -256,12 +261,13 @@ def _own_files(handle: Handle) -> Iterator[Path]:
         if number > MAX_ARTIFACTS:
             raise StepError(f"more than {MAX_ARTIFACTS} files in {handle.directory}")
         own = path.suffix in {".exit", ".out", ".sh"} and path.parent.name == "outputs"
-        if path.is_file() and not path.is_symlink() and path.name != "driver.lock" and not own:
+        own = own or path == handle.log or path.name == "driver.lock"
+        if path.is_file() and not path.is_symlink() and not own:
             yield path
 
 
 def _store(handle: Handle, path: Path) -> None:
-    name = str(path.relative_to(handle.directory))
+    name = os.fsencode(path.relative_to(handle.directory)).decode("utf-8", "backslashreplace")
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

@@ -11,7 +11,7 @@ from prunejuice.run import Run, StepRun
 from prunejuice.settings import Settings
 from prunejuice.steps import script
 from prunejuice.steps.builtin import BUILTIN, World
-from prunejuice.steps.environment import surroundings
+from prunejuice.steps.environment import hidden_from, surroundings
 
 
 class Carrier:
@@ -46,7 +46,9 @@ class Carrier:
         """The result of a program that finished although its driver died."""
         step = run.plan.workflow.steps[visit.step]
         is_program = step.script or (step.uses and step.uses not in BUILTIN)
-        return script.adopted(directory, visit.log) if is_program and visit.log else None
+        if not is_program or not visit.log:
+            return None
+        return script.adopted(directory, visit.log, hidden_from(run.plan, step, self.environ))
 
     def sweep(self, tag: str) -> int:
         """Kill what is left of the processes that carry `tag`."""
@@ -56,7 +58,9 @@ class Carrier:
         args = template.fill(handle.step.args, handle.facts)
         log = Log(handle.log, self.settings.log_limit, tell=handle.tell)
         try:
-            result = BUILTIN[handle.step.uses](handle, World(self.settings, self.environ, args))
+            result = BUILTIN[handle.step.uses](
+                handle, World(self.settings, self.environ, args, handle.stop)
+            )
             log(result.output.encode() + b"\n")
         finally:
             log.close()

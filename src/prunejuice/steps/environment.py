@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 from prunejuice import settings, template
 from prunejuice.errors import StepError
+from prunejuice.plan import Plan
 from prunejuice.process import TAG
 from prunejuice.protocols import Handle
 from prunejuice.redact import secrets
+from prunejuice.workflow import Step
 
 
 class Surroundings(NamedTuple):
@@ -47,8 +49,16 @@ def surroundings(handle: Handle, environ: Mapping[str, str]) -> Surroundings:
     return Surroundings(variables, directory, hidden)
 
 
+def hidden_from(plan: Plan, step: Step, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The values that nothing kept of a step may show, as far as they do not hang on its expressions."""
+    given = settings.dotenv(Path(plan.project) / ".env")
+    for named in (plan.command.environment, step.environment):
+        given |= _named(named, environ)
+    return secrets(given)
+
+
 def working_directory(handle: Handle) -> Path:
-    """Where a step works: its own directory or its command's, inside the workspace.
+    """Where a step works: its own directory or its command's, as seen from the workspace.
 
     Raises:
         StepError: there is no such directory.

@@ -6,7 +6,7 @@ its driver was killed is known to have finished.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from prunejuice.errors import StepError
 from prunejuice.output import TAIL, Log
 from prunejuice.process import Call
 from prunejuice.protocols import Handle, StepResult
+from prunejuice.redact import Mask
 from prunejuice.settings import Settings
 from prunejuice.steps.environment import Surroundings, outputs_file
 from prunejuice.text import safe_line
@@ -41,11 +42,11 @@ def inline(handle: Handle, around: Surroundings, settings: Settings) -> StepResu
 
 def file(path: Path, handle: Handle, around: Surroundings, settings: Settings) -> StepResult:
     """Run a step file: Python with our interpreter, anything else with bash."""
-    program = process.python() if path.suffix == ".py" else process.which("bash")
-    return _carried_out([program, str(path)], handle, around, settings)
+    program = [process.python(), "-B"] if path.suffix == ".py" else [process.which("bash")]
+    return _carried_out([*program, str(path)], handle, around, settings)
 
 
-def adopted(directory: Path, log_name: str) -> StepResult | None:
+def adopted(directory: Path, log_name: str, hidden: Iterable[str] = ()) -> StepResult | None:
     """The result of a program that ended by itself although nobody was there to see it."""
     log = directory / log_name
     ended = directory / "outputs" / f"{log.stem}.exit"
@@ -53,7 +54,7 @@ def adopted(directory: Path, log_name: str) -> StepResult | None:
     if not written.isdigit() or int(written) >= SIGNALLED:
         return None
     try:
-        return _verdict(int(written), handed_on(ended.with_suffix(".out")), _tail(log))
+        return _verdict(int(written), handed_on(ended.with_suffix(".out"), hidden), _tail(log))
     except StepError:
         return None
 
@@ -74,24 +75,28 @@ def _carried_out(argv: list[str], handle: Handle, around: Surroundings, settings
         ended = process.run(call, log, handle.stop)
     finally:
         log.close()
-    return _result(ended, handle, log.text(), outputs)
+    return _result(ended, handle, log.text(), outputs, around.hidden)
 
 
-def _result(ended: process.Exit, handle: Handle, output: str, outputs: Path) -> StepResult:
+def _result(
+    ended: process.Exit, handle: Handle, output: str, outputs: Path, hidden: Iterable[str]
+) -> StepResult:
     if ended.timed_out:
-        error = f"timed out after {handle.timeout:g} s"
+        error = f"timed out after {round(handle.timeout, 1):g} s"
         return StepResult(False, error, "limit", ended.code, output=output)
     if ended.stopped:
-        return StepResult(False, "stopped", "failed", ended.code, output=output)
-    return _verdict(ended.code, handed_on(outputs), output)
+        return StepResult(False, "stopped", "stopped", ended.code, output=output)
+    return _verdict(ended.code, handed_on(outputs, hidden), output)
 
 
 def _verdict(code: int, outputs: Mapping[str, Any], output: str) -> StepResult:
     return StepResult(not code, f"exit code {code}" if code else "", "", code, outputs, output)
 
 
-def handed_on(path: Path) -> Mapping[str, Any]:
+def handed_on(path: Path, hidden: Iterable[str] = ()) -> Mapping[str, Any]:
     """What a step wrote to `PRUNEJUICE_OUTPUT`: one JSON object, or lines of `key=value`.
+
+    Values that must not be shown are masked, because outputs are kept in the history.
 
     Raises:
         StepError: it is neither, or too much.
@@ -100,7 +105,8 @@ def handed_on(path: Path) -> Mapping[str, Any]:
         return {}
     if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_OUTPUTS:
         raise StepError(f"PRUNEJUICE_OUTPUT is not a file of at most {MAX_OUTPUTS >> 20} MiB")
-    text = path.read_bytes()
+    mask = Mask(hidden)
+    text = mask.feed(path.read_bytes()) + mask.flush()
     if text.lstrip()[:1] == b"{":
         return _object(text)
     found: dict[str, Any] = {}

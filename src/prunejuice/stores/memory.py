@@ -56,9 +56,11 @@ class MemoryStore:
         return sorted(run_id for run_id in self._lines if run_id.startswith(prefix))[:10]
 
     def forget(self, run_id: str) -> None:
-        """Remove a run and its events."""
-        self._lines.pop(run_id, None)
-        self._events.pop(run_id, None)
+        """Remove a run and the runs inside it."""
+        inner = [line.id for line in self._lines.values() if line.parent == run_id]
+        for each in (run_id, *inner):
+            self._lines.pop(each, None)
+            self._events.pop(each, None)
 
     def pins(self, project: str) -> dict[str, str]:
         """The files of a project that were trusted."""

@@ -17,7 +17,7 @@ SELECT data FROM events WHERE run = :run AND sequence > :after ORDER BY sequence
 
 -- name: summaries
 -- The lines of runs, newest first; an empty filter lets everything pass.
-SELECT summary FROM runs
+SELECT id, summary FROM runs
 WHERE (:statuses = '[]' OR status IN (SELECT value FROM json_each(:statuses)))
   AND (:project = '' OR project = :project)
   AND (:children OR parent = '')
@@ -29,8 +29,8 @@ LIMIT :limit;
 SELECT id FROM runs WHERE id >= :prefix AND id < :prefix || 'g' ORDER BY id LIMIT 10;
 
 -- name: forget
--- A run; its events go with it.
-DELETE FROM runs WHERE id = :id;
+-- A run and the runs inside it; their events go with them.
+DELETE FROM runs WHERE id = :id OR parent = :id;
 
 -- name: pins
 -- What a person trusted of a project.

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from prunejuice import event as events
-from prunejuice.errors import StoreError, SupersededError
+from prunejuice.errors import DamagedError, StoreError, SupersededError
 from prunejuice.event import Event
 from prunejuice.lock import locked
 from prunejuice.stores.migrations import MIGRATIONS
@@ -81,7 +81,7 @@ class SqliteStore:
             ) from error
 
     def forget(self, run_id: str) -> None:
-        """Remove a run and its events."""
+        """Remove a run and the runs inside it."""
         with self._writing() as database:
             database.execute(_queries()["forget"], {"id": run_id})
 
@@ -110,7 +110,7 @@ class SqliteStore:
         """Lines about runs, newest first."""
         asked = {"statuses": json.dumps(statuses), "project": project, "limit": limit}
         rows = self._read("summaries", {**asked, "children": int(children)})
-        return [_decode(text) for (text,) in rows]
+        return [_line(run_id, text) for run_id, text in rows]
 
     def find(self, prefix: str) -> list[str]:
         """The ids that begin with `prefix`, at most ten."""
@@ -124,7 +124,7 @@ class SqliteStore:
 
     def check(self) -> str:
         """What is wrong with the file; nothing when it is whole or not there yet."""
-        if not self.path.exists():
+        if not self._is_there():
             return ""
         with self._named_errors():
             found = str(self._database().execute("PRAGMA integrity_check").fetchone()[0])
@@ -168,13 +168,22 @@ class SqliteStore:
             raise StoreError(f"cannot write {self.path}: {error.strerror}", _PLACE_FIX) from error
 
     def _read(self, name: str, asked: Mapping[str, Any]) -> list[Any]:
-        if not self.path.exists():
+        if not self._is_there():
             return []
         with self._named_errors():
             database = self._database()
             if _version(database) == 0:
                 return []
             return database.execute(_queries()[name], asked).fetchall()
+
+    def _is_there(self) -> bool:
+        try:
+            self.path.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StoreError(f"cannot read {self.path}: {error.strerror}", _PLACE_FIX) from error
+        return True
 
     def _database(self) -> sqlite3.Connection:
         """This thread's connection."""
@@ -222,8 +231,17 @@ def _named(path: Path, error: sqlite3.DatabaseError) -> StoreError:
     name = getattr(error, "sqlite_errorname", "")
     for start, (message, fix) in _ERRORS.items():
         if name.startswith(start):
-            return StoreError(f"{path} {message}", fix)
+            damaged = name in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
+            return (DamagedError if damaged else StoreError)(f"{path} {message}", fix)
     return StoreError(f"{path}: {error}", "prj doctor looks closer")
+
+
+def _line(run_id: str, text: str) -> Summary:
+    """A line of a list; one that is damaged says so and hides no other."""
+    try:
+        return _decode(text)
+    except msgspec.MsgspecError:
+        return Summary(run_id, "?", "failed", "", "", 0, error="its line in the history cannot be read")
 
 
 def _text(summary: Summary) -> str:

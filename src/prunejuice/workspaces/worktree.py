@@ -1,5 +1,11 @@
-"""A worktree for a run: made so that a killed attempt can be made again, never touching the checkout."""
+"""A worktree for a run: made so that a killed attempt can be made again, never touching the checkout.
 
+A note in the git directory says which run a worktree was made for, and whether making it was finished.
+Only what the note of the same run calls unfinished is ever cleared away.
+"""
+
+import hashlib
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -11,19 +17,19 @@ from prunejuice.lock import locked
 QUEUE = 120.0
 """Seconds that one creation waits for others in the same repository."""
 MAX_BRANCH = 100
-DIRTY = "it has changes that are not committed"
 
 
 class Wanted(NamedTuple):
-    """A worktree as it is to be: `base` is a commit."""
+    """A worktree as it is to be: `base` is a commit, `owner` the run it is for."""
 
     path: Path
     branch: str
     base: str
+    owner: str
 
 
 class Made(NamedTuple):
-    """A worktree as it is; `reused` when an earlier attempt had finished it."""
+    """A worktree as it is; `reused` when an earlier attempt of the same run had finished it."""
 
     path: Path
     branch: str
@@ -47,52 +53,57 @@ def branch_fault(git: Git, branch: str) -> str:
 def create(git: Git, wanted: Wanted) -> Made:
     """Make the worktree and its branch; one at a time in a repository, however many processes ask.
 
-    A branch that is already there is checked out. What a killed attempt left behind is finished or
-    cleared away first; that it is ours is known from its path, which no one else uses.
+    A branch that is already there is checked out. What a killed attempt of the same run left behind is
+    cleared away first; anything else at the path stays as it is.
 
     Raises:
         UsageError: the name is no good for a branch.
+        StepError: something is in the way at the path.
         GitError: git refused, for example because the branch is checked out elsewhere.
     """
     if fault := branch_fault(git, wanted.branch):
         raise UsageError(f"branch {wanted.branch[:120]!r}: {fault}")
     common = git.common_dir()
+    stopped = git.stop.requested if git.stop else None
     try:
-        with locked(common / "prunejuice.lock", QUEUE):
-            if _is_whole(git, wanted):
-                return Made(*wanted, reused=True)
-            _clear(git, wanted)
-            _add(git, wanted)
+        with locked(common / "prunejuice.lock", QUEUE, stopped=stopped):
+            return _made(git, wanted, _Note(common, wanted))
     except TimeoutError as error:
         raise StepError(f"another process holds {common / 'prunejuice.lock'}") from error
-    return Made(*wanted)
 
 
-def _is_whole(git: Git, wanted: Wanted) -> bool:
-    """Whether the worktree is there, on its branch, and git finished filling it."""
-    if not (wanted.path / ".git").is_file():
-        return False
-    there = git.at(wanted.path)
-    if there.try_("rev-parse", "--git-dir").code or there.branch() != wanted.branch:
-        return False
-    git_dir = Path(there.run("rev-parse", "--absolute-git-dir").strip())
-    unfinished = (git_dir / "index.lock").exists() or (git_dir / "locked").exists()
-    return not unfinished and (git_dir / "index").exists()
+class _Note:
+    """What the git directory keeps about a worktree of ours."""
+
+    def __init__(self, common: Path, wanted: Wanted) -> None:
+        name = hashlib.sha256(str(wanted.path).encode()).hexdigest()[:16]
+        self.path = common / "prunejuice" / f"{name}.json"
+        self.owner = wanted.owner
+        self.finished: bool | None = None
+        with suppress(FileNotFoundError, ValueError, KeyError):
+            kept = json.loads(self.path.read_text())
+            self.finished = bool(kept["finished"]) if kept["owner"] == wanted.owner else None
+
+    def write(self, *, finished: bool) -> None:
+        self.path.parent.mkdir(exist_ok=True)
+        aside = self.path.with_suffix(".new")
+        aside.write_text(json.dumps({"owner": self.owner, "finished": finished}))
+        aside.replace(self.path)
 
 
-def _clear(git: Git, wanted: Wanted) -> None:
-    """Take away what an attempt that was killed left at the path; nothing was worked on there yet."""
-    if wanted.path.exists() and not _is_debris(git, wanted):
-        raise StepError(f"{wanted.path} is in the way", "move it, or name another branch with branch_name=")
+def _made(git: Git, wanted: Wanted, note: _Note) -> Made:
+    there = wanted.path.exists() or wanted.path.is_symlink()
+    if there and note.finished and git.at(wanted.path).branch() == wanted.branch:
+        return Made(wanted.path, wanted.branch, wanted.base, reused=True)
+    if there and note.finished is not False and any(wanted.path.iterdir()):
+        fix = "move it, or name another branch with branch_name="
+        raise StepError(f"{wanted.path} is in the way", fix)
+    note.write(finished=False)
     git.try_("worktree", "remove", "--force", "--force", "--", str(wanted.path))
-    with suppress(GitError):
-        git.run("worktree", "prune")
-
-
-def _is_debris(git: Git, wanted: Wanted) -> bool:
-    listed = git.run("worktree", "list", "--porcelain", "-z")
-    registered = f"worktree {wanted.path}\0" in listed
-    return registered or not any(wanted.path.iterdir())
+    git.try_("worktree", "prune")
+    _add(git, wanted)
+    note.write(finished=True)
+    return Made(wanted.path, wanted.branch, wanted.base)
 
 
 def _add(git: Git, wanted: Wanted) -> None:
@@ -105,6 +116,21 @@ def _add(git: Git, wanted: Wanted) -> None:
         git.run("worktree", "add", "--quiet", *args, timeout=600)
 
 
+def unsaved(git: Git, path: Path) -> str:
+    """What would be lost with a worktree: changes, commits in no branch; nothing when nothing would.
+
+    Ignored files do not count.
+    """
+    there = git.at(path)
+    if not there.is_clean():
+        return "it has changes that are not committed"
+    if any(line[:1].islower() or line[:1] == "S" for line in there.run("ls-files", "-v").splitlines()):
+        return "it has files whose changes git was told not to look at"
+    if not there.branch() and not there.run("for-each-ref", "--count=1", "--contains", "HEAD"):
+        return "it has commits that are in no branch"
+    return ""
+
+
 def remove(git: Git, path: Path, branch: str, base: str) -> str:
     """Take a worktree away when nothing would be lost; why it was kept, or nothing when it is gone.
 
@@ -113,11 +139,13 @@ def remove(git: Git, path: Path, branch: str, base: str) -> str:
     if not path.exists():
         git.try_("worktree", "prune")
         return ""
-    there = git.at(path)
-    if not there.is_clean():
-        return DIRTY
-    head = there.head()
-    git.run("worktree", "remove", "--", str(path))
+    try:
+        if why := unsaved(git, path):
+            return why
+        head = git.at(path).head()
+        git.run("worktree", "remove", "--", str(path))
+    except (GitError, UsageError) as error:
+        return error.message
     if branch and head == base:
         git.try_("update-ref", "-d", f"refs/heads/{branch}", base)
     return ""
