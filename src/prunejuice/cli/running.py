@@ -21,6 +21,9 @@ from prunejuice.protocols import KILL, STOP, Stop
 from prunejuice.run import ENDED, Run
 from prunejuice.text import safe_line
 
+PATIENCE = 10.0
+"""Seconds that a driver has to heed `stop --now` before it is killed."""
+
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 _VERBOSE = click.option("--verbose", is_flag=True, help="Show what the program itself does.")
 
@@ -203,7 +206,7 @@ def _stop(run_id: str, tools: lifecycle.Tools, *, now: bool) -> None:
     if not pid:
         lifecycle.cancel(run_id, tools)
         return
-    patience = time.monotonic() + 10
+    patience = time.monotonic() + PATIENCE
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
         if now:
