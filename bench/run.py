@@ -227,7 +227,7 @@ def many_runs(place: Place) -> Iterator[Figure]:
 
 def kills(_place: Place) -> Iterator[Figure]:
     """SIGKILL the driver at random moments."""
-    runs = 20 if QUICK else 240
+    runs = 20 if QUICK else 150
     argv = [sys.executable, str(ROOT / "bench" / "kill.py"), str(runs)]
     found = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
     many = found["kills"]

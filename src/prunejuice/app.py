@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,18 +11,20 @@ from msgspec.structs import replace
 
 from prunejuice import lifecycle, process, project, settings, trust
 from prunejuice import plan as plans
+from prunejuice.command import Command
 from prunejuice.errors import UsageError
 from prunejuice.event import Event, StepEnded
 from prunejuice.lifecycle import Tools
 from prunejuice.loading import Catalog, Layer
 from prunejuice.plan import Plan
 from prunejuice.project import Project
-from prunejuice.protocols import Handle, StepResult, Store
+from prunejuice.protocols import Handle, StepResult, Stop, Store
 from prunejuice.run import Run
 from prunejuice.settings import Settings
 from prunejuice.steps.builtin import BUILTIN
 from prunejuice.steps.carrier import Carrier
 from prunejuice.stores.sqlite import SqliteStore
+from prunejuice.workflow import Workflow
 
 TEMPLATES = ("analyze-issue", "code-review", "feature-branch")
 
@@ -166,6 +169,28 @@ def _inner_id(store: Store, handle: Handle) -> str:
     key = f"{handle.run.id}/{handle.step.id}/{handle.visit}"
     ids = (hashlib.sha256(f"{key}/{number}".encode()).hexdigest()[:12] for number in count())
     return next(run_id for run_id in ids if run_id not in taken)
+
+
+def execute(
+    what: Workflow | Command, given: Mapping[str, Any] | None = None, directory: Path | None = None
+) -> Run:
+    """Run a workflow or command built in Python, in this process; the run as it then is.
+
+    Raises:
+        UsageError: the arguments do not fit, or the graph has mistakes.
+    """
+    app = open_app(directory)
+    command = Command(what.name, what, what.description) if isinstance(what, Workflow) else what
+    plan = plans.make(
+        command,
+        given or {},
+        project=str(app.project.root),
+        directory=str(directory or project.here()),
+        commands_used=app.catalog.used_by(command),
+    )
+    trust.demand(app.project, app.store)
+    with closing(Stop()) as stop:
+        return lifecycle.start(plan, app.tools(), stop)
 
 
 def initialise(found: Project) -> list[str]:

@@ -288,8 +288,8 @@ def walk(node: Node) -> Iterator[Node]:
         case Items(items) | Call(_, items):
             for item in items:
                 yield from walk(item)
-        case Literal() | Path():
-            pass
+        case _:
+            return
 
 
 def steps_named(node: Node) -> set[str]:
@@ -324,8 +324,8 @@ def evaluate(node: Node, data: Mapping[str, Json], *, failing: bool = False) -> 
             return not value(operand)
         case Call(name, arguments):
             return FUNCTIONS[name](failing, *map(value, arguments))
-        case Both(operator, left, right):
-            return _joined(operator, value(left), lambda: value(right))
+        case _:
+            return _joined(node.operator, value(node.left), lambda: value(node.right))
 
 
 def _joined(operator: str, left: Json, right: Callable[[], Json]) -> Json:

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -190,7 +191,8 @@ class _Watch:
                 self.selector.register(self.stop, selectors.EVENT_READ)
             while self.child.returncode is None:
                 self.turn()
-            self.selector.unregister(over)
+        for key in [key for key in self.selector.get_map().values() if key.data is None]:
+            self.selector.unregister(key.fileobj)
 
     def exit(self) -> Exit:
         code = self.child.returncode
@@ -234,8 +236,7 @@ class _Watch:
 
     def send(self, number: int, level: int) -> None:
         self.sent = level
-        if self.child.returncode is None:
-            _signal_group(self.child.pid, number)
+        _signal_group(self.child.pid, number)
 
     def pass_on(self, key: selectors.SelectorKey) -> None:
         chunk = os.read(key.fd, CHUNK)
@@ -247,16 +248,9 @@ class _Watch:
     def drain(self) -> None:
         """Read what is still in the pipes; a stranger that holds one open is not waited for."""
         until = time.monotonic() + LINGER
-        while streams := [key for key in self.selector.get_map().values() if key.data is not None]:
-            for key in streams:
-                os.set_blocking(key.fd, False)
-            if not self.selector.select(max(0.0, until - time.monotonic())):
-                return
-            for key in streams:
-                with suppress(BlockingIOError):
-                    self.pass_on(key)
-            if time.monotonic() > until:
-                return
+        while time.monotonic() < until and self.selector.get_map():
+            for key, _ in self.selector.select(max(0.0, until - time.monotonic())):
+                self.pass_on(key)
 
 
 def _enlarge(stream: IO[bytes]) -> None:
@@ -291,10 +285,7 @@ def sweep(tag: str) -> int:
     Repeats until none is found, because a process can start others while it is being killed.
     """
     killed: set[int] = set()
-    for _ in range(100):
-        found = [pid for pid in tagged(tag) if pid != os.getpid()]
-        if not found:
-            break
+    for found in islice(iter(lambda: tagged(tag), []), 100):
         for pid in found:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -304,9 +295,10 @@ def sweep(tag: str) -> int:
 
 
 def tagged(tag: str) -> list[int]:
-    """The pids of the living processes that carry the tag."""
-    own = _own_environments() if _PROC.is_dir() else _environments_portably()
-    return [pid for pid, value in own if any(_below(part, tag) for part in value.split(">"))]
+    """The pids of the living processes that carry the tag, but for our own."""
+    marked = _own_environments() if _PROC.is_dir() else _environments_portably()
+    found = (pid for pid, value in marked if any(_below(part, tag) for part in value.split(">")))
+    return [pid for pid in found if pid != os.getpid()]
 
 
 _PROC = Path("/proc/self")

@@ -172,7 +172,7 @@ def _turned(run: Run, event: _Turn) -> Run:
             )
         case events.RunCancelling():
             return replace(run, cancelling=True, error=event.reason)
-        case events.RunEnded():
+        case _:
             return replace(
                 run,
                 status=event.status,
@@ -208,7 +208,7 @@ def _after(visit: StepRun, event: events.StepRetried | events.StepBlocked | even
         case events.StepBlocked():
             held = replace(visit, status="pending", ended=event.at, asked=event.asked)
             return replace(held, error=event.message, fix=event.fix)
-        case events.StepEnded():
+        case _:
             return replace(
                 visit,
                 status=event.status,

@@ -186,6 +186,20 @@ def test_a_gibibyte_passes_through_little_memory(tmp_path):
     assert 50_000_000 < (tmp_path / "log").stat().st_size < 52_000_000
 
 
+def test_a_system_without_larger_pipes(tmp_path, monkeypatch):
+    monkeypatch.delattr(process.fcntl, "F_SETPIPE_SZ", raising=False)
+    assert run("echo out", tmp_path) == (process.Exit(0), b"out\n")
+
+
+def test_a_stranger_that_goes_on_writing_is_not_listened_to(tmp_path, mark):
+    text = f"env -i setsid $(command -v bash) -c 'while echo {mark}; do :; done' & sleep 0.2; echo done"
+    began = time.monotonic()
+    ended, _ = run(text, tmp_path, tag=f"t{mark}/a")
+    assert (ended.code, time.monotonic() - began < 10) == (0, True)
+    for line in alive(mark):
+        os.kill(int(line.split()[0]), signal.SIGKILL)
+
+
 def test_one_line_of_64_mebibytes_is_no_trouble(tmp_path):
     seen = 0
 

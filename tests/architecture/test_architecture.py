@@ -159,3 +159,13 @@ def test_no_file_names_where_packages_come_from():
             assert not re.search(r"pypi\.org|pythonhosted|index-url|find-links", path.read_text()), (
                 path.name
             )
+
+
+def test_the_public_names_are_there_and_nothing_is_loaded_for_them_before():
+    import prunejuice
+
+    assert all(getattr(prunejuice, name) for name in prunejuice.__all__)
+    with pytest.raises(AttributeError):
+        prunejuice.nothing  # noqa: B018
+    code = "import prunejuice, sys; sys.exit('prunejuice.workflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

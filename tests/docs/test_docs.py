@@ -41,9 +41,9 @@ def test_every_command_in_the_documents_can_be_loaded(name, project):
         assert answer.code == 0, answer.err
 
 
-def test_every_python_block_runs():
+def test_every_python_block_runs(repository):
     for block in blocks(ROOT / "docs" / "how-to.md", "python"):
-        subprocess.run([sys.executable, "-c", block], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-c", block], check=True, cwd=repository)
 
 
 def test_the_tutorial_does_what_it_says(project):
