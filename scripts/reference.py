@@ -71,9 +71,8 @@ def rest() -> Iterator[str]:
         yield f"- `{kind.__struct_config__.tag}`: {(inspect.getdoc(kind) or '').splitlines()[0]}"
     yield "\n## Settings\n"
     names = ", ".join(f"`{name}`" for name in settings.NAMES)
-    names = ", ".join(f"`{name}`" for name in settings.NAMES)
     yield f"In `config.yaml` of the user or of `.prj`, or as `PRUNEJUICE_<NAME>`: {names}."
-    yield "\nVariables that name places: `PRUNEJUICE_HOME` (state), `PRUNEJUICE_CONFIG` (user configuration)."
+    yield "\nVariables for places: `PRUNEJUICE_HOME` (state), `PRUNEJUICE_CONFIG` (user configuration)."
 
 
 if __name__ == "__main__":
