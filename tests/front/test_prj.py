@@ -1,7 +1,9 @@
 """`prj` as a user types it: what is seen, the exit code, and what was left behind."""
 
+import contextlib
 import os
 import pathlib
+import pty
 import re
 import signal
 import subprocess
@@ -166,6 +168,24 @@ def test_a_repository_runs_only_what_was_trusted(project):
     assert changes == [".prj/commands/hello.yaml (changed)"]
     (project.root / ".prj" / "commands" / "hello.yaml").unlink()
     assert "(gone)" in project.prj("run", "tdd", "feature=x").err
+
+
+@pytest.mark.parametrize(("word", "code"), [("y", 0), ("n", 7)])
+def test_on_a_terminal_the_user_is_asked(project, word, code):
+    project.command("hello", SIMPLE, trust=False)
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "prunejuice", "run", "hello"])
+    os.write(terminal, f"{word}\n".encode())
+    shown = b""
+    with contextlib.suppress(OSError):
+        while chunk := os.read(terminal, 10_000):
+            shown += chunk
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == code
+    assert b"hello.yaml (new)" in shown
+    assert (project.prj("run", "hello").code == 0) == (word == "y")
 
 
 def test_a_failure_shows_its_cause_and_its_last_words_and_can_go_on(project):
@@ -586,6 +606,7 @@ def test_a_killed_run_is_interrupted_for_the_next_prj_and_goes_on(project):
     )
     child = project.spawn("run", "slow")
     run = running(project, "slow")
+    wait_for(lambda: (project.root / "trace").read_text().endswith("slow\n"))
     child.kill()
     child.communicate()
     assert "interrupted" in project.prj("status").out

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -56,7 +57,7 @@ def run_command(  # noqa: PLR0913 - one for each option
     if dry_run:
         planned.show(plan, as_json=as_json)
         return 0
-    trust.demand(app.project, app.store)
+    demand_trust(app)
     diagnostics.configure(boundary.log_file(), verbose=verbose)
     if detach:
         return _detached(app, plan, as_json=as_json)
@@ -86,7 +87,7 @@ def resume_command(
     run_id = history.find(run)
     found = history.load(run_id)
     app = apps.open_app(Path(found.plan.project))
-    trust.demand(app.project, app.store)
+    demand_trust(app)
     diagnostics.configure(boundary.log_file(), verbose=verbose)
     with watched(app, as_json=as_json) as (tools, stop):
         done = lifecycle.resume(run_id, tools, stop, _decided(decisions), if_pending=if_pending)
@@ -115,6 +116,22 @@ def stop_command(*, run: str, now: bool, as_json: bool) -> int:
     else:
         render.out(f"run {run_id[:8]} {render.status(found.status)}")
     return 0
+
+
+def demand_trust(app: apps.App) -> None:
+    """Nothing, when the project may run. On a terminal the user is asked; anywhere else, no means no.
+
+    Raises:
+        DeniedError: it may not.
+    """
+    if sys.stdin and sys.stdin.isatty() and sys.stderr.isatty():
+        found = trust.standing(app.project, app.store)
+        for change in found.changes:
+            render.say(safe_line(change, 300))
+        asked = f"let these files of {safe_line(str(app.project.prj), 300)} run?"
+        if not found.trusted and click.confirm(asked, err=True):
+            trust.trust(app.project, app.store)
+    trust.demand(app.project, app.store)
 
 
 def given(arguments: tuple[str, ...]) -> dict[str, str]:
