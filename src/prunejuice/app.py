@@ -7,8 +7,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from msgspec.structs import replace
-
 from prunejuice import lifecycle, process, project, settings, trust
 from prunejuice import plan as plans
 from prunejuice.command import Command
@@ -117,7 +115,7 @@ def _caller(app: App) -> lifecycle.Caller:
     def call(handle: Handle, name: str, given: Mapping[str, Any]) -> StepResult:
         command = handle.plan.commands[name]
         plan = plans.make(
-            replace(command, timeout=min(command.timeout, handle.timeout)),
+            command,
             given,
             project=handle.plan.project,
             directory=handle.workspace.directory,
@@ -139,13 +137,16 @@ def _called(tools: Tools, plan: Plan, handle: Handle) -> StepResult:
     known = bool(tools.store.history(run_id))
     run = lifecycle.load(run_id, tools.store) if known else None
     if run is None:
-        run = lifecycle.start(plan, tools, handle.stop, run_id=run_id, parent=handle.run.id)
+        run = lifecycle.start(
+            plan, tools, handle.stop, run_id=run_id, parent=handle.run.id, limit=handle.timeout
+        )
     elif run.status != "completed":
-        run = lifecycle.resume(run_id, tools, handle.stop)
+        run = lifecycle.resume(run_id, tools, handle.stop, limit=handle.timeout)
     outputs = {"run": run.id, **{v.step: dict(v.outputs) for v in run.visits if v.outputs}}
     if run.status in {"waiting", "interrupted"}:
         return _held(run, handle, outputs)
-    cause = f"{run.cause}: {run.error} (prj show {run.id[:8]})" if run.error else ""
+    said = ": ".join(filter(None, (run.cause, run.error)))
+    cause = f"{said} (prj show {run.id[:8]})" if said else ""
     return StepResult(run.status == "completed", cause, run.reason, None, outputs)
 
 
@@ -185,7 +186,7 @@ def execute(
         command,
         given or {},
         project=str(app.project.root),
-        directory=str(directory or project.here()),
+        directory=str((directory or project.here()).absolute()),
         commands_used=app.catalog.used_by(command),
     )
     trust.demand(app.project, app.store)

@@ -1,8 +1,8 @@
 """What one command file may say: every field, its spellings, and every mistake by its line."""
 
 import re
-from collections.abc import Callable, Mapping
-from itertools import product
+from collections.abc import Callable, Container, Iterator, Mapping
+from itertools import count, product
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -95,6 +95,7 @@ class _Reading:
 
     def command(self, stem: str) -> dict[str, Any]:
         given = self.fields(self.document.data, (), COMMAND_FIELDS, "a command")
+        self.enter_spread(given)
         name = given.pop("name", stem)
         if name != stem:
             self.wrong(
@@ -109,6 +110,12 @@ class _Reading:
         if not any(self.document.data.get(key) for key in ("steps", "pre_steps", "extends")):
             self.wrong((), "has no steps", "add steps: with at least one")
         return given
+
+    def enter_spread(self, given: dict[str, Any]) -> None:
+        """Let an entry point that was spread by a matrix mean the first of what it became."""
+        entry, steps = given.get("entry_point"), given.get("steps")
+        if entry and isinstance(steps, dict) and entry not in steps:
+            given["entry_point"] = next((s.id for s in steps.values() if s.name == entry), entry)
 
 
 _Field = Callable[[_Reading, Any, Keys], Any]
@@ -271,20 +278,31 @@ def unique(lists: Mapping[str, Any]) -> tuple[dict[str, list[Step]], list[tuple[
 
     A bare name that comes again is numbered; a name that was given twice is a mistake.
     """
-    seen: dict[str, int] = {}
+    given = {s.id for s in _every(lists) if not s.uses == s.name == s.id}
+    taken: set[str] = set()
     found: dict[str, list[Step]] = {}
     repeated: list[tuple[str, str]] = []
     for name in LISTS:
         listed = lists.get(name, ())
         found[name] = []
         for step in listed.values() if isinstance(listed, dict) else listed:
-            count = seen[step.id] = seen.get(step.id, 0) + 1
-            if count > 1 and step.uses == step.name == step.id:
-                found[name].append(replace(step, id=f"{step.id}-{count}"))
-            else:
-                found[name].append(step)
-                repeated += [(name, step.id)] if count > 1 else []
+            bare = step.uses == step.name == step.id
+            new = _free(step.id, taken | given) if bare and step.id in taken | given else step.id
+            repeated += [(name, step.id)] if new in taken else []
+            found[name].append(replace(step, id=new))
+            taken.add(new)
     return found, repeated
+
+
+def _every(lists: Mapping[str, Any]) -> Iterator[Step]:
+    for name in LISTS:
+        listed = lists.get(name, ())
+        yield from listed.values() if isinstance(listed, dict) else listed
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """The name with the first number that makes it new."""
+    return next(each for number in count(2) if (each := f"{name}-{number}") not in taken)
 
 
 def slug(name: str) -> str:
@@ -299,8 +317,8 @@ def _steps(stage: Stage) -> _Field:
                 str(name): {"name": str(name), **step} if isinstance(step, dict) else step
                 for name, step in value.items()
             }
-            steps = [_step(reading, step, (*keys, n), stage, n) for n, step in linked.items()]
-            return {step.id: step for each in steps for step in each}
+            read_steps = [_step(reading, step, (*keys, n), stage, n) for n, step in linked.items()]
+            return {s.id: s for s in _named_by_matrix([s for each in read_steps for s in each])}
         if not isinstance(value, list):
             reading.wrong(keys, f"must be a list of steps, not {_kind(value)}")
             return None
@@ -366,7 +384,10 @@ def _step(reading: _Reading, value: Any, keys: Keys, stage: Stage, step_id: str 
 def _spread(step: Step, matrix: Mapping[str, list[Any]]) -> list[Step]:
     """One step for each combination, all at once, with the values as `args`."""
     combinations = [dict(zip(matrix, values, strict=True)) for values in product(*matrix.values())]
-    ids = [f"{step.id}-{slug('-'.join(map(str, c.values())))}" for c in combinations]
+    ids: list[str] = []
+    for combination in combinations:
+        name = f"{step.id}-{slug('-'.join(map(str, combination.values())))}"
+        ids.append(_free(name, ids) if name in ids else name)
     return [
         replace(
             step,

@@ -109,7 +109,10 @@ class StepBlocked(Fact, frozen=True, tag="step.blocked"):
 
 
 class StepEnded(Fact, frozen=True, tag="step.ended"):
-    """A step is over. `output` is the tail of what it printed; `fires` are the links it set off."""
+    """A step is over. `output` is the tail of what it printed; `fires` are the links it set off.
+
+    `decided` when a person said how it went.
+    """
 
     step: str
     visit: int
@@ -120,6 +123,7 @@ class StepEnded(Fact, frozen=True, tag="step.ended"):
     outputs: dict[str, Any] = field(default_factory=dict)
     output: str = ""
     fires: tuple[str, ...] = ()
+    decided: bool = False
 
 
 class StepReset(Fact, frozen=True, tag="step.reset"):

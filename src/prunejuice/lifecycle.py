@@ -5,6 +5,7 @@ it ended, and asks again. Everything it decides is an event that is durable befo
 """
 
 import contextlib
+import math
 import os
 import platform
 import secrets
@@ -64,8 +65,13 @@ def create(plan: Plan, tools: Tools, *, run_id: str = "", parent: str = "") -> R
     return run
 
 
-def start(plan: Plan, tools: Tools, stop: Stop, *, run_id: str = "", parent: str = "") -> Run:
-    """Make a run and drive it until nothing more can be done; the run as it then is."""
+def start(
+    plan: Plan, tools: Tools, stop: Stop, *, run_id: str = "", parent: str = "", limit: float = math.inf
+) -> Run:
+    """Make a run and drive it until nothing more can be done; the run as it then is.
+
+    `limit` is seconds that it has at most, whatever its own timeout says.
+    """
     run_id = run_id or new_id()
     _make_directory(tools.directory(run_id))
     with driving(run_id, tools):
@@ -75,7 +81,7 @@ def start(plan: Plan, tools: Tools, stop: Stop, *, run_id: str = "", parent: str
         tools.store.create(run_id, [first, begun], summary(run))
         for event in (first, begun):
             tools.tell(run, event)
-        return _Driver(run, tools, stop).drive()
+        return _Driver(run, tools, stop, limit).drive()
 
 
 def resume(
@@ -85,6 +91,7 @@ def resume(
     decisions: Mapping[str, str] | None = None,
     *,
     if_pending: bool = False,
+    limit: float = math.inf,
 ) -> Run:
     """Go on with a run. `decisions` say for a step: `rerun` it, `skip` it, or it is `done`.
 
@@ -96,7 +103,7 @@ def resume(
         if run.status == "completed" or (if_pending and run.status != "pending"):
             raise UsageError(f"run {run_id[:8]} is {run.status}: there is nothing to resume")
         tools.steps.sweep(run_id)
-        driver = _Driver(run, tools, stop)
+        driver = _Driver(run, tools, stop, limit)
         driver.take_up(decisions or {})
         return driver.drive()
 
@@ -129,8 +136,8 @@ def recover(tools: Tools) -> tuple[Summary, ...]:
     return tuple(lost)
 
 
-def cancel(run_id: str, tools: Tools) -> Run:
-    """End a run that nobody drives, with its clean-up."""
+def cancel(run_id: str, tools: Tools, *, now: bool = False) -> Run:
+    """End a run that nobody drives: with its clean-up, or `now` without."""
     stop = Stop()
     stop.request(STOP)
     with closing(stop), driving(run_id, tools):
@@ -139,8 +146,20 @@ def cancel(run_id: str, tools: Tools) -> Run:
             return run
         tools.steps.sweep(run_id)
         driver = _Driver(run, tools, stop)
+        if now:
+            return driver.give_up()
         driver.take_up({})
         return driver.drive()
+
+
+def _end_inside(run: Run, tools: Tools) -> None:
+    """End what a run that is over left waiting inside it."""
+    left = ("pending", "waiting", "interrupted")
+    inside = tools.store.summaries(statuses=left, children=True) if run.plan.commands else []
+    for line in inside:
+        if line.parent == run.id:
+            with contextlib.suppress(PruneJuiceError):
+                cancel(line.id, tools)
 
 
 @contextmanager
@@ -224,13 +243,14 @@ class _Record:
 class _Driver(_Record):
     """Drives one run: one thread decides and records, one thread for each step carries out."""
 
-    def __init__(self, run: Run, tools: Tools, stop: Stop) -> None:
+    def __init__(self, run: Run, tools: Tools, stop: Stop, limit: float = math.inf) -> None:
         super().__init__(run, tools)
         self.stop = stop
         self.halts: dict[bool, Stop] = {False: Stop(), True: Stop()}  # by "is clean-up"
         self.inbox: SimpleQueue[_Done | Event] = SimpleQueue()
         self.threads: list[threading.Thread] = []
-        self.deadline = tools.clock() + run.plan.command.timeout
+        self.limit = min(limit, run.plan.command.timeout)
+        self.deadline = tools.clock() + self.limit
         self.timed_out = False
 
     def drive(self) -> Run:
@@ -305,7 +325,7 @@ class _Driver(_Record):
         if not (self.stop.level or late) or self.run.cancelling or self.is_ending():
             return
         self.timed_out = late and not self.stop.level
-        seconds = f"{self.run.plan.command.timeout:g} s"
+        seconds = f"{round(self.limit, 1):g} s"
         reason = f"timed out after {seconds}" if self.timed_out else "stopped by request"
         self.stage(events.RunCancelling(at=self.now(), reason=reason))
         self.halts[False].request(STOP)  # clean-up is not to be cancelled with the rest
@@ -423,6 +443,13 @@ class _Driver(_Record):
 
     # -- ends and beginnings --------------------------------------------------------------------
 
+    def give_up(self) -> Run:
+        """End the run as it is."""
+        self.stage(events.RunEnded(at=self.now(), status="cancelled", error="stopped"))
+        self.flush()
+        _end_inside(self.run, self.tools)
+        return self.run
+
     def finish(self) -> None:
         """Record how the run ended, or why it cannot go on."""
         if self.stop.level >= KILL:
@@ -433,6 +460,8 @@ class _Driver(_Record):
         else:
             self.stage(self.verdict())
         self.flush()
+        if self.run.status in ENDED:
+            _end_inside(self.run, self.tools)
 
     def verdict(self) -> events.RunEnded:
         failure = schedule.failed(self.run.plan, self.run)

@@ -18,6 +18,7 @@ from prunejuice.workflow import Step, Workflow, faults, from_lists
 
 MAX_EXTENDS = 10
 SUFFIXES = (".yaml", ".yml")
+STEP_SUFFIXES = (".py", ".sh")
 
 
 class Listed(NamedTuple):
@@ -85,13 +86,14 @@ class Catalog:
         """The project's script for a step."""
         if self.steps is None or not NAME.match(name):
             return None
-        paths = (self.steps / f"{name}{suffix}" for suffix in (".py", ".sh"))
+        paths = (self.steps / f"{name}{suffix}" for suffix in STEP_SUFFIXES)
         return next((path for path in paths if path.is_file()), None)
 
     def known_steps(self) -> list[str]:
         """Every name that `uses` can mean."""
-        files = self.steps.glob("*.*") if self.steps and self.steps.is_dir() else ()
-        return sorted({*self.builtin, *self.names(), *(path.stem for path in files)})
+        files = self.steps.iterdir() if self.steps and self.steps.is_dir() else ()
+        stems = {path.stem for path in files if path.suffix in STEP_SUFFIXES}
+        return sorted({*self.builtin, *self.names(), *filter(NAME.match, stems)})
 
     # -- finding --------------------------------------------------------------------------------
 
@@ -231,6 +233,8 @@ def _workflow(draft: Draft, given: Mapping[str, Any], lists: Mapping[str, list[S
 
 def _merged(base: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
     """The child over its base: arguments by name and the environment are joined, the rest replaced."""
+    if "steps" in child and "entry_point" not in child:
+        base = {key: value for key, value in base.items() if key != "entry_point"}
     merged = {**base, **child}
     merged["environment"] = {**base.get("environment", {}), **child.get("environment", {})}
     arguments = {a.name: a for a in (*base.get("arguments", ()), *child.get("arguments", ()))}

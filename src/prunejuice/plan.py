@@ -78,8 +78,9 @@ def _check_calls(user: Command, commands_used: Mapping[str, Command]) -> None:
 
 
 def _with_worktree(workflow: Workflow) -> Workflow:
-    first = Step(name=WORKTREE_STEP, id=WORKTREE_STEP, uses=WORKTREE_STEP, stage="pre")
-    steps = {WORKTREE_STEP: first, **workflow.steps}
+    name = WORKTREE_STEP if WORKTREE_STEP not in workflow.steps else f"{WORKTREE_STEP}-first"
+    first = Step(name=name, id=name, uses=WORKTREE_STEP, stage="pre")
+    steps = {name: first, **workflow.steps}
     for entry in entries(workflow, "pre"):
-        steps[entry] = replace(steps[entry], after=(WORKTREE_STEP,))
+        steps[entry] = replace(steps[entry], after=(name,))
     return replace(workflow, steps=steps)

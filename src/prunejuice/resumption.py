@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from prunejuice import condition, schedule
 from prunejuice import event as events
-from prunejuice import schedule
 from prunejuice.errors import UsageError
 from prunejuice.event import Event
 from prunejuice.plan import WORKTREE_STEP
@@ -12,6 +12,7 @@ from prunejuice.protocols import StepResult
 from prunejuice.run import ENDED, Run, StepRun, evolve
 from prunejuice.workspace import Workspace
 
+BY_PERSON = "by a person"
 CUT_OFF = "it was cut off and may have been done in part"
 
 
@@ -85,7 +86,7 @@ class _Taking:
         elif choice == "ask":
             self.ask(visit)
         else:
-            self.settle(visit, choice, "because it was cut off" if choice == "skip" else "by a person")
+            self.settle(visit, choice, "because it was cut off" if choice == "skip" else BY_PERSON)
 
     def ask(self, visit: StepRun) -> None:
         fix = f"look, then: prj resume {self.run.id[:8]} --decide {visit.step}=rerun|skip|done"
@@ -98,7 +99,7 @@ class _Taking:
     def answer(self, visit: StepRun, decision: str) -> None:
         """Do as a person said about a step that waits."""
         if decision in {"skip", "done"}:
-            self.settle(visit, decision, "by a person")
+            self.settle(visit, decision, BY_PERSON)
         elif decision == "rerun" and visit.asked:
             self.add(events.StepReset(at=self.at, step=visit.step, visit=visit.visit))
 
@@ -112,16 +113,17 @@ class _Taking:
                 visit=visit.visit,
                 status=status,
                 error=f"{said} {why}",
+                decided=why == BY_PERSON,
                 fires=schedule.fires(self.run.plan, self.run, visit.step, status),
             )
         )
 
     def reset_failed(self) -> None:
         """Let what failed, what was skipped for it, and the clean-up after it run again."""
-        for visit in list(self._spoilt()):
+        for visit in self._spoilt():
             self.add(events.StepReset(at=self.at, step=visit.step, visit=visit.visit))
             if (decision := self.wanted.pop(visit.step, "")) in {"skip", "done"}:
-                self.settle(visit, decision, "by a person")
+                self.settle(visit, decision, BY_PERSON)
 
     def reset_worktree(self) -> None:
         """Have a worktree that is gone made again, on the branch that is still there."""
@@ -132,19 +134,33 @@ class _Taking:
             if step.uses == WORKTREE_STEP and visit.status == "completed":
                 self.add(events.StepReset(at=self.at, step=visit.step, visit=visit.visit))
 
-    def _spoilt(self) -> Iterator[StepRun]:
-        for visit in self.run.visits:
-            step = self.run.plan.workflow.steps[visit.step]
-            counts = not step.continue_on_error or visit.reason == "stopped"
-            failed = visit.reason and counts and self.run.last(step.id) == visit
-            if failed or step.stage == "cleanup":
-                yield visit
-                yield from self._handlers(visit)
+    def _spoilt(self) -> list[StepRun]:
+        """The visits that a failure is to blame for: it, what it led to, and what it made to be skipped."""
+        failed = [visit for visit in self.run.visits if self._has_failed(visit)]
+        spoilt = list(failed)
+        for visit in spoilt:  # grows while it is walked
+            spoilt += [led for led in self._led_to(visit) if led not in spoilt]
+        since = min((visit.ended for visit in failed), default=float("inf"))
+        spoilt += [v for v in self.run.visits if self._hangs_on(v, since) and v not in spoilt]
+        return [visit for visit in self.run.visits if visit in spoilt]
 
-    def _handlers(self, failed: StepRun) -> Iterator[StepRun]:
-        """What a failure led to, so that it is led to again."""
-        for name in failed.fires:
+    def _has_failed(self, visit: StepRun) -> bool:
+        step = self.run.plan.workflow.steps[visit.step]
+        counts = not step.continue_on_error or visit.reason == "stopped"
+        return bool(visit.reason) and counts and self.run.last(step.id) == visit
+
+    def _hangs_on(self, visit: StepRun, since: float) -> bool:
+        """Whether a visit is clean-up, or was decided by a condition after the failure."""
+        step = self.run.plan.workflow.steps[visit.step]
+        minds = bool(step.condition) and condition.minds_failure(condition.parse(step.condition))
+        by_condition = not visit.decided and (visit.status == "skipped" or minds)
+        return step.stage == "cleanup" or (by_condition and visit.ended >= since)
+
+    def _led_to(self, visit: StepRun) -> Iterator[StepRun]:
+        """What came of a failure, link by link, so that it comes again."""
+        for name in visit.fires:
             kind, _, target = name.partition(":")
             last = self.run.last(target)
-            if kind == "failure" and last is not None and last.status == "completed":
+            taken_up = kind == "failure" or visit.status == "completed"
+            if taken_up and last is not None and last.started >= visit.ended and last.status == "completed":
                 yield last

@@ -56,6 +56,7 @@ class StepRun(Struct, frozen=True):
     log: str = ""
     fires: tuple[str, ...] = ()
     asked: bool = False
+    decided: bool = False
 
 
 class Run(Struct, frozen=True):
@@ -219,4 +220,5 @@ def _after(visit: StepRun, event: events.StepRetried | events.StepBlocked | even
                 outputs=event.outputs,
                 output=event.output,
                 fires=event.fires,
+                decided=event.decided,
             )

@@ -6,11 +6,12 @@ from msgspec import Struct
 class Workspace(Struct, frozen=True, omit_defaults=True):
     """`directory` is where steps start; the rest is empty when the run has none of its own.
 
-    `base` is the commit that the worktree's branch began at.
+    `base` is the commit that the worktree's branch began at, `made_branch` whether it was made for the run.
     """
 
     directory: str
     worktree: str = ""
     branch: str = ""
     base: str = ""
+    made_branch: bool = False
     session: str = ""

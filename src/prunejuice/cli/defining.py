@@ -109,13 +109,16 @@ def explain_command(*, command: str, mermaid: bool, as_json: bool) -> None:
         return
     form = planned.canonical(found)
     if as_json:
-        render.json("command", {**form, "source": found.source, "uses": list(catalog.used_by(found))})
+        about: dict[str, object] = {"extends": found.extends} if found.extends else {}
+        about |= {"source": found.source, "uses": list(catalog.used_by(found))}
+        render.json("command", {**form, **about})
         return
     _explain(found, form)
 
 
 def _explain(command: Command, form: dict[str, object]) -> None:
-    render.out(f"# {safe_line(command.source, 300)}")
+    base = f", which extends {safe_line(command.extends)}" if command.extends else ""
+    render.out(f"# {safe_line(command.source, 300)}{base}")
     for line in planned.yaml_lines(form):
         render.out(safe_line(line, 500) if line.strip() else line)
     render.out("")

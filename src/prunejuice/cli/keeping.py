@@ -48,7 +48,8 @@ def cleanup_command(*, dry_run: bool, days: int | None, as_json: bool) -> None:
     house = _House(app, dry_run=dry_run)
     deeds = [deed for line in house.ended for deed in house.cleared(line)]
     if days is not None:
-        old = [line for line in house.ended if line.ended < time.time() - days * 86400]
+        before = time.time() - days * 86400
+        old = [line for line in house.ended if line.ended < before and not line.parent]
         deeds += [house.forgotten(line) for line in old]
     if as_json:
         items = [{k: v for k, v in deed._asdict().items() if v != ""} for deed in deeds]
@@ -74,7 +75,8 @@ class _House:
         self.dry_run = dry_run
         lines = app.store.summaries(limit=100_000, children=True)
         project = str(app.project.root)
-        self.ended = [x for x in lines if x.status in ENDED and x.project == project and not x.parent]
+        self.ended = [x for x in lines if x.status in ENDED and x.project == project]
+        self.inside = {line.id: [x.id for x in lines if x.parent == line.id] for line in lines}
         self.live = [line for line in lines if line.status not in ENDED]
 
     def cleared(self, line: Summary) -> Iterator[Deed]:
@@ -98,20 +100,28 @@ class _House:
             git = gits.git(line.project, dict(self.app.environ))
             if self.dry_run:
                 return worktree.unsaved(git, path)
-            base = lifecycle.load(line.id, self.app.store).workspace.base
-            return worktree.remove(git, path, line.branch, base)
+            workspace = lifecycle.load(line.id, self.app.store).workspace
+            branch = workspace.branch if workspace.made_branch else ""
+            return worktree.remove(git, path, branch, workspace.base)
         except PruneJuiceError as error:
             return error.message
+
+    def family(self, run_id: str) -> Iterator[str]:
+        """A run and all inside it."""
+        yield run_id
+        for each in self.inside.get(run_id, ()):
+            yield from self.family(each)
 
     def forgotten(self, line: Summary) -> Deed:
         """Remove the history of a run, and its folder."""
         what = f"run {line.command}, with its logs and artifacts"
-        if line.worktree and Path(line.worktree).is_dir():
+        family = set(self.family(line.id))
+        trees = [x.worktree for x in self.ended if x.id in family and x.worktree]
+        if any(Path(tree).is_dir() for tree in trees):
             return Deed(line.id, what, done=False, why="its worktree is still there")
         if not self.dry_run:
-            inner = self.app.store.summaries(limit=100_000, children=True)
             self.app.store.forget(line.id)
-            for each in (line.id, *(x.id for x in inner if x.parent == line.id)):
+            for each in self.family(line.id):
                 shutil.rmtree(self.app.tools().directory(each), ignore_errors=True)
         return Deed(line.id, what, done=not self.dry_run)
 

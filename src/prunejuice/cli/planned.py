@@ -96,7 +96,7 @@ def canonical(command: Command) -> dict[str, Any]:
     """A command in the one form that all spellings mean, as keys and values."""
     found: dict[str, Any] = {"name": command.name, "description": command.description}
     found |= {"category": command.category, "timeout": command.timeout}
-    for key in ("extends", "environment", "working_directory"):
+    for key in ("environment", "working_directory"):
         if value := getattr(command, key):
             found[key] = value
     if command.arguments:

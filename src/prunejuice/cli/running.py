@@ -105,7 +105,7 @@ def stop_command(*, run: str, now: bool, as_json: bool) -> int:
     run_id = history.find(run)
     tools = app.tools()
     run_before = history.load(run_id)
-    if run_before.parent:
+    if run_before.parent and history.load(run_before.parent).status not in ENDED:
         outer = run_before.parent[:8]
         raise UsageError(f"run {run_id[:8]} is a step of run {outer}", f"prj stop {outer}")
     if run_before.status not in ENDED:
@@ -221,7 +221,7 @@ def _stop(run_id: str, tools: lifecycle.Tools, *, now: bool) -> None:
     path = lifecycle.lock_path(run_id, tools)
     pid = lock.holder(path)
     if not pid:
-        lifecycle.cancel(run_id, tools)
+        lifecycle.cancel(run_id, tools, now=now)
         return
     patience = time.monotonic() + PATIENCE
     with suppress(ProcessLookupError):

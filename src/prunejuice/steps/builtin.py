@@ -97,7 +97,9 @@ def create_worktree(handle: Handle, world: World) -> StepResult:
     made = worktree.create(git, wanted)
     inside = Path(handle.workspace.directory).resolve().relative_to(top.resolve())
     directory = made.path / inside if (made.path / inside).is_dir() else made.path
-    workspace = Workspace(str(directory), str(made.path), branch, base, handle.workspace.session)
+    workspace = Workspace(
+        str(directory), str(made.path), branch, base, made.made_branch, handle.workspace.session
+    )
     handle.emit(events.WorkspaceSet(at=time.time(), workspace=workspace))
     return _said(f"Worktree created at: {made.path}", path=str(made.path), branch=branch, base=base)
 
@@ -182,7 +184,7 @@ def cleanup(handle: Handle, world: World) -> StepResult:
         done.append(f"ended session {workspace.session}")
     if workspace.worktree and world.args.get("worktree"):
         git = world.git(handle.plan.directory)
-        kept = worktree.remove(git, Path(workspace.worktree), workspace.branch, workspace.base)
+        kept = worktree.remove(git, Path(workspace.worktree), _own_branch(workspace), workspace.base)
         done.append(f"kept {workspace.worktree}: {kept}" if kept else f"removed {workspace.worktree}")
     elif workspace.worktree:
         done.append(f"kept worktree {workspace.worktree}")
@@ -198,6 +200,10 @@ BUILTIN: Mapping[str, Callable[[Handle, World], StepResult]] = {
     "store-artifacts": store_artifacts,
     "cleanup": cleanup,
 }
+
+
+def _own_branch(workspace: Workspace) -> str:
+    return workspace.branch if workspace.made_branch else ""
 
 
 def _branch(handle: Handle) -> str:

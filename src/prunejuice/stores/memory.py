@@ -58,9 +58,10 @@ class MemoryStore:
     def forget(self, run_id: str) -> None:
         """Remove a run and the runs inside it."""
         inner = [line.id for line in self._lines.values() if line.parent == run_id]
-        for each in (run_id, *inner):
-            self._lines.pop(each, None)
-            self._events.pop(each, None)
+        for each in inner:
+            self.forget(each)
+        self._lines.pop(run_id, None)
+        self._events.pop(run_id, None)
 
     def pins(self, project: str) -> dict[str, str]:
         """The files of a project that were trusted."""

@@ -29,8 +29,11 @@ LIMIT :limit;
 SELECT id FROM runs WHERE id >= :prefix AND id < :prefix || 'g' ORDER BY id LIMIT 10;
 
 -- name: forget
--- A run and the runs inside it; their events go with them.
-DELETE FROM runs WHERE id = :id OR parent = :id;
+-- A run and all runs inside it; their events go with them.
+WITH RECURSIVE family (id) AS (
+    SELECT :id UNION SELECT runs.id FROM runs JOIN family ON runs.parent = family.id
+)
+DELETE FROM runs WHERE id IN (SELECT id FROM family);
 
 -- name: pins
 -- What a person trusted of a project.

@@ -34,6 +34,7 @@ class Made(NamedTuple):
     path: Path
     branch: str
     base: str
+    made_branch: bool
     reused: bool = False
 
 
@@ -80,40 +81,52 @@ class _Note:
         self.path = common / "prunejuice" / f"{name}.json"
         self.owner = wanted.owner
         self.finished: bool | None = None
+        self.made_branch = False
         with suppress(FileNotFoundError, ValueError, KeyError):
             kept = json.loads(self.path.read_text())
-            self.finished = bool(kept["finished"]) if kept["owner"] == wanted.owner else None
+            if kept["owner"] == wanted.owner:
+                self.finished, self.made_branch = bool(kept["finished"]), bool(kept["made_branch"])
 
     def write(self, *, finished: bool) -> None:
         self.path.parent.mkdir(exist_ok=True)
+        kept = {"owner": self.owner, "finished": finished, "made_branch": self.made_branch}
         aside = self.path.with_suffix(".new")
-        aside.write_text(json.dumps({"owner": self.owner, "finished": finished}))
+        aside.write_text(json.dumps(kept))
         aside.replace(self.path)
 
 
 def _made(git: Git, wanted: Wanted, note: _Note) -> Made:
     there = wanted.path.exists() or wanted.path.is_symlink()
     if there and note.finished and git.at(wanted.path).branch() == wanted.branch:
-        return Made(wanted.path, wanted.branch, wanted.base, reused=True)
-    if there and note.finished is not False and any(wanted.path.iterdir()):
+        return Made(wanted.path, wanted.branch, wanted.base, note.made_branch, reused=True)
+    if there and note.finished is not False and not _is_empty(wanted.path):
         fix = "move it, or name another branch with branch_name="
         raise StepError(f"{wanted.path} is in the way", fix)
+    fresh = not git.resolve(f"refs/heads/{wanted.branch}")
+    note.made_branch = fresh or note.made_branch
     note.write(finished=False)
-    git.try_("worktree", "remove", "--force", "--force", "--", str(wanted.path))
-    git.try_("worktree", "prune")
-    _add(git, wanted)
+    try:
+        git.try_("worktree", "remove", "--force", "--force", "--", str(wanted.path))
+        git.try_("worktree", "prune")
+        _add(git, wanted, fresh=fresh)
+    except GitError:
+        # Only an attempt that was killed may leave a note that allows to clear the place.
+        note.path.unlink()
+        raise
     note.write(finished=True)
-    return Made(wanted.path, wanted.branch, wanted.base)
+    return Made(wanted.path, wanted.branch, wanted.base, note.made_branch)
 
 
-def _add(git: Git, wanted: Wanted) -> None:
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+
+
+def _add(git: Git, wanted: Wanted, *, fresh: bool) -> None:
     wanted.path.parent.mkdir(parents=True, exist_ok=True)
     path = str(wanted.path)
-    if git.resolve(f"refs/heads/{wanted.branch}"):
-        git.run("worktree", "add", "--quiet", "--", path, wanted.branch, timeout=600)
-    else:
-        args = ("--no-track", "-b", wanted.branch, "--", path, wanted.base)
-        git.run("worktree", "add", "--quiet", *args, timeout=600)
+    made = ["--no-track", "-b", wanted.branch, "--", path, wanted.base]
+    found = ["--", path, wanted.branch]
+    git.run("worktree", "add", "--quiet", *(made if fresh else found), timeout=600)
 
 
 def unsaved(git: Git, path: Path) -> str:
@@ -134,7 +147,7 @@ def unsaved(git: Git, path: Path) -> str:
 def remove(git: Git, path: Path, branch: str, base: str) -> str:
     """Take a worktree away when nothing would be lost; why it was kept, or nothing when it is gone.
 
-    The branch is kept unless it is still where it began.
+    A `branch` that was made for it goes too, if it is still at `base`, where it began.
     """
     if not path.exists():
         git.try_("worktree", "prune")
