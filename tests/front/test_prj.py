@@ -735,3 +735,28 @@ def test_the_demo_runs(project, tmp_path):
     assert answer.code == 0, answer.err
     assert answer.out.count("completed") >= 4
     assert "interrupted" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "said"),
+    [
+        ("echo $#-$1-", 0, "0--"),
+        ("trap 'echo bye' EXIT; echo hi", 0, "hi\nbye"),
+        ("trap 'echo bye' EXIT; exit 3", 3, "bye"),
+        ("exec echo replaced", 0, "replaced"),
+        ("set +e; false; echo on", 0, "on"),
+        ("false; echo never", 1, ""),
+        ("false | cat; echo never", 1, ""),
+        ("if [ 1 = 1 ]; then", 1, "syntax error"),
+        ("no-such-command-at-all", 127, "not found"),
+        ("f() { local x=1; return 4; }; f", 4, ""),
+        ("exit 0; echo never", 0, ""),
+        ("cat; echo end of input", 0, "end of input"),
+    ],
+)
+def test_scripts_mean_what_bash_says(project, script, code, said):
+    project.command("c", f"steps:\n- name: a\n  script: |\n    {script}\n".replace("|\n    ", "|\n      "))
+    answer, run = project.run("c")
+    ended = run["steps"][0].get("exit_code")
+    assert ended == code or (code == 1 and ended in {1, 2}), run["steps"]
+    assert said in project.log(run, "a")

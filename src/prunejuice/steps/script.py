@@ -27,7 +27,12 @@ SIGNALLED = 128
 """Exit codes from here on mean that a signal ended the program, perhaps one of ours."""
 
 # $1 is the file for the exit code, the rest the program.
-_RECORDED = 'end=$1; shift; "$@"; code=$?; printf %s "$code" >"$end"; exit "$code"'
+_PROGRAM = 'end=$1; shift; "$@"; code=$?; printf %s "$code" >"$end"; exit "$code"'
+# $1 is the file for the exit code, $2 the script: a subshell costs half of another shell.
+_SCRIPT = (
+    '_prj_end=$1 _prj_text=$2; shift 2; (set -eo pipefail; . "$_prj_text"); '
+    'code=$?; printf %s "$code" >"$_prj_end"; exit "$code"'
+)
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 
 
@@ -36,14 +41,20 @@ def inline(handle: Handle, around: Surroundings, settings: Settings) -> StepResu
     path = outputs_file(handle).with_suffix(".sh")
     path.write_text(handle.step.script, encoding="utf-8")
     bash = process.which("bash", around.variables.get("PATH"))
-    argv = [bash, "--noprofile", "--norc", "-e", "-o", "pipefail", str(path)]
+    argv = [bash, "--noprofile", "--norc", "-c", _SCRIPT, "bash", str(_end_file(handle)), str(path)]
     return _carried_out(argv, handle, around, settings)
 
 
 def file(path: Path, handle: Handle, around: Surroundings, settings: Settings) -> StepResult:
     """Run a step file: Python with our interpreter, anything else with bash."""
     program = [process.python(), "-B"] if path.suffix == ".py" else [process.which("bash")]
-    return _carried_out([*program, str(path)], handle, around, settings)
+    shell = process.which("sh", around.variables.get("PATH"))
+    argv = [shell, "-c", _PROGRAM, "sh", str(_end_file(handle)), *program, str(path)]
+    return _carried_out(argv, handle, around, settings)
+
+
+def _end_file(handle: Handle) -> Path:
+    return outputs_file(handle).with_suffix(".exit")
 
 
 def adopted(directory: Path, log_name: str, hidden: Iterable[str] = ()) -> StepResult | None:
@@ -61,9 +72,8 @@ def adopted(directory: Path, log_name: str, hidden: Iterable[str] = ()) -> StepR
 
 def _carried_out(argv: list[str], handle: Handle, around: Surroundings, settings: Settings) -> StepResult:
     outputs = outputs_file(handle)
-    shell = process.which("sh", around.variables.get("PATH"))
     call = Call(
-        argv=[shell, "-c", _RECORDED, "sh", str(outputs.with_suffix(".exit")), *argv],
+        argv=argv,
         cwd=around.directory,
         env=around.variables,
         timeout=handle.timeout,
