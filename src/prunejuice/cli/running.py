@@ -22,6 +22,8 @@ from prunejuice.protocols import KILL, STOP, Stop
 from prunejuice.run import ENDED, Run
 from prunejuice.text import safe_line
 
+AT_ONCE = signal.SIGQUIT
+"""The signal that ends a run without clean-up, as a second Ctrl-C does."""
 PATIENCE = 10.0
 """Seconds that a driver has to heed `stop --now` before it is killed."""
 
@@ -161,10 +163,11 @@ def watched(app: apps.App, *, as_json: bool) -> Iterator[tuple[lifecycle.Tools, 
         diagnostics.note(events.kind(event), run=run.id, step=getattr(event, "step", ""))
         progress.tell(run, event)
 
-    def on_signal(_number: int, _frame: Any) -> None:
-        stop.request(KILL if stop.level else STOP)
+    def on_signal(number: int, _frame: Any) -> None:
+        stop.request(KILL if stop.level or number == AT_ONCE else STOP)
 
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if not _is_ignored(n)]
+    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, AT_ONCE)
+    numbers = [number for number in asked if not _is_ignored(number)]
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield app.tools(tell, progress.hear), stop
@@ -225,10 +228,7 @@ def _stop(run_id: str, tools: lifecycle.Tools, *, now: bool) -> None:
         return
     patience = time.monotonic() + PATIENCE
     with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-        if now:
-            time.sleep(0.2)
-            os.kill(pid, signal.SIGTERM)
+        os.kill(pid, AT_ONCE if now else signal.SIGTERM)
         while lock.holder(path) == pid:
             time.sleep(0.05)
             if now and time.monotonic() > patience:
