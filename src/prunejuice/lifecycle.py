@@ -291,7 +291,7 @@ class _Driver(_Record):
         return []
 
     def begin(self, step: Step) -> StepRun:
-        visit = len(self.run.of(step.id)) + 1
+        visit = self.next_visit(step.id)
         self.stage(events.StepStarted(at=self.now(), step=step.id, visit=visit, log=self.log_name(step.id)))
         return self.visit(step.id, visit)
 

@@ -344,3 +344,17 @@ def test_a_driver_that_was_taken_over_stops(world):
         world.start(planned(step("a"), step("b")), {"a": [take_over]})
     assert seen == [1]
     assert world.steps.started == ["a"]
+
+
+def test_a_new_visit_never_takes_the_number_of_one_that_stands(world):
+    """The first visit was taken back, the second stands: the next is the third."""
+    failed = {"step": "a", "status": "failed", "fires": ("failure:a",), "reason": "failed"}
+    world.forge(
+        planned(step("a", on_failure="a", max_visits=5)),
+        ev.StepStarted(step="a", visit=1),
+        ev.StepEnded(visit=1, **failed),
+        ev.StepStarted(step="a", visit=2),
+        ev.StepEnded(visit=2, **failed),
+        ev.StepReset(step="a", visit=1),
+    )
+    assert [visit.visit for visit in world.resume().of("a")] == [2, 3]
