@@ -135,7 +135,7 @@ def _called(tools: Tools, plan: Plan, handle: Handle) -> StepResult:
     """Drive the inner run: a new one, or the one that was cut off before."""
     run_id = _inner_id(tools.store, handle)
     known = bool(tools.store.history(run_id))
-    run = lifecycle.load(run_id, tools.store) if known else None
+    run = tools.history.load(run_id) if known else None
     if run is None:
         run = lifecycle.start(
             plan, tools, handle.stop, run_id=run_id, parent=handle.run.id, limit=handle.timeout

@@ -44,6 +44,7 @@ class Draft(NamedTuple):
     name: str
     file: str
     given: Mapping[str, Any]
+    document: Document
 
 
 def read(path: Path) -> Draft:
@@ -61,7 +62,7 @@ def read(path: Path) -> Draft:
     given = reading.command(path.stem)
     if reading.problems:
         raise DefinitionError(tuple(sorted(reading.problems, key=lambda p: p.line)))
-    return Draft(path.stem, str(path), given)
+    return Draft(path.stem, str(path), given, read_document)
 
 
 class _Reading:

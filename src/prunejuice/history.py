@@ -12,6 +12,20 @@ from prunejuice.run import Run, replay
 from prunejuice.text import safe_line
 from prunejuice.view import NEW, Summary
 
+DRIVER_LOCK = "driver.lock"
+
+
+def load(run_id: str, store: Store) -> Run:
+    """A run from its history.
+
+    Raises:
+        NotFoundError: there is no such run.
+    """
+    events = store.history(run_id)
+    if not events:
+        raise NotFoundError(f"there is no run {run_id!r}", "prj history lists them")
+    return replay(run_id, events)
+
 
 class History(NamedTuple):
     """The runs of this machine: `home` is the state directory."""
@@ -22,6 +36,10 @@ class History(NamedTuple):
     def directory(self, run_id: str) -> Path:
         """The folder of a run."""
         return self.home / "runs" / run_id
+
+    def lock(self, run_id: str) -> Path:
+        """The file that the driver of a run holds locked."""
+        return self.directory(run_id) / DRIVER_LOCK
 
     def find(self, prefix: str) -> str:
         """The one run whose id begins so.
@@ -42,13 +60,14 @@ class History(NamedTuple):
 
     def load(self, run_id: str) -> Run:
         """The state of a run, from its events."""
-        return replay(run_id, self.store.history(run_id))
+        return load(run_id, self.store)
 
-    def lost(self) -> list[Summary]:
+    def lost(self, now: float | None = None) -> list[Summary]:
         """Runs that say they are running although nobody drives them."""
+        now = time.time() if now is None else now
         lines = self.store.summaries(statuses=("running", "pending"), children=True)
-        old = [line for line in lines if line.status == "running" or time.time() - line.created > NEW]
-        return [line for line in old if holder(self.directory(line.id) / "driver.lock") is None]
+        old = [line for line in lines if line.status == "running" or now - line.created >= NEW]
+        return [line for line in old if holder(self.lock(line.id)) is None]
 
     def runs(self, project: str, statuses: Sequence[str], limit: int) -> list[Summary]:
         """Lines about runs, newest first; of all projects when none is named."""

@@ -23,10 +23,11 @@ from prunejuice import event as events
 from prunejuice import lock as locks
 from prunejuice.errors import HumanNeededError, NotFoundError, PruneJuiceError, UsageError
 from prunejuice.event import Event
+from prunejuice.history import History, load
 from prunejuice.plan import Plan
 from prunejuice.protocols import KILL, STOP, Handle, StepResult, Steps, Stop, Store
-from prunejuice.run import ENDED, Run, StepRun, created, evolve, replay
-from prunejuice.view import NEW, Summary, summary
+from prunejuice.run import ENDED, Run, StepRun, created, evolve
+from prunejuice.view import Summary, summary
 from prunejuice.workflow import Step
 
 STOPPED = StepResult(ok=False, error="stopped", reason="stopped")
@@ -44,9 +45,14 @@ class Tools(NamedTuple):
     hear: Callable[[str, str], None] = lambda _step, _line: None
     clock: Callable[[], float] = time.time
 
+    @property
+    def history(self) -> History:
+        """The runs that there are, and where they are kept."""
+        return History(self.home, self.store)
+
     def directory(self, run_id: str) -> Path:
         """The folder of a run: its lock, logs, outputs and artifacts."""
-        return self.home / "runs" / run_id
+        return self.history.directory(run_id)
 
 
 def new_id() -> str:
@@ -108,25 +114,10 @@ def resume(
         return driver.drive()
 
 
-def load(run_id: str, store: Store) -> Run:
-    """A run from its history.
-
-    Raises:
-        NotFoundError: there is no such run.
-    """
-    history = store.history(run_id)
-    if not history:
-        raise NotFoundError(f"there is no run {run_id!r}", "prj history lists them")
-    return replay(run_id, history)
-
-
 def recover(tools: Tools) -> tuple[Summary, ...]:
     """Mark the runs whose driver died as interrupted and end their processes; the runs in question."""
     lost = []
-    for line in tools.store.summaries(statuses=("running", "pending"), children=True):
-        fresh = line.status == "pending" and tools.clock() - line.created < NEW
-        if fresh or locks.holder(lock_path(line.id, tools)) is not None:
-            continue
+    for line in tools.history.lost(tools.clock()):
         with contextlib.suppress(PruneJuiceError), driving(line.id, tools):
             run = load(line.id, tools.store)
             if run.status in {"running", "pending"}:
@@ -186,7 +177,7 @@ def driving(run_id: str, tools: Tools) -> Iterator[None]:
 
 def lock_path(run_id: str, tools: Tools) -> Path:
     """The file that the driver of a run holds locked."""
-    return tools.directory(run_id) / "driver.lock"
+    return tools.history.lock(run_id)
 
 
 def _make_directory(directory: Path) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prunejuice import document
 from prunejuice.command import NAME, Command
 from prunejuice.definition import HABITS, LISTS, Draft, read, slug, unique
 from prunejuice.document import Document
@@ -136,7 +135,7 @@ class Catalog:
             try:
                 layer, path = self._path(base, layer + 1 if base == path.stem else 0)
             except NotFoundError as error:
-                line = document.parse(path.read_bytes(), draft.file).line(("extends",))
+                line = draft.document.line(("extends",))
                 problem = Problem(draft.file, line, "extends", error.message, error.fix)
                 raise DefinitionError((problem,)) from error
 
@@ -145,11 +144,10 @@ class Catalog:
     def _built(self, draft: Draft, given: Mapping[str, Any]) -> Command:
         lists, repeated = unique(given)
         workflow = _workflow(draft, given, lists)
-        read_again = document.parse(Path(draft.file).read_bytes(), draft.file)
         problems = [
             Problem(
                 draft.file,
-                _step_line(read_again, fault.step, fault.key),
+                _step_line(draft.document, fault.step, fault.key),
                 ".".join(filter(None, (fault.step, fault.key))),
                 fault.message,
                 fault.fix,
@@ -159,14 +157,14 @@ class Catalog:
         problems += [
             Problem(
                 draft.file,
-                _step_line(read_again, step, "id", name),
+                _step_line(draft.document, step, "id", name),
                 name,
                 f"there is another step {step!r}",
                 "give it an id",
             )
             for name, step in repeated
         ]
-        problems += self._unknown(draft, workflow, read_again)
+        problems += self._unknown(draft, workflow)
         if problems:
             raise DefinitionError(tuple(problems))
         return Command(
@@ -182,11 +180,11 @@ class Catalog:
             source=draft.file,
         )
 
-    def _unknown(self, draft: Draft, workflow: Workflow, read_again: Document) -> Iterator[Problem]:
+    def _unknown(self, draft: Draft, workflow: Workflow) -> Iterator[Problem]:
         known = self.known_steps()
         for step in workflow.steps.values():
             if step.uses and step.uses not in known:
-                line = _step_line(read_again, step.id, "uses")
+                line = _step_line(draft.document, step.id, "uses")
                 fix = nearest(step.uses, known) or f"write .prj/steps/{step.uses}.sh"
                 message = f"there is no step or command {safe_line(step.uses, 60)!r}"
                 yield Problem(draft.file, line, f"{step.id}.uses", message, fix)
@@ -242,10 +240,10 @@ def _merged(base: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _step_line(read_again: Document, step_id: str, key: str, only: str = "") -> int:
+def _step_line(found_in: Document, step_id: str, key: str, only: str = "") -> int:
     """The line of a step's key, or of the step (the last of that name), or 1 when it is not here."""
     for name in LISTS:
-        listed = (read_again.data or {}).get(name) if only in {"", name} else None
+        listed = (found_in.data or {}).get(name) if only in {"", name} else None
         places = listed.items() if isinstance(listed, dict) else enumerate(listed or ())
         places = reversed(list(places)) if only else places
         for place, value in places:
@@ -253,5 +251,5 @@ def _step_line(read_again: Document, step_id: str, key: str, only: str = "") -> 
             if step_id in {place, own.get("id"), own.get("name"), slug(str(own.get("name", "")))}:
                 spellings = [key, *(habit for habit, known in HABITS.items() if known == key)]
                 found = next((each for each in spellings if each in own), "")
-                return read_again.line((name, place, found) if found else (name, place))
-    return read_again.line((key,))
+                return found_in.line((name, place, found) if found else (name, place))
+    return found_in.line((key,))

@@ -73,7 +73,8 @@ def failed(plan: Plan, run: Run) -> Failure | None:
 def fires(plan: Plan, run: Run, step_id: str, status: Outcome) -> tuple[str, ...]:
     """The links that the end of a step sets off, as `kind:target`."""
     links = plan.workflow.outgoing[step_id]
-    left = {link.target for link in links if _visits_left(plan.workflow, run, link.target)}
+    fired = _fired(run)
+    left = {link.target for link in links if _visits_left(plan.workflow, fired, link.target)}
     if status == "failed":
         caught = [link for link in links if link.on == "failure" and link.target in left]
         onward = [link for link in links if link.on in {"next", "done"} and link.target in left]
@@ -124,9 +125,9 @@ def _names(links: Iterable[Link]) -> tuple[str, ...]:
     return tuple(f"{link.on}:{link.target}" for link in links)
 
 
-def _visits_left(workflow: Workflow, run: Run, step_id: str) -> bool:
+def _visits_left(workflow: Workflow, fired: Mapping[tuple[str, str], int], step_id: str) -> bool:
     limit = workflow.steps[step_id].max_visits
-    return limit is None or _arrived(workflow, _fired(run), step_id) < limit
+    return limit is None or _arrived(workflow, fired, step_id) < limit
 
 
 def _fired(run: Run) -> Mapping[tuple[str, str], int]:

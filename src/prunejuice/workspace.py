@@ -15,3 +15,8 @@ class Workspace(Struct, frozen=True, omit_defaults=True):
     base: str = ""
     made_branch: bool = False
     session: str = ""
+
+    @property
+    def own_branch(self) -> str:
+        """The branch, when it was made for the run; nothing when it was there before."""
+        return self.branch if self.made_branch else ""

@@ -112,7 +112,7 @@ class _Demo(NamedTuple):
             if time.monotonic() > until:
                 raise PruneJuiceError(f"run {run_id} never came to its step 'fix'")
             time.sleep(0.02)
-        pid = lock.holder(history.directory(run_id) / "driver.lock")
+        pid = lock.holder(history.lock(run_id))
         if pid:
             render.out(click.style(f"$ kill -9 {pid}", fg="cyan"))
             os.kill(pid, signal.SIGKILL)

@@ -44,8 +44,9 @@ class Deed(NamedTuple):
 def cleanup_command(*, dry_run: bool, days: int | None, as_json: bool) -> None:
     """Clear away the sessions and clean worktrees of ended runs. Work that is nowhere else is kept."""
     app = apps.open_app()
-    lifecycle.recover(app.tools())
-    house = _House(app, dry_run=dry_run)
+    tools = app.tools()
+    lifecycle.recover(tools)
+    house = _House(app, tools, dry_run=dry_run)
     deeds = [deed for line in house.ended for deed in house.cleared(line)]
     if days is not None:
         before = time.time() - days * 86400
@@ -70,8 +71,9 @@ def _told(deed: Deed, *, dry_run: bool) -> str:
 class _House:
     """The runs of a project that are over, and what those that are not still use."""
 
-    def __init__(self, app: apps.App, *, dry_run: bool) -> None:
+    def __init__(self, app: apps.App, tools: lifecycle.Tools, *, dry_run: bool) -> None:
         self.app = app
+        self.tools = tools
         self.dry_run = dry_run
         lines = app.store.summaries(limit=100_000, children=True)
         project = str(app.project.root)
@@ -100,9 +102,8 @@ class _House:
             git = gits.git(line.project, dict(self.app.environ))
             if self.dry_run:
                 return worktree.unsaved(git, path)
-            workspace = lifecycle.load(line.id, self.app.store).workspace
-            branch = workspace.branch if workspace.made_branch else ""
-            return worktree.remove(git, path, branch, workspace.base)
+            workspace = self.tools.history.load(line.id).workspace
+            return worktree.remove(git, path, workspace.own_branch, workspace.base)
         except PruneJuiceError as error:
             return error.message
 
@@ -122,7 +123,7 @@ class _House:
         if not self.dry_run:
             self.app.store.forget(line.id)
             for each in self.family(line.id):
-                shutil.rmtree(self.app.tools().directory(each), ignore_errors=True)
+                shutil.rmtree(self.tools.directory(each), ignore_errors=True)
         return Deed(line.id, what, done=not self.dry_run)
 
 

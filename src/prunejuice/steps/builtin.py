@@ -15,6 +15,7 @@ from prunejuice import event as events
 from prunejuice import git as gits
 from prunejuice.artifact import Artifact, media_type
 from prunejuice.errors import StepError, UsageError
+from prunejuice.history import DRIVER_LOCK
 from prunejuice.protocols import Handle, StepResult, Stop
 from prunejuice.settings import Settings
 from prunejuice.workspace import Workspace
@@ -184,7 +185,7 @@ def cleanup(handle: Handle, world: World) -> StepResult:
         done.append(f"ended session {workspace.session}")
     if workspace.worktree and world.args.get("worktree"):
         git = world.git(handle.plan.directory)
-        kept = worktree.remove(git, Path(workspace.worktree), _own_branch(workspace), workspace.base)
+        kept = worktree.remove(git, Path(workspace.worktree), workspace.own_branch, workspace.base)
         done.append(f"kept {workspace.worktree}: {kept}" if kept else f"removed {workspace.worktree}")
     elif workspace.worktree:
         done.append(f"kept worktree {workspace.worktree}")
@@ -200,10 +201,6 @@ BUILTIN: Mapping[str, Callable[[Handle, World], StepResult]] = {
     "store-artifacts": store_artifacts,
     "cleanup": cleanup,
 }
-
-
-def _own_branch(workspace: Workspace) -> str:
-    return workspace.branch if workspace.made_branch else ""
 
 
 def _branch(handle: Handle) -> str:
@@ -267,7 +264,7 @@ def _own_files(handle: Handle) -> Iterator[Path]:
         if number > MAX_ARTIFACTS:
             raise StepError(f"more than {MAX_ARTIFACTS} files in {handle.directory}")
         own = path.suffix in {".exit", ".out", ".sh"} and path.parent.name == "outputs"
-        own = own or path == handle.log or path.name == "driver.lock"
+        own = own or path == handle.log or path.name == DRIVER_LOCK
         if path.is_file() and not path.is_symlink() and not own:
             yield path
 
