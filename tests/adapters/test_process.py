@@ -182,7 +182,8 @@ def test_a_gibibyte_passes_through_little_memory(tmp_path):
     """)
     argv = [sys.executable, "-c", script, str(tmp_path / "log")]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    assert int(done.stdout) <= 96 if "COVERAGE_PROCESS_START" in os.environ else 64
+    measured_too = any(name.startswith("COVERAGE_") for name in os.environ)
+    assert int(done.stdout) <= (96 if measured_too else 64)
     assert 50_000_000 < (tmp_path / "log").stat().st_size < 52_000_000
 
 
