@@ -37,7 +37,7 @@ coverage: setup ## Run all tests with branch coverage, and hold it to its floors
 	@$(BIN)/coverage run -m pytest -q -n auto -p no:cacheprovider
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
-	@$(BIN)/coverage report --include='*/condition.py,*/schedule.py,*/run.py,*/process.py' --fail-under=100
+	@$(BIN)/coverage report --include='*/condition.py,*/schedule.py,*/run.py,*/process.py,*/git.py' --fail-under=100
 
 bench: setup ## Measure, as ratios in one run; writes bench/RESULTS.md
 	@$(BIN)/python -m compileall -q src

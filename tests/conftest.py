@@ -13,6 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from prunejuice.cli import boundary
+from prunejuice.cli.plum import plum as plum_group
+from prunejuice.cli.pots import pots as pots_group
 from prunejuice.cli.prj import prj as prj_group
 
 NEEDS_TMUX = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
@@ -82,8 +84,19 @@ class Project:
 
     def prj(self, *args):
         """Call prj in this process."""
+        return self._call(prj_group, args)
+
+    def plum(self, *args):
+        """Call plum in this process."""
+        return self._call(plum_group, args)
+
+    def pots(self, *args):
+        """Call pots in this process."""
+        return self._call(pots_group, args)
+
+    def _call(self, group, args):
         self.capsys.readouterr()
-        code = boundary.guarded(prj_group, [str(arg) for arg in args])
+        code = boundary.guarded(group, [str(arg) for arg in args])
         out, err = self.capsys.readouterr()
         return Answer(code, out, err)
 

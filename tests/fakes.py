@@ -41,6 +41,10 @@ class ScriptedSteps:
     def adopt(self, _run, visit, _directory):
         return self.adopted.get(visit.step)
 
+    def put_back(self, _run, cut):
+        self.put_back_for = [each.step for each in cut]
+        return ""
+
     def sweep(self, tag):
         self.swept.append(tag)
         return 0

@@ -12,6 +12,8 @@ PruneJuiceError
 ├── DeniedError           refused for safety: not trusted, outside the project …
 ├── HumanNeededError      only a person can go on from here
 ├── GitError              git refused
+├── ConflictError         changes meet other changes; nothing was moved
+├── GateError             a check was not passed; nothing was moved
 └── StepError             a step cannot do what it is for
 """
 
@@ -88,6 +90,18 @@ class HumanNeededError(PruneJuiceError):
 
 class GitError(PruneJuiceError):
     """Git refused; the message carries what it said."""
+
+
+class ConflictError(PruneJuiceError):
+    """Changes meet other changes; nothing was moved. `files` are those in question."""
+
+    def __init__(self, message: str, fix: str = "", files: tuple[str, ...] = ()) -> None:
+        super().__init__(message, fix)
+        self.files = files
+
+
+class GateError(PruneJuiceError):
+    """A check was not passed; nothing was moved."""
 
 
 class StepError(PruneJuiceError):

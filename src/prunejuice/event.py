@@ -133,6 +133,41 @@ class StepReset(Fact, frozen=True, tag="step.reset"):
     visit: int
 
 
+class SnapshotTaken(Fact, frozen=True, tag="snapshot.taken"):
+    """The files of the worktree are kept as `commit`, before or after a visit to a step.
+
+    `changed` says whether the step changed any; the numbers and `paths` (the first 200) are those of the
+    whole run until then. `error` is why there is no snapshot.
+    """
+
+    step: str
+    visit: int
+    when: Literal["before", "after"]
+    commit: str = ""
+    tree: str = ""
+    changed: bool = False
+    files: int = 0
+    added: int = 0
+    removed: int = 0
+    paths: tuple[str, ...] = ()
+    error: str = ""
+
+
+class FilesPutBack(Fact, frozen=True, tag="files.put_back"):
+    """Half-done changes of a step that was cut off were taken back by an operation."""
+
+    step: str
+    operation: str
+
+
+class RunLanded(Fact, frozen=True, tag="run.landed"):
+    """The work of the run is in a branch, at `commit`; in none any more when `into` is empty."""
+
+    into: str
+    commit: str
+    operation: str = ""
+
+
 class ArtifactStored(Fact, frozen=True, tag="artifact.stored"):
     """A file is kept with the run."""
 
@@ -154,6 +189,9 @@ Event = (
     | StepEnded
     | StepReset
     | ArtifactStored
+    | SnapshotTaken
+    | FilesPutBack
+    | RunLanded
 )
 
 _encoder = msgspec.json.Encoder()

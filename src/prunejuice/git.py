@@ -1,48 +1,96 @@
-"""The one door to git: an absolute program that runs no hook, pager, signer or helper of a repository."""
+"""The one door to git: an absolute program that runs nothing which a repository names.
 
+There are two ways in. `Git` answers about commits, refs and worktrees: its `GIT_DIR` is explicit, found
+once and never again, and whatever a configuration could start is switched off. `Git.apart` works on
+files: it has a configuration and attributes of our own, so that filters, drivers and monitors of the
+repository do not even exist for it. What the *user's own* configuration names (Git LFS, for example)
+still works there.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from prunejuice import process
+from prunejuice import process, settings
 from prunejuice.errors import GitError, MissingToolError, UsageError
 from prunejuice.protocols import Stop
 from prunejuice.text import safe_line
+from prunejuice.workspace import Workspace
+
+OLDEST = (2, 38)
+"""The first version that can merge without a working tree."""
+ME = "PruneJuice <prunejuice@localhost>"
 
 # A repository's own configuration can name programs; none of them runs in our name.
 _OFF = (
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.sshCommand", "false"),
+    ("core.gitProxy", ""),
     ("core.askPass", "true"),
     ("core.editor", "true"),
     ("core.pager", "cat"),
+    ("core.alternateRefsCommand", "true"),
     ("credential.helper", ""),
     ("diff.external", ""),
+    ("diff.ignoreSubmodules", "all"),
     ("gpg.program", "false"),
+    ("gpg.ssh.program", "false"),
+    ("gpg.x509.program", "false"),
     ("commit.gpgSign", "false"),
     ("tag.gpgSign", "false"),
+    ("log.showSignature", "false"),
     ("submodule.recurse", "false"),
     ("protocol.ext.allow", "never"),
     ("safe.bareRepository", "explicit"),
+    ("core.safecrlf", "false"),
     ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
 )
+# What a repository may say about its files; each is a plain value.
+_KEPT = (
+    "core.filemode",
+    "core.symlinks",
+    "core.ignorecase",
+    "core.precomposeunicode",
+    "core.autocrlf",
+    "core.eol",
+    "core.bigfilethreshold",
+    "core.excludesfile",
+    "core.protecthfs",
+    "core.protectntfs",
+)
+_seen: dict[tuple[Any, ...], tuple[tuple[tuple[str, str], ...], str]] = {}
+_EXACT = "* -text -ident -working-tree-encoding\n"
 
 
 class Git(NamedTuple):
-    """Git for one working tree; `stop` ends what it is at."""
+    """Git for one working tree; `stop` ends what it is at, `keep` are descriptors its processes inherit.
+
+    `git_dir` and `common` are empty until it is `located`.
+    """
 
     program: str
     directory: str
     environ: dict[str, str]
     stop: Stop | None = None
+    git_dir: str = ""
+    common: str = ""
+    more: tuple[tuple[str, str], ...] = ()
+    keep: tuple[int, ...] = ()
 
-    def run(self, *args: str, timeout: float = 120, limit: int = 16 << 20) -> str:
+    def run(self, *args: str, given: bytes = b"", timeout: float = 120, limit: int = 16 << 20) -> str:
         """What git answers.
 
         Raises:
             GitError: it refused; carries what it said.
         """
-        done = self.try_(*args, timeout=timeout, limit=limit)
+        done = self.try_(*args, given=given, timeout=timeout, limit=limit)
         if done.code:
             said = safe_line(done.err.strip() or done.out.strip() or b"no reason given", 400)
             raise GitError(f"git {args[0]} failed in {self.directory}: {said}")
@@ -50,10 +98,11 @@ class Git(NamedTuple):
             raise GitError(f"git {args[0]} says more than {limit >> 20} MiB in {self.directory}")
         return done.out.decode("utf-8", "surrogateescape")
 
-    def try_(self, *args: str, timeout: float = 120, limit: int = 16 << 20) -> process.Captured:
+    def try_(
+        self, *args: str, given: bytes = b"", timeout: float = 120, limit: int = 16 << 20
+    ) -> process.Captured:
         """The same, with its exit code instead of an error."""
-        call = process.Call([self.program, *args], self.directory, self._env(), timeout)
-        return process.capture(call, limit, self.stop)
+        return process.capture(self._call(args, timeout, given), limit, self.stop)
 
     def write(self, target: Path, *args: str, timeout: float = 600) -> None:
         """Put what git answers into a file, however much it is.
@@ -62,46 +111,73 @@ class Git(NamedTuple):
             GitError: it refused; carries what it said.
         """
         said = bytearray()
-        call = process.Call([self.program, *args], self.directory, self._env(), timeout)
         with target.open("wb") as file:
-            ended = process.run(call, file.write, self.stop, said.extend)
+            ended = process.run(self._call(args, timeout), file.write, self.stop, said.extend)
         if ended.code:
             raise GitError(f"git {args[0]} failed in {self.directory}: {safe_line(bytes(said), 400)}")
 
+    def _call(self, args: tuple[str, ...], timeout: float, given: bytes = b"") -> process.Call:
+        argv = [self.program, *args]
+        return process.Call(argv, self.directory, self._env(), timeout, given=given, keep=self.keep)
+
     def _env(self) -> dict[str, str]:
+        config = (*_OFF, *self.more)
         env = {
             **self.environ,
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_NO_LAZY_FETCH": "1",
             "LC_ALL": "C",
-            "GIT_CONFIG_COUNT": str(len(_OFF)),
+            "GIT_CONFIG_COUNT": str(len(config)),
         }
-        for number, (key, value) in enumerate(_OFF):
+        if self.git_dir:
+            env |= {"GIT_WORK_TREE": self.directory, "GIT_DIR": self.git_dir, "GIT_COMMON_DIR": self.common}
+        for number, (key, value) in enumerate(config):
             env[f"GIT_CONFIG_KEY_{number}"] = key
             env[f"GIT_CONFIG_VALUE_{number}"] = value
         return env
 
-    def at(self, directory: str | Path) -> "Git":
-        """Git for another working tree."""
-        return self._replace(directory=str(directory))
-
-    def with_index(self, index: Path) -> "Git":
-        """The same with another index, so that the user's own is not touched."""
-        return self._replace(environ={**self.environ, "GIT_INDEX_FILE": str(index)})
+    # -- where ----------------------------------------------------------------------------------
 
     def is_repository(self) -> bool:
-        """Whether there is a repository around the directory."""
-        return self.try_("rev-parse", "--git-dir").code == 0
+        """Whether there is a working tree of a repository around the directory."""
+        return bool(self.git_dir) or self.try_("rev-parse", "--show-toplevel").code == 0
 
-    def common_dir(self) -> Path:
-        """The git directory that all worktrees of the repository share."""
-        found = self.run("rev-parse", "--path-format=absolute", "--git-common-dir")
-        return Path(found.rstrip("\n"))
+    def located(self) -> "Git":
+        """Git bound to the working tree around the directory; nothing is looked for after this.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if self.git_dir:
+            return self
+        asked = ("--show-toplevel", "--git-dir", "--git-common-dir")
+        found = self.try_("rev-parse", "--path-format=absolute", *asked)
+        if found.code:
+            raise UsageError(f"{self.directory} is not in a git repository", "git init makes one")
+        lines = os.fsdecode(found.out).splitlines()
+        if len(lines) != len(asked):  # a path holds a line break
+            each = (self.run("rev-parse", "--path-format=absolute", flag) for flag in asked)
+            lines = [line.removesuffix("\n") for line in each]
+        return self._replace(directory=lines[0], git_dir=lines[1], common=lines[2])
+
+    def at(self, directory: str | Path) -> "Git":
+        """Git for another directory, not yet located."""
+        return self._replace(directory=str(directory), git_dir="", common="")
+
+    def bound(self, directory: str | Path, git_dir: str | Path) -> "Git":
+        """Git for another working tree of the same repository, whose git directory is known."""
+        return self._replace(directory=str(directory), git_dir=str(git_dir))
 
     def main_worktree(self) -> Path:
         """The working tree that the repository was made with."""
+        common = Path(self.common)
+        if common.name == ".git":
+            return common.parent
         first = self.run("worktree", "list", "--porcelain", "-z").split("\0")[0]
         return Path(first.removeprefix("worktree "))
+
+    # -- commits and refs -----------------------------------------------------------------------
 
     def head(self) -> str:
         """The commit that is checked out.
@@ -109,10 +185,9 @@ class Git(NamedTuple):
         Raises:
             UsageError: there is none yet.
         """
-        done = self.try_("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-        if done.code:
+        if not (found := self.resolve("HEAD")):
             raise UsageError(f"{self.directory} has no commit yet", "commit something first")
-        return done.out.decode().strip()
+        return found
 
     def branch(self) -> str:
         """The branch that is checked out; empty when none is."""
@@ -123,21 +198,145 @@ class Git(NamedTuple):
         done = self.try_("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
         return done.out.decode().strip() if done.code == 0 else ""
 
-    def is_clean(self) -> bool:
-        """Whether nothing is changed and nothing untracked, ignored files aside."""
-        asked = ("--porcelain", "-z", "--untracked-files=all", "--ignore-submodules=all")
-        return not self.run("status", *asked)
+    def commit(self, tree: str, parents: tuple[str, ...], message: str, author: "str | None" = ME) -> str:
+        """A commit of a tree, in no branch yet; by us, or by the user when `author` is None."""
+        environ = self.environ if author is None else {**self.environ, **_as(author)}
+        named = [word for parent in parents for word in ("-p", parent)]
+        given = message.encode("utf-8", "surrogateescape") or b"\n"
+        return self._replace(environ=environ).run("commit-tree", tree, *named, given=given).strip()
+
+    def move(self, *changes: tuple[str, str, str]) -> None:
+        """Change refs, all or none: each is (ref, new, old); no `new` deletes, no `old` must not exist.
+
+        Raises:
+            GitError: one of them is not where it should be.
+        """
+        none = "0" * len(next(commit for change in changes for commit in change[1:] if commit))
+        lines = [f"update {ref}\0{new or none}\0{old or none}\0" for ref, new, old in changes]
+        self.run("update-ref", "--stdin", "-z", given="".join(lines).encode())
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def apart(self, index: Path, *, exact: bool = False) -> "Git":
+        """The same files and objects under a configuration of our own, with an index to work on.
+
+        `exact` takes bytes as they are: no line ending is converted.
+        """
+        environ = {**self.environ, "GIT_OBJECT_DIRECTORY": f"{self.common}/objects"}
+        environ["GIT_INDEX_FILE"] = str(index)
+        kept, hash_name = self._kept()
+        more = (*kept, ("core.autocrlf", "false")) if exact else kept
+        door = _door(Path(self.common), settings.home(self.environ), hash_name, exact=exact)
+        return self._replace(environ=environ, git_dir=door, common=door, more=more)
+
+    def _kept(self) -> tuple[tuple[tuple[str, str], ...], str]:
+        """The plain values of the repository's own configuration, and the name of its hash."""
+        config = Path(self.common) / "config"
+        stat = config.stat() if config.is_file() else None
+        key = (self.common, stat and stat.st_mtime_ns, stat and stat.st_size)
+        if key not in _seen:
+            listed = self.run("config", "--local", "--includes", "--null", "--list")
+            pairs = [entry.partition("\n")[::2] for entry in listed.split("\0")]
+            found = {name: value for name, value in pairs if name in _KEPT}
+            found["lfs.storage"] = f"{self.common}/lfs"
+            _seen[key] = (tuple(found.items()), dict(pairs).get("extensions.objectformat", "sha1"))
+        return _seen[key]
+
+
+def _as(author: str) -> dict[str, str]:
+    name, _, mail = author.partition(" <")
+    return {
+        f"GIT_{role}_{key}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for key, value in (("NAME", name), ("EMAIL", mail.rstrip(">")))
+    }
+
+
+def _door(common: Path, home: Path, hash_name: str, *, exact: bool) -> str:
+    """A git directory of ours with nothing in it but rules about files; made once for the same rules."""
+    version = "0" if hash_name == "sha1" else "1"
+    extension = f"[extensions]\n\tobjectFormat = {hash_name}\n" if version == "1" else ""
+    files = {
+        "HEAD": b"ref: refs/heads/none\n",
+        "config": f"[core]\n\trepositoryformatversion = {version}\n\tbare = false\n{extension}".encode(),
+        "info/attributes": _bytes(common / "info/attributes") + (f"\n{_EXACT}".encode() if exact else b""),
+        "info/exclude": _bytes(common / "info/exclude"),
+        "shallow": _bytes(common / "shallow"),
+    }
+    name = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:24]
+    door = home / "doors" / name
+    if not door.is_dir():
+        _built(door, files)
+    return str(door)
+
+
+def _built(door: Path, files: dict[str, bytes]) -> None:
+    door.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    aside = Path(tempfile.mkdtemp(dir=door.parent))
+    for folder in ("refs", "info", "objects"):
+        (aside / folder).mkdir()
+    for name, content in files.items():
+        if content or name == "info/attributes":
+            (aside / name).write_bytes(content)
+    with suppress(OSError):  # another process was faster
+        aside.rename(door)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _bytes(path: Path) -> bytes:
+    with suppress(OSError):
+        return path.read_bytes()
+    return b""
 
 
 def git(directory: str | Path, environ: dict[str, str], stop: Stop | None = None) -> Git:
     """Git for the repository around a directory; `stop` ends what it is at.
 
     Raises:
-        MissingToolError: git is not installed.
+        MissingToolError: git is not installed, or too old.
     """
+    top = next((p for p in (Path(directory), *Path(directory).parents) if (p / ".git").exists()), None)
+    program = _program(environ.get("PATH", os.defpath), str(top) if top else "")
+    kept = {k: v for k, v in environ.items() if not k.startswith("GIT_") or k in _OWN}
+    return Git(program, str(directory), kept, stop)
+
+
+def within(workspace: Workspace, environ: dict[str, str], stop: Stop | None = None) -> Git:
+    """Git for the place where a run works; nothing is looked for when its git directory is known.
+
+    Raises:
+        UsageError: it is not in a repository.
+    """
+    if not workspace.git_dir:
+        return git(workspace.directory, environ, stop).located()
+    found = git(workspace.worktree, environ, stop)
+    return found._replace(common=workspace.common, git_dir=workspace.git_dir)
+
+
+_OWN = ("GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
+"""Variables of the user's that say where their own configuration is."""
+
+
+@cache
+def _program(path: str, tree: str) -> str:
+    """The git of the search path, but for relative folders and those inside the working tree."""
+    folders = [
+        folder
+        for folder in path.split(os.pathsep)
+        if Path(folder).is_absolute() and not (tree and Path(folder).is_relative_to(tree))
+    ]
     try:
-        program = process.which("git", environ.get("PATH"))
+        program = process.which("git", os.pathsep.join(folders))
     except MissingToolError as error:
-        raise MissingToolError(error.message, "install git 2.31 or newer") from error
-    kept = {k: v for k, v in environ.items() if not k.startswith("GIT_")}
-    return Git(program, str(directory), kept, stop=stop)
+        raise MissingToolError(error.message, f"install git {_dotted(OLDEST)} or newer") from error
+    said = process.capture(process.Call([program, "--version"], "/", {"LC_ALL": "C"}, 10)).out.decode()
+    numbers = "".join(c if c.isdigit() else " " for c in said).split()
+    version = tuple(int(number) for number in numbers[:2])
+    if version < OLDEST:
+        fix = f"install {_dotted(OLDEST)} or newer"
+        raise MissingToolError(f"{program} is git {_dotted(version)}", fix)
+    return program
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

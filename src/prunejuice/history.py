@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.errors import NotFoundError, UsageError
 from prunejuice.lock import holder
-from prunejuice.protocols import Store
+from prunejuice.protocols import KILL, STOP, Stop, Store
 from prunejuice.run import Run, replay
 from prunejuice.text import safe_line
 from prunejuice.view import NEW, Summary
@@ -41,6 +42,20 @@ class History(NamedTuple):
         """The file that the driver of a run holds locked."""
         return self.directory(run_id) / DRIVER_LOCK
 
+    def request(self, run_id: str) -> Path:
+        """The file by which the driver of a run is asked to stop it."""
+        return self.directory(run_id) / "stop"
+
+    def ask_to_stop(self, run_id: str, *, now: bool = False) -> None:
+        """Ask whoever drives a run to end it: with its clean-up, or `now` without."""
+        self.request(run_id).write_text("now" if now else "stop")
+
+    def heed(self, run_id: str, stop: Stop) -> bool:
+        """Whether the run is to stop: by `stop`, which rises when another process asked for it."""
+        with suppress(OSError):
+            stop.request(KILL if self.request(run_id).read_text() == "now" else STOP)
+        return stop.level > 0
+
     def find(self, prefix: str) -> str:
         """The one run whose id begins so.
 
@@ -64,9 +79,14 @@ class History(NamedTuple):
 
     def lost(self, now: float | None = None) -> list[Summary]:
         """Runs that say they are running although nobody drives them."""
+        return self.lost_among(self.store.summaries(statuses=("running", "pending"), children=True), now)
+
+    def lost_among(self, lines: Sequence[Summary], now: float | None = None) -> list[Summary]:
+        """Those of some runs that are lost."""
         now = time.time() if now is None else now
-        lines = self.store.summaries(statuses=("running", "pending"), children=True)
-        old = [line for line in lines if line.status == "running" or now - line.created >= NEW]
+        old = [
+            x for x in lines if x.status == "running" or (x.status == "pending" and now - x.created >= NEW)
+        ]
         return [line for line in old if holder(self.lock(line.id)) is None]
 
     def runs(self, project: str, statuses: Sequence[str], limit: int) -> list[Summary]:

@@ -35,7 +35,10 @@ Caller = Callable[[Handle, str, Mapping[str, Any]], StepResult]
 
 
 class Tools(NamedTuple):
-    """What a driver works with. `tell` hears every event and `hear` the last line of each step."""
+    """What a driver works with. `tell` hears every event and `hear` the last line of each step.
+
+    `turn` returns when a run may begin, or when what it is given says that a stop was asked for.
+    """
 
     store: Store
     steps: Steps
@@ -44,6 +47,7 @@ class Tools(NamedTuple):
     tell: Callable[[Run, Event], None] = lambda _run, _event: None
     hear: Callable[[str, str], None] = lambda _step, _line: None
     clock: Callable[[], float] = time.time
+    turn: Callable[[Callable[[], bool]], None] = lambda _stopped: None
 
     @property
     def history(self) -> History:
@@ -109,6 +113,7 @@ def resume(
         if run.status == "completed" or (if_pending and run.status != "pending"):
             raise UsageError(f"run {run_id[:8]} is {run.status}: there is nothing to resume")
         tools.steps.sweep(run_id)
+        tools.turn(lambda: tools.history.heed(run_id, stop))
         driver = _Driver(run, tools, stop, limit)
         driver.take_up(decisions or {})
         return driver.drive()
@@ -143,6 +148,15 @@ def cancel(run_id: str, tools: Tools, *, now: bool = False) -> Run:
         return driver.drive()
 
 
+def note(run_id: str, tools: Tools, event: Event) -> Run:
+    """Record a fact about a run that nobody drives."""
+    with driving(run_id, tools):
+        record = _Record(load(run_id, tools.store), tools)
+        record.stage(event)
+        record.flush()
+        return record.run
+
+
 def _end_inside(run: Run, tools: Tools) -> None:
     """End what a run that is over left waiting inside it."""
     left = ("pending", "waiting", "interrupted")
@@ -160,24 +174,20 @@ def driving(run_id: str, tools: Tools) -> Iterator[None]:
     Raises:
         UsageError: another process drives it.
     """
-    path = lock_path(run_id, tools)
+    path = tools.history.lock(run_id)
     if not path.parent.is_dir() and tools.store.history(run_id):
         _make_directory(path.parent)
     if not path.parent.is_dir():
         raise NotFoundError(f"there is no run {run_id!r}", "prj history lists them")
     try:
         with locks.locked(path, wait=0.2, signed=True):
+            tools.history.request(run_id).unlink(missing_ok=True)  # it was for an earlier driver
             yield
     except TimeoutError as error:
         pid = locks.holder(path)
         raise UsageError(
             f"run {run_id[:8]} is being driven by process {pid}", f"prj stop {run_id[:8]} ends it"
         ) from error
-
-
-def lock_path(run_id: str, tools: Tools) -> Path:
-    """The file that the driver of a run holds locked."""
-    return tools.history.lock(run_id)
 
 
 def _make_directory(directory: Path) -> None:
@@ -342,13 +352,12 @@ class _Driver(_Record):
 
     def message(self) -> "_Done | Event | None":
         """The next message; None when it is time to look at limits and requests."""
+        self.tools.history.heed(self.run.id, self.stop)
         if self.stop.level >= KILL:
             self.kill()
         with contextlib.suppress(Empty):
             return self.inbox.get(timeout=0.1)
         return None
-
-    # -- steps ----------------------------------------------------------------------------------
 
     def launch(self, step: Step, visit: StepRun, delay: float = 0) -> None:
         """Carry a step out in a thread of its own."""
@@ -432,8 +441,6 @@ class _Driver(_Record):
         self.flush()
         self.launch(step, self.visit(step.id, number), delay=step.retry_delay)
 
-    # -- ends and beginnings --------------------------------------------------------------------
-
     def give_up(self) -> Run:
         """End the run as it is."""
         self.stage(events.RunEnded(at=self.now(), status="cancelled", error="stopped"))
@@ -475,7 +482,15 @@ class _Driver(_Record):
         left = resumption.Left(adopted, worktree_gone=bool(tree) and not Path(tree).is_dir())
         for event in resumption.take_up(self.run, _run_started(self.tools), decisions, left):
             self.stage(event)
+        if self.run.cut:
+            self.put_back()
         self.flush()
+
+    def put_back(self) -> None:
+        """Take back what steps that were cut off had half done, before they run again."""
+        done = self.tools.steps.put_back(self.run, self.run.cut)
+        names = ", ".join(cut.step for cut in self.run.cut)
+        self.stage(events.FilesPutBack(at=self.now(), step=names, operation=done))
 
 
 def _reason(error: PruneJuiceError) -> events.Reason:

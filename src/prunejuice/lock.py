@@ -33,6 +33,10 @@ class FileLock:
         self._fd = fd
         return True
 
+    def fileno(self) -> int:
+        """The descriptor; a process that inherits it holds the lock too, until it ends."""
+        return self._fd
+
     def free(self) -> None:
         """Let go; nothing when it is not held."""
         if self._fd >= 0:
@@ -43,7 +47,7 @@ class FileLock:
 @contextmanager
 def locked(
     path: Path, wait: float, *, signed: bool = False, stopped: Callable[[], bool] | None = None
-) -> Iterator[None]:
+) -> Iterator[FileLock]:
     """Hold the lock of a file.
 
     Raises:
@@ -53,7 +57,7 @@ def locked(
     if not lock.take(wait, stopped):
         raise TimeoutError(path)
     try:
-        yield
+        yield lock
     finally:
         lock.free()
 

@@ -14,13 +14,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, NoReturn
 
 from prunejuice.errors import MissingToolError
 from prunejuice.protocols import KILL, STOP, Stop
@@ -34,7 +35,11 @@ Sink = Callable[[bytes], object]
 
 
 class Call(NamedTuple):
-    """A process to start: `timeout` and `grace` are seconds; `tag` names it for `sweep`."""
+    """A process to start: `timeout` and `grace` are seconds; `tag` names it for `sweep`.
+
+    `given` is what it reads from its standard input; `keep` are descriptors that it inherits, such as
+    that of a lock which is to be held as long as the process lives, even when we die.
+    """
 
     argv: Sequence[str]
     cwd: Path | str
@@ -42,6 +47,8 @@ class Call(NamedTuple):
     timeout: float = 300
     grace: float = 10
     tag: str = ""
+    given: bytes = b""
+    keep: tuple[int, ...] = ()
 
 
 class Exit(NamedTuple):
@@ -142,21 +149,34 @@ def _start(
     if call.tag:
         env[TAG] = f"{env[TAG]}>{call.tag}" if env.get(TAG) else call.tag
     try:
-        child = subprocess.Popen(
-            list(call.argv),
-            cwd=call.cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            start_new_session=True,
-            pass_fds=keep,
-        )
+        with _input(call.given) as given:
+            child = subprocess.Popen(
+                list(call.argv),
+                cwd=call.cwd,
+                env=env,
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+                pass_fds=(*keep, *call.keep),
+            )
     except FileNotFoundError as error:
         if Path(call.cwd).is_dir():
             raise MissingToolError(f"there is no program {call.argv[0]!r}") from error
         raise MissingToolError(f"there is no directory {str(call.cwd)!r}") from error
     return child
+
+
+@contextmanager
+def _input(given: bytes) -> "Iterator[int | IO[bytes]]":
+    """What a process reads: a file that has no name, so that nobody has to feed it."""
+    if not given:
+        yield subprocess.DEVNULL
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(given)
+        file.seek(0)
+        yield file
 
 
 class _Watch:
@@ -336,6 +356,22 @@ def _environments_portably() -> Iterator[tuple[int, str]]:
 
 OURSELVES = (sys.executable, "-P", "-m", "prunejuice")
 """How to start this program again; `-P` keeps modules of the current directory out."""
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def become(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
+    """Go on as another program, with our terminal; returns only as an error."""
+    os.execve(argv[0], list(argv), dict(env))
 
 
 def python() -> str:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from prunejuice.event import ArtifactStored, Event, Reason, WorkspaceSet
+from prunejuice.event import ArtifactStored, Event, Reason, SnapshotTaken, WorkspaceSet
 from prunejuice.plan import Plan
-from prunejuice.run import Run, StepRun
+from prunejuice.run import Cut, Run, StepRun
 from prunejuice.view import Summary
 from prunejuice.workflow import Step
 from prunejuice.workspace import Workspace
@@ -74,7 +74,7 @@ class Handle(NamedTuple):
     timeout: float
     stop: Stop
     tag: str
-    emit: Callable[[WorkspaceSet | ArtifactStored], None]
+    emit: Callable[[WorkspaceSet | ArtifactStored | SnapshotTaken], None]
     tell: Callable[[str], None]
     call: Callable[["Handle", str, Mapping[str, Any]], StepResult]
 
@@ -102,6 +102,10 @@ class Steps(Protocol):
 
     def adopt(self, run: Run, visit: StepRun, directory: Path) -> StepResult | None:
         """The result of a step that finished although its driver died; None when it did not."""
+        ...
+
+    def put_back(self, run: Run, cut: Sequence[Cut]) -> str:
+        """Take back what steps that were cut off had changed; the operation that did it, if any did."""
         ...
 
     def sweep(self, tag: str) -> int:

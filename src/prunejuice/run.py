@@ -59,6 +59,14 @@ class StepRun(Struct, frozen=True):
     decided: bool = False
 
 
+class Cut(Struct, frozen=True):
+    """A visit that was cut off, so that its half-done changes can be taken back: `log` names it."""
+
+    step: str
+    log: str
+    started: float
+
+
 class Run(Struct, frozen=True):
     """The state of a run after some of its events. `sequence` is the number of the last one."""
 
@@ -79,6 +87,9 @@ class Run(Struct, frozen=True):
     cause: str = ""
     visits: tuple[StepRun, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+    snapshots: tuple[events.SnapshotTaken, ...] = ()
+    cut: tuple[Cut, ...] = ()
+    landed: events.RunLanded | None = None
 
     def of(self, step: str) -> tuple[StepRun, ...]:
         """The visits to a step, oldest first."""
@@ -91,6 +102,11 @@ class Run(Struct, frozen=True):
     def running(self) -> tuple[StepRun, ...]:
         """What is being carried out."""
         return tuple(visit for visit in self.visits if visit.status == "running")
+
+    def work(self) -> tuple[str, str]:
+        """The first and the last snapshot: what the run did lies between; empty when there is none."""
+        commits = [each.commit for each in self.snapshots if each.commit]
+        return (commits[0], commits[-1]) if commits else ("", "")
 
     def blocked(self) -> tuple[StepRun, ...]:
         """What waits for a person."""
@@ -129,19 +145,46 @@ def evolve(run: Run, event: Event) -> Run:
         case events.StepStarted():
             return replace(run, visits=_started(run, event))
         case events.StepInterrupted() | events.StepReset():
-            left = tuple(v for v in run.visits if (v.step, v.visit) != (event.step, event.visit))
-            return replace(run, visits=left)
+            return _without(run, event)
         case events.StepRetried() | events.StepBlocked() | events.StepEnded():
             return replace(run, visits=_moved(run, event))
+        case (
+            events.WorkspaceSet()
+            | events.ArtifactStored()
+            | events.SnapshotTaken()
+            | events.FilesPutBack()
+            | events.RunLanded()
+        ):
+            return _noted(run, event)
+        case events.RunCreated():
+            raise StoreError(f"run {run.id} was created twice")
+        case _:
+            return _turned(run, event)
+
+
+_Note = (
+    events.WorkspaceSet
+    | events.ArtifactStored
+    | events.SnapshotTaken
+    | events.FilesPutBack
+    | events.RunLanded
+)
+
+
+def _noted(run: Run, event: _Note) -> Run:
+    """The run after an event that says where it works and what it has."""
+    match event:
         case events.WorkspaceSet():
             return replace(run, workspace=event.workspace)
         case events.ArtifactStored():
             kept = tuple(a for a in run.artifacts if a.name != event.artifact.name)
             return replace(run, artifacts=(*kept, event.artifact))
-        case events.RunCreated():
-            raise StoreError(f"run {run.id} was created twice")
+        case events.SnapshotTaken():
+            return replace(run, snapshots=(*run.snapshots, event))
+        case events.FilesPutBack():
+            return replace(run, cut=())
         case _:
-            return _turned(run, event)
+            return replace(run, landed=event if event.into else None)
 
 
 _Turn = (
@@ -168,6 +211,7 @@ def _turned(run: Run, event: _Turn) -> Run:
                 error="",
                 reason="",
                 cause="",
+                landed=None,
                 # What waited for a person is tried again.
                 visits=tuple(v for v in run.visits if v.status != "pending" or v.asked),
             )
@@ -182,6 +226,13 @@ def _turned(run: Run, event: _Turn) -> Run:
                 reason=event.reason,
                 cause=event.step,
             )
+
+
+def _without(run: Run, event: events.StepInterrupted | events.StepReset) -> Run:
+    """The run without a visit; one that was not over may have left things half done."""
+    gone = [v for v in run.visits if (v.step, v.visit) == (event.step, event.visit)]
+    cut = tuple(Cut(v.step, v.log, v.started) for v in gone if v.log and v.status in {"running", "pending"})
+    return replace(run, visits=tuple(v for v in run.visits if v not in gone), cut=(*run.cut, *cut))
 
 
 def _started(run: Run, event: events.StepStarted) -> tuple[StepRun, ...]:

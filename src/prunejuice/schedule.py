@@ -95,7 +95,7 @@ def _wanted(workflow: Workflow, step_id: str) -> list[Link]:
 def facts(plan: Plan, run: Run, scope: str = "") -> dict[str, Any]:
     """What conditions and `${{ }}` can read: `args`, `steps` (of one scope), `run`."""
     steps = {
-        visit.step.removeprefix(scope): _step_facts(visit)
+        visit.step.removeprefix(scope): {"changed": _has_changed(run, visit), **_step_facts(visit)}
         for visit in run.visits
         if visit.step.startswith(scope)
     }
@@ -107,6 +107,11 @@ def facts(plan: Plan, run: Run, scope: str = "") -> dict[str, Any]:
         "project": plan.project,
     }
     return {"args": plan.arguments, "steps": steps, "run": about}
+
+
+def _has_changed(run: Run, visit: StepRun) -> bool:
+    """Whether a visit changed files, as far as snapshots say."""
+    return any(s.changed for s in run.snapshots if (s.step, s.visit) == (visit.step, visit.visit))
 
 
 def _step_facts(visit: StepRun) -> dict[str, Any]:

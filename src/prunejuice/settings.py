@@ -5,10 +5,11 @@ environment > the trusted project's `.prj/config.yaml` > the user's `config.yaml
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from prunejuice import shellconfig
 from prunejuice.errors import DefinitionError, Problem, UsageError
 from prunejuice.text import nearest
 
@@ -35,13 +36,24 @@ _REFUSED_PREFIXES = ("LD_", "DYLD_", "GIT_", "PRUNEJUICE_")
 
 
 class Settings(NamedTuple):
-    """`grace` is seconds between TERM and KILL; `log_limit` is bytes kept of one step's output."""
+    """What can be set, with its defaults.
+
+    `grace` is seconds between TERM and KILL, `setup_timeout` seconds; `log_limit` is bytes kept of one
+    step's output; `trash_days` is how long what was removed can be brought back.
+    """
 
     home: Path
     grace: float = 10.0
     log_limit: int = 100_000_000
     tmux_socket: str = ""
     worktree_parent: str = ""
+    branch_pattern: str = "pj-{command}-{date}-{run}"
+    snapshots: bool = True
+    setup: str = ""
+    setup_inputs: tuple[str, ...] = ()
+    setup_timeout: float = 1800.0
+    check: str = ""
+    trash_days: int = 14
     sources: Mapping[str, Source] = {}
 
 
@@ -50,12 +62,39 @@ NAMES: Mapping[str, type] = {
     "log_limit": int,
     "tmux_socket": str,
     "worktree_parent": str,
+    "branch_pattern": str,
+    "snapshots": bool,
+    "setup": str,
+    "setup_inputs": tuple,
+    "setup_timeout": float,
+    "check": str,
+    "trash_days": int,
 }
 
 
 def environment() -> Mapping[str, str]:
     """The caller's environment."""
     return os.environ
+
+
+def hand_over(path: Path) -> None:
+    """Keep the caller's environment in a file that only its user can read, for another process of ours."""
+    import json  # noqa: PLC0415 - only here
+
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        json.dump(dict(os.environ), file)
+
+
+def take_over(path: Path) -> None:
+    """Go on in the environment that was handed over; the terminal stays our own."""
+    import json  # noqa: PLC0415 - only here
+
+    own = {name: value for name, value in os.environ.items() if name in {"TERM", "TMUX", "TMUX_PANE"}}
+    given = json.loads(path.read_text())
+    path.unlink()
+    os.environ.clear()
+    os.environ.update({**given, **own})
 
 
 def home(environ: Mapping[str, str]) -> Path:
@@ -117,13 +156,59 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _typed(place: str, key: str, value: Any) -> Any:
+    kind = NAMES[key]
     try:
-        typed = NAMES[key](value)
+        typed = _READERS.get(kind, kind)(value)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{place} must be of type {NAMES[key].__name__}") from error
+        name = f"of type {kind.__name__}" if kind not in _READERS else _KINDS[kind]
+        raise UsageError(f"{place} must be {name}") from error
     if isinstance(typed, int | float) and not 0 <= typed < math.inf:
         raise UsageError(f"{place} must be a number that is not negative")
     return typed
+
+
+def _switch(value: Any) -> bool:
+    words = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "off": False,
+    }
+    text = str(value).lower()
+    if text not in words:
+        raise ValueError(text)
+    return words[text]
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    """A list, or its words with commas between them."""
+    if isinstance(value, list):
+        return tuple(str(each) for each in value)
+    return tuple(word.strip() for word in str(value).split(",") if word.strip())
+
+
+_READERS: Mapping[Any, Callable[[Any], Any]] = {bool: _switch, tuple: _words}
+_KINDS: Mapping[Any, str] = {bool: "true or false", tuple: "a list"}
+
+
+def shell_tools(environ: Mapping[str, str], tool: str) -> dict[str, str | list[str]]:
+    """What the shell tools `plum` and `pots` were set to: their file, and the environment above it."""
+    user = Path(environ.get("HOME", "/"))
+    named = environ.get(f"{tool.upper()}_CONFIG_FILE", "")
+    older = {"plum": ".worktree-config", "pots": ".pots-config"}[tool]
+    places = (Path(named), user / older, user / ".config" / tool / "config")
+    found: dict[str, str | list[str]] = {}
+    path = next((each for each in places if str(each) != "." and each.is_file()), None)
+    if path is not None:
+        found = shellconfig.parse(path.read_text(errors="replace"), environ)
+    names = (f"{tool.upper()}_", "WORKTREE_NAME_PREFIX", "GITHUB_USERNAME")
+    listed = {key for key, value in found.items() if isinstance(value, list)}
+    own = {k: v for k, v in environ.items() if k.startswith(names)}
+    return found | {k: v.split() if k in listed | {"PLUM_FILES_TO_COPY"} else v for k, v in own.items()}
 
 
 def passed_on(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,10 +1,13 @@
 """What is shown of a run: folds of its state into plain data, the same for every front door."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from itertools import combinations
+from typing import Any, Literal
 
 from msgspec import Struct
 
+from prunejuice.event import SnapshotTaken
 from prunejuice.run import Run, RunStatus, StepRun
 from prunejuice.text import safe_line
 
@@ -33,6 +36,17 @@ class Summary(Struct, frozen=True):
     error: str = ""
     pid: int = 0
     host: str = ""
+    files: int = 0
+    added: int = 0
+    removed: int = 0
+    paths: tuple[str, ...] = ()
+    snapshot: str = ""
+    landed: str = ""
+    log: str = ""
+    common: str = ""
+
+
+_NONE = SnapshotTaken(step="", visit=0, when="after")
 
 
 def summary(run: Run) -> Summary:
@@ -40,6 +54,7 @@ def summary(run: Run) -> Summary:
     steps = run.plan.workflow.steps
     over = {v.step for v in run.visits if v.status not in {"running", "pending"}}
     active = run.running() or run.blocked()
+    last = next((each for each in reversed(run.snapshots) if each.commit), _NONE)
     total = {step.id for step in steps.values() if step.stage != "cleanup"}
     return Summary(
         id=run.id,
@@ -60,7 +75,58 @@ def summary(run: Run) -> Summary:
         error=safe_line(run.error or (active[0].error if active else ""), 300),
         pid=run.pid,
         host=run.host,
+        files=last.files,
+        added=last.added,
+        removed=last.removed,
+        paths=last.paths[:100],
+        snapshot=last.commit,
+        landed=run.landed.into if run.landed else "",
+        log=active[-1].log if active else "",
+        common=run.workspace.common,
     )
+
+
+Group = Literal["needs you", "ready", "working", "done"]
+
+
+class Standing(Struct, frozen=True):
+    """What a person has to do about a run, and the facts that say so."""
+
+    group: Group
+    evidence: tuple[str, ...]
+
+
+def standing(line: Summary, *, has_worktree: bool, has_session: bool) -> Standing:
+    """Where a run stands; what it asks of the world is given."""
+    facts = [f"event: the run is {line.status}"]
+    group: Group = "done"
+    if line.status in {"pending", "running"}:
+        group = "working"
+        facts.append(f"lock: process {line.pid} holds it" if line.pid else "lock: it waits for its turn")
+    elif line.status in {"waiting", "interrupted", "failed"}:
+        group = "needs you"
+        facts += [f"event: {line.step or 'the run'}: {line.error}"] if line.error else []
+    elif line.status == "completed" and line.files and has_worktree and not line.landed:
+        group = "ready"
+        facts.append(f"snapshot: {line.files} files changed, in no other branch by prj merge")
+    if line.landed:
+        facts.append(f"event: landed in {line.landed}")
+    if line.worktree:
+        facts.append(f"folder: {line.worktree} is {'there' if has_worktree else 'gone'}")
+    if line.session:
+        facts.append(f"tmux: session {line.session} {'lives' if has_session else 'is gone'}")
+    return Standing(group, tuple(facts))
+
+
+def overlaps(lines: Sequence[Summary]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """For each run, the others that changed the same files of the same repository, and which files."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for one, other in combinations([line for line in lines if line.paths and line.worktree], 2):
+        same = sorted(set(one.paths) & set(other.paths)) if one.common == other.common else []
+        if same and one.worktree != other.worktree:
+            found.setdefault(one.id, {})[other.id] = tuple(same)
+            found.setdefault(other.id, {})[one.id] = tuple(same)
+    return found
 
 
 def stamp(seconds: float) -> str | None:
@@ -90,6 +156,10 @@ def item(line: Summary) -> dict[str, Any]:
         steps_done=line.steps_done,
         steps_total=line.steps_total,
         error=line.error,
+        files=line.files or None,
+        added=line.added or None,
+        removed=line.removed or None,
+        landed=line.landed,
     )
 
 

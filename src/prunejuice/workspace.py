@@ -6,7 +6,9 @@ from msgspec import Struct
 class Workspace(Struct, frozen=True, omit_defaults=True):
     """`directory` is where steps start; the rest is empty when the run has none of its own.
 
-    `base` is the commit that the worktree's branch began at, `made_branch` whether it was made for the run.
+    `base` is the commit that the worktree's branch began at, `made_branch` whether it was made for the run;
+    `git_dir` and `common` are the git directories of the worktree, so that they need never be looked for
+    in a place that an agent can write to. `port` is the first of ten that are the worktree's.
     """
 
     directory: str
@@ -15,6 +17,9 @@ class Workspace(Struct, frozen=True, omit_defaults=True):
     base: str = ""
     made_branch: bool = False
     session: str = ""
+    git_dir: str = ""
+    common: str = ""
+    port: int = 0
 
     @property
     def own_branch(self) -> str:

@@ -221,3 +221,36 @@ def test_one_line_of_64_mebibytes_is_no_trouble(tmp_path):
 
 def test_the_interpreter_is_ours():
     assert process.python() == sys.executable
+
+
+def test_going_on_as_another_program(tmp_path):
+    script = "from prunejuice import process; process.become(['/bin/sh', '-c', 'echo $0 $MINE', 'x'], {'MINE': 'y'})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "x y\n"
+
+
+def test_whether_a_process_is_there(monkeypatch):
+    child = subprocess.Popen(["sleep", "60"])
+    assert process.is_alive(child.pid)
+    child.kill()
+    child.wait()
+    assert not process.is_alive(child.pid)
+
+    def refuse(_pid, _number):
+        raise PermissionError
+
+    monkeypatch.setattr(process.os, "kill", refuse)
+    assert process.is_alive(1)
+
+
+def test_what_a_process_is_given_to_read_and_what_it_inherits(tmp_path):
+    with open(tmp_path / "kept", "w") as kept:
+        call = Call(
+            ["bash", "-c", f"cat; echo inherited >&{kept.fileno()}"],
+            tmp_path,
+            ENV,
+            given=b"x" * 300_000,
+            keep=(kept.fileno(),),
+        )
+        assert process.capture(call).out == b"x" * 300_000
+    assert (tmp_path / "kept").read_text() == "inherited\n"

@@ -586,10 +586,11 @@ def test_a_signal_ends_a_run_in_order(project, number):
 def test_a_second_signal_ends_it_at_once(project):
     project.command(
         "slow",
-        "steps: [{name: slow, script: \"trap '' TERM; sleep 60; sleep 60\"}]\ncleanup_on_failure: [{name: tidy, script: 'touch tidy'}]",
+        "steps: [{name: slow, script: \"trap '' TERM; touch began; sleep 60; sleep 60\"}]\ncleanup_on_failure: [{name: tidy, script: 'touch tidy'}]",
     )
     child = project.spawn("run", "slow", env={**os.environ, "PRUNEJUICE_GRACE": "60"})
     run = running(project, "slow")
+    wait_for(lambda: (project.root / "began").exists())
     child.send_signal(signal.SIGINT)
     time.sleep(0.5)
     child.send_signal(signal.SIGINT)

@@ -313,7 +313,7 @@ def test_a_run_with_a_driver_is_left_alone(world):
         assert lifecycle.recover(tools) == ()
         with pytest.raises(UsageError, match="being driven by process"):
             lifecycle.resume("abc123", tools, Stop())
-    assert lock.holder(lifecycle.lock_path("abc123", tools)) is None
+    assert lock.holder(tools.history.lock("abc123")) is None
 
 
 def test_a_run_that_was_just_made_is_not_yet_lost(world):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _CODES: Mapping[type[errors.PruneJuiceError], int] = {
     errors.UsageError: 2,
     errors.ConditionError: 2,
+    errors.GateError: 3,
+    errors.ConflictError: 4,
     errors.DeniedError: 7,
     errors.HumanNeededError: 8,
 }

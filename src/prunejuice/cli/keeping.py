@@ -4,6 +4,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from prunejuice.run import ENDED
 from prunejuice.stores.sqlite import SqliteStore
 from prunejuice.text import safe_line
 from prunejuice.view import Summary
-from prunejuice.workspaces import tmux, worktree
+from prunejuice.workspaces import listing, snapshot, tmux, worktree
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
@@ -42,7 +43,10 @@ class Deed(NamedTuple):
 )
 @_JSON
 def cleanup_command(*, dry_run: bool, days: int | None, as_json: bool) -> None:
-    """Clear away the sessions and clean worktrees of ended runs. Work that is nowhere else is kept."""
+    """Clear away the sessions and clean worktrees of ended runs. Work that is nowhere else is kept.
+
+    What is removed can be had back for a while (prj undo --list); after trash_days it goes for good.
+    """
     app = apps.open_app()
     tools = app.tools()
     lifecycle.recover(tools)
@@ -52,6 +56,7 @@ def cleanup_command(*, dry_run: bool, days: int | None, as_json: bool) -> None:
         before = time.time() - days * 86400
         old = [line for line in house.ended if line.ended < before and not line.parent]
         deeds += [house.forgotten(line) for line in old]
+    deeds += house.trash()
     if as_json:
         items = [{k: v for k, v in deed._asdict().items() if v != ""} for deed in deeds]
         render.json("cleanup", items)
@@ -99,13 +104,29 @@ class _House:
         if any(Path(other.directory).is_relative_to(path) for other in self.live):
             return "another run uses it"
         try:
-            git = gits.git(line.project, dict(self.app.environ))
-            if self.dry_run:
-                return worktree.unsaved(git, path)
-            workspace = self.tools.history.load(line.id).workspace
-            return worktree.remove(git, path, workspace.own_branch, workspace.base)
+            git = gits.git(line.project, dict(self.app.environ)).located()
+            if not self.dry_run:
+                return worktree.remove(git, path).why
+            entry = next((each for each in listing.entries(git) if each.path == path), None)
+            return listing.unsaved(git.bound(path, entry.git_dir)) if entry else ""
         except PruneJuiceError as error:
             return error.message
+
+    def trash(self) -> Iterator[Deed]:
+        """Empty what has been in the trash for long enough, and what a killed check left behind."""
+        try:
+            git = gits.git(str(self.app.project.root), dict(self.app.environ)).located()
+        except PruneJuiceError:
+            return
+        before = time.time() - self.app.settings.trash_days * 86400
+        for old in worktree.empty_trash(git, before, dry_run=self.dry_run):
+            yield Deed(old.id, f"backup of {old.what}", done=not self.dry_run)
+        for entry in listing.entries(git):
+            owner = entry.made.owner if entry.made else ""
+            if owner.startswith(worktree.CHECK) and not process.is_alive(int(owner.split(":")[1])):
+                if not self.dry_run:
+                    worktree.discard(git, entry.path)
+                yield Deed("check", f"worktree {entry.path}", done=not self.dry_run)
 
     def family(self, run_id: str) -> Iterator[str]:
         """A run and all inside it."""
@@ -121,10 +142,18 @@ class _House:
         if any(Path(tree).is_dir() for tree in trees):
             return Deed(line.id, what, done=False, why="its worktree is still there")
         if not self.dry_run:
+            self.forget_snapshots(line, family)
             self.app.store.forget(line.id)
             for each in self.family(line.id):
                 shutil.rmtree(self.tools.directory(each), ignore_errors=True)
         return Deed(line.id, what, done=not self.dry_run)
+
+    def forget_snapshots(self, line: Summary, family: set[str]) -> None:
+        """Let go of the files of runs that are forgotten; their project may be gone."""
+        with suppress(PruneJuiceError):
+            git = gits.git(line.project, dict(self.app.environ)).located()
+            for each in family:
+                snapshot.forget(git, each)
 
 
 class Check(NamedTuple):

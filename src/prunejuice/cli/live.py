@@ -43,6 +43,9 @@ class Plain:
                 if visit is not None:
                     shown = visit if not isinstance(event, events.StepStarted) else _just(visit)
                     self.write("  ".join(cell for cell in render.step_line(shown) if cell.strip()))
+            case events.FilesPutBack() if event.operation:
+                back = f"half-done changes of {safe_line(event.step)} were taken back"
+                self.write(f"{back}; prj undo {event.operation} has them again")
             case events.RunCancelling():
                 self.write(f"stopping: {safe_line(event.reason)}")
             case _:

@@ -1,6 +1,6 @@
 """A command before it runs: its plan, its canonical form, its graph."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +19,19 @@ _TITLES = {
     "post": "post_steps",
     "cleanup": "cleanup_on_failure",
 }
+
+
+def show_all(plans: Sequence[Plan], *, as_json: bool) -> None:
+    """What one run or several would do."""
+    if as_json and len(plans) > 1:
+        render.json("plans", [msgspec.to_builtins(plan) for plan in plans])
+        return
+    show(plans[0], as_json=as_json)
+    if len(plans) > 1:
+        render.out(f"  {len(plans)} runs of it:")
+        for plan in plans:
+            given = " ".join(f"{name}={safe_line(_plain(v), 40)}" for name, v in plan.arguments.items())
+            render.out(f"    {given or '(no arguments)'}")
 
 
 def show(plan: Plan, *, as_json: bool) -> None:

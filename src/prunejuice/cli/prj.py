@@ -22,10 +22,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("reading", "Show what the steps of a run printed."),
     "history": ("reading", "List past runs."),
     "artifacts": ("reading", "List the files a run kept."),
+    "diff": ("undoing", "Show what a run changed, or one step of it."),
+    "undo": ("undoing", "Take back what a run, a step or an operation did."),
+    "compare": ("undoing", "Show runs side by side."),
+    "conflicts": ("merging", "Show which worktrees would conflict."),
+    "merge": ("merging", "Bring the work of a run into a branch."),
+    "attach": ("running", "Bring this terminal to the session of a run."),
     "cleanup": ("keeping", "Clear away what ended runs left behind."),
     "doctor": ("keeping", "Check that everything needed is there and well."),
     "demo": ("demonstrating", "See it work: three runs at once, one killed and resumed."),
 }
+
+HIDDEN = {"drive": ("many", "Drive runs that were made for it.")}
 
 
 class Lazy(click.Group):
@@ -37,9 +45,10 @@ class Lazy(click.Group):
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name."""
-        if cmd_name not in COMMANDS:
+        known = COMMANDS | HIDDEN
+        if cmd_name not in known:
             return None
-        module = import_module(f"prunejuice.cli.{COMMANDS[cmd_name][0]}")
+        module = import_module(f"prunejuice.cli.{known[cmd_name][0]}")
         found: click.Command = getattr(module, f"{cmd_name}_command")
         return found
 
@@ -47,7 +56,7 @@ class Lazy(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the arguments name; an unknown one is told what is near."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS | HIDDEN and not args[0].startswith("-"):
             from prunejuice.text import nearest  # noqa: PLC0415
 
             hint = nearest(args[0], COMMANDS)

@@ -3,9 +3,11 @@
 import codecs
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import Any, get_args
 
 import click
 
@@ -15,16 +17,11 @@ from prunejuice.history import History
 from prunejuice.run import RUN_STATUSES, Run, StepRun
 from prunejuice.stores.sqlite import SqliteStore
 from prunejuice.text import nearest, safe_line, safe_text
+from prunejuice.view import Summary
+from prunejuice.workspaces import tmux
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 _ALL = click.option("--all", "everywhere", is_flag=True, help="Runs of all projects.")
-
-GROUPS = {
-    "needs you": ("waiting", "interrupted"),
-    "working": ("pending", "running"),
-    "failed": ("failed", "cancelled"),
-    "done": ("completed",),
-}
 
 
 def open_history() -> History:
@@ -46,20 +43,78 @@ def _here(*, everywhere: bool) -> str:
 @_JSON
 def status_command(*, everywhere: bool, as_json: bool) -> None:
     """Show the runs of this project by what is to be done about them."""
-    history = open_history()
-    lines = history.runs(_here(everywhere=everywhere), (), 50)
+    history, lines = _looked_at(_here(everywhere=everywhere))
+    lines = [line for line in lines if not line.parent][:50]
+    alive = _sessions(lines)
+    stands = {line.id: _stands(line, alive) for line in lines}
+    live = [line for line in lines if stands[line.id].group != "done" and Path(line.worktree).is_dir()]
+    meets = view.overlaps(live)
     if as_json:
-        render.json("runs", [view.item(line) for line in lines])
+        items = [{**view.item(line), **_about(stands[line.id], meets.get(line.id, {}))} for line in lines]
+        render.json("runs", items)
         return
     if not lines:
         render.out("no runs yet: prj list shows what can be run")
-    for title, statuses in GROUPS.items():
-        group = [line for line in lines if line.status in statuses]
-        shown = group if title != "done" else group[:5]
+    for title in get_args(view.Group):
+        group = [line for line in lines if stands[line.id].group == title]
         if group:
             render.out(click.style(f"{title} ({len(group)})", bold=True))
-            for row in render.columns(render.run_line(line) for line in shown):
-                render.out(f"  {row}")
+        rows = (
+            _row(history, line, meets.get(line.id, {})) for line in group[: 5 if title == "done" else 50]
+        )
+        for row in render.columns(rows):
+            render.out(f"  {row}")
+
+
+def _looked_at(project_root: str) -> tuple[History, list[Summary]]:
+    """The history and its lines, in one query when no driver died."""
+    home = settings.home(settings.environment())
+    history = History(home, SqliteStore(home / "prunejuice.db"))
+    lines = history.store.summaries(project=project_root, limit=500, children=True)
+    if not history.lost_among(lines):
+        return history, lines
+    history = open_history()
+    return history, history.store.summaries(project=project_root, limit=500, children=True)
+
+
+def _sessions(lines: Sequence[Summary]) -> Collection[str]:
+    """The sessions that live, asked for once, and only when some run has one."""
+    if not any(line.session for line in lines):
+        return ()
+    environ = settings.environment()
+    return tmux.sessions(settings.load(environ).tmux_socket, environ)
+
+
+def _stands(line: Summary, alive: Collection[str]) -> view.Standing:
+    has_worktree = bool(line.worktree) and Path(line.worktree).is_dir()
+    return view.standing(line, has_worktree=has_worktree, has_session=line.session in alive)
+
+
+def _about(stands: view.Standing, meets: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    about: dict[str, Any] = {"group": stands.group, "evidence": list(stands.evidence)}
+    if meets:
+        about["overlaps"] = [{"run": other, "files": list(files)} for other, files in meets.items()]
+    return about
+
+
+def _row(history: History, line: Summary, meets: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """A line about a run, with what it printed last and whom it may conflict with."""
+    row = render.run_line(line)
+    last = (
+        _last_printed(history.directory(line.id) / line.log)
+        if line.status == "running" and line.log
+        else ""
+    )
+    meeting = f"changed the same files as {', '.join(other[:8] for other in meets)}" if meets else ""
+    return (*row[:-1], "  ".join(filter(None, (row[-1], safe_line(last, 60), meeting))))
+
+
+def _last_printed(log: Path) -> str:
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 2000))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+        return next((line for line in reversed(lines) if line.strip()), "")
+    return ""
 
 
 @click.command("history")

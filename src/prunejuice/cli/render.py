@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -13,6 +13,9 @@ import msgspec
 from prunejuice.run import Run, StepRun
 from prunejuice.text import safe_json, safe_line, safe_text
 from prunejuice.view import Summary
+
+if TYPE_CHECKING:
+    from prunejuice.workspaces.snapshot import Change
 
 COLOURS = {
     "completed": "green",
@@ -34,6 +37,12 @@ def out(text: str = "") -> None:
 def raw(chunk: str) -> None:
     """Data without a line end."""
     click.echo(chunk, nl=False)
+
+
+def bytes_out(chunk: bytes) -> None:
+    """Data as it is, for another program."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(chunk)
 
 
 def say(text: str) -> None:
@@ -100,6 +109,11 @@ def ago(when: float) -> str:
     return f"{int(passed)} s ago"
 
 
+def size(line: Summary) -> str:
+    """How much a run changed; nothing when it changed nothing."""
+    return f"+{line.added} -{line.removed}" if line.files else ""
+
+
 def run_line(line: Summary) -> tuple[str, ...]:
     """A row about a run."""
     end = line.ended or time.time()
@@ -114,6 +128,7 @@ def run_line(line: Summary) -> tuple[str, ...]:
         done,
         lasted,
         ago(line.created),
+        size(line),
         where,
         note,
     )
@@ -160,6 +175,47 @@ def summary(run: Run, directory: str) -> Iterable[str]:
     yield f"  look       prj show {short} · prj logs {short}"
     if run.status != "completed":
         yield f"  go on      prj resume {short}"
+
+
+def patch_line(line: str) -> str:
+    """A line of a patch in the colour of its kind."""
+    if line.startswith(("+++", "---", "diff ", "index ", "rename ", "new ", "deleted ", "similarity ")):
+        return click.style(line, bold=True)
+    colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+    return click.style(line, fg=colour) if colour else line
+
+
+def change_line(path: str, added: int | None, removed: int | None) -> tuple[str, ...]:
+    """A row about a file that changed."""
+    if added is None:
+        return ("bin", "", safe_line(path, 200))
+    plus, minus = click.style(f"+{added}", fg="green"), click.style(f"-{removed}", fg="red")
+    return (plus, minus, safe_line(path, 200))
+
+
+def comparison(sides: "Sequence[tuple[Run, Sequence[Change]]]") -> Iterable[tuple[str, ...]]:
+    """Rows about runs side by side: one column for each."""
+    runs = [run for run, _ in sides]
+    yield "run", *(run.id[:8] for run in runs)
+    yield "command", *(safe_line(run.plan.command.name, 30) for run in runs)
+    names = dict.fromkeys(name for run in runs for name in run.plan.arguments)
+    for name in names:
+        yield name, *(safe_line(str(run.plan.arguments.get(name, "")), 40) for run in runs)
+    yield "status", *(status(run.status) for run in runs)
+    yield "time", *(seconds(run.ended - run.started) if run.ended else "" for run in runs)
+    for step in dict.fromkeys(visit.step for run in runs for visit in run.visits):
+        last = [run.last(step) for run in runs]
+        yield f"step {safe_line(step, 30)}", *(status(visit.status) if visit else "" for visit in last)
+    tables = [{each.path: each for each in files} for _, files in sides]
+    yield "files", *(str(len(table)) for table in tables)
+    for path in sorted({path for table in tables for path in table}):
+        yield f"  {safe_line(path, 60)}", *(_plus_minus(table.get(path)) for table in tables)
+
+
+def _plus_minus(change: "Change | None") -> str:
+    if change is None:
+        return "·"
+    return "binary" if change.added is None else f"+{change.added} -{change.removed}"
 
 
 def failure_tail(run: Run, lines: int = 12) -> Iterable[str]:

@@ -1,29 +1,25 @@
-"""The commands that make things happen: run, resume, stop."""
+"""The commands that make things happen: run, resume, stop; attach."""
 
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from prunejuice import app as apps
-from prunejuice import diagnostics, lifecycle, lock, process, project, trust, view
-from prunejuice import event as events
-from prunejuice.cli import boundary, live, planned, render
-from prunejuice.errors import UsageError
+from prunejuice import diagnostics, lifecycle, lock, matrix, process, project, settings, view
+from prunejuice.cli import boundary, driving, many, planned, render
+from prunejuice.errors import PruneJuiceError, UsageError
 from prunejuice.history import History
 from prunejuice.plan import Plan
-from prunejuice.protocols import KILL, STOP, Stop
 from prunejuice.run import ENDED, Run
 from prunejuice.text import safe_line
+from prunejuice.workspaces import tmux
 
-AT_ONCE = signal.SIGQUIT
-"""The signal that ends a run without clean-up, as a second Ctrl-C does."""
 PATIENCE = 10.0
 """Seconds that a driver has to heed `stop --now` before it is killed."""
 
@@ -35,36 +31,44 @@ _VERBOSE = click.option("--verbose", is_flag=True, help="Show what the program i
 @click.argument("command")
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
 @click.option("--dry-run", is_flag=True, help="Show the plan; nothing is written.")
-@click.option("--detach", is_flag=True, help="Go on in the background; prints the run's id.")
+@click.option("--detach", is_flag=True, help="Go on in the background, in a session; prints the run's id.")
 @click.option(
     "--worktree/--no-worktree",
     default=None,
     help="Give the run a worktree of its own, or turn such steps off.",
 )
+@click.option("-n", "times", type=click.IntRange(1, 1000), default=1, help="So many runs.  [1]")
+@click.option("--matrix", multiple=True, metavar="NAME=A,B", help="A run for each value, with each other.")
+@click.option(
+    "--max-parallel", type=click.IntRange(1, 100), default=4, help="How many of them at once.  [4]"
+)
 @_JSON
 @_VERBOSE
-def run_command(  # noqa: PLR0913 - one for each option
-    *,
-    command: str,
-    arguments: tuple[str, ...],
-    dry_run: bool,
-    detach: bool,
-    worktree: bool | None,
-    as_json: bool,
-    verbose: bool,
+def run_command(
+    *, command: str, arguments: tuple[str, ...], dry_run: bool, worktree: bool | None, **how: Any
 ) -> int:
-    """Run COMMAND. Ctrl-C ends it in order, a second Ctrl-C at once."""
+    """Run COMMAND. Ctrl-C ends it in order, a second Ctrl-C at once.
+
+    Several runs (-n, --matrix, issue=1,2,3) each get a worktree of their own; Ctrl-C lets them go on.
+    """
     app = apps.open_app()
-    plan = apps.make_plan(app, command, given(arguments), project.here(), worktree)
+    loaded = app.catalog.load(command)
+    each = matrix.combinations(loaded, given(arguments), how["matrix"], how["times"])
+    if len(each) > 1 and worktree is None:
+        worktree = True
+    plans = [apps.make_plan(app, command, values, project.here(), worktree) for values in each]
+    as_json = how["as_json"]
     if dry_run:
-        planned.show(plan, as_json=as_json)
+        planned.show_all(plans, as_json=as_json)
         return 0
-    demand_trust(app)
-    diagnostics.configure(boundary.log_file(), verbose=verbose)
-    if detach:
-        return _detached(app, plan, as_json=as_json)
-    with watched(app, as_json=as_json) as (tools, stop):
-        run = lifecycle.start(plan, tools, stop)
+    driving.demand_trust(app)
+    diagnostics.configure(boundary.log_file(), verbose=how["verbose"])
+    if len(plans) > 1:
+        return many.start(app, plans, how["max_parallel"], detach=how["detach"], as_json=as_json)
+    if how["detach"]:
+        return _detached(app, plans[0], as_json=as_json)
+    with driving.watched(app, as_json=as_json) as (tools, stop):
+        run = lifecycle.start(plans[0], tools, stop)
     return closing(run, tools, as_json=as_json)
 
 
@@ -78,20 +82,29 @@ def run_command(  # noqa: PLR0913 - one for each option
     help="What to do about a step that waits or was cut off.",
 )
 @click.option("--if-pending", is_flag=True, hidden=True, help="Only when nothing has been done yet.")
+@click.option("--environment", type=click.Path(path_type=Path), hidden=True, help="Handed over in a file.")
 @_JSON
 @_VERBOSE
 def resume_command(
-    *, run: str, decisions: tuple[str, ...], if_pending: bool, as_json: bool, verbose: bool
+    *,
+    run: str,
+    decisions: tuple[str, ...],
+    if_pending: bool,
+    environment: Path | None,
+    as_json: bool,
+    verbose: bool,
 ) -> int:
     """Go on with RUN where it was: interrupted, waiting, failed or cancelled."""
+    if environment:
+        settings.take_over(environment)
     app = apps.open_app()
     history = History(app.settings.home, app.store)
     run_id = history.find(run)
     found = history.load(run_id)
     app = apps.open_app(Path(found.plan.project))
-    demand_trust(app)
+    driving.demand_trust(app)
     diagnostics.configure(boundary.log_file(), verbose=verbose)
-    with watched(app, as_json=as_json) as (tools, stop):
+    with driving.watched(app, as_json=as_json) as (tools, stop):
         done = lifecycle.resume(run_id, tools, stop, _decided(decisions), if_pending=if_pending)
     return closing(done, tools, as_json=as_json)
 
@@ -120,22 +133,6 @@ def stop_command(*, run: str, now: bool, as_json: bool) -> int:
     return 0
 
 
-def demand_trust(app: apps.App) -> None:
-    """Nothing, when the project may run. On a terminal the user is asked; anywhere else, no means no.
-
-    Raises:
-        DeniedError: it may not.
-    """
-    if sys.stdin and sys.stdin.isatty() and sys.stderr.isatty():
-        found = trust.standing(app.project, app.store)
-        for change in found.changes:
-            render.say(safe_line(change, 300))
-        asked = f"let these files of {safe_line(str(app.project.prj), 300)} run?"
-        if not found.trusted and click.confirm(asked, err=True):
-            trust.trust(app.project, app.store)
-    trust.demand(app.project, app.store)
-
-
 def given(arguments: tuple[str, ...]) -> dict[str, str]:
     """`name=value` words as a mapping.
 
@@ -151,36 +148,6 @@ def given(arguments: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f"argument {safe_line(name, 60)!r} is given twice")
         found[name] = value
     return found
-
-
-@contextmanager
-def watched(app: apps.App, *, as_json: bool) -> Iterator[tuple[lifecycle.Tools, Stop]]:
-    """Tools that show progress, and a stop that signals raise."""
-    progress = live.progress(quiet=as_json)
-    stop = Stop()
-
-    def tell(run: Run, event: events.Event) -> None:
-        diagnostics.note(events.kind(event), run=run.id, step=getattr(event, "step", ""))
-        progress.tell(run, event)
-
-    def on_signal(number: int, _frame: Any) -> None:
-        stop.request(KILL if stop.level or number == AT_ONCE else STOP)
-
-    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, AT_ONCE)
-    numbers = [number for number in asked if not _is_ignored(number)]
-    before = {number: signal.signal(number, on_signal) for number in numbers}
-    try:
-        yield app.tools(tell, progress.hear), stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        stop.close()
-        progress.close()
-
-
-def _is_ignored(number: int) -> bool:
-    """Whether who started us wants the signal ignored (nohup)."""
-    return signal.getsignal(number) is signal.SIG_IGN
 
 
 def closing(run: Run, tools: lifecycle.Tools, *, as_json: bool) -> int:
@@ -206,29 +173,74 @@ def _decided(decisions: tuple[str, ...]) -> dict[str, str]:
 
 
 def _detached(app: apps.App, plan: Plan, *, as_json: bool) -> int:
+    """Have the run driven in a session of its own, or without tmux in the background."""
     tools = app.tools()
     run = lifecycle.create(plan, tools)
-    argv = [*process.OURSELVES, "resume", run.id, "--json", "--if-pending"]
-    call = process.Call(argv, plan.directory, app.environ)
-    process.detach(call, tools.directory(run.id) / "logs" / "driver.log")
+    session = _drive_in_session(app, run, tools)
+    if not session:
+        argv = [*process.OURSELVES, "resume", run.id, "--json", "--if-pending"]
+        call = process.Call(argv, plan.directory, app.environ)
+        process.detach(call, tools.directory(run.id) / "logs" / "driver.log")
     if as_json:
         render.json("run", view.whole(run))
-    else:
-        render.out(run.id)
-        render.say(f"follow it: prj logs -f {run.id[:8]} · end it: prj stop {run.id[:8]}")
+        return 0
+    render.out(run.id)
+    short = run.id[:8]
+    watch = f"watch it: prj attach {short} · " if session else ""
+    render.say(f"{watch}follow it: prj logs -f {short} · end it: prj stop {short}")
     return 0
+
+
+def _drive_in_session(app: apps.App, run: Run, tools: lifecycle.Tools) -> str:
+    """The name of a session in which the run is driven; nothing when there can be none."""
+    if not tmux.is_installed():
+        return ""
+    name, project_name = driver_session(run), Path(run.plan.project).name
+    handed = tools.directory(run.id) / "environment.json"
+    mark = tmux.Mark(project_name, run.plan.directory, tmux.DRIVER, run.id)
+    argv = [*process.OURSELVES, "resume", run.id, "--if-pending", "--environment", str(handed)]
+    settings.hand_over(handed)
+    try:
+        tmux.create(name, run.plan.directory, app.settings.tmux_socket, mark, argv)
+    except PruneJuiceError:
+        handed.unlink(missing_ok=True)
+        return ""
+    return name
+
+
+def driver_session(run: Run) -> str:
+    """The session in which a detached run is driven."""
+    return tmux.session_name(Path(run.plan.project).name, run.id[:8], tmux.DRIVER)
+
+
+@click.command("attach")
+@click.argument("run")
+@click.option("--driver", is_flag=True, help="The session in which it is driven, not that of its work.")
+def attach_command(*, run: str, driver: bool) -> int:
+    """Bring this terminal to the session of RUN; leave it again with Ctrl-b d."""
+    app = apps.open_app()
+    history = History(app.settings.home, app.store)
+    found = history.load(history.find(run))
+    there = tmux.sessions(app.settings.tmux_socket)
+    names = [driver_session(found)] if driver else [found.workspace.session, driver_session(found)]
+    name = next((each for each in names if each in there), None)
+    if name is None:
+        raise UsageError(f"run {found.id[:8]} has no session", f"prj logs -f {found.id[:8]} follows it")
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("attaching needs a terminal", f"the session is {name}")
+    process.become(tmux.attach(name, app.settings.tmux_socket, app.environ), app.environ)
 
 
 def _stop(run_id: str, tools: lifecycle.Tools, *, now: bool) -> None:
     """Ask the driver to stop and wait until it has; without a driver, end the run ourselves."""
-    path = lifecycle.lock_path(run_id, tools)
+    path = tools.history.lock(run_id)
     pid = lock.holder(path)
     if not pid:
         lifecycle.cancel(run_id, tools, now=now)
         return
     patience = time.monotonic() + PATIENCE
+    tools.history.ask_to_stop(run_id, now=now)
     with suppress(ProcessLookupError):
-        os.kill(pid, AT_ONCE if now else signal.SIGTERM)
         while lock.holder(path) == pid:
             time.sleep(0.05)
             if now and time.monotonic() > patience:

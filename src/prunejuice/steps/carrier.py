@@ -1,17 +1,19 @@
 """Carries a step out: chooses by what the step is, and nothing more."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from prunejuice import process, template
 from prunejuice.errors import HumanNeededError, StepError
 from prunejuice.output import Log
 from prunejuice.protocols import Handle, StepResult
-from prunejuice.run import Run, StepRun
+from prunejuice.run import Cut, Run, StepRun
 from prunejuice.settings import Settings
 from prunejuice.steps import script
-from prunejuice.steps.builtin import BUILTIN, World
+from prunejuice.steps.builtin import BUILTIN
 from prunejuice.steps.environment import hidden_from, surroundings
+from prunejuice.steps.tracking import Tracker, put_back
+from prunejuice.steps.world import World
 
 
 class Carrier:
@@ -28,14 +30,28 @@ class Carrier:
         self.step_file = step_file
 
     def carry_out(self, handle: Handle) -> StepResult:
-        """Do what the step says; only returns when nothing of it is left running."""
+        """Do what the step says; only returns when nothing of it is left running.
+
+        The files of the worktree are kept as they were before and after whatever may change them.
+        """
         step = handle.step
         if step.agent:
             return _no_agent(handle)
-        if step.script:
-            return script.inline(handle, surroundings(handle, self.environ), self.settings)
         if step.uses in BUILTIN:
             return self._built_in(handle)
+        if not self.settings.snapshots:
+            return self._carried_out(handle)
+        tracker = Tracker(handle, self.environ)
+        tracker.before()
+        try:
+            return self._carried_out(handle)
+        finally:
+            tracker.after()
+
+    def _carried_out(self, handle: Handle) -> StepResult:
+        step = handle.step
+        if step.script:
+            return script.inline(handle, surroundings(handle, self.environ), self.settings)
         if path := self.step_file(handle.plan.project, step.uses):
             return script.file(path, handle, surroundings(handle, self.environ), self.settings)
         if step.uses in handle.plan.commands:
@@ -50,16 +66,21 @@ class Carrier:
             return None
         return script.adopted(directory, visit.log, hidden_from(run.plan, step, self.environ))
 
+    def put_back(self, run: Run, cut: Sequence[Cut]) -> str:
+        """Take back what steps that were cut off had changed; the operation that did it, if any did."""
+        return put_back(run, cut, self.environ)
+
     def sweep(self, tag: str) -> int:
         """Kill what is left of the processes that carry `tag`."""
         return process.sweep(tag)
 
     def _built_in(self, handle: Handle) -> StepResult:
         args = template.fill(handle.step.args, handle.facts)
-        log = Log(handle.log, self.settings.log_limit, tell=handle.tell)
+        hidden = hidden_from(handle.plan, handle.step, self.environ)
+        log = Log(handle.log, self.settings.log_limit, hidden, handle.tell)
         try:
             result = BUILTIN[handle.step.uses](
-                handle, World(self.settings, self.environ, args, handle.stop)
+                handle, World(self.settings, self.environ, args, handle.stop, log)
             )
             log(result.output.encode() + b"\n")
         finally:

@@ -12,6 +12,7 @@ from prunejuice.process import TAG
 from prunejuice.protocols import Handle
 from prunejuice.redact import secrets
 from prunejuice.workflow import Step
+from prunejuice.workspaces import usable
 
 
 class Surroundings(NamedTuple):
@@ -111,4 +112,5 @@ def _context(handle: Handle, directory: Path) -> dict[str, str]:
         "PRUNEJUICE_BRANCH_NAME": workspace.branch,
         "PRUNEJUICE_TMUX_SESSION": workspace.session,
         "PRUNEJUICE_OUTPUT": str(outputs_file(handle)),
+        **usable.variables(workspace.port),
     }

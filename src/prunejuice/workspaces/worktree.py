@@ -1,26 +1,55 @@
-"""A worktree for a run: made so that a killed attempt can be made again, never touching the checkout.
+"""Worktrees that are made and removed as if in one moment, and never touch the checkout.
 
-A note in the git directory says which run a worktree was made for, and whether making it was finished.
-Only what the note of the same run calls unfinished is ever cleared away.
+Every change is written down first, in the git directory: a record for each worktree of ours, an
+operation for each removal. One process at a time changes the worktrees of a repository; git inherits the
+lock, so it is free only when nothing of a killed attempt is still at work. Who takes the lock first
+clears away what such an attempt left half made, and finishes what it began to remove.
 """
 
-import hashlib
-import json
-from contextlib import suppress
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice.errors import GitError, StepError, UsageError
+from msgspec.structs import replace
+
+from prunejuice.errors import (
+    ConflictError,
+    GitError,
+    PruneJuiceError,
+    StepError,
+    StoreError,
+    UsageError,
+)
 from prunejuice.git import Git
 from prunejuice.lock import locked
+from prunejuice.text import safe_line
+from prunejuice.workspaces import checkout, operation
+from prunejuice.workspaces.listing import (
+    BRANCHES,
+    Entry,
+    Made,
+    Records,
+    branch_fault,
+    checked_out,
+    entries,
+    first_line,
+    unsaved,
+)
+from prunejuice.workspaces.operation import Journal, Operation
 
 QUEUE = 120.0
-"""Seconds that one creation waits for others in the same repository."""
-MAX_BRANCH = 100
+"""Seconds that one change waits for others in the same repository."""
+CHECK = "check:"
+"""What the owner of a worktree that is only to be checked begins with; its process follows."""
 
 
 class Wanted(NamedTuple):
-    """A worktree as it is to be: `base` is a commit, `owner` the run it is for."""
+    """A worktree as it is to be: `base` is a commit, `owner` the run (or person) it is for."""
 
     path: Path
     branch: str
@@ -28,137 +57,401 @@ class Wanted(NamedTuple):
     owner: str
 
 
-class Made(NamedTuple):
-    """A worktree as it is; `reused` when an earlier attempt of the same run had finished it."""
-
-    path: Path
-    branch: str
-    base: str
-    made_branch: bool
-    reused: bool = False
+def place(git: Git, parent: str, branch: str) -> Path:
+    """Where the worktree of a branch goes: beside the main one, in a folder of its name, or in `parent`."""
+    main = git.main_worktree()
+    folder = Path(parent or f"{main.name}-worktrees").expanduser()
+    return Path(os.path.normpath(main.parent / folder / branch.replace("/", "-")))
 
 
-def branch_fault(git: Git, branch: str) -> str:
-    """What is wrong with a name for a branch; nothing when it is good."""
-    if len(branch) > MAX_BRANCH:
-        return f"longer than {MAX_BRANCH} characters"
-    if not branch[:1].isalnum() or not all(c.isalnum() or c in "._/-" for c in branch):
-        return "must begin with a letter or digit and hold only letters, digits and . _ / -"
-    if not branch.isascii() or branch.startswith("refs/") or branch.upper() == "HEAD":
-        return "is not a plain name"
-    if git.try_("check-ref-format", f"refs/heads/{branch}").code:
-        return "is not a name that git takes for a branch"
-    return ""
+def named(pattern: str, words: Mapping[str, str]) -> str:
+    """A pattern such as `{prefix}-{suffix}` with its words filled in.
+
+    Raises:
+        UsageError: it names a word that there is not.
+    """
+    unknown = [word for word in re.findall(r"\{(.*?)\}", pattern) if word not in words]
+    if unknown:
+        known = ", ".join(f"{{{word}}}" for word in words)
+        raise UsageError(f"the pattern {pattern!r} names {{{unknown[0]}}}", f"it can name {known}")
+    return re.sub(r"\{(.*?)\}", lambda match: words[match.group(1)], pattern)
+
+
+# -- one at a time ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def holding(git: Git) -> Iterator[Git]:
+    """Git for changes to the worktrees of a repository, with all that was cut off before settled.
+
+    Raises:
+        StepError: another process does not let go.
+    """
+    git = git.located()
+    stopped = git.stop.requested if git.stop else None
+    lock = Path(git.common) / "prunejuice.lock"
+    try:
+        with locked(lock, QUEUE, stopped=stopped) as held:
+            # From the main worktree: the one that we stand in may be about to go.
+            main = git.bound(git.main_worktree(), git.common)
+            ours = main._replace(keep=(*git.keep, held.fileno()))
+            _settle(ours)
+            yield ours
+    except TimeoutError as error:
+        raise StepError(f"another process holds {lock}") from error
+    except OSError as error:
+        raise StepError(f"{error.filename or lock} cannot be used: {error.strerror}") from error
+
+
+def _settle(git: Git) -> None:
+    """Undo creations and finish removals that were cut off; nobody is at work on them any more."""
+    records = Records(Path(git.common))
+    for made in records.unfinished():
+        _clear(git, made)
+        records.forget(made)
+    for cut_off in Journal(Path(git.common)).begun():
+        if cut_off.kind == "remove":
+            (_bring if cut_off.state == "undoing" else _carry_on)(git, cut_off)
+        if cut_off.kind == "land":
+            _landed(git, cut_off)
+
+
+def _landed(git: Git, cut_off: Operation) -> None:
+    """Finish a landing: a checkout follows when its branch has moved."""
+    journal = Journal(Path(git.common))
+    if git.resolve(f"refs/heads/{cut_off.branch}") != cut_off.new:
+        journal.forget(cut_off)
+        return
+    for entry in entries(git):
+        if entry.branch == cut_off.branch and not entry.gone:
+            with suppress(ConflictError):
+                files = checkout.files(git, entry.path, entry.git_dir)
+                checkout.follow(files, cut_off.old, cut_off.new)
+    journal.mark(cut_off, "done")
+
+
+# -- creation ---------------------------------------------------------------------------------------
 
 
 def create(git: Git, wanted: Wanted) -> Made:
-    """Make the worktree and its branch; one at a time in a repository, however many processes ask.
+    """Make the worktree and its branch, or nothing at all.
 
-    A branch that is already there is checked out. What a killed attempt of the same run left behind is
-    cleared away first; anything else at the path stays as it is.
+    A branch that is already there is checked out. What is in the way at the path stays as it is.
 
     Raises:
         UsageError: the name is no good for a branch.
-        StepError: something is in the way at the path.
-        GitError: git refused, for example because the branch is checked out elsewhere.
+        StepError: something is in the way at the path, or it cannot be written.
+        GitError: git refused.
     """
     if fault := branch_fault(git, wanted.branch):
-        raise UsageError(f"branch {wanted.branch[:120]!r}: {fault}")
-    common = git.common_dir()
-    stopped = git.stop.requested if git.stop else None
-    try:
-        with locked(common / "prunejuice.lock", QUEUE, stopped=stopped):
-            return _made(git, wanted, _Note(common, wanted))
-    except TimeoutError as error:
-        raise StepError(f"another process holds {common / 'prunejuice.lock'}") from error
+        raise UsageError(f"branch {safe_line(wanted.branch, 120)!r}: {fault}", "name another branch")
+    if not wanted.path.parent.parent.is_dir():
+        raise UsageError(f"there is no directory {wanted.path.parent.parent}", "make it first")
+    with holding(git) as held:
+        return _reused(held, wanted) or _made(held, wanted)
 
 
-class _Note:
-    """What the git directory keeps about a worktree of ours."""
-
-    def __init__(self, common: Path, wanted: Wanted) -> None:
-        name = hashlib.sha256(str(wanted.path).encode()).hexdigest()[:16]
-        self.path = common / "prunejuice" / f"{name}.json"
-        self.owner = wanted.owner
-        self.finished: bool | None = None
-        self.made_branch = False
-        with suppress(FileNotFoundError, ValueError, KeyError):
-            kept = json.loads(self.path.read_text())
-            if kept["owner"] == wanted.owner:
-                self.finished, self.made_branch = bool(kept["finished"]), bool(kept["made_branch"])
-
-    def write(self, *, finished: bool) -> None:
-        self.path.parent.mkdir(exist_ok=True)
-        kept = {"owner": self.owner, "finished": finished, "made_branch": self.made_branch}
-        aside = self.path.with_suffix(".new")
-        aside.write_text(json.dumps(kept))
-        aside.replace(self.path)
+def _reused(git: Git, wanted: Wanted) -> Made | None:
+    """The worktree, when an earlier attempt of the same owner had finished it."""
+    made = Records(Path(git.common)).find(wanted.path)
+    if made is None or not os.path.lexists(wanted.path):
+        return None
+    there = git.bound(made.path, made.git_dir)
+    same = made.owner == wanted.owner and Path(made.git_dir).is_dir() and there.branch() == wanted.branch
+    return replace(made, reused=True) if same else None
 
 
-def _made(git: Git, wanted: Wanted, note: _Note) -> Made:
-    there = wanted.path.exists() or wanted.path.is_symlink()
-    if there and note.finished and git.at(wanted.path).branch() == wanted.branch:
-        return Made(wanted.path, wanted.branch, wanted.base, note.made_branch, reused=True)
-    if there and note.finished is not False and not _is_empty(wanted.path):
-        fix = "move it, or name another branch with branch_name="
-        raise StepError(f"{wanted.path} is in the way", fix)
+def _made(git: Git, wanted: Wanted) -> Made:
+    if os.path.lexists(wanted.path) and not _is_empty(wanted.path):
+        raise StepError(f"{wanted.path} is in the way", "move it, or name another branch")
+    _forget_gone(git, wanted)
     fresh = not git.resolve(f"refs/heads/{wanted.branch}")
-    note.made_branch = fresh or note.made_branch
-    note.write(finished=False)
+    if not fresh and (place := checked_out(git, wanted.branch)):
+        raise GitError(f"branch {wanted.branch!r} is checked out at {place}", "name another branch")
+    git_dir = Path(git.common) / "worktrees" / f"{wanted.path.name}-{secrets.token_hex(3)}"
+    made = Made(str(wanted.path), wanted.branch, wanted.base, wanted.owner, str(git_dir), fresh)
+    records = Records(Path(git.common))
+    records.write(made, finished=False)
     try:
-        git.try_("worktree", "remove", "--force", "--force", "--", str(wanted.path))
-        git.try_("worktree", "prune")
-        _add(git, wanted, fresh=fresh)
-    except GitError:
-        # Only an attempt that was killed may leave a note that allows to clear the place.
-        note.path.unlink()
+        _build(git, made)
+    except PruneJuiceError:
+        _clear(git, made)
+        records.forget(made)
         raise
-    note.write(finished=True)
-    return Made(wanted.path, wanted.branch, wanted.base, note.made_branch)
+    records.write(made, finished=True)
+    return made
+
+
+def _build(git: Git, made: Made) -> None:
+    if made.made_branch:
+        git.move((f"refs/heads/{made.branch}", made.base, ""))
+    try:
+        _register(Path(git.common), made)
+    except OSError as error:
+        raise StepError(f"{error.filename or made.path} cannot be made: {error.strerror}") from error
+    there = git.bound(made.path, made.git_dir)
+    files = there.apart(Path(made.git_dir) / "index")
+    files = files._replace(more=(*files.more, ("checkout.workers", "0")))
+    files.run("read-tree", "--reset", "-u", there.head(), timeout=3600)
+
+
+def _register(common: Path, made: Made) -> None:
+    """Tell git of the worktree as `git worktree add` does, but in one rename."""
+    git_dir, path = Path(made.git_dir), Path(made.path)
+    aside = common / "prunejuice" / f"new-{git_dir.name}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    files = {"HEAD": f"ref: refs/heads/{made.branch}", "commondir": "../..", "gitdir": f"{path}/.git"}
+    for name, line in files.items():
+        (aside / name).write_bytes(os.fsencode(f"{line}\n"))
+    path.mkdir(parents=True, exist_ok=True)
+    (path / ".git").write_bytes(os.fsencode(f"gitdir: {git_dir}\n"))
+    git_dir.parent.mkdir(exist_ok=True)
+    aside.rename(git_dir)
+
+
+def _clear(git: Git, made: Made) -> None:
+    """Take a half-made worktree away; nobody was ever told of it."""
+    path, git_dir = Path(made.path), Path(made.git_dir)
+    if _is_empty(path) or first_line(path / ".git") == f"gitdir: {git_dir}":
+        delete(path)
+    shutil.rmtree(git_dir, ignore_errors=True)
+    shutil.rmtree(Path(git.common) / "prunejuice" / f"new-{git_dir.name}", ignore_errors=True)
+    ref = f"refs/heads/{made.branch}"
+    if made.made_branch and git.resolve(ref) == made.base:
+        git.move((ref, "", made.base))
+
+
+def _forget_gone(git: Git, wanted: Wanted) -> None:
+    """Let go of a worktree at this path, or with this branch, whose folder was deleted by hand."""
+    for entry in entries(git):
+        if entry.gone and not entry.locked and (entry.path == wanted.path or entry.branch == wanted.branch):
+            _take_away(git, entry, drop=False)
 
 
 def _is_empty(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
-def _add(git: Git, wanted: Wanted, *, fresh: bool) -> None:
-    wanted.path.parent.mkdir(parents=True, exist_ok=True)
-    path = str(wanted.path)
-    made = ["--no-track", "-b", wanted.branch, "--", path, wanted.base]
-    found = ["--", path, wanted.branch]
-    git.run("worktree", "add", "--quiet", *(made if fresh else found), timeout=600)
+def _free(folder: Path, name: str) -> Path:
+    names = [name, *(f"{name}{number}" for number in range(1, 10_000))]
+    return next(folder / each for each in names if not os.path.lexists(folder / each))
 
 
-def unsaved(git: Git, path: Path) -> str:
-    """What would be lost with a worktree: changes, commits in no branch; nothing when nothing would.
+# -- removal ----------------------------------------------------------------------------------------
 
-    Ignored files do not count.
+
+class Removed(NamedTuple):
+    """What became of a worktree: `why` it was kept, or the operation that takes the removal back."""
+
+    why: str = ""
+    operation: str = ""
+    dropped: bool = False
+
+
+def remove(git: Git, path: Path, *, drop: bool = False, force: bool = False) -> Removed:
+    """Move a worktree into the trash, when nothing would be lost, or by `force`.
+
+    A branch that was made for it goes too, when another branch has all of it; any branch, by `drop`.
+
+    Raises:
+        StepError: the branch to drop holds work of its own; or the folder cannot be moved.
+        GitError: git refused.
     """
-    there = git.at(path)
-    if not there.is_clean():
-        return "it has changes that are not committed"
-    if any(line[:1].islower() or line[:1] == "S" for line in there.run("ls-files", "-v").splitlines()):
-        return "it has files whose changes git was told not to look at"
-    if not there.branch() and not there.run("for-each-ref", "--count=1", "--contains", "HEAD"):
-        return "it has commits that are in no branch"
-    return ""
+    with holding(git) as held:
+        entry = next((each for each in entries(held) if each.path == path), None)
+        if entry is None:
+            return Removed("it is not a worktree of this repository" if path.exists() else "")
+        if why := _reason_to_keep(held, entry, force=force):
+            return Removed(why)
+        return _take_away(held, entry, drop=drop, force=force)
 
 
-def remove(git: Git, path: Path, branch: str, base: str) -> str:
-    """Take a worktree away when nothing would be lost; why it was kept, or nothing when it is gone.
-
-    A `branch` that was made for it goes too, if it is still at `base`, where it began.
-    """
-    if not path.exists():
-        git.try_("worktree", "prune")
+def _reason_to_keep(git: Git, entry: Entry, *, force: bool) -> str:
+    if entry.main:
+        return "it is the main working tree"
+    if force:
         return ""
+    if entry.locked:
+        return f"it is locked: {safe_line(entry.locked, 80)}"
+    return "" if entry.gone else unsaved(git.bound(entry.path, entry.git_dir))
+
+
+def _take_away(git: Git, entry: Entry, *, drop: bool, force: bool = False) -> Removed:
+    tip = git.bound(git.directory, entry.git_dir).resolve("HEAD")
+    dropped = bool(entry.branch and tip) and _drops(git, entry, tip, drop=drop, force=force)
+    begun = replace(
+        operation.new("remove", f"worktree {entry.path}", entry.path),
+        git_dir=str(entry.git_dir),
+        branch=entry.branch,
+        new=tip,
+        dropped=dropped,
+        run=entry.made.owner if entry.made and ":" not in entry.made.owner else "",
+    )
+    begun = replace(begun, trash=str(_trash(git, entry, begun)))
+    Journal(Path(git.common)).write(begun)
     try:
-        if why := unsaved(git, path):
-            return why
-        head = git.at(path).head()
-        git.run("worktree", "remove", "--", str(path))
-    except (GitError, UsageError) as error:
-        return error.message
-    if branch and head == base:
-        git.try_("update-ref", "-d", f"refs/heads/{branch}", base)
-    return ""
+        _carry_on(git, begun)
+    except OSError as error:
+        Journal(Path(git.common)).forget(begun)
+        raise StepError(
+            f"{entry.path} cannot be moved away: {error.strerror}", "close what uses it"
+        ) from error
+    return Removed("", begun.id, dropped)
+
+
+def _drops(git: Git, entry: Entry, tip: str, *, drop: bool, force: bool) -> bool:
+    """Whether the branch goes with its worktree.
+
+    Raises:
+        StepError: it is to be dropped although it holds what no other branch has.
+    """
+    ours = entry.made is not None and entry.made.made_branch
+    if not (ours or drop):
+        return False
+    if ours and entry.made is not None and tip == entry.made.base:
+        return True
+    found = git.run("for-each-ref", "--format=%(refname)", "--contains", tip, *BRANCHES).split()
+    saved = any(ref != f"refs/heads/{entry.branch}" for ref in found)
+    if drop and not (saved or force):
+        raise StepError(
+            f"branch {entry.branch!r} holds commits that are in no other branch",
+            "merge it, or use --force: it can be brought back",
+        )
+    return saved or (drop and force)
+
+
+def _trash(git: Git, entry: Entry, begun: Operation) -> Path:
+    """A folder on the same file system as the worktree, so that moving is renaming."""
+    inside = Path(git.common) / "prunejuice" / "trash" / begun.id
+    parent = entry.path.parent
+    same = not parent.is_dir() or parent.stat().st_dev == Path(git.common).stat().st_dev
+    return inside if same else parent / f".prunejuice-trash-{begun.id}"
+
+
+def _carry_on(git: Git, begun: Operation) -> None:
+    """Do what is still to be done of a removal; each act can be repeated."""
+    trash, path = Path(begun.trash), Path(begun.path)
+    trash.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _move(path, trash / "tree")
+    _move(Path(begun.git_dir), trash / "git")
+    changes = []
+    if begun.new and not git.resolve(begun.backup):
+        changes.append((begun.backup, begun.new, ""))
+    ref = f"refs/heads/{begun.branch}"
+    if begun.dropped and git.resolve(ref) == begun.new:
+        changes.append((ref, "", begun.new))
+    if changes:
+        git.move(*changes)
+    Records(Path(git.common)).forget(Made(begun.path, "", "", ""))
+    Journal(Path(git.common)).mark(begun, "done")
+
+
+def _move(source: Path, target: Path) -> None:
+    if not os.path.lexists(source) or os.path.lexists(target):
+        return
+    try:
+        source.rename(target)
+    except PermissionError:
+        if source.is_symlink() or not source.is_dir() or os.access(source, os.W_OK):
+            raise
+        source.chmod(source.stat().st_mode | 0o200)  # a folder that moves must be writable itself
+        source.rename(target)
+
+
+def bring_back(git: Git, removed: Operation) -> str:
+    """Take a removal back: tree, index, HEAD and branch are what they were; what to know about it.
+
+    Raises:
+        ConflictError: something else is there by now, or the trash was emptied.
+    """
+    with holding(git) as held:
+        if os.path.lexists(removed.path):
+            raise ConflictError(f"{removed.path} is there again", "move it away first")
+        if not (Path(removed.trash) / "git").is_dir():
+            raise ConflictError(f"the trash of {removed.id} was emptied")
+        note = _branch_back(held, removed)
+        git_dir = _free(Path(held.common) / "worktrees", Path(removed.git_dir).name)
+        back = replace(removed, git_dir=str(git_dir), state="undoing")
+        _bring(held, Journal(Path(held.common)).write(back))
+        return note
+
+
+def _bring(git: Git, back: Operation) -> None:
+    """Do what is still to be done to have a worktree back; each act can be repeated."""
+    path, trash = Path(back.path), Path(back.trash)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _move(trash / "tree", path)
+    path.mkdir(exist_ok=True)
+    (path / ".git").write_bytes(os.fsencode(f"gitdir: {back.git_dir}\n"))
+    Path(back.git_dir).parent.mkdir(exist_ok=True)
+    _move(trash / "git", Path(back.git_dir))
+    Journal(Path(git.common)).mark(back, "undone")
+    shutil.rmtree(trash, ignore_errors=True)
+
+
+def _branch_back(git: Git, removed: Operation) -> str:
+    """Make the branch again; when its name is taken by now, the worktree stands at the commit instead."""
+    if not removed.branch or not removed.new:
+        return ""
+    now = git.resolve(f"refs/heads/{removed.branch}")
+    if not now:
+        git.move((f"refs/heads/{removed.branch}", removed.new, ""))
+        return ""
+    if now == removed.new and not checked_out(git, removed.branch):
+        return ""
+    (Path(removed.trash) / "git" / "HEAD").write_text(f"{removed.new}\n")
+    return f"branch {removed.branch!r} is somewhere else by now: HEAD is detached at {removed.new[:12]}"
+
+
+def prune(git: Git, *, dry_run: bool = False) -> list[Path]:
+    """Let go of worktrees whose folder was deleted by hand; their paths."""
+    with holding(git) as held:
+        gone = [each for each in entries(held) if each.gone and not each.locked and not each.main]
+        if not dry_run:
+            for entry in gone:
+                _take_away(held, entry, drop=False)
+        return [entry.path for entry in gone]
+
+
+def empty_trash(git: Git, before: float, *, dry_run: bool = False) -> list[Operation]:
+    """Delete what was removed or kept as a backup before a time (seconds since 1970); what it was."""
+    every = Journal(Path(git.common)).all()
+    old = [each for each in every if each.at < before and each.state in {"done", "undone"}]
+    for each in () if dry_run else old:
+        _forget(git, each)
+    return old
+
+
+def discard(git: Git, path: Path) -> None:
+    """Remove a worktree that never held work of anybody, without a way back."""
+    removed = remove(git, path, force=True).operation
+    if removed:
+        _forget(git, Journal(Path(git.common)).find(removed))
+
+
+def _forget(git: Git, old: Operation) -> None:
+    if old.trash:
+        delete(Path(old.trash))
+    if kept := git.resolve(old.backup):
+        git.move((old.backup, "", kept))
+    Journal(Path(git.common)).forget(old)
+
+
+def delete(path: Path) -> None:
+    """Delete a folder with all that is in it, folders that are not writable too.
+
+    Raises:
+        StoreError: something in it cannot be deleted.
+    """
+    with suppress(OSError):
+        shutil.rmtree(path)
+    if not os.path.lexists(path):
+        return
+    for folder, _, _ in os.walk(path):
+        with suppress(OSError):
+            Path(folder).chmod(0o700)
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        raise StoreError(f"{error.filename} cannot be deleted: {error.strerror}") from error

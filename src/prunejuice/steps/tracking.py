@@ -1,0 +1,106 @@
+"""What steps do to files: snapshots before and after each one, and the way back when one was cut off."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from msgspec.structs import replace
+
+from prunejuice import git as gits
+from prunejuice.errors import ConflictError, PruneJuiceError
+from prunejuice.event import SnapshotTaken
+from prunejuice.git import Git
+from prunejuice.protocols import Handle
+from prunejuice.run import Cut, Run
+from prunejuice.workspaces import snapshot
+from prunejuice.workspaces.snapshot import REFS, Snapshot
+
+MAX_PATHS = 200
+
+
+class Tracker:
+    """Takes the snapshots of one step; nothing where there is no repository."""
+
+    def __init__(self, handle: Handle, environ: Mapping[str, str]) -> None:
+        self.handle = handle
+        self.environ = environ
+        self.earlier = {each.tree: each.commit for each in handle.run.snapshots if each.tree}
+        self.git: Git | None = None
+        self.began: Snapshot | None = None
+
+    def before(self) -> None:
+        """Keep the files as the step finds them."""
+        try:
+            self.git = gits.within(self.handle.workspace, dict(self.environ))
+        except PruneJuiceError:
+            return
+        self.began = self._kept("before")
+
+    def after(self) -> None:
+        """Keep the files as the step leaves them."""
+        if self.git is not None and self.began is not None:
+            self._kept("after")
+
+    def _kept(self, when: Literal["before", "after"]) -> Snapshot | None:
+        at, step, visit = time.time(), self.handle.step.id, self.handle.visit
+        event = SnapshotTaken(at=at, step=step, visit=visit, when=when)
+        try:
+            found = self._taken(self.git, when) if self.git else None
+            event = self._measured(event, found) if found else event
+        except PruneJuiceError as error:
+            found, event = None, replace(event, error=error.message[:300])
+        self.handle.emit(event)
+        return found
+
+    def _taken(self, git: Git, when: str) -> Snapshot:
+        ref = _ref(self.handle.run.id, self.handle.log.stem, when)
+        message = f"{self.handle.run.id} {self.handle.step.id} {when}"
+        return snapshot.take(git, ref, message, self.earlier if when == "before" else {})
+
+    def _measured(self, event: SnapshotTaken, found: Snapshot) -> SnapshotTaken:
+        """The event with what changed: by this step, and by the run until now."""
+        base = next((each.commit for each in self.handle.run.snapshots if each.commit), "")
+        base = base or (self.began.commit if self.began else found.commit)
+        changes = (
+            snapshot.numbers(self.git, base, found.commit) if self.git and base != found.commit else []
+        )
+        return replace(
+            event,
+            commit=found.commit,
+            tree=found.tree,
+            changed=event.when == "after" and self.began is not None and found.tree != self.began.tree,
+            files=len(changes),
+            added=sum(each.added or 0 for each in changes),
+            removed=sum(each.removed or 0 for each in changes),
+            paths=tuple(each.path for each in changes[:MAX_PATHS]),
+        )
+
+
+def _ref(run: str, stem: str, when: str) -> str:
+    return f"{REFS}/{run}/{stem}-{when}"
+
+
+def put_back(run: Run, cut: Sequence[Cut], environ: Mapping[str, str]) -> str:
+    """Take back what steps that were cut off had changed; the operation, or nothing.
+
+    Only in a worktree of the run's own, and only when no other step has ended since: its work stays.
+    """
+    if not run.workspace.worktree or not Path(run.workspace.git_dir).is_dir():
+        return ""
+    # What another command did is put back by its own run.
+    cut = [each for each in cut if run.plan.workflow.steps[each.step].uses not in run.plan.commands]
+    if not cut:
+        return ""
+    first = min(cut, key=lambda each: each.started)
+    if any(visit.ended > first.started and visit.status != "skipped" for visit in run.visits):
+        return ""
+    git = gits.within(run.workspace, dict(environ))
+    began = git.resolve(_ref(run.id, Path(first.log).stem, "before"))
+    if not began:
+        return ""
+    try:
+        done = snapshot.go_to(git, began, f"half-done changes of {first.step}", run.id)
+    except ConflictError:
+        return ""
+    return done.id if done else ""

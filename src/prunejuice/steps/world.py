@@ -1,0 +1,36 @@
+"""What built-in steps work with, and how they say that all went well."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from prunejuice import git as gits
+from prunejuice.output import Log
+from prunejuice.protocols import Handle, StepResult, Stop
+from prunejuice.settings import Settings
+
+
+class World(NamedTuple):
+    """What built-in steps work with besides their handle: `args` are theirs, filled in."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    args: Mapping[str, Any]
+    stop: Stop
+    log: Log
+
+    def git(self, handle: Handle) -> gits.Git:
+        """Git where the run works, ended when the step is.
+
+        Raises:
+            UsageError: that is not in a repository.
+        """
+        return gits.within(handle.workspace, dict(self.environ), self.stop)
+
+    def around(self, handle: Handle) -> gits.Git:
+        """Git where the run works, to ask whether there is a repository at all."""
+        return gits.git(handle.workspace.directory, dict(self.environ), self.stop)
+
+
+def said(text: str, **outputs: Any) -> StepResult:
+    """A step that was carried out: what it says, and what it hands on."""
+    return StepResult(ok=True, output=text, outputs=outputs)

@@ -1,0 +1,166 @@
+"""Which worktrees a repository has, what we know of those that we made, and what would be lost with one."""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from prunejuice.git import Git
+from prunejuice.workspaces import operation
+
+MAX_BRANCH = 100
+_WINDOWS = {"CON", "PRN", "AUX", "NUL", *(f"{n}{i}" for n in ("COM", "LPT") for i in range(1, 10))}
+BRANCHES = ("refs/heads", "refs/remotes", "refs/tags")
+
+
+class Made(Struct, frozen=True):
+    """A worktree of ours: `base` is where its branch began, `made_branch` whether that was made with it."""
+
+    path: str
+    branch: str
+    base: str
+    owner: str
+    git_dir: str = ""
+    made_branch: bool = False
+    reused: bool = False
+
+
+class Entry(NamedTuple):
+    """A worktree of the repository, whoever made it; `gone` when its folder is not there any more."""
+
+    path: Path
+    git_dir: Path
+    head: str
+    branch: str
+    main: bool = False
+    locked: str = ""
+    gone: bool = False
+    made: Made | None = None
+
+
+class Records(NamedTuple):
+    """What the git directory keeps about the worktrees of ours."""
+
+    common: Path
+
+    def place(self, path: str, *, finished: bool = True) -> Path:
+        """The file about a worktree."""
+        name = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        return self.common / "prunejuice" / "worktrees" / f"{name}.{'made' if finished else 'making'}.json"
+
+    def write(self, made: Made, *, finished: bool) -> None:
+        """Keep a record, durably."""
+        operation.put(self.place(made.path, finished=finished), msgspec.json.encode(made))
+        if finished:
+            self.place(made.path, finished=False).unlink(missing_ok=True)
+
+    def forget(self, made: Made) -> None:
+        """Keep nothing more about a worktree."""
+        for finished in (False, True):
+            self.place(made.path, finished=finished).unlink(missing_ok=True)
+
+    def find(self, path: str | Path) -> Made | None:
+        """The record of a finished worktree."""
+        return _read(self.place(str(path)))
+
+    def unfinished(self) -> list[Made]:
+        """The records of worktrees that were being made."""
+        found = (_read(path) for path in self.place("").parent.glob("*.making.json"))
+        return [made for made in found if made is not None]
+
+
+def _read(path: Path) -> Made | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Made)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def entries(git: Git) -> list[Entry]:
+    """All worktrees of the repository, the main one first; read from the git directory itself."""
+    common = Path(git.common)
+    main = git.main_worktree()
+    head = first_line(common / "HEAD")
+    found = [Entry(main, common, *_head(head), main=True)]
+    records = Records(common)
+    for git_dir in sorted((common / "worktrees").glob("*")):
+        gitdir = first_line(git_dir / "gitdir")
+        if gitdir:
+            path = Path(os.path.normpath(git_dir / gitdir)).parent
+            lock = git_dir / "locked"
+            why = (first_line(lock) or "locked") if lock.is_file() else ""
+            gone = not os.path.lexists(path / ".git")
+            found.append(
+                Entry(
+                    path,
+                    git_dir,
+                    *_head(first_line(git_dir / "HEAD")),
+                    False,
+                    why,
+                    gone,
+                    records.find(path),
+                )
+            )
+    return found
+
+
+def first_line(path: Path) -> str:
+    """What a file of one line says; nothing when it cannot be read."""
+    with suppress(OSError):
+        return os.fsdecode(path.read_bytes()).rstrip("\n")
+    return ""
+
+
+def _head(line: str) -> tuple[str, str]:
+    """The commit and the branch that a HEAD file says; one of them is empty."""
+    ref = line.removeprefix("ref: ")
+    return ("", ref.removeprefix("refs/heads/")) if ref != line else (line, "")
+
+
+def unsaved(git: Git) -> str:
+    """What would be lost with a worktree: changes, commits in no branch; nothing when nothing would.
+
+    `git` is bound to the worktree. Ignored files do not count.
+    """
+    files = git.apart(Path(git.git_dir) / "index")
+    asked = ("-z", "-v", "--cached", "--modified", "--deleted", "--others", "--exclude-standard")
+    for entry in files.run("ls-files", *asked, limit=1 << 30).split("\0"):
+        if entry[:1] in {"C", "R", "M", "?", "K"}:
+            return "it has changes that are not committed"
+        hidden = entry[:1].islower() or entry[:1] == "S"
+        if hidden and os.path.lexists(Path(git.directory) / entry[2:]):
+            return "it has files whose changes git was told not to look at"
+    head = git.resolve("HEAD")
+    if head and files.try_("diff-index", "--cached", "--quiet", head, "--").code:
+        return "it has changes that are not committed"
+    if (
+        not git.branch()
+        and head
+        and not git.run("for-each-ref", "--count=1", "--contains", head, *BRANCHES)
+    ):
+        return "it has commits that are in no branch"
+    return ""
+
+
+def checked_out(git: Git, branch: str) -> str:
+    """Where a branch is checked out; nothing when it is nowhere."""
+    return next((str(each.path) for each in entries(git) if each.branch == branch), "")
+
+
+def branch_fault(git: Git, branch: str) -> str:
+    """What is wrong with a name for a branch; nothing when it is good."""
+    if len(branch) > MAX_BRANCH:
+        return f"longer than {MAX_BRANCH} characters"
+    if not branch[:1].isalnum() or not all(c.isalnum() or c in "._/-" for c in branch):
+        return "must begin with a letter or digit and hold only letters, digits and . _ / -"
+    if not branch.isascii() or branch.startswith("refs/") or branch.upper() == "HEAD":
+        return "is not a plain name"
+    if any(part.split(".")[0].upper() in _WINDOWS for part in branch.split("/")):
+        return "is a name that Windows keeps for devices"
+    if git.try_("check-ref-format", f"refs/heads/{branch}").code:
+        return "is not a name that git takes for a branch"
+    return ""

@@ -1,0 +1,226 @@
+"""Landing: all of it or nothing, and no checkout loses anything."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from conftest import git
+from prunejuice import git as gits
+from prunejuice.errors import ConflictError, UsageError
+from prunejuice.workspaces import landing, listing, operation, radar, worktree
+from prunejuice.workspaces.landing import Work
+from prunejuice.workspaces.worktree import Wanted
+
+
+@pytest.fixture
+def door(repository):
+    return gits.git(repository, dict(os.environ)).located()
+
+
+@pytest.fixture
+def tree(door):
+    """A worktree with two commits and something uncommitted."""
+    return grown(door, "pj-x", "x")
+
+
+def grown(door, branch, name):
+    made = worktree.create(door, Wanted(worktree.place(door, "", branch), branch, door.head(), "run1"))
+    path = Path(made.path)
+    for number in (1, 2):
+        (path / f"{name}{number}.txt").write_text(f"{number}\n")
+        git(path, "add", ".")
+        git(path, "commit", "-qm", f"{name} {number}")
+    (path / f"{name}3.txt").write_text("uncommitted\n")
+    return door.bound(made.path, made.git_dir)
+
+
+def landed(door, tree, method="merge"):
+    into, old = landing.target(door, "main")
+    tip = landing.proposed(tree, "rest")
+    new = landing.combined(door, Work("", tip, "all of it"), old, method)
+    return landing.land(door, into, old, new)
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("method", ["merge", "no-ff", "squash", "rebase"])
+def test_every_method_brings_all_of_it_and_takes_the_checkout_along(door, repository, tree, method, ahead):
+    if ahead:
+        (repository / "main.txt").write_text("main\n")
+        git(repository, "add", ".")
+        git(repository, "commit", "-qm", "meanwhile")
+    (repository / "untracked").write_text("mine")
+    landed(door, tree, method)
+    assert sorted(p.name for p in repository.glob("x*")) == ["x1.txt", "x2.txt", "x3.txt"]
+    assert git(repository, "status", "--porcelain") == "?? untracked"
+    parents = len(git(repository, "log", "-1", "--format=%P").split())
+    assert parents == {"merge": 1 + ahead, "no-ff": 2, "squash": 1, "rebase": 1}[method]
+    subjects = git(repository, "log", "--first-parent", "--format=%s").splitlines()
+    assert ("x 1" in subjects) == (method == "rebase" or (method == "merge" and not ahead))
+    assert git(repository, "fsck", "--strict", "--no-dangling") == ""
+
+
+def test_a_rebase_keeps_authors_and_leaves_out_what_is_there_already(door, repository, tree):
+    git(
+        Path(tree.directory), "commit", "-q", "--amend", "--author", "Some One <one@x>", "-m", "x 2\n\nbody"
+    )
+    git(repository, "cherry-pick", "pj-x~1")
+    landed(door, tree, "rebase")
+    said = git(repository, "log", "--format=%an|%cn|%s|%b").splitlines()
+    assert "Some One|tester|x 2|body" in said
+    assert sum("|x 1|" in line for line in said) == 1
+
+
+def test_what_is_uncommitted_lands_and_the_worktree_follows(door, repository, tree):
+    tip = landing.proposed(tree, "rest")
+    path = Path(tree.directory)
+    assert "?? x3.txt" in git(path, "status", "--porcelain")
+    landing.adopt(tree, tip)
+    assert git(path, "status", "--porcelain") == ""
+    assert git(path, "log", "-1", "--format=%s %an") == "rest tester"
+    assert landing.proposed(tree, "again") == tip
+    landing.adopt(tree, tip)
+
+
+def test_changes_of_the_checkout_to_other_files_stay(door, repository, tree):
+    (repository / "a.txt").write_text("mine\n")
+    (repository / "staged").write_text("mine\n")
+    git(repository, "add", "staged")
+    landed(door, tree)
+    assert (repository / "a.txt").read_text() == "mine\n"
+    assert git(repository, "status", "--porcelain") == "M a.txt\nA  staged"
+
+
+@pytest.mark.parametrize("way", ["changed", "untracked", "ignored", "folder"])
+def test_what_is_in_the_way_in_the_checkout_moves_nothing(door, repository, tree, way):
+    name = {"changed": "a.txt", "folder": "x1.txt/inside"}.get(way, "x1.txt")
+    if way == "changed":
+        (Path(tree.directory) / "a.txt").write_text("landed\n")
+    if way == "ignored":
+        (repository / ".git" / "info" / "exclude").write_text("x1.txt\n")
+    (repository / name).parent.mkdir(exist_ok=True)
+    (repository / name).write_text("precious")
+    before = git(repository, "rev-parse", "main"), git(repository, "status", "--porcelain", "--ignored")
+    with pytest.raises(ConflictError, match="in the way"):
+        landed(door, tree)
+    assert (repository / name).read_text() == "precious"
+    assert (
+        git(repository, "rev-parse", "main"),
+        git(repository, "status", "--porcelain", "--ignored"),
+    ) == before
+    assert operation.Journal(Path(door.common)).all() == []
+
+
+def test_a_conflict_names_the_files_and_moves_nothing(door, repository, tree):
+    (repository / "x1.txt").write_text("other\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "other")
+    before = git(repository, "for-each-ref")
+    for method in ("merge", "no-ff", "squash", "rebase"):
+        with pytest.raises(ConflictError, match=r"x1\.txt") as refused:
+            landed(door, tree, method)
+        assert refused.value.files == ("x1.txt",)
+    assert git(repository, "for-each-ref") == before
+
+
+def test_a_branch_that_moved_meanwhile_is_not_moved(door, repository, tree):
+    _, old = landing.target(door, "main")
+    new = landing.combined(door, Work("", landing.proposed(tree, "rest"), "t"), old, "no-ff")
+    git(repository, "commit", "--allow-empty", "-qm", "meanwhile")
+    with pytest.raises(ConflictError):
+        landing.land(door, "main", old, new)
+    assert git(repository, "log", "-1", "--format=%s") == "meanwhile"
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_a_landing_can_be_taken_back_and_that_too(door, repository, tree):
+    before = git(repository, "rev-parse", "main")
+    done = landed(door, tree)
+    landing.take_back(door, done)
+    assert git(repository, "rev-parse", "main") == before
+    assert git(repository, "status", "--porcelain") == ""
+    back = operation.Journal(Path(door.common)).all()[0]
+    landing.take_back(door, back)
+    assert git(repository, "rev-parse", "main") == done.new
+    git(repository, "commit", "--allow-empty", "-qm", "on")
+    with pytest.raises(ConflictError):
+        landing.take_back(door, done)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_landing_that_was_killed_is_finished_or_forgotten_by_whoever_comes_next(
+    door, repository, tree, moved
+):
+    _, old = landing.target(door, "main")
+    new = landing.combined(door, Work("", landing.proposed(tree, "rest"), "t"), old, "no-ff")
+    begun = operation.Operation("op-1", "land", 1, "x", str(repository), branch="main", old=old, new=new)
+    operation.Journal(Path(door.common)).write(begun)
+    if moved:
+        git(repository, "update-ref", "refs/heads/main", new)
+    grown(door, "pj-y", "y")
+    assert git(repository, "status", "--porcelain") == ""
+    assert (repository / "x1.txt").exists() == moved
+    found = [each.state for each in operation.Journal(Path(door.common)).all()]
+    assert found == (["done"] if moved else [])
+
+
+def test_a_branch_that_is_checked_out_nowhere_just_moves(door, repository, tree):
+    git(repository, "branch", "release")
+    landing.land(door, "release", door.head(), landing.proposed(tree, "rest"))
+    assert git(repository, "status", "--porcelain") == ""
+    assert "x1.txt" in git(repository, "ls-tree", "--name-only", "release")
+
+
+def test_the_combined_files_are_there_to_be_checked_and_then_gone(door, repository, tree):
+    tip = landing.proposed(tree, "rest")
+    with pytest.raises(ValueError, match="check"), landing.materialised(door, tip) as there:
+        assert (Path(there.directory) / "x3.txt").read_text() == "uncommitted\n"
+        raise ValueError("check")
+    assert not Path(there.directory).exists()
+    assert len(listing.entries(door)) == 2
+    assert operation.Journal(Path(door.common)).all() == []
+    assert "check" not in git(repository, "branch")
+
+
+def test_no_branch_to_land_in(door, repository):
+    with pytest.raises(UsageError, match="no branch 'nope'"):
+        landing.target(door, "nope")
+    git(repository, "checkout", "-q", "--detach")
+    with pytest.raises(UsageError, match="no branch is checked out"):
+        landing.target(door, "")
+
+
+# -- radar ------------------------------------------------------------------------------------------
+
+
+def test_the_radar_sees_uncommitted_work_and_renames_and_nothing_else(door, repository):
+    (repository / "long.txt").write_text("".join(f"{n}\n" for n in range(50)))
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "long")
+    trees = {name: Path(grown(door, f"pj-{name}", name).directory) for name in ("a", "b", "c", "d")}
+    lines = (repository / "long.txt").read_text().splitlines(keepends=True)
+    (trees["a"] / "long.txt").write_text("".join(["A\n", *lines[1:]]))
+    (trees["b"] / "long.txt").write_text("".join(["B\n", *lines[1:]]))
+    (trees["c"] / "long.txt").write_text("".join([*lines[:-1], "C\n"]))
+    (trees["d"] / "a3.txt").mkdir()
+    (trees["d"] / "a3.txt" / "f").write_text("a folder where another has a file")
+    before = [git(tree, "status", "--porcelain=v2", "--branch") for tree in trees.values()]
+    sides, clashes = radar.survey(door, door.head())
+    found = {(c.one, c.other): c.files for c in clashes}
+    assert [side.name for side in sides] == ["pj-a", "pj-b", "pj-c", "pj-d"]
+    assert found.pop(("pj-a", "pj-b")) == ("long.txt",)
+    assert list(found) == [("pj-a", "pj-d")]
+    assert [git(tree, "status", "--porcelain=v2", "--branch") for tree in trees.values()] == before
+
+
+def test_the_radar_sees_the_base_and_worktrees_that_cannot_be_read(door, repository):
+    grown(door, "pj-a", "a")
+    other = grown(door, "pj-b", "b")
+    (repository / "a1.txt").write_text("base\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "base")
+    (Path(other.git_dir) / "HEAD").write_text("ref: refs/heads/../../x\n")
+    (Path(other.git_dir) / "prunejuice.plain.lock").mkdir()
+    sides, clashes = radar.survey(door, door.head())
+    assert [(c.one, c.other, c.files) for c in clashes] == [("pj-a", "", ("a1.txt",))]
+    assert [bool(side.fault) for side in sides] == [False, True]

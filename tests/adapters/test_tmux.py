@@ -1,0 +1,121 @@
+"""Sessions: only ours are ever touched, and what is only looked at is asked for once."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import NEEDS_TMUX
+from prunejuice.errors import MissingToolError, NotFoundError, StepError
+from prunejuice.workspaces import tmux
+from prunejuice.workspaces.tmux import Mark
+
+
+@pytest.fixture
+def socket():
+    return os.environ["PRUNEJUICE_TMUX_SOCKET"]
+
+
+def foreign(socket, name):
+    """A session of somebody else."""
+    subprocess.run(["tmux", "-L", socket, "new-session", "-d", "-s", name], check=True)
+
+
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [
+        (("shop", "pj-fix-1", "dev"), "shop-pj-fix-1-dev"),
+        (("shop", "shop-fix", "dev"), "shop-fix-dev"),
+        (("shop", "shop", "dev"), "shop-dev"),
+        (("My Shop!", "a.b:c", "X"), "my-shop-a-b-c-x"),
+        (("x" * 90, "y" * 90, "z"), ("x" * 90 + "-" + "y" * 9)),
+    ],
+)
+def test_session_names(parts, name):
+    assert tmux.session_name(*parts) == name
+
+
+@NEEDS_TMUX
+def test_a_session_is_made_found_and_ended(tmp_path, socket):
+    mark = Mark("shop", str(tmp_path), "dev", "run1")
+    assert tmux.create("one", str(tmp_path), socket, mark)
+    assert not tmux.create("one", str(tmp_path), socket, mark)
+    found = tmux.sessions(socket)["one"]
+    assert (found.mark, found.attached) == (mark, False)
+    assert abs(found.created - time.time()) < 60
+    listed = subprocess.run(
+        ["tmux", "-L", socket, "list-panes", "-a", "-F", "#{session_name} #{pane_current_path}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert listed.stdout == f"one {tmp_path}\n"
+    assert tmux.kill("one", socket)
+    assert not tmux.kill("one", socket)
+
+
+@NEEDS_TMUX
+def test_a_session_of_somebody_else_is_never_touched(tmp_path, socket):
+    foreign(socket, "theirs")
+    assert tmux.sessions(socket)["theirs"].mark is None
+    assert not tmux.exists("theirs", socket)
+    assert not tmux.kill("theirs", socket)
+    with pytest.raises(StepError, match="not ours"):
+        tmux.create("theirs", str(tmp_path), socket, Mark("p", "d"))
+    assert "theirs" in tmux.sessions(socket)
+
+
+@NEEDS_TMUX
+def test_a_name_that_begins_another_is_not_taken_for_it(tmp_path, socket):
+    tmux.create("one-long", str(tmp_path), socket, Mark("p", "d"))
+    assert not tmux.kill("one", socket)
+    with pytest.raises(NotFoundError):
+        tmux.attach("one", socket, os.environ)
+
+
+@NEEDS_TMUX
+def test_a_command_runs_in_the_session_as_it_is_written(tmp_path, socket):
+    argv = [
+        sys.executable,
+        "-c",
+        "import sys, pathlib; pathlib.Path('said').write_text(sys.argv[1])",
+        "a; $b 'c'",
+    ]
+    tmux.create("cmd", str(tmp_path), socket, Mark("p", "d"), argv)
+    until = time.monotonic() + 10
+    while not (tmp_path / "said").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert (tmp_path / "said").read_text() == "a; $b 'c'"
+
+
+@NEEDS_TMUX
+def test_marks_hold_any_text(tmp_path, socket):
+    mark = Mark("a\tb\nc", "/x y/#{session_name}", "ü'\"$(id)")
+    tmux.create("odd", str(tmp_path), socket, mark)
+    assert tmux.sessions(socket)["odd"].mark == mark
+
+
+@NEEDS_TMUX
+def test_how_a_terminal_is_brought_to_a_session(tmp_path, socket):
+    tmux.create("one", str(tmp_path), socket, Mark("p", "d"))
+    plain = {"PATH": os.environ["PATH"]}
+    assert tmux.attach("one", socket, plain)[-3:] == ["attach-session", "-t", "=one"]
+    inside = {**plain, "TMUX": f"/tmp/tmux-0/{socket},1,0"}
+    assert tmux.attach("one", socket, inside)[-3:] == ["switch-client", "-t", "=one"]
+
+
+@NEEDS_TMUX
+def test_a_name_that_tmux_does_not_take_is_a_named_error(tmp_path, socket):
+    with pytest.raises(StepError, match="tmux cannot make"):
+        tmux.create("a:b", str(tmp_path), socket, Mark("p", "d"))
+
+
+def test_no_tmux_is_a_named_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
+    assert not tmux.is_installed()
+    assert tmux.sessions() == {}
+    assert not tmux.kill("x")
+    with pytest.raises(MissingToolError, match="tmux is not installed"):
+        tmux.create("x", str(tmp_path), "", Mark("p", "d"))
