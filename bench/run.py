@@ -8,6 +8,7 @@ Other runners are installed into bench/.venv from requirements/bench.txt; one th
 import json
 import os
 import platform
+import random
 import resource
 import shutil
 import statistics
@@ -18,6 +19,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import workspaces as trees
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[1]
@@ -56,7 +59,17 @@ def main() -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("PRUNEJUICE_")}
         env |= {"PRUNEJUICE_HOME": f"{folder}/state", "PRUNEJUICE_CONFIG": f"{folder}/config"}
         place = Place(Path(folder), env)
-        for measure in (start_up, first_step, many_steps, large_output, many_runs, kills):
+        for measure in (
+            start_up,
+            first_step,
+            many_steps,
+            large_output,
+            many_runs,
+            status_of_many,
+            snapshots,
+            worktrees,
+            kills,
+        ):
             print(f"{measure.__name__} …", file=sys.stderr)
             for figure in measure(place):
                 figures.append(figure)
@@ -223,6 +236,79 @@ def many_runs(place: Place) -> Iterator[Figure]:
     lost = sum(203 - len(store.history(json.loads(out)["id"])) for (out, _), code in answers if code == 0)
     yield Figure("8 runs of 100 steps at once: lock errors", str(failed), "0", failed == 0)
     yield Figure("8 runs of 100 steps at once: lost events", str(lost), "0", lost == 0)
+
+
+def status_of_many(place: Place) -> Iterator[Figure]:
+    """`prj status` with 50 runs in a repository, some with worktrees and sessions."""
+    repository = trees.repository(place.folder / "fifty", 20)
+    steps = "[{name: a, script: 'echo $PRUNEJUICE_RUN_ID > b.txt'}]"
+    place.command("fifty", f"pre_steps: [create-worktree, start-session]\nsteps: {steps}")
+    inside = place._replace(env={**place.env, "PRUNEJUICE_TMUX_SOCKET": "prj-bench"})
+    argv = [BIN / "prj", "run", "fifty", "-n", "50", "--json"]
+    subprocess.run(argv, cwd=repository, env=inside.env, capture_output=True, check=True)
+
+    def status() -> None:
+        subprocess.run(
+            [BIN / "prj", "status"], cwd=repository, env=inside.env, capture_output=True, check=True
+        )
+
+    def bare() -> None:
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+
+    medians = interleaved({"bare": bare, "status": status}, 9 if QUICK else 25)
+    ratio = medians["status"] / medians["bare"]
+    yield Figure("`prj status` of 50 runs / `python -c pass`", f"{ratio:.1f}×", "≤ 20×", ratio <= 20)
+    for name, count in trees.status_calls(inside.env, repository).items():
+        yield Figure(f"its calls of {name}", str(count), "≤ 1", count <= 1)
+    subprocess.run(["tmux", "-L", "prj-bench", "kill-server"], capture_output=True, check=False)
+
+
+def snapshots(place: Place) -> Iterator[Figure]:
+    """What snapshots add to a step, in a repository of 20 files and in one of 5,000."""
+    steps = "\n".join(f"  - {{name: s{n}, script: 'echo {n} >> counted.txt'}}" for n in range(20))
+    place.command("twenty", f"steps:\n{steps}\n")
+    for files in (20, 5000):
+        repository = trees.repository(place.folder / f"snapshots-{files}", files)
+
+        def run(on: str, where: Path = repository) -> None:
+            env = {**place.env, "PRUNEJUICE_SNAPSHOTS": on}
+            subprocess.run(
+                [BIN / "prj", "run", "twenty"], cwd=where, env=env, capture_output=True, check=True
+            )
+
+        medians = interleaved({"off": lambda: run("off"), "on": lambda: run("on")}, 2 if QUICK else 5)
+        each = (medians["on"] - medians["off"]) * 1000 / 20
+        yield Figure(f"two snapshots of a step that changed a file of {files}", f"{each:.0f} ms")
+
+
+def worktrees(place: Place) -> Iterator[Figure]:
+    """Creation, removal, survey, crowds and deaths."""
+    os.environ["PRUNEJUICE_HOME"] = place.env["PRUNEJUICE_HOME"]
+    folder = place.folder / "trees"
+    count = 10 if QUICK else 50
+    ours, plain = trees.creation(folder, count)
+    what = f"{count} worktrees of 5,000 files / plain `git worktree add`"
+    yield Figure(what, f"{ours / plain:.2f}×", "≤ 1.1×", ours / plain <= 1.1)
+    removed = trees.removal(folder, count) * 1000
+    yield Figure("removal of one returns after", f"{removed:.0f} ms", "≤ 50 ms", removed <= 50)
+    seconds, _ = trees.survey(folder)
+    yield Figure("radar over 10 of them", f"{seconds:.2f} s", "≤ 0.5 s", seconds <= 0.5)
+    crowd = trees.crowd(folder, 100 if QUICK else 1000)
+    yield Figure(f"{crowd.made} creations, 10 at a time: failed", str(crowd.failed), "0", crowd.failed == 0)
+    yield Figure("branches without a worktree after them", str(crowd.orphans), "0", crowd.orphans == 0)
+    other = trees.plain_crowd(folder, 100 if QUICK else 300)
+    yield Figure(f"{other.made} with plain git: failed, branches left", f"{other.failed}, {other.orphans}")
+    killed = trees.kills(folder, 20 if QUICK else 200, random.Random(time.time_ns()))
+    yield Figure(
+        "SIGKILLs while one is made and removed", str(killed.kills), "≥ 200", killed.kills >= 200 or QUICK
+    )
+    for name, words in (
+        ("blocked", "commands that did not go on"),
+        ("debris", "half-made left"),
+        ("lost", "work lost"),
+    ):
+        value = getattr(killed, name)
+        yield Figure(f"{words} after them", str(value), "0", value == 0)
 
 
 def kills(_place: Place) -> Iterator[Figure]:

@@ -16,6 +16,23 @@ from prunejuice import condition, definition, event, settings
 from prunejuice.cli.prj import COMMANDS
 from prunejuice.steps.builtin import BUILTIN
 
+SHELL_TOOLS = (
+    "WORKTREE_NAME_PREFIX",
+    "GITHUB_USERNAME",
+    "PLUM_GITHUB_USERNAME",
+    "PLUM_DEFAULT_BRANCH",
+    "PLUM_PARENT_DIR",
+    "PLUM_PATTERN",
+    "PLUM_FILES_TO_COPY",
+    "PLUM_SKIP_FILE_COPY",
+    "PLUM_EDITOR",
+    "PLUM_EDITOR_ARGS",
+    "PLUM_MCP_TEMPLATE_DIR",
+    "PLUM_MCP_AUTO_ACTIVATE",
+    "POTS_DEFAULT_TASK",
+    "POTS_AUTO_ATTACH",
+    "POTS_CLEANUP_ON_WORKTREE_REMOVE",
+)
 TARGET = Path(__file__).parents[1] / "docs" / "reference.md"
 
 
@@ -83,14 +100,9 @@ def rest() -> Iterator[str]:
     yield "\n## Settings\n"
     names = ", ".join(f"`{name}`" for name in settings.NAMES)
     yield f"In `config.yaml` of the user or of `.prj`, or as `PRUNEJUICE_<NAME>`: {names}."
-    names = """
-        WORKTREE_NAME_PREFIX GITHUB_USERNAME PLUM_GITHUB_USERNAME PLUM_DEFAULT_BRANCH PLUM_PARENT_DIR PLUM_PATTERN
-        PLUM_FILES_TO_COPY PLUM_SKIP_FILE_COPY PLUM_EDITOR PLUM_EDITOR_ARGS PLUM_MCP_TEMPLATE_DIR
-        PLUM_MCP_AUTO_ACTIVATE POTS_DEFAULT_TASK POTS_AUTO_ATTACH POTS_CLEANUP_ON_WORKTREE_REMOVE
-    """.split()
     yield "\nVariables of the shell tools that `plum` and `pots` read, from the environment or from their files"
-    yield "(`~/.worktree-config`, `~/.config/plum/config`, `~/.pots-config`, `~/.config/pots/config`; nothing in them"
-    yield "is run): " + ", ".join(f"`{name}`" for name in names) + "."
+    yield "(`~/.worktree-config`, `~/.config/plum/config`, `~/.pots-config`, `~/.config/pots/config`; nothing in"
+    yield "them is run): " + ", ".join(f"`{name}`" for name in SHELL_TOOLS) + "."
     yield "\nVariables for places: `PRUNEJUICE_HOME` (state), `PRUNEJUICE_CONFIG` (user configuration)."
 
 
