@@ -100,9 +100,10 @@ def rest() -> Iterator[str]:
     yield "\n## Settings\n"
     names = ", ".join(f"`{name}`" for name in settings.NAMES)
     yield f"In `config.yaml` of the user or of `.prj`, or as `PRUNEJUICE_<NAME>`: {names}."
-    yield "\nVariables of the shell tools that `plum` and `pots` read, from the environment or from their files"
-    yield "(`~/.worktree-config`, `~/.config/plum/config`, `~/.pots-config`, `~/.config/pots/config`; nothing in"
-    yield "them is run): " + ", ".join(f"`{name}`" for name in SHELL_TOOLS) + "."
+    listed = ", ".join(f"`{name}`" for name in SHELL_TOOLS)
+    yield "\nVariables of the shell tools that `plum` and `pots` read, from the environment or from"
+    yield "`~/.worktree-config`, `~/.config/plum/config`, `~/.pots-config`, `~/.config/pots/config`"
+    yield f"(nothing in them is run): {listed}."
     yield "\nVariables for places: `PRUNEJUICE_HOME` (state), `PRUNEJUICE_CONFIG` (user configuration)."
 
 

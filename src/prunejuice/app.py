@@ -7,6 +7,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from prunejuice import lifecycle, process, project, settings, trust
 from prunejuice import plan as plans
 from prunejuice.command import Command
@@ -122,6 +124,7 @@ def _caller(app: App) -> lifecycle.Caller:
             commands_used=handle.plan.commands,
             worktree=None if handle.plan.worktree else False,
         )
+        plan = structs.replace(plan, workspace=structs.replace(handle.workspace, session="", borrowed=True))
         # Processes of the inner run carry both tags, so that ending the outer one ends them.
         outer = app.environ.get(process.TAG)
         tag = f"{outer}>{handle.tag}" if outer else handle.tag

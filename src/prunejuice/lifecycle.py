@@ -478,8 +478,9 @@ class _Driver(_Record):
         adopted = {
             visit.step: self.tools.steps.adopt(self.run, visit, directory) for visit in self.run.running()
         }
-        tree = self.run.workspace.worktree
-        left = resumption.Left(adopted, worktree_gone=bool(tree) and not Path(tree).is_dir())
+        place = self.run.workspace
+        gone = bool(place.worktree) and not place.borrowed and not Path(place.worktree).is_dir()
+        left = resumption.Left(adopted, worktree_gone=gone)
         for event in resumption.take_up(self.run, _run_started(self.tools), decisions, left):
             self.stage(event)
         if self.run.cut:

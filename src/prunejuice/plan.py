@@ -11,12 +11,16 @@ from prunejuice.command import Command
 from prunejuice.errors import UsageError
 from prunejuice.template import expressions
 from prunejuice.workflow import Step, Workflow, checked, entries
+from prunejuice.workspace import Workspace
 
 WORKTREE_STEP = "create-worktree"
 
 
 class Plan(Struct, frozen=True, omit_defaults=True):
-    """What one run will do. `commands` holds every other command that its steps use, by name."""
+    """What one run will do. `commands` holds every other command that its steps use, by name.
+
+    `workspace` is that of the run of which it is a step, if it is one.
+    """
 
     command: Command
     project: str
@@ -24,6 +28,7 @@ class Plan(Struct, frozen=True, omit_defaults=True):
     arguments: dict[str, Any] = field(default_factory=dict)
     commands: dict[str, Command] = field(default_factory=dict)
     worktree: bool = True
+    workspace: Workspace | None = None
 
     @property
     def workflow(self) -> Workflow:

@@ -132,7 +132,7 @@ def created(run_id: str, event: events.RunCreated) -> Run:
         id=run_id,
         plan=event.plan,
         status="pending",
-        workspace=Workspace(event.plan.directory),
+        workspace=event.plan.workspace or Workspace(event.plan.directory),
         created=event.at,
         parent=event.parent,
     )

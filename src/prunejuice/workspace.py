@@ -8,7 +8,8 @@ class Workspace(Struct, frozen=True, omit_defaults=True):
 
     `base` is the commit that the worktree's branch began at, `made_branch` whether it was made for the run;
     `git_dir` and `common` are the git directories of the worktree, so that they need never be looked for
-    in a place that an agent can write to. `port` is the first of ten that are the worktree's.
+    in a place that an agent can write to. `port` is the first of ten that are the worktree's. It is
+    `borrowed` when another run, which this one is a step of, made it and takes it away.
     """
 
     directory: str
@@ -20,6 +21,7 @@ class Workspace(Struct, frozen=True, omit_defaults=True):
     git_dir: str = ""
     common: str = ""
     port: int = 0
+    borrowed: bool = False
 
     @property
     def own_branch(self) -> str:

@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -318,13 +319,36 @@ def test_no_commit_yet_and_no_repository_are_named(tmp_path):
         door.located().head()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_parent_that_cannot_be_written_is_named(door, tmp_path):
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o500)
-    with pytest.raises(StepError, match="Permission denied"):
-        worktree.create(door, wanted(door)._replace(path=closed / "x"))
-    assert git(door.directory, "branch", "--list", "pj-x") == ""
+def test_a_parent_that_cannot_be_written_is_named_and_nothing_is_left(door, repository, monkeypatch):
+    real = Path.mkdir
+
+    def mkdir(self, *words, **more):
+        if self == wanted(door).path:
+            raise PermissionError(13, "Permission denied", str(self))
+        return real(self, *words, **more)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(StepError, match="pj-x cannot be made: Permission denied"):
+        make(door)
+    monkeypatch.undo()
+    assert git(repository, "branch", "--list", "pj-x") == ""
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+    assert make(door)[0].exists()
+
+
+def test_a_full_disk_leaves_nothing_half_made(project):
+    """A limit on the size of files stands in for it: git dies in the middle of writing the tree."""
+    (project.root / "large").write_bytes(os.urandom(200_000))
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "large")
+    script = f"ulimit -f 100; exec {Path(sys.executable).with_name('plum')} create full"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=project.root, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "git read-tree failed" in done.stderr) == (1, True), done.stderr
+    assert git(project.root, "branch", "--format=%(refname:short)") == "main"
+    assert not (project.root.parent / "shop-worktrees" / "shop-full").exists()
+    assert project.plum("create", "full").code == 0
 
 
 def test_a_parent_that_is_a_file_is_named_and_nothing_is_left(door, repository):

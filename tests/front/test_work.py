@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from conftest import NEEDS_TMUX, git
+from prunejuice.event import SnapshotTaken
 from prunejuice.lock import holder
+from prunejuice.stores.sqlite import SqliteStore
 
 EDIT = """
 arguments: [{name: issue, type: integer, default: 1}]
@@ -371,6 +373,42 @@ def test_a_person_who_decides_keeps_what_was_half_done(project, tmp_path):
     assert project.prj("resume", run["id"]).code == 8
     assert project.prj("resume", run["id"], "--decide", "half=done").code == 0
     assert (Path(run["worktree"]) / "a.txt").read_text() == "one\nhalf\n"
+
+
+def test_a_snapshot_that_cannot_be_taken_is_recorded_and_the_step_goes_on(project):
+    project.command(
+        "block",
+        "pre_steps: [create-worktree, {name: in-the-way, uses: setup-environment}]\n"
+        'steps: [{name: a, script: \'rm -f "$(git rev-parse --git-dir)"/prunejuice.exact.*; '
+        'mkdir "$(git rev-parse --git-dir)/prunejuice.exact.lock"; echo x > f\'}]',
+    )
+    answer, run = project.run("block")
+    assert answer.code == 0
+    history = SqliteStore(project.home / "prunejuice.db").history(run["id"])
+    taken = [event for event in history if isinstance(event, SnapshotTaken)]
+    assert [(event.when, bool(event.commit), bool(event.error)) for event in taken] == [
+        ("before", True, False),
+        ("after", False, True),
+    ]
+    assert "cannot be used" in project.prj("undo", run["id"]).err
+
+
+def test_changes_of_a_command_that_is_used_are_put_back_by_its_own_run(project, tmp_path):
+    project.command(
+        "inner",
+        f"steps: [{{name: one, script: 'echo one > one.txt'}}, {{name: two, script: 'echo two >> a.txt; if [ ! -f {tmp_path}/go ]; then touch {tmp_path}/began; sleep 60; fi'}}]",
+        trust=False,
+    )
+    project.command("outer", "pre_steps: [create-worktree]\nsteps: [{name: use, uses: inner}]")
+    child = project.spawn("run", "outer")
+    wait_for(lambda: (tmp_path / "began").exists())
+    child.kill()
+    child.communicate()
+    (tmp_path / "go").write_text("")
+    run = project.prj("status", "--json").json["items"][0]
+    assert project.prj("resume", run["id"]).code == 0
+    tree = Path(run["worktree"])
+    assert ((tree / "one.txt").exists(), (tree / "a.txt").read_text()) == (True, "one\ntwo\n")
 
 
 # -- many -------------------------------------------------------------------------------------------

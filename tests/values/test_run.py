@@ -1,6 +1,7 @@
 """The state of a run is a fold of its events."""
 
 import pytest
+from msgspec.structs import replace
 
 from prunejuice import event as ev
 from prunejuice import plan, view
@@ -147,3 +148,55 @@ def test_media_types():
         "application/json",
         "application/octet-stream",
     ]
+
+
+def test_snapshots_landings_and_what_was_cut_off_are_kept():
+    before = ev.SnapshotTaken(step="a", visit=1, when="before", commit="c1", tree="t1")
+    ended = ev.SnapshotTaken(
+        step="a", visit=1, when="after", commit="c2", tree="t2", changed=True, files=1, paths=("f",)
+    )
+    run = after(STARTED, before, ended)
+    assert (run.work(), after(STARTED).work()) == (("c1", "c2"), ("", ""))
+    assert (view.summary(run).files, view.summary(run).paths) == (1, ("f",))
+    begun = ev.StepStarted(at=3, step="a", visit=1, log="logs/0003-a.log")
+    cut = after(STARTED, begun, ev.StepInterrupted(step="a", visit=1))
+    assert [each.log for each in cut.cut] == ["logs/0003-a.log"]
+    assert runs.evolve(cut, ev.FilesPutBack(step="a", operation="op-1")).cut == ()
+    over = ev.StepEnded(at=4, step="a", visit=1, status="failed")
+    assert after(STARTED, begun, over, ev.StepReset(step="a", visit=1)).cut == ()
+    landed = ev.RunLanded(into="main", commit="c")
+    assert after(STARTED, landed).landed == landed
+    assert after(STARTED, landed, ev.RunLanded(into="", commit="b")).landed is None
+    assert after(STARTED, landed, STARTED).landed is None
+
+
+LINE = view.summary(after(STARTED))
+
+
+@pytest.mark.parametrize(
+    ("more", "worktree", "group"),
+    [
+        ({"status": "running"}, True, "working"),
+        ({"status": "pending", "pid": 0}, True, "working"),
+        ({"status": "waiting", "error": "why"}, True, "needs you"),
+        ({"status": "interrupted"}, True, "needs you"),
+        ({"status": "failed"}, True, "needs you"),
+        ({"status": "completed"}, True, "done"),
+        ({"status": "completed", "files": 2}, True, "ready"),
+        ({"status": "completed", "files": 2}, False, "done"),
+        ({"status": "completed", "files": 2, "landed": "main"}, True, "done"),
+        ({"status": "cancelled", "worktree": "/w", "session": "s"}, False, "done"),
+    ],
+)
+def test_what_a_person_has_to_do_about_a_run(more, worktree, group):
+    stands = view.standing(replace(LINE, **more), has_worktree=worktree, has_session=False)
+    assert stands.group == group
+    assert stands.evidence[0] == f"event: the run is {more['status']}"
+
+
+def test_runs_of_one_repository_that_touch_the_same_files():
+    def line(name, paths, common="/g"):
+        return replace(LINE, id=name, paths=paths, worktree=f"/w/{name}", common=common)
+
+    lines = [line("a", ("x", "y")), line("b", ("y",)), line("c", ("z",)), line("d", ("y",), "/other")]
+    assert view.overlaps(lines) == {"a": {"b": ("y",)}, "b": {"a": ("y",)}}

@@ -200,7 +200,8 @@ def _tools(environ: Mapping[str, str]) -> Iterator[Check]:
         ("tmux", "-V", False),
     ):
         try:
-            program = process.which(name, environ.get("PATH"))
+            path = environ.get("PATH")
+            program = gits.git("/", dict(environ)).program if name == "git" else process.which(name, path)
             call = process.Call([program, flag], "/", environ, timeout=5)
             yield Check(name, ok=True, found=process.capture(call).out.decode().split("\n")[0])
         except PruneJuiceError as error:

@@ -28,6 +28,7 @@ class Tracker:
         self.earlier = {each.tree: each.commit for each in handle.run.snapshots if each.tree}
         self.git: Git | None = None
         self.began: Snapshot | None = None
+        self.first: SnapshotTaken | None = None
 
     def before(self) -> None:
         """Keep the files as the step finds them."""
@@ -51,30 +52,35 @@ class Tracker:
         except PruneJuiceError as error:
             found, event = None, replace(event, error=error.message[:300])
         self.handle.emit(event)
+        self.first = self.first or event
         return found
 
     def _taken(self, git: Git, when: str) -> Snapshot:
+        """A snapshot under a ref of its own, or that of the beginning when nothing changed since."""
         ref = _ref(self.handle.run.id, self.handle.log.stem, when)
         message = f"{self.handle.run.id} {self.handle.step.id} {when}"
-        return snapshot.take(git, ref, message, self.earlier if when == "before" else {})
+        if self.began is None:
+            return snapshot.take(git, ref, message, self.earlier)
+        return snapshot.take(git, ref, message, {self.began.tree: self.began.commit}, anew=False)
 
     def _measured(self, event: SnapshotTaken, found: Snapshot) -> SnapshotTaken:
         """The event with what changed: by this step, and by the run until now."""
-        base = next((each.commit for each in self.handle.run.snapshots if each.commit), "")
-        base = base or (self.began.commit if self.began else found.commit)
-        changes = (
-            snapshot.numbers(self.git, base, found.commit) if self.git and base != found.commit else []
-        )
-        return replace(
-            event,
-            commit=found.commit,
-            tree=found.tree,
-            changed=event.when == "after" and self.began is not None and found.tree != self.began.tree,
-            files=len(changes),
-            added=sum(each.added or 0 for each in changes),
-            removed=sum(each.removed or 0 for each in changes),
-            paths=tuple(each.path for each in changes[:MAX_PATHS]),
-        )
+        event = replace(event, commit=found.commit, tree=found.tree)
+        taken = [each for each in (*self.handle.run.snapshots, self.first) if each and each.commit]
+        same = next((each for each in taken if each.tree == found.tree), None)
+        if same is None and taken and self.git:
+            changes = snapshot.numbers(self.git, taken[0].commit, found.commit)
+            same = replace(
+                event,
+                files=len(changes),
+                added=sum(each.added or 0 for each in changes),
+                removed=sum(each.removed or 0 for each in changes),
+                paths=tuple(each.path for each in changes[:MAX_PATHS]),
+            )
+        same = same or event
+        more = {"files": same.files, "added": same.added, "removed": same.removed, "paths": same.paths}
+        changed = self.began is not None and found.tree != self.began.tree
+        return replace(event, changed=changed, **more)
 
 
 def _ref(run: str, stem: str, when: str) -> str:

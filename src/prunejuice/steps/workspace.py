@@ -96,7 +96,7 @@ def cleanup(handle: Handle, world: World) -> StepResult:
     shutil.rmtree(handle.directory / "temp", ignore_errors=True)
     if workspace.session and tmux.kill(workspace.session, world.settings.tmux_socket):
         done.append(f"ended session {workspace.session}")
-    if workspace.worktree and world.args.get("worktree"):
+    if workspace.worktree and world.args.get("worktree") and not workspace.borrowed:
         removed = worktree.remove(world.git(handle), Path(workspace.worktree))
         kept = f"kept {workspace.worktree}: {removed.why}"
         done.append(kept if removed.why else f"removed {workspace.worktree}")

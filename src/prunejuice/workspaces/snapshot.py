@@ -46,12 +46,13 @@ class Index(NamedTuple):
     git: Git
     files: Git
 
-    def update(self) -> bool:
-        """Bring the index to the files as they are; whether anything was new."""
+    def update(self, last: Path) -> bool:
+        """Bring the index to the files as they are; whether anything was new, and `last` holds no more."""
         asked = ("-z", "-t", "--modified", "--deleted", "--others", "--exclude-standard")
         listed = self.files.run("ls-files", *asked, limit=1 << 30).split("\0")
         paths = {line[2:] for line in listed if line[:1] != "?" or self._is_taken(line[2:])} - {""}
         if paths:
+            last.unlink(missing_ok=True)
             given = b"".join(os.fsencode(path) + b"\0" for path in sorted(paths))
             self.files.run(
                 "update-index", "-z", "--add", "--remove", "--replace", "--stdin", given=given, timeout=600
@@ -70,7 +71,8 @@ class Index(NamedTuple):
         try:
             tree = self._written()
         except GitError:  # the index is damaged, names what is gone, or stands in a merge: look at all anew
-            Path(self.files.environ["GIT_INDEX_FILE"]).unlink(missing_ok=True)
+            for suffix in (".index", ".tree"):
+                Path(self.files.environ["GIT_INDEX_FILE"]).with_suffix(suffix).unlink(missing_ok=True)
             tree = self._written()
         if tree in known:
             return Snapshot(known[tree], tree)
@@ -78,8 +80,13 @@ class Index(NamedTuple):
         return Snapshot(self.git.commit(tree, (head,) if head else (), message), tree)
 
     def _written(self) -> str:
-        self.update()
-        return self.files.run("write-tree").strip()
+        """The tree of the files; the one of last time when nothing changed since."""
+        last = Path(self.files.environ["GIT_INDEX_FILE"]).with_suffix(".tree")
+        known = last.read_text() if last.is_file() else ""
+        if self.update(last) or not known:
+            known = self.files.run("write-tree").strip()
+            last.write_text(known)
+        return known
 
     def become(self, now: Snapshot, tree: str) -> None:
         """Make the files those of a tree, when they are still those of `now`.
@@ -87,6 +94,7 @@ class Index(NamedTuple):
         Raises:
             ConflictError: a file changed meanwhile, or an ignored one is in the way; nothing was moved.
         """
+        Path(self.files.environ["GIT_INDEX_FILE"]).with_suffix(".tree").unlink(missing_ok=True)
         checkout.follow(self.files, now.tree, tree)
 
 
@@ -148,11 +156,15 @@ def _unhide(files: Git) -> None:
         files.run("update-index", "-z", flag, "--stdin", given=given)
 
 
-def take(git: Git, ref: str, message: str, known: Mapping[str, str] = {}) -> Snapshot:
-    """Keep the files of a working tree under a ref; `known` are commits that have them, by tree."""
+def take(git: Git, ref: str, message: str, known: Mapping[str, str] = {}, *, anew: bool = True) -> Snapshot:
+    """Keep the files of a working tree under a ref; `known` are commits that have them, by tree.
+
+    Without `anew` a known commit gets no further ref.
+    """
     with index(git) as ours:
         found = ours.snapshot(message, known)
-        git.run("update-ref", ref, found.commit)
+        if anew or found.tree not in known:
+            git.run("update-ref", ref, found.commit)
     return found
 
 
