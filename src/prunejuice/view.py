@@ -66,7 +66,7 @@ def summary(run: Run) -> Summary:
         started=run.started,
         ended=run.ended,
         branch=run.workspace.branch,
-        worktree=run.workspace.worktree,
+        worktree="" if run.workspace.borrowed else run.workspace.worktree,
         session=run.workspace.session,
         parent=run.parent,
         step=", ".join(visit.step for visit in active) or run.cause,

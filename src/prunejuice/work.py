@@ -16,9 +16,9 @@ from prunejuice.lifecycle import Tools
 from prunejuice.run import ENDED, Run
 from prunejuice.settings import passed_on
 from prunejuice.text import safe_line, safe_text
-from prunejuice.workspaces import landing, radar, snapshot, worktree
+from prunejuice.workspaces import landing, operation, radar, snapshot, worktree
 from prunejuice.workspaces.landing import Method, Work
-from prunejuice.workspaces.operation import Journal, Operation
+from prunejuice.workspaces.operation import Operation
 
 
 class Span(NamedTuple):
@@ -129,7 +129,7 @@ def undo_operation(tools: Tools, git: Git, done: Operation) -> str:
         raise UsageError(f"{done.path} is gone", "prj undo --list may show how to have it back")
     there = git.bound(done.path, done.git_dir)
     again = snapshot.take_back(there, done.old, done.new, f"undo {done.id}", done.run)
-    Journal(Path(git.common)).mark(done, "undone")
+    operation.journal(git).mark(done, "undone")
     return f"the files are as before; {again.id} takes this back" if again else "the files were so already"
 
 

@@ -108,7 +108,7 @@ def test_what_is_in_the_way_in_the_checkout_moves_nothing(door, repository, tree
         git(repository, "rev-parse", "main"),
         git(repository, "status", "--porcelain", "--ignored"),
     ) == before
-    assert operation.Journal(Path(door.common)).all() == []
+    assert operation.journal(door).all() == []
 
 
 def test_a_conflict_names_the_files_and_moves_nothing(door, repository, tree):
@@ -139,7 +139,7 @@ def test_a_landing_can_be_taken_back_and_that_too(door, repository, tree):
     landing.take_back(door, done)
     assert git(repository, "rev-parse", "main") == before
     assert git(repository, "status", "--porcelain") == ""
-    back = operation.Journal(Path(door.common)).all()[0]
+    back = operation.journal(door).all()[0]
     landing.take_back(door, back)
     assert git(repository, "rev-parse", "main") == done.new
     git(repository, "commit", "--allow-empty", "-qm", "on")
@@ -154,13 +154,13 @@ def test_a_landing_that_was_killed_is_finished_or_forgotten_by_whoever_comes_nex
     _, old = landing.target(door, "main")
     new = landing.combined(door, Work("", landing.proposed(tree, "rest"), "t"), old, "no-ff")
     begun = operation.Operation("op-1", "land", 1, "x", str(repository), branch="main", old=old, new=new)
-    operation.Journal(Path(door.common)).write(begun)
+    operation.journal(door).write(begun)
     if moved:
         git(repository, "update-ref", "refs/heads/main", new)
     grown(door, "pj-y", "y")
     assert git(repository, "status", "--porcelain") == ""
     assert (repository / "x1.txt").exists() == moved
-    found = [each.state for each in operation.Journal(Path(door.common)).all()]
+    found = [each.state for each in operation.journal(door).all()]
     assert found == (["done"] if moved else [])
 
 
@@ -178,7 +178,7 @@ def test_the_combined_files_are_there_to_be_checked_and_then_gone(door, reposito
         raise ValueError("check")
     assert not Path(there.directory).exists()
     assert len(listing.entries(door)) == 2
-    assert operation.Journal(Path(door.common)).all() == []
+    assert operation.journal(door).all() == []
     assert "check" not in git(repository, "branch")
 
 

@@ -92,7 +92,7 @@ def test_the_same_lines_changed_since_are_a_conflict_and_nothing_moves(door, rep
         snapshot.take_back(door, began.commit, ended.commit, "undo")
     assert refused.value.files == ("a.txt",)
     assert tree(repository) == before
-    assert operation.Journal(Path(door.common)).all() == []
+    assert operation.journal(door).all() == []
 
 
 def test_what_git_ignores_or_was_told_not_to_look_at(door, repository):

@@ -34,7 +34,7 @@ def make(door, branch="pj-x"):
 
 
 def journal(door):
-    return operation.Journal(Path(door.common))
+    return operation.journal(door)
 
 
 def test_a_worktree_has_its_branch_and_the_checkout_is_untouched(door, repository):
@@ -106,7 +106,7 @@ def test_what_is_in_the_way_is_named_and_kept(door):
 
 def cut_off(door, made, repository, how):
     """Make a worktree look as if its creation had been killed."""
-    records = listing.Records(Path(door.common))
+    records = listing.records(door)
     done = records.place(made.path)
     done.rename(records.place(made.path, finished=False))
     path, git_dir = Path(made.path), Path(made.git_dir)

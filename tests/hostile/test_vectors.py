@@ -5,6 +5,7 @@ repository inside it. First plain git shows that it is live; then everything we 
 """
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -358,6 +359,60 @@ def test_a_bare_repository_inside_the_tree_is_not_taken_for_one(project, trap):
         .located()
     )
     assert not trap.mark.exists()
+
+
+def test_a_worktree_that_leads_elsewhere_is_only_looked_at(project, tmp_path):
+    """An agent makes git's own list name a folder of the user's."""
+    elsewhere = tmp_path / "precious"
+    elsewhere.mkdir()
+    git(elsewhere, "init", "-q")
+    (elsewhere / "file").write_text("precious")
+    project.plum("create", "fix")
+    (admin,) = (project.root / ".git" / "worktrees").iterdir()
+    (admin / "gitdir").write_text(f"{elsewhere}/.git\n")
+    for words in (["remove", "precious", "--force"], ["prune"], ["create", "other"], ["list", "--json"]):
+        project.plum(*words)
+    project.prj("conflicts")
+    project.prj("cleanup")
+    assert (elsewhere / "file").read_text() == "precious"
+    assert git(elsewhere, "for-each-ref") == ""
+
+
+def test_a_forged_record_or_operation_moves_nothing(project, tmp_path):
+    """What would be done without asking is done only when we wrote it."""
+    precious = tmp_path / "precious"
+    (precious / ".git").mkdir(parents=True)
+    (precious / "file").write_text("precious")
+    notes = project.root / ".git" / "prunejuice"
+    for folder in ("operations", "worktrees", "trash/op-1"):
+        (notes / folder).mkdir(parents=True)
+    forged = {
+        "operations/op-1.begun.json": {
+            "id": "op-1",
+            "kind": "remove",
+            "at": 1,
+            "what": "x",
+            "path": str(precious),
+            "git_dir": str(precious / ".git"),
+            "trash": str(notes / "trash/op-1"),
+        },
+        "worktrees/0.making.json": {
+            "path": str(precious),
+            "branch": "main",
+            "base": "",
+            "owner": "x",
+            "git_dir": str(precious),
+            "made_branch": False,
+        },
+    }
+    for name, value in forged.items():
+        (notes / name).write_text(json.dumps(value))
+        assert project.plum("create", f"next-{len(name)}").code == 0
+        seal = "0" * 64
+        (notes / name).write_text(f"{seal}\n{json.dumps(value)}")
+        assert project.plum("create", f"more-{len(name)}").code == 0
+    assert (precious / "file").read_text() == "precious"
+    assert project.prj("undo", "op-1").code == 2
 
 
 def test_git_in_the_working_tree_is_not_the_git_we_run(project, trap, monkeypatch):

@@ -16,8 +16,8 @@ from prunejuice.history import History
 from prunejuice.run import Run
 from prunejuice.text import safe_line, safe_text
 from prunejuice.view import stamp
-from prunejuice.workspaces import snapshot
-from prunejuice.workspaces.operation import Journal, Operation
+from prunejuice.workspaces import operation, snapshot
+from prunejuice.workspaces.operation import Operation
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
@@ -80,7 +80,7 @@ def undo_command(*, what: str, step: str, listed: bool, as_json: bool) -> None:
         raise click.UsageError("name a run, a step or an operation; --list shows operations")
     if what.startswith("op-"):
         git = _repository(app)
-        done = Journal(Path(git.common)).find(what)
+        done = operation.journal(git).find(what)
         _told(work.undo_operation(app.tools(), git, done), {"undone": done.id}, as_json=as_json)
         return
     name, _, inner = what.partition("/")
@@ -105,7 +105,7 @@ def _told(text: str, about: dict[str, str | None], *, as_json: bool) -> None:
 
 
 def _show_operations(git: Git, *, as_json: bool) -> None:
-    every = Journal(Path(git.common)).all()
+    every = operation.journal(git).all()
     if as_json:
         render.json("operations", [_item(each) for each in every])
         return

@@ -9,7 +9,6 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -18,7 +17,7 @@ from prunejuice.errors import ConflictError, GitError, UsageError
 from prunejuice.git import Git
 from prunejuice.workspaces import checkout, operation, snapshot, worktree
 from prunejuice.workspaces.listing import Entry, entries
-from prunejuice.workspaces.operation import Journal, Operation
+from prunejuice.workspaces.operation import Operation
 
 Method = Literal["merge", "no-ff", "squash", "rebase"]
 
@@ -129,7 +128,7 @@ def land(git: Git, branch: str, old: str, new: str, run: str = "") -> Operation:
 
 
 def _moved(git: Git, begun: Operation, stands: Entry | None) -> Operation:
-    journal = Journal(Path(git.common))
+    journal = operation.journal(git)
     files = checkout.files(git, stands.path, stands.git_dir) if stands else None
     if files:
         files.try_("update-index", "-q", "--refresh")
@@ -158,7 +157,7 @@ def take_back(git: Git, landed: Operation) -> None:
         ConflictError: it has moved on since, or a change of the checkout is in the way.
     """
     back = land(git, landed.branch, landed.new, landed.old, landed.run)
-    journal = Journal(Path(git.common))
+    journal = operation.journal(git)
     journal.mark(landed, "undone")
     journal.write(replace(back, what=f"branch {landed.branch} back"))
 

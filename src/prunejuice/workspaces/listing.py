@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 from msgspec import Struct
 
 from prunejuice.git import Git
@@ -30,7 +29,10 @@ class Made(Struct, frozen=True):
 
 
 class Entry(NamedTuple):
-    """A worktree of the repository, whoever made it; `gone` when its folder is not there any more."""
+    """A worktree of the repository, whoever made it; `gone` when its folder is not there any more.
+
+    It is `stray` when that folder does not say that it belongs here: then it is only looked at.
+    """
 
     path: Path
     git_dir: Path
@@ -39,6 +41,7 @@ class Entry(NamedTuple):
     main: bool = False
     locked: str = ""
     gone: bool = False
+    stray: bool = False
     made: Made | None = None
 
 
@@ -46,6 +49,7 @@ class Records(NamedTuple):
     """What the git directory keeps about the worktrees of ours."""
 
     common: Path
+    key: bytes
 
     def place(self, path: str, *, finished: bool = True) -> Path:
         """The file about a worktree."""
@@ -54,7 +58,7 @@ class Records(NamedTuple):
 
     def write(self, made: Made, *, finished: bool) -> None:
         """Keep a record, durably."""
-        operation.put(self.place(made.path, finished=finished), msgspec.json.encode(made))
+        operation.put(self.place(made.path, finished=finished), operation.sealed(made, self.key))
         if finished:
             self.place(made.path, finished=False).unlink(missing_ok=True)
 
@@ -65,47 +69,47 @@ class Records(NamedTuple):
 
     def find(self, path: str | Path) -> Made | None:
         """The record of a finished worktree."""
-        return _read(self.place(str(path)))
+        return operation.opened(self.place(str(path)), self.key, Made)
 
     def unfinished(self) -> list[Made]:
         """The records of worktrees that were being made."""
-        found = (_read(path) for path in self.place("").parent.glob("*.making.json"))
+        found = (
+            operation.opened(path, self.key, Made) for path in self.place("").parent.glob("*.making.json")
+        )
         return [made for made in found if made is not None]
 
 
-def _read(path: Path) -> Made | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Made)
-    except (OSError, msgspec.MsgspecError):
-        return None
+def records(git: Git) -> Records:
+    """What we know of the worktrees of a repository."""
+    return Records(Path(git.common), operation.key(git))
 
 
 def entries(git: Git) -> list[Entry]:
     """All worktrees of the repository, the main one first; read from the git directory itself."""
     common = Path(git.common)
-    main = git.main_worktree()
-    head = first_line(common / "HEAD")
-    found = [Entry(main, common, *_head(head), main=True)]
-    records = Records(common)
-    for git_dir in sorted((common / "worktrees").glob("*")):
-        gitdir = first_line(git_dir / "gitdir")
-        if gitdir:
-            path = Path(os.path.normpath(git_dir / gitdir)).parent
-            lock = git_dir / "locked"
-            why = (first_line(lock) or "locked") if lock.is_file() else ""
-            gone = not os.path.lexists(path / ".git")
-            found.append(
-                Entry(
-                    path,
-                    git_dir,
-                    *_head(first_line(git_dir / "HEAD")),
-                    False,
-                    why,
-                    gone,
-                    records.find(path),
-                )
-            )
-    return found
+    main = Entry(git.main_worktree(), common, *_head(first_line(common / "HEAD")), main=True)
+    known = records(git)
+    found = (_entry(git_dir, known) for git_dir in sorted((common / "worktrees").glob("*")))
+    return [main, *(each for each in found if each is not None)]
+
+
+def _entry(git_dir: Path, known: Records) -> Entry | None:
+    named = first_line(git_dir / "gitdir")
+    if not named:
+        return None
+    path = Path(os.path.normpath(git_dir / named)).parent
+    lock = git_dir / "locked"
+    back = first_line(path / ".git").removeprefix("gitdir: ")
+    gone = not os.path.lexists(path / ".git")
+    return Entry(
+        path,
+        git_dir,
+        *_head(first_line(git_dir / "HEAD")),
+        locked=(first_line(lock) or "locked") if lock.is_file() else "",
+        gone=gone,
+        stray=not gone and (path / back).resolve() != git_dir.resolve(),
+        made=known.find(path),
+    )
 
 
 def first_line(path: Path) -> str:

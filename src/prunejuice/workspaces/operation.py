@@ -4,20 +4,25 @@ An operation is written down before it begins and marked when it is done, so tha
 finish what a killed one began.
 """
 
+import hmac
 import os
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from prunejuice import settings
 from prunejuice.errors import NotFoundError, StoreError
+from prunejuice.git import Git
 from prunejuice.text import safe_line
 
+Kept = TypeVar("Kept", bound=Struct)
 Kind = Literal["remove", "restore", "land"]
 State = Literal["begun", "done", "undoing", "undone"]
 _CUT_OFF = {"begun", "undoing"}
@@ -57,9 +62,10 @@ def new(kind: Kind, what: str, path: str | Path) -> Operation:
 
 
 class Journal(NamedTuple):
-    """The operations of the repository with this common git directory."""
+    """The operations of the repository with this common git directory, sealed with a key of the user's."""
 
     common: Path
+    key: bytes
 
     @property
     def folder(self) -> Path:
@@ -69,7 +75,7 @@ class Journal(NamedTuple):
     def write(self, operation: Operation) -> Operation:
         """Keep an operation as it now stands, durably."""
         begun, settled = self._places(operation)
-        put(begun if operation.state in _CUT_OFF else settled, msgspec.json.encode(operation))
+        put(begun if operation.state in _CUT_OFF else settled, sealed(operation, self.key))
         (settled if operation.state in _CUT_OFF else begun).unlink(missing_ok=True)
         return operation
 
@@ -106,11 +112,50 @@ class Journal(NamedTuple):
         return self.folder / f"{operation.id}.begun.json", self.folder / f"{operation.id}.json"
 
     def _read(self, pattern: str) -> Iterator[Operation]:
-        for path in self.folder.glob(pattern):
-            try:
-                yield msgspec.json.decode(path.read_bytes(), type=Operation)
-            except (OSError, msgspec.MsgspecError):
-                continue
+        found = (opened(path, self.key, Operation) for path in self.folder.glob(pattern))
+        return (each for each in found if each is not None)
+
+
+def journal(git: Git) -> Journal:
+    """The operations of a repository."""
+    return Journal(Path(git.common), key(git))
+
+
+# What lies in a git directory can be written by whatever may write to the repository. What we act on
+# without being asked must be our own: it carries a seal, made with a key from the state directory.
+
+
+def key(git: Git) -> bytes:
+    """The key of the user's seals, made when it is not there yet."""
+    path = settings.home(git.environ) / "key"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        aside = path.with_name(f"key.{secrets.token_hex(4)}")
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(secrets.token_bytes(32))
+        with suppress(FileExistsError):  # another process was faster
+            os.link(aside, path)
+        aside.unlink()
+    return path.read_bytes()
+
+
+def sealed(value: Struct, secret: bytes) -> bytes:
+    """A value as a file has it: the seal on the first line, then the value."""
+    body = msgspec.json.encode(value)
+    return hmac.new(secret, body, "sha256").hexdigest().encode() + b"\n" + body
+
+
+def opened(path: Path, secret: bytes, kind: type[Kept]) -> Kept | None:
+    """The value of a file; nothing when it cannot be read or its seal is not ours."""
+    try:
+        seal, _, body = path.read_bytes().partition(b"\n")
+        own = hmac.new(secret, body, "sha256").hexdigest().encode()
+        if hmac.compare_digest(seal, own):
+            return msgspec.json.decode(body, type=kind)
+    except (OSError, msgspec.MsgspecError):
+        pass
+    return None
 
 
 def put(path: Path, content: bytes) -> None:

@@ -33,7 +33,9 @@ class Clash(NamedTuple):
 def survey(git: Git, base: str, only: Iterable[Path] = ()) -> tuple[list[Side], list[Clash]]:
     """All live worktrees (or `only` some) against each other and against a commit."""
     wanted = set(only)
-    live = [e for e in entries(git) if not (e.main or e.gone) and (not wanted or e.path in wanted)]
+    live = [
+        e for e in entries(git) if not (e.main or e.gone or e.stray) and (not wanted or e.path in wanted)
+    ]
     against_base = Side("", Path(), base, frozenset())
     with ThreadPoolExecutor(8) as pool:
         sides = list(pool.map(lambda entry: _side(git, entry, base), live))

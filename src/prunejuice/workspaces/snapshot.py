@@ -18,7 +18,7 @@ from prunejuice.errors import ConflictError, GitError, StepError
 from prunejuice.git import Git
 from prunejuice.lock import locked
 from prunejuice.workspaces import checkout, operation
-from prunejuice.workspaces.operation import Journal, Operation
+from prunejuice.workspaces.operation import Operation
 
 LARGEST = 100_000_000
 REFS = "refs/prunejuice/runs"
@@ -259,7 +259,7 @@ def _went(ours: Index, now: Snapshot, tree: str, what: str, run: str) -> Operati
     if tree == now.tree:
         return None
     git = ours.git
-    journal = Journal(Path(git.common))
+    journal = operation.journal(git)
     begun = operation.new("restore", what, git.directory)
     goal = git.commit(tree, (now.commit,), what)
     begun = replace(begun, git_dir=git.git_dir, old=now.commit, new=goal, run=run)

@@ -33,14 +33,14 @@ from prunejuice.workspaces.listing import (
     BRANCHES,
     Entry,
     Made,
-    Records,
     branch_fault,
     checked_out,
     entries,
     first_line,
+    records,
     unsaved,
 )
-from prunejuice.workspaces.operation import Journal, Operation
+from prunejuice.workspaces.operation import Operation
 
 QUEUE = 120.0
 """Seconds that one change waits for others in the same repository."""
@@ -105,11 +105,11 @@ def holding(git: Git) -> Iterator[Git]:
 
 def _settle(git: Git) -> None:
     """Undo creations and finish removals that were cut off; nobody is at work on them any more."""
-    records = Records(Path(git.common))
-    for made in records.unfinished():
+    known = records(git)
+    for made in known.unfinished():
         _clear(git, made)
-        records.forget(made)
-    for cut_off in Journal(Path(git.common)).begun():
+        known.forget(made)
+    for cut_off in operation.journal(git).begun():
         if cut_off.kind == "remove":
             (_bring if cut_off.state == "undoing" else _carry_on)(git, cut_off)
         if cut_off.kind == "land":
@@ -118,7 +118,7 @@ def _settle(git: Git) -> None:
 
 def _landed(git: Git, cut_off: Operation) -> None:
     """Finish a landing: a checkout follows when its branch has moved."""
-    journal = Journal(Path(git.common))
+    journal = operation.journal(git)
     if git.resolve(f"refs/heads/{cut_off.branch}") != cut_off.new:
         journal.forget(cut_off)
         return
@@ -153,7 +153,7 @@ def create(git: Git, wanted: Wanted) -> Made:
 
 def _reused(git: Git, wanted: Wanted) -> Made | None:
     """The worktree, when an earlier attempt of the same owner had finished it."""
-    made = Records(Path(git.common)).find(wanted.path)
+    made = records(git).find(wanted.path)
     if made is None or not os.path.lexists(wanted.path):
         return None
     there = git.bound(made.path, made.git_dir)
@@ -170,15 +170,15 @@ def _made(git: Git, wanted: Wanted) -> Made:
         raise GitError(f"branch {wanted.branch!r} is checked out at {place}", "name another branch")
     git_dir = Path(git.common) / "worktrees" / f"{wanted.path.name}-{secrets.token_hex(3)}"
     made = Made(str(wanted.path), wanted.branch, wanted.base, wanted.owner, str(git_dir), fresh)
-    records = Records(Path(git.common))
-    records.write(made, finished=False)
+    known = records(git)
+    known.write(made, finished=False)
     try:
         _build(git, made)
     except PruneJuiceError:
         _clear(git, made)
-        records.forget(made)
+        known.forget(made)
         raise
-    records.write(made, finished=True)
+    known.write(made, finished=True)
     return made
 
 
@@ -270,6 +270,8 @@ def remove(git: Git, path: Path, *, drop: bool = False, force: bool = False) -> 
 def _reason_to_keep(git: Git, entry: Entry, *, force: bool) -> str:
     if entry.main:
         return "it is the main working tree"
+    if entry.stray:
+        return "its .git file names another git directory (git worktree repair mends that)"
     if force:
         return ""
     if entry.locked:
@@ -289,11 +291,11 @@ def _take_away(git: Git, entry: Entry, *, drop: bool, force: bool = False) -> Re
         run=entry.made.owner if entry.made and ":" not in entry.made.owner else "",
     )
     begun = replace(begun, trash=str(_trash(git, entry, begun)))
-    Journal(Path(git.common)).write(begun)
+    operation.journal(git).write(begun)
     try:
         _carry_on(git, begun)
     except OSError as error:
-        Journal(Path(git.common)).forget(begun)
+        operation.journal(git).forget(begun)
         raise StepError(
             f"{entry.path} cannot be moved away: {error.strerror}", "close what uses it"
         ) from error
@@ -343,8 +345,8 @@ def _carry_on(git: Git, begun: Operation) -> None:
         changes.append((ref, "", begun.new))
     if changes:
         git.move(*changes)
-    Records(Path(git.common)).forget(Made(begun.path, "", "", ""))
-    Journal(Path(git.common)).mark(begun, "done")
+    records(git).forget(Made(begun.path, "", "", ""))
+    operation.journal(git).mark(begun, "done")
 
 
 def _move(source: Path, target: Path) -> None:
@@ -373,7 +375,7 @@ def bring_back(git: Git, removed: Operation) -> str:
         note = _branch_back(held, removed)
         git_dir = _free(Path(held.common) / "worktrees", Path(removed.git_dir).name)
         back = replace(removed, git_dir=str(git_dir), state="undoing")
-        _bring(held, Journal(Path(held.common)).write(back))
+        _bring(held, operation.journal(held).write(back))
         return note
 
 
@@ -386,7 +388,7 @@ def _bring(git: Git, back: Operation) -> None:
     (path / ".git").write_bytes(os.fsencode(f"gitdir: {back.git_dir}\n"))
     Path(back.git_dir).parent.mkdir(exist_ok=True)
     _move(trash / "git", Path(back.git_dir))
-    Journal(Path(git.common)).mark(back, "undone")
+    operation.journal(git).mark(back, "undone")
     shutil.rmtree(trash, ignore_errors=True)
 
 
@@ -416,7 +418,7 @@ def prune(git: Git, *, dry_run: bool = False) -> list[Path]:
 
 def empty_trash(git: Git, before: float, *, dry_run: bool = False) -> list[Operation]:
     """Delete what was removed or kept as a backup before a time (seconds since 1970); what it was."""
-    every = Journal(Path(git.common)).all()
+    every = operation.journal(git).all()
     old = [each for each in every if each.at < before and each.state in {"done", "undone"}]
     for each in () if dry_run else old:
         _forget(git, each)
@@ -427,7 +429,7 @@ def discard(git: Git, path: Path) -> None:
     """Remove a worktree that never held work of anybody, without a way back."""
     removed = remove(git, path, force=True).operation
     if removed:
-        _forget(git, Journal(Path(git.common)).find(removed))
+        _forget(git, operation.journal(git).find(removed))
 
 
 def _forget(git: Git, old: Operation) -> None:
@@ -435,7 +437,7 @@ def _forget(git: Git, old: Operation) -> None:
         delete(Path(old.trash))
     if kept := git.resolve(old.backup):
         git.move((old.backup, "", kept))
-    Journal(Path(git.common)).forget(old)
+    operation.journal(git).forget(old)
 
 
 def delete(path: Path) -> None:
