@@ -14,7 +14,7 @@ import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from prunejuice import process, settings
 from prunejuice.errors import GitError, MissingToolError, UsageError
@@ -72,7 +72,8 @@ _EXACT = "* -text -ident -working-tree-encoding\n"
 class Git(NamedTuple):
     """Git for one working tree; `stop` ends what it is at, `keep` are descriptors its processes inherit.
 
-    `git_dir` and `common` are empty until it is `located`.
+    `git_dir` and `common` are empty until it is `located`; `main` is the working tree that the repository
+    was made with, and empty when there is none (a bare repository).
     """
 
     program: str
@@ -81,6 +82,7 @@ class Git(NamedTuple):
     stop: Stop | None = None
     git_dir: str = ""
     common: str = ""
+    main: str = ""
     more: tuple[tuple[str, str], ...] = ()
     keep: tuple[int, ...] = ()
 
@@ -127,6 +129,7 @@ class Git(NamedTuple):
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_NO_LAZY_FETCH": "1",
+            "GIT_ALLOW_PROTOCOL": "none",
             "LC_ALL": "C",
             "GIT_CONFIG_COUNT": str(len(config)),
         }
@@ -154,28 +157,45 @@ class Git(NamedTuple):
         asked = ("--show-toplevel", "--git-dir", "--git-common-dir")
         found = self.try_("rev-parse", "--path-format=absolute", *asked)
         if found.code:
-            raise UsageError(f"{self.directory} is not in a git repository", "git init makes one")
+            self._refuse()
         lines = os.fsdecode(found.out).splitlines()
         if len(lines) != len(asked):  # a path holds a line break
             each = (self.run("rev-parse", "--path-format=absolute", flag) for flag in asked)
             lines = [line.removesuffix("\n") for line in each]
-        return self._replace(directory=lines[0], git_dir=lines[1], common=lines[2])
+        top, git_dir, common = lines
+        if not _leads_to(Path(top), Path(git_dir)):
+            raise UsageError(
+                f"core.worktree of {git_dir} leads to {safe_line(top, 300)}, which is not its own",
+                "git config --unset core.worktree",
+            )
+        main = top if git_dir == common else self.main_of(Path(common))
+        return self._replace(directory=top, git_dir=git_dir, common=common, main=main)
+
+    def _refuse(self) -> NoReturn:
+        bare = self.try_("rev-parse", "--is-bare-repository").out.strip() == b"true"
+        if bare or b"bare" in self.try_("rev-parse", "--show-toplevel").err:
+            fix = "go to one of its worktrees (git worktree add makes one)"
+            raise UsageError(f"{self.directory} is in a bare repository", fix)
+        raise UsageError(f"{self.directory} is not in a git repository", "git init makes one")
+
+    def main_of(self, common: Path) -> str:
+        """The main working tree of a git directory: around it, or where its own configuration says."""
+        set_to = self.try_("config", "--file", str(common / "config"), "--get", "core.worktree")
+        named = os.fsdecode(set_to.out).removesuffix("\n")
+        place = Path(os.path.normpath(common / named)) if named else common.parent
+        return str(place) if _leads_to(place, common) else ""
 
     def at(self, directory: str | Path) -> "Git":
         """Git for another directory, not yet located."""
-        return self._replace(directory=str(directory), git_dir="", common="")
+        return self._replace(directory=str(directory), git_dir="", common="", main="")
 
     def bound(self, directory: str | Path, git_dir: str | Path) -> "Git":
         """Git for another working tree of the same repository, whose git directory is known."""
         return self._replace(directory=str(directory), git_dir=str(git_dir))
 
-    def main_worktree(self) -> Path:
-        """The working tree that the repository was made with."""
-        common = Path(self.common)
-        if common.name == ".git":
-            return common.parent
-        first = self.run("worktree", "list", "--porcelain", "-z").split("\0")[0]
-        return Path(first.removeprefix("worktree "))
+    def from_main(self) -> "Git":
+        """Git for the main working tree, or in a bare repository for what all its worktrees share."""
+        return self.bound(self.main or self.common, self.common)
 
     # -- commits and refs -----------------------------------------------------------------------
 
@@ -194,8 +214,14 @@ class Git(NamedTuple):
         return self.try_("symbolic-ref", "--quiet", "--short", "HEAD").out.decode().strip()
 
     def resolve(self, ref: str) -> str:
-        """The commit of a ref; empty when there is no such ref."""
+        """The commit of a ref; empty when there is no such ref.
+
+        Raises:
+            GitError: git could not say, because it was stopped for example.
+        """
         done = self.try_("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+        if done.code not in {0, 1, 128}:
+            raise GitError(f"git rev-parse was ended in {self.directory}")
         return done.out.decode().strip() if done.code == 0 else ""
 
     def commit(self, tree: str, parents: tuple[str, ...], message: str, author: "str | None" = ME) -> str:
@@ -203,7 +229,13 @@ class Git(NamedTuple):
         environ = self.environ if author is None else {**self.environ, **_as(author)}
         named = [word for parent in parents for word in ("-p", parent)]
         given = message.encode("utf-8", "surrogateescape") or b"\n"
-        return self._replace(environ=environ).run("commit-tree", tree, *named, given=given).strip()
+        try:
+            return self._replace(environ=environ).run("commit-tree", tree, *named, given=given).strip()
+        except GitError as error:
+            if "tell me who you are" not in error.message:
+                raise
+            fix = "git config --global user.name NAME; git config --global user.email MAIL"
+            raise GitError("git knows no name for you", fix) from error
 
     def move(self, *changes: tuple[str, str, str]) -> None:
         """Change refs, all or none: each is (ref, new, old); no `new` deletes, no `old` must not exist.
@@ -241,6 +273,15 @@ class Git(NamedTuple):
             found["lfs.storage"] = f"{self.common}/lfs"
             _seen[key] = (tuple(found.items()), dict(pairs).get("extensions.objectformat", "sha1"))
         return _seen[key]
+
+
+def _leads_to(top: Path, git_dir: Path) -> bool:
+    """Whether a folder belongs to a git directory: by its `.git`, folder, link or file."""
+    place = top / ".git"
+    if place.is_file():
+        said = os.fsdecode(_bytes(place)).removeprefix("gitdir: ").rstrip("\n")
+        place = top / said
+    return place.resolve() == git_dir.resolve()
 
 
 def _as(author: str) -> dict[str, str]:
@@ -310,7 +351,8 @@ def within(workspace: Workspace, environ: dict[str, str], stop: Stop | None = No
     if not workspace.git_dir:
         return git(workspace.directory, environ, stop).located()
     found = git(workspace.worktree, environ, stop)
-    return found._replace(common=workspace.common, git_dir=workspace.git_dir)
+    main = found.main_of(Path(workspace.common))
+    return found._replace(common=workspace.common, git_dir=workspace.git_dir, main=main)
 
 
 _OWN = ("GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")

@@ -68,7 +68,10 @@ class Cut(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """The state of a run after some of its events. `sequence` is the number of the last one."""
+    """The state of a run after some of its events. `sequence` is the number of the last one.
+
+    `cut` are visits that were cut off, `noticed` when that was first seen; `landed` is where its work is.
+    """
 
     id: str
     plan: Plan
@@ -89,6 +92,7 @@ class Run(Struct, frozen=True):
     artifacts: tuple[Artifact, ...] = ()
     snapshots: tuple[events.SnapshotTaken, ...] = ()
     cut: tuple[Cut, ...] = ()
+    noticed: float = 0
     landed: events.RunLanded | None = None
 
     def of(self, step: str) -> tuple[StepRun, ...]:
@@ -182,7 +186,7 @@ def _noted(run: Run, event: _Note) -> Run:
         case events.SnapshotTaken():
             return replace(run, snapshots=(*run.snapshots, event))
         case events.FilesPutBack():
-            return replace(run, cut=())
+            return replace(run, cut=(), noticed=0)
         case _:
             return replace(run, landed=event if event.into else None)
 
@@ -198,7 +202,8 @@ def _turned(run: Run, event: _Turn) -> Run:
         case events.RunWaiting():
             return replace(run, status="waiting")
         case events.RunInterrupted():
-            return replace(run, status="interrupted", ended=event.at, error=event.reason)
+            noticed = run.noticed or event.at
+            return replace(run, status="interrupted", ended=event.at, error=event.reason, noticed=noticed)
         case events.RunStarted():
             return replace(
                 run,

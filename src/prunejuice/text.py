@@ -34,6 +34,11 @@ def safe_json(text: str) -> str:
     return _UNSAFE.sub(lambda match: json.dumps(match.group())[1:-1], text)
 
 
+def unicode(text: str) -> str:
+    """A file name as text that can be kept: bytes that are not UTF-8 become visible (`\\xff`)."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def nearest(word: str, known: "Iterable[str]") -> str:
     """A hint such as `did you mean 'test'?`, or nothing when no known word is close."""
     close = get_close_matches(word[:100], list(known), n=1, cutoff=0.6)

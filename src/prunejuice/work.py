@@ -10,12 +10,19 @@ from prunejuice import event as events
 from prunejuice import git as gits
 from prunejuice import lifecycle, process
 from prunejuice.app import App
-from prunejuice.errors import GateError, GitError, NotFoundError, UsageError
+from prunejuice.errors import (
+    ConflictError,
+    GateError,
+    GitError,
+    NotFoundError,
+    PruneJuiceError,
+    UsageError,
+)
 from prunejuice.git import Git
 from prunejuice.lifecycle import Tools
 from prunejuice.run import ENDED, Run
 from prunejuice.settings import passed_on
-from prunejuice.text import safe_line, safe_text
+from prunejuice.text import safe_line, safe_text, unicode
 from prunejuice.workspaces import landing, operation, radar, snapshot, worktree
 from prunejuice.workspaces.landing import Method, Work
 from prunejuice.workspaces.operation import Operation
@@ -104,7 +111,30 @@ def undo_work(app: App, tools: Tools, run: Run, step: str = "") -> Operation | N
         if not (old and new):
             raise UsageError(f"run {run.id[:8]} has no snapshots", "there is nothing to take back")
         what = f"step {step} of run {run.id[:8]}" if step else f"run {run.id[:8]}"
-        return snapshot.take_back(git, old, new, f"undo {what}", run.id)
+        done = snapshot.take_back(git, old, new, f"undo {what}", run.id)
+    if done:
+        _measured(git, tools, run)
+    return done
+
+
+def _measured(git: Git, tools: Tools, run: Run) -> None:
+    """Record what is left of the work of a run."""
+    first, _ = run.work()
+    left = snapshot.now(git).commit
+    changes = snapshot.numbers(git, first, left)
+    taken = events.SnapshotTaken(
+        at=time.time(),
+        step="",
+        visit=0,
+        when="after",
+        commit=left,
+        files=len(changes),
+        added=sum(each.added or 0 for each in changes),
+        removed=sum(each.removed or 0 for each in changes),
+        paths=tuple(unicode(each.path) for each in changes[:200]),
+    )
+    git.run("update-ref", f"{snapshot.REFS}/{run.id}/undone", left)
+    lifecycle.note(run.id, tools, taken)
 
 
 def undo_operation(tools: Tools, git: Git, done: Operation) -> str:
@@ -123,7 +153,8 @@ def undo_operation(tools: Tools, git: Git, done: Operation) -> str:
         landing.take_back(git, done)
         if done.run:
             back = events.RunLanded(at=time.time(), into="", commit=done.old)
-            lifecycle.note(done.run, tools, back)
+            with suppress(PruneJuiceError):  # its history may be forgotten by now
+                lifecycle.note(done.run, tools, back)
         return f"branch {done.branch} is back at {done.old[:12]}"
     if not Path(done.path).is_dir():
         raise UsageError(f"{done.path} is gone", "prj undo --list may show how to have it back")
@@ -180,7 +211,7 @@ def merge(app: App, tools: Tools, run: Run, how: Landing) -> Landed:
         _checked(app, git, new, how.check)
     done = landing.land(git, into, old, new, run.id)
     if is_there(run):
-        with suppress(GitError):  # it went on working meanwhile: that is not part of this
+        with suppress(GitError, ConflictError):  # it went on working meanwhile: that is not part of this
             landing.adopt(git, tip)
     lifecycle.note(
         run.id, tools, events.RunLanded(at=time.time(), into=into, commit=new, operation=done.id)
@@ -213,7 +244,7 @@ def _checked(app: App, git: Git, commit: str, command: str) -> None:
     Raises:
         GateError: it failed; carries the end of what it said.
     """
-    with landing.materialised(git, commit) as there:
+    with landing.materialised(git, commit, app.settings.worktree_parent) as there:
         env = passed_on(app.environ)
         bash = process.which("bash", env.get("PATH"))
         argv = [bash, "--noprofile", "--norc", "-eo", "pipefail", "-c", command]
@@ -223,7 +254,8 @@ def _checked(app: App, git: Git, commit: str, command: str) -> None:
             tail.extend(chunk)
             del tail[:-4000]
 
-        call = process.Call(argv, there.directory, env, 3600, app.settings.grace, tag=f"check/{commit}")
+        tag = f"{worktree.CHECK}{Path(there.directory).name}"
+        call = process.Call(argv, there.directory, env, 3600, app.settings.grace, tag=tag)
         ended = process.run(call, keep)
     if ended.code:
         said = safe_text(bytes(tail)).rstrip().splitlines()[-12:]

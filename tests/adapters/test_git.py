@@ -40,7 +40,7 @@ def test_what_git_refuses_is_said_with_its_words(door, repository, tmp_path):
 def test_where_it_is_found(door, repository, tmp_path):
     assert door.located() is door
     assert door.at(repository).located() == door
-    assert (door.branch(), door.main_worktree()) == ("main", repository)
+    assert (door.branch(), door.main) == ("main", str(repository))
     inside = repository / "deep"
     inside.mkdir()
     assert gits.within(Workspace(str(inside)), dict(os.environ))[4:6] == door[4:6]
@@ -55,7 +55,9 @@ def test_a_bare_repository_with_worktrees(repository, tmp_path):
     git(tmp_path, "clone", "-q", "--bare", str(repository), "bare.git")
     git(tmp_path / "bare.git", "worktree", "add", "-q", str(tmp_path / "tree"), "-b", "x")
     found = gits.git(tmp_path / "tree", dict(os.environ)).located()
-    assert found.main_worktree() == tmp_path / "bare.git"
+    assert (found.main, found.from_main().directory) == ("", str(tmp_path / "bare.git"))
+    with pytest.raises(UsageError, match="in a bare repository"):
+        gits.git(tmp_path / "bare.git", dict(os.environ)).located()
     assert gits.git(tmp_path / "tree", dict(os.environ)).located().head() == git(
         repository, "rev-parse", "HEAD"
     )

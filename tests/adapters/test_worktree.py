@@ -15,7 +15,7 @@ from prunejuice import git as gits
 from prunejuice.errors import ConflictError, GitError, StepError, UsageError
 from prunejuice.lock import FileLock
 from prunejuice.protocols import STOP, Stop
-from prunejuice.workspaces import listing, operation, worktree
+from prunejuice.workspaces import listing, operation, trash, worktree
 from prunejuice.workspaces.worktree import Wanted
 
 
@@ -124,9 +124,16 @@ def cut_off(door, made, repository, how):
         git(repository, "branch", "-D", made.branch)
 
 
-@pytest.mark.parametrize(
-    "how", ["all there", "no files yet", "not registered", "only a branch", "nothing yet"]
-)
+def test_a_creation_that_was_killed_after_its_last_file_is_kept(door, repository):
+    path, made = make(door)
+    cut_off(door, made, repository, "all there")
+    (path / "work").write_text("a person found it")
+    make(door, "pj-y")
+    assert (path / "work").exists()
+    assert worktree.create(door, wanted(door)).reused
+
+
+@pytest.mark.parametrize("how", ["no files yet", "not registered", "only a branch", "nothing yet"])
 def test_whoever_comes_next_clears_a_killed_creation_away(door, repository, how):
     path, made = make(door)
     cut_off(door, made, repository, how)
@@ -292,7 +299,7 @@ def test_from_a_subfolder_and_from_inside_a_linked_worktree(door, repository):
     path, _ = make(door)
     (path / "deep" / "er").mkdir(parents=True)
     inside = gits.git(path / "deep" / "er", dict(os.environ)).located()
-    assert inside.main_worktree() == repository
+    assert inside.main == str(repository)
     other, _ = make(inside, "pj-y")
     assert other.parent == path.parent
 
@@ -504,11 +511,11 @@ def test_what_is_no_worktree_and_the_main_one_are_never_removed(door, repository
 def test_a_removal_that_was_killed_is_finished_by_whoever_comes_next(door, repository, after):
     path, made = make(door)
     removed = journal(door).find(worktree.remove(door, path).operation)
-    trash = Path(removed.trash)
+    kept = Path(removed.trash)
     if after != "git moved":
-        (trash / "git").rename(made.git_dir)
+        (kept / "git").rename(made.git_dir)
     if after == "begun":
-        (trash / "tree").rename(path)
+        (kept / "tree").rename(path)
     journal(door).mark(removed, "begun")
     make(door, "pj-y")
     assert not path.exists()
@@ -551,10 +558,10 @@ def test_the_trash_is_emptied_by_age_and_says_so(door, repository):
     (deep / "f").write_text("x")
     deep.chmod(0o500)
     removed = journal(door).find(worktree.remove(door, path, force=True).operation)
-    assert worktree.empty_trash(door, removed.at - 1) == []
-    assert [each.id for each in worktree.empty_trash(door, time.time() + 1, dry_run=True)] == [removed.id]
+    assert trash.empty(door, removed.at - 1) == []
+    assert [each.id for each in trash.empty(door, time.time() + 1, dry_run=True)] == [removed.id]
     assert Path(removed.trash).exists()
-    worktree.empty_trash(door, time.time() + 1)
+    trash.empty(door, time.time() + 1)
     assert not Path(removed.trash).exists()
     assert git(repository, "for-each-ref", "refs/prunejuice") == ""
     with pytest.raises(ConflictError, match="emptied"):

@@ -43,7 +43,7 @@ def test_create_says_what_the_shell_tool_says_and_what_programs_look_for(project
         (["there"], "there"),
         (["fix", "--pattern", "{username}/{suffix}"], "shop/fix"),
         (["fix", "--pattern", "{suffix}"], "fix"),
-        ([], r"shop-patch-\d+"),
+        ([], r"shop-patch-\d+-[0-9a-f]{4}"),
     ],
 )
 def test_what_a_name_means(project, words, branch):

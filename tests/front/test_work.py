@@ -344,8 +344,7 @@ def test_half_done_changes_are_put_back_before_a_step_runs_again(project, tmp_pa
     child.send_signal(signal.SIGKILL if how == "driver killed" else signal.SIGQUIT)
     child.communicate(timeout=20)
     mark.write_text("")
-    run = project.prj("status", "--json").json["items"][0]
-    (Path(run["worktree"]) / "half.txt").write_text("and a person wrote here\n")
+    run = project.prj("history", "--json").json["items"][0]
     answer = project.prj("resume", run["id"])
     assert answer.code == 0, answer.err
     tree = Path(run["worktree"])
@@ -355,7 +354,30 @@ def test_half_done_changes_are_put_back_before_a_step_runs_again(project, tmp_pa
     assert "were taken back; prj undo op-" in answer.err
     operation = next(word for word in answer.err.split() if word.startswith("op-"))
     kept = git(project.root, "show", f"refs/prunejuice/backup/{operation}^:half.txt")
-    assert kept == "and a person wrote here"
+    assert kept == "half"
+
+
+@pytest.mark.parametrize("work", ["edit", "commit"])
+def test_what_a_person_did_after_a_death_is_never_taken_back(project, tmp_path, work):
+    mark = tmp_path / "go"
+    project.command("half", HALF % f"if [ ! -f {mark} ]; then touch {tmp_path}/began; sleep 60; fi")
+    child = project.spawn("run", "half")
+    wait_for(lambda: (tmp_path / "began").exists())
+    child.kill()
+    child.communicate()
+    mark.write_text("")
+    run = project.prj("status", "--json").json["items"][0]
+    tree = Path(run["worktree"])
+    (tree / "mine.txt").write_text("and a person wrote here\n")
+    if work == "commit":
+        git(tree, "add", ".")
+        git(tree, "commit", "-qm", "mine")
+        (tree / "mine.txt").write_text("and more\n")
+    assert project.prj("resume", run["id"]).code == 0
+    assert (tree / "mine.txt").read_text() == (
+        "and more\n" if work == "commit" else "and a person wrote here\n"
+    )
+    assert (tree / "a.txt").read_text() == "one\nhalf\nhalf\n"
 
 
 def test_a_person_who_decides_keeps_what_was_half_done(project, tmp_path):

@@ -350,7 +350,7 @@ def test_a_bare_repository_inside_the_tree_is_not_taken_for_one(project, trap):
     git(project.root, "init", "-q", "--bare", str(inner))
     git(inner, "config", "core.fsmonitor", str(trap.program))
     (inner / "worktree").mkdir()
-    with pytest.raises(UsageError, match="not in a git repository"):
+    with pytest.raises(UsageError, match="in a bare repository"):
         gits.git(inner, dict(os.environ)).located()
     snapshot.now(
         gits

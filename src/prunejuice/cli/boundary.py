@@ -7,6 +7,7 @@ to do · 130 interrupted
 What only an error needs is imported when there is one, so that the good case stays fast.
 """
 
+import errno
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -61,11 +62,24 @@ def guarded(group: click.Group, arguments: list[str] | None = None) -> int:
         render.drop_stdout()
         return 0
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        return 130
+        return _interrupted(arguments)
     except Exception as error:  # noqa: BLE001 - the last place
-        return _shown(error, arguments)
+        try:
+            return _shown(error, arguments)
+        except OSError as worse:  # nobody can be told, or only on stderr
+            sys.stderr.write(f"error: {worse}\n")
+            return 1
     return code if isinstance(code, int) else 0
+
+
+def _interrupted(arguments: list[str]) -> int:
+    from prunejuice.cli import render  # noqa: PLC0415
+
+    if "--json" in arguments:
+        render.error("interrupted", "", as_json=True)
+    else:
+        click.echo("interrupted", err=True)
+    return 130
 
 
 def _shown(error: Exception, arguments: list[str]) -> int:
@@ -85,6 +99,9 @@ def _shown(error: Exception, arguments: list[str]) -> int:
     if isinstance(error, errors.PruneJuiceError):
         render.error(error.message, error.fix, as_json=as_json)
         return next((code for kind, code in _CODES.items() if isinstance(error, kind)), 1)
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        render.error(f"{error.filename or 'the output'}: {error.strerror}", "make room", as_json=False)
+        return 1
     place = _report(error, arguments)
     fix = f"this is a bug; what a report needs is in {place}" if place else "this is a bug"
     render.error(f"unexpected {type(error).__name__}: {error}", fix, as_json=as_json)

@@ -20,7 +20,7 @@ from prunejuice.run import ENDED
 from prunejuice.stores.sqlite import SqliteStore
 from prunejuice.text import safe_line
 from prunejuice.view import Summary
-from prunejuice.workspaces import listing, snapshot, tmux, worktree
+from prunejuice.workspaces import listing, snapshot, tmux, trash, worktree
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
@@ -119,14 +119,10 @@ class _House:
         except PruneJuiceError:
             return
         before = time.time() - self.app.settings.trash_days * 86400
-        for old in worktree.empty_trash(git, before, dry_run=self.dry_run):
+        for old in trash.empty(git, before, dry_run=self.dry_run):
             yield Deed(old.id, f"backup of {old.what}", done=not self.dry_run)
-        for entry in listing.entries(git):
-            owner = entry.made.owner if entry.made else ""
-            if owner.startswith(worktree.CHECK) and not process.is_alive(int(owner.split(":")[1])):
-                if not self.dry_run:
-                    worktree.discard(git, entry.path)
-                yield Deed("check", f"worktree {entry.path}", done=not self.dry_run)
+        for path in worktree.dead_checks(git, dry_run=self.dry_run):
+            yield Deed("check", f"worktree {path}", done=not self.dry_run)
 
     def family(self, run_id: str) -> Iterator[str]:
         """A run and all inside it."""

@@ -37,6 +37,8 @@ def start(app: apps.App, plans: Sequence[Plan], at_once: int, *, detach: bool, a
     try:
         lines = _Followed(app, runs, quiet=as_json).until_over()
     except KeyboardInterrupt:
+        if as_json:
+            _told(runs, as_json=True)
         render.say("the runs go on in the background: prj status shows them, prj stop RUN ends one")
         return 130
     _closing(lines, as_json=as_json)

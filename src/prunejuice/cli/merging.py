@@ -4,11 +4,11 @@ import click
 
 from prunejuice import app as apps
 from prunejuice import git as gits
-from prunejuice import work
+from prunejuice import trust, work
 from prunejuice.cli import render
 from prunejuice.cli.undoing import found_run
 from prunejuice.errors import UsageError
-from prunejuice.text import safe_line
+from prunejuice.text import safe_line, unicode
 from prunejuice.work import Landing
 from prunejuice.workspaces.landing import Method
 
@@ -43,9 +43,11 @@ def merge_command(  # noqa: PLR0913 - one for each option
     A conflict (exit 4) or a failed check (exit 3) moves nothing.
     """
     if check and no_check:
-        raise UsageError("--check and --no-check exclude each other")
+        raise UsageError("--check and --no-check exclude each other", "give one of them")
     app = apps.open_app()
     found = found_run(app, run)
+    if check is None and not no_check and app.project.config.is_file():
+        trust.demand(app.project, app.store)  # it may name the check, which must not be passed over unseen
     command = "" if no_check else app.settings.check if check is None else check
     how = Landing(method or "merge", into, command, message)
     done = work.merge(app, app.tools(), found, how)
@@ -68,7 +70,10 @@ def conflicts_command(*, base: str, as_json: bool) -> None:
     git = gits.git(str(app.project.root), dict(app.environ)).located()
     commit, sides, clashes = work.conflicts(git, base)
     if as_json:
-        found = [{"one": c.one, "other": c.other or None, "files": list(c.files)} for c in clashes]
+        found = [
+            {"one": c.one, "other": c.other or None, "files": [unicode(each) for each in c.files]}
+            for c in clashes
+        ]
         trees = [
             {
                 "name": s.name,

@@ -1,7 +1,9 @@
 """`plum`: worktrees by hand, in the grammar of the shell tool and in that of programs."""
 
+import os
+import re
+import secrets
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from prunejuice import app as apps
 from prunejuice import git as gits
 from prunejuice import process, settings, trust
 from prunejuice.cli import boundary, render
-from prunejuice.errors import NotFoundError, UsageError
+from prunejuice.errors import NotFoundError, PruneJuiceError, UsageError
 from prunejuice.git import Git
 from prunejuice.run import ENDED
 from prunejuice.text import nearest, safe_line
@@ -103,7 +105,7 @@ def create_command(
     """
     place = _place()
     if interactive:
-        name = name or click.prompt("suffix or branch", default=f"patch-{int(time.time())}", err=True)
+        name = name or click.prompt("suffix or branch", default=_patch(), err=True)
         base = base or click.prompt("from", default=place.word("PLUM_DEFAULT_BRANCH") or "HEAD", err=True)
     wish = _wish(place, name, base, more)
     if dry_run:
@@ -117,9 +119,8 @@ def create_command(
         f"From base: {wish.base_name}",
     ):
         say(line)
-    made = worktree.create(
-        place.git, worktree.Wanted(wish.path, wish.branch, wish.base, f"plum:{time.time_ns()}")
-    )
+    wanted = worktree.Wanted(wish.path, wish.branch, wish.base, _owner(place, wish))
+    made = worktree.create(place.git, wanted)
     port, copied = _equipped(place, wish, made, say)
     if as_json:
         about = {"path": made.path, "branch": made.branch, "base": made.base, "port": port}
@@ -135,6 +136,14 @@ def create_command(
         say(line)
 
 
+def _owner(place: Place, wish: Wish) -> str:
+    """For whom a worktree is made: one whose set-up failed is taken up again, any other is in the way."""
+    there = next((each for each in listing.entries(place.git) if each.path == wish.path), None)
+    owner = there.made.owner if there and there.made else ""
+    failed = owner.startswith("plum:") and there and not (there.git_dir / usable.DONE).exists()
+    return owner if failed and place.app.settings.setup else f"plum:{time.time_ns()}"
+
+
 def _say(line: str) -> None:
     render.out(safe_line(line, 400))
 
@@ -146,14 +155,13 @@ def _quiet(_line: str) -> None:
 def _wish(place: Place, name: str, base: str, more: dict[str, Any]) -> Wish:
     git = place.git
     branch = _branch(place, name, more["pattern"])
-    default = place.word("PLUM_DEFAULT_BRANCH")
-    base_name = base or (default if default and git.resolve(default) else "HEAD")
+    base_name = base or place.word("PLUM_DEFAULT_BRANCH") or "HEAD"
     commit = git.head() if base_name == "HEAD" else git.resolve(base_name)
     if not commit:
         raise UsageError(
             f"there is no commit {safe_line(base_name, 80)!r} to begin at", "name one with --from"
         )
-    main = git.bound(git.main_worktree(), git.common)
+    main = git.from_main()
     named = place.word("PLUM_PARENT_DIR")  # from the main working tree, as the shell tool has it
     above = str(Path(main.directory) / Path(named).expanduser()) if named else ""
     path = worktree.place(git, place.app.settings.worktree_parent or above, branch)
@@ -166,15 +174,25 @@ def _wish(place: Place, name: str, base: str, more: dict[str, Any]) -> Wish:
 
 def _branch(place: Place, name: str, pattern: str) -> str:
     git = place.git
-    project = git.main_worktree().name
+    project = Path(git.main or git.common).name
     user = place.word("PLUM_GITHUB_USERNAME", "GITHUB_USERNAME")
-    prefix = place.word("WORKTREE_NAME_PREFIX") or user or project
+    prefix = place.word("WORKTREE_NAME_PREFIX") or user or _plain(project)
     whole = "/" in name or name.startswith(f"{prefix}-") or (name and git.resolve(f"refs/heads/{name}"))
     if whole and not pattern:
         return name
-    words = {"prefix": prefix, "suffix": name or f"patch-{int(time.time())}", "username": user or prefix}
-    words |= {"project": project, "date": time.strftime("%Y%m%d")}
+    words = {"prefix": prefix, "suffix": name or _patch(), "username": user or prefix}
+    words |= {"project": _plain(project), "date": time.strftime("%Y%m%d")}
     return worktree.named(pattern or place.word("PLUM_PATTERN") or PATTERN, words)
+
+
+def _plain(name: str) -> str:
+    """A name in the characters that a branch may have."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-._") or "project"
+
+
+def _patch() -> str:
+    """A suffix for what has no name: the second, and more when two come in the same one."""
+    return f"patch-{int(time.time())}-{secrets.token_hex(2)}"
 
 
 def _template(place: Place, name: str) -> Path | None:
@@ -183,8 +201,13 @@ def _template(place: Place, name: str) -> Path | None:
     name = name or ("?" if auto == "true" else "")
     if not name:
         return None
-    folder = place.git.main_worktree() / (place.word("PLUM_MCP_TEMPLATE_DIR") or "mcp-json-templates")
-    known = {path.name[len(".mcp.") : -len(".json")]: path for path in sorted(folder.glob(".mcp.*.json"))}
+    folder = Path(place.git.from_main().directory) / (
+        place.word("PLUM_MCP_TEMPLATE_DIR") or "mcp-json-templates"
+    )
+    files = (
+        path for path in sorted(folder.glob(".mcp.*.json")) if path.is_file() and not path.is_symlink()
+    )
+    known = {path.name[len(".mcp.") : -len(".json")]: path for path in files}
     if name == "?" and len(known) == 1:
         return next(iter(known.values()))
     if name not in known:
@@ -216,19 +239,26 @@ def _equipped(
     place: Place, wish: Wish, made: Made, say: Callable[[str], None]
 ) -> tuple[int, list[usable.Copied]]:
     """Copy files, activate the template, run the set-up of a trusted project; the first port."""
-    main, tree = place.git.main_worktree(), Path(made.path)
+    main, tree = Path(place.git.from_main().directory), Path(made.path)
     copied = usable.copy(main, tree, wish.files)
     for each in copied:
         say(str(each))
     if copied:
         failed = sum(1 for each in copied if each.why)
         say(f"  Files copied: {len(copied) - failed}, failed: {failed}")
-    if wish.template and not (tree / ".mcp.json").exists():
-        shutil.copyfile(wish.template, tree / ".mcp.json")
+    if wish.template and not os.path.lexists(tree / ".mcp.json"):
+        usable.clone(wish.template, tree / ".mcp.json")
         say(f"  ✓ Activated {wish.template.name} as .mcp.json")
     port = usable.ports(place.app.settings.home, tree)
     own = place.app.settings
-    if own.setup and trust.standing(place.app.project, place.app.store).trusted:
+    if (
+        place.app.project.config.is_file()
+        and not trust.standing(place.app.project, place.app.store).trusted
+    ):
+        render.say(
+            f"note: settings of {place.app.project.config} do not count: it is not trusted (prj trust)"
+        )
+    if own.setup:
         env = {**settings.passed_on(place.app.environ), **usable.variables(port)}
         env |= {"PRUNEJUICE_WORKTREE_PATH": made.path, "PRUNEJUICE_BRANCH_NAME": made.branch}
         env |= {"PRUNEJUICE_PROJECT_PATH": str(place.app.project.root)}
@@ -248,8 +278,11 @@ def _opened(place: Place, path: str) -> None:
     if not editor:
         return
     render.out(f"Opening in editor: {safe_line(editor)}")
-    argv = [*shlex.split(editor), *shlex.split(place.word("PLUM_EDITOR_ARGS")), path]
-    process.detach(process.Call(argv, path, place.app.environ), place.app.settings.home / "editor.log")
+    try:
+        argv = [*shlex.split(editor), *shlex.split(place.word("PLUM_EDITOR_ARGS")), path]
+        process.detach(process.Call(argv, path, place.app.environ), place.app.settings.home / "editor.log")
+    except (ValueError, OSError, PruneJuiceError) as error:
+        render.say(f"note: the editor did not start: {safe_line(str(error))} (PLUM_EDITOR)")
 
 
 @plum.command("list")
@@ -284,7 +317,9 @@ def _found(git: Git, name: str) -> Entry:
         NotFoundError: there is none, or there are several.
     """
     every = listing.entries(git)
-    path = Path(name).absolute()
+    if not name:
+        raise UsageError("the name of a worktree is empty", "plum list shows them")
+    path = Path(os.path.normpath(Path(name).absolute()))
     exact = [e for e in every if name in {e.branch, e.path.name, str(e.path)} or e.path == path]
     found = exact or [e for e in every if e.branch.endswith(f"-{name}") or e.branch.endswith(f"/{name}")]
     if len(found) != 1:
@@ -310,10 +345,13 @@ def path_command(*, name: str) -> None:
 @click.option(
     "-f", "--force", is_flag=True, help="Even with work that is nowhere else; it can be brought back."
 )
-@click.option("-b", "--branch", "drop", is_flag=True, help="Delete its branch too.")
+@click.option("-b", "--branch", "drop", is_flag=True, help="Delete its branch too, whoever made it.")
 @_JSON
 def remove_command(*, name: str, force: bool, drop: bool, as_json: bool) -> None:
-    """Remove a worktree. Without --force only when nothing would be lost; prj undo brings it back."""
+    """Remove a worktree. Without --force only when nothing would be lost; prj undo brings it back.
+
+    A branch that was made with it goes too when another branch has all of it.
+    """
     place = _place()
     entry = _found(place.git, name)
     users = [
@@ -325,9 +363,8 @@ def remove_command(*, name: str, force: bool, drop: bool, as_json: bool) -> None
         raise UsageError(f"run {users[0]} works in {entry.path}", f"end it first: prj stop {users[0]}")
     removed = worktree.remove(place.git, entry.path, drop=drop, force=force)
     if removed.why:
-        raise UsageError(
-            f"{entry.path} is kept: {removed.why}", "save it, or use --force: prj undo brings it back"
-        )
+        fix = "" if force or entry.main else "save it, or use --force: prj undo brings it back"
+        raise UsageError(f"{entry.path} is kept: {removed.why}", fix)
     if settings.shell_tools(place.app.environ, "pots").get("POTS_CLEANUP_ON_WORKTREE_REMOVE") == "true":
         _end_sessions(place, entry.path)
     if as_json:
@@ -351,7 +388,8 @@ def _end_sessions(place: Place, path: Path) -> None:
 def prune_command(*, dry_run: bool, as_json: bool) -> None:
     """Let go of worktrees whose folder was deleted by hand, and of what killed commands left behind."""
     place = _place()
-    gone = worktree.prune(place.git, dry_run=dry_run)
+    gone = worktree.dead_checks(place.git, dry_run=dry_run)
+    gone += worktree.prune(place.git, dry_run=dry_run)
     if as_json:
         render.json("pruned", [{"path": str(path)} for path in gone])
         return

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import prunejuice
 from prunejuice import git as gits
 from prunejuice import process, project, settings
 from prunejuice.cli import boundary, render
-from prunejuice.errors import DeniedError, NotFoundError, PruneJuiceError, UsageError
+from prunejuice.errors import (
+    DeniedError,
+    MissingToolError,
+    NotFoundError,
+    PruneJuiceError,
+    UsageError,
+)
 from prunejuice.text import nearest, safe_line
 from prunejuice.view import stamp
 from prunejuice.workspaces import tmux
@@ -37,6 +44,8 @@ def _known(name: str) -> Session:
     Raises:
         NotFoundError: there is none.
     """
+    if not tmux.is_installed():
+        raise MissingToolError("tmux is not installed", "install tmux 3.2 or newer")
     there = tmux.sessions(_socket())
     if name not in there:
         hint = nearest(name, there) or "pots list shows them"
@@ -79,7 +88,8 @@ def create_command(*, directory: str, task: str, named: str, no_attach: bool, as
 def _project(path: Path) -> str:
     """The name of the main worktree around a directory, or of the directory itself."""
     try:
-        return gits.git(path, dict(settings.environment())).located().main_worktree().name
+        git = gits.git(path, dict(settings.environment())).located()
+        return Path(git.main or git.common).name
     except PruneJuiceError:
         return project.find(path).root.name
 
@@ -95,7 +105,7 @@ def list_command(*, pattern: str, verbose: bool, wanted: str, as_json: bool) -> 
         match = re.compile(wanted or pattern)
     except re.error as error:
         raise UsageError(
-            f"{safe_line(wanted or pattern, 80)!r} is no regular expression: {error}"
+            f"{safe_line(wanted or pattern, 80)!r} is no regular expression: {error}", "put a \\ before it"
         ) from error
     found = [each for name, each in sorted(tmux.sessions(_socket()).items()) if match.search(name)]
     if as_json:
@@ -139,7 +149,7 @@ def attach_command(*, name: str) -> None:
     environ = settings.environment()
     argv = tmux.attach(name, _socket(), environ)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("attaching needs a terminal")
+        raise UsageError("attaching needs a terminal", f"the words are: {shlex.join(argv)}")
     process.become(argv, environ)
 
 
@@ -149,7 +159,8 @@ def attach_command(*, name: str) -> None:
 def kill_command(*, name: str, force: bool) -> None:
     """End a session of ours."""
     if _known(name).mark is None:
-        raise DeniedError(f"session {name!r} was not made by pots", f"tmux kill-session -t {name}")
+        words = ["tmux", *(["-L", _socket()] if _socket() else []), "kill-session", "-t", f"={name}"]
+        raise DeniedError(f"session {name!r} was not made by pots", shlex.join(words))
     if not force and not click.confirm(f"Are you sure you want to kill session '{name}'?", err=True):
         render.out("Cancelled")
         return

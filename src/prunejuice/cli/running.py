@@ -49,7 +49,8 @@ def run_command(
 ) -> int:
     """Run COMMAND. Ctrl-C ends it in order, a second Ctrl-C at once.
 
-    Several runs (-n, --matrix, issue=1,2,3) each get a worktree of their own; Ctrl-C lets them go on.
+    Several runs (-n, --matrix, issue=1,2,3) each get a worktree of their own, unless --no-worktree says
+    that they share this one; Ctrl-C lets them go on.
     """
     app = apps.open_app()
     loaded = app.catalog.load(command)

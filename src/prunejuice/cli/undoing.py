@@ -14,7 +14,7 @@ from prunejuice.errors import UsageError
 from prunejuice.git import Git
 from prunejuice.history import History
 from prunejuice.run import Run
-from prunejuice.text import safe_line, safe_text
+from prunejuice.text import safe_line, safe_text, unicode
 from prunejuice.view import stamp
 from prunejuice.workspaces import operation, snapshot
 from prunejuice.workspaces.operation import Operation
@@ -42,10 +42,14 @@ def diff_command(*, run: str, step: str, stat: bool, as_json: bool) -> None:
         return
     files = snapshot.numbers(span.git, span.old, span.new)
     if as_json:
-        render.json("diff", {"old": span.old, "new": span.new, "items": [each._asdict() for each in files]})
+        render.json("diff", {"old": span.old, "new": span.new, "items": [_change(each) for each in files]})
         return
     for row in render.columns(render.change_line(each.path, each.added, each.removed) for each in files):
         render.out(row)
+
+
+def _change(each: snapshot.Change) -> dict[str, object]:
+    return {**each._asdict(), "path": unicode(each.path)}
 
 
 def _show_patch(span: work.Span) -> None:
@@ -152,6 +156,6 @@ def _compared(each: work.Compared) -> dict[str, object]:
         "seconds": round(run.ended - run.started, 3) if run.ended else None,
         "added": sum(file.added or 0 for file in each.files),
         "removed": sum(file.removed or 0 for file in each.files),
-        "files": [file._asdict() for file in each.files],
+        "files": [_change(file) for file in each.files],
         "steps": {visit.step: visit.status for visit in run.visits},
     }

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from prunejuice.event import SnapshotTaken
 from prunejuice.git import Git
 from prunejuice.protocols import Handle
 from prunejuice.run import Cut, Run
+from prunejuice.text import unicode
 from prunejuice.workspaces import snapshot
 from prunejuice.workspaces.snapshot import REFS, Snapshot
 
@@ -75,7 +77,7 @@ class Tracker:
                 files=len(changes),
                 added=sum(each.added or 0 for each in changes),
                 removed=sum(each.removed or 0 for each in changes),
-                paths=tuple(each.path for each in changes[:MAX_PATHS]),
+                paths=tuple(unicode(each.path) for each in changes[:MAX_PATHS]),
             )
         same = same or event
         more = {"files": same.files, "added": same.added, "removed": same.removed, "paths": same.paths}
@@ -90,7 +92,8 @@ def _ref(run: str, stem: str, when: str) -> str:
 def put_back(run: Run, cut: Sequence[Cut], environ: Mapping[str, str]) -> str:
     """Take back what steps that were cut off had changed; the operation, or nothing.
 
-    Only in a worktree of the run's own, and only when no other step has ended since: its work stays.
+    Only in a worktree of the run's own; and only when no other step has ended, nothing was committed, and
+    no person changed the files after the death was noticed: their work stays.
     """
     if not run.workspace.worktree or not Path(run.workspace.git_dir).is_dir():
         return ""
@@ -103,10 +106,26 @@ def put_back(run: Run, cut: Sequence[Cut], environ: Mapping[str, str]) -> str:
         return ""
     git = gits.within(run.workspace, dict(environ))
     began = git.resolve(_ref(run.id, Path(first.log).stem, "before"))
-    if not began:
+    if not began or _was_worked_on(git, run, began):
         return ""
     try:
         done = snapshot.go_to(git, began, f"half-done changes of {first.step}", run.id)
     except ConflictError:
         return ""
     return done.id if done else ""
+
+
+def _was_worked_on(git: Git, run: Run, began: str) -> bool:
+    """Whether somebody went on working where a step was cut off."""
+    if git.resolve("HEAD") != git.resolve(f"{began}^"):
+        return True
+    if not run.noticed:
+        return False
+    changed = snapshot.numbers(git, began, snapshot.now(git).commit)
+    return any(_modified(Path(git.directory) / each.path) > run.noticed for each in changed)
+
+
+def _modified(path: Path) -> float:
+    with suppress(OSError):
+        return path.lstat().st_mtime
+    return 0

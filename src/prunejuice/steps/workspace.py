@@ -60,9 +60,9 @@ def _branch(handle: Handle, pattern: str) -> str:
 
 def _equip(handle: Handle, world: World, git: Git) -> None:
     """Make the worktree usable: files of the checkout, and the project's set-up."""
-    main = git.main_worktree()
-    files = [*usable.included(git.bound(main, git.common)), *usable.files_to_copy(world.environ)]
-    for copied in usable.copy(main, Path(handle.workspace.worktree), files):
+    main = git.from_main()
+    files = [*usable.included(main), *usable.files_to_copy(world.environ)] if git.main else []
+    for copied in usable.copy(Path(main.directory), Path(handle.workspace.worktree), files):
         world.log(f"{copied}\n".encode())
     if world.settings.setup:
         around = surroundings(handle, world.environ)

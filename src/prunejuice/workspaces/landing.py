@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -34,25 +35,41 @@ def proposed(git: Git, message: str) -> str:
     """The commit of all that a worktree holds, by its user, in no branch yet; HEAD when nothing is new.
 
     Raises:
+        ConflictError: it stands in a merge or rebase that is not finished.
         GitError: git knows no name for the user.
     """
     head = git.head()
+    for name, word in _UNFINISHED.items():
+        if (Path(git.git_dir) / name).exists():
+            fix = f"finish it in {git.directory} (resolve, then git commit there), then merge again"
+            raise ConflictError(f"{git.directory} stands in a {word} that is not finished", fix)
     tree = snapshot.now(git, exact=False).tree
     if tree == git.run("rev-parse", f"{head}^{{tree}}").strip():
         return head
     return git.commit(tree, (head,), message, author=None)
 
 
+_UNFINISHED = {
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+}
+
+
 def adopt(git: Git, tip: str) -> None:
     """Have a worktree's branch and index follow to what was proposed; its files are that already.
 
     Raises:
+        ConflictError: its index holds something else.
         GitError: the branch moved meanwhile.
     """
     head, branch = git.head(), git.branch()
     if tip != head:
-        git.run("update-ref", f"refs/heads/{branch}" if branch else "HEAD", tip, git.resolve(f"{tip}^"))
-        checkout.files(git, git.directory, git.git_dir).run("read-tree", tip)
+        with checkout.held(git) as files:
+            files.run("read-tree", "-i", "-m", git.resolve(f"{tip}^"), tip)
+            git.run("update-ref", f"refs/heads/{branch}" if branch else "HEAD", tip, git.resolve(f"{tip}^"))
 
 
 def combined(git: Git, work: Work, onto: str, method: Method) -> str:
@@ -76,7 +93,7 @@ def combined(git: Git, work: Work, onto: str, method: Method) -> str:
 def _tree(git: Git, onto: str, tip: str) -> str:
     tree, files = snapshot.merged(git, onto, tip)
     if files:
-        fix = "resolve it in the run's worktree (merge the branch there), then merge again"
+        fix = "in the run's worktree: git merge the branch, resolve, git commit; then merge again"
         raise ConflictError(f"conflict in {', '.join(files[:10])}", fix, files)
     return tree
 
@@ -84,7 +101,9 @@ def _tree(git: Git, onto: str, tip: str) -> str:
 def _rebased(git: Git, work: Work, onto: str) -> str:
     """Each commit of the work again, one on top of the other, with its author and message."""
     fork = git.run("merge-base", onto, work.tip).strip()
-    listed = git.run("rev-list", "--reverse", "--no-merges", "--topo-order", f"{fork}..{work.tip}")
+    if git.run("rev-list", "--merges", "--max-count=1", f"{fork}..{work.tip}"):
+        raise ConflictError("its history has merges, which a rebase would lose", "use --squash or --no-ff")
+    listed = git.run("rev-list", "--reverse", "--topo-order", f"{fork}..{work.tip}")
     for commit in listed.split():
         before = git.commit(f"{commit}^^{{tree}}", (), "before")
         ours = git.commit(f"{onto}^{{tree}}", (before,), "ours")
@@ -101,9 +120,9 @@ def _rebased(git: Git, work: Work, onto: str) -> str:
 
 
 @contextmanager
-def materialised(git: Git, commit: str) -> Iterator[Git]:
-    """The files of a commit in a temporary worktree, to be checked there."""
-    path = git.main_worktree().parent / f".prunejuice-check-{secrets.token_hex(4)}"
+def materialised(git: Git, commit: str, parent: str = "") -> Iterator[Git]:
+    """The files of a commit in a temporary worktree (in `parent`, or where others are), to be checked."""
+    path = worktree.place(git, parent, f".prunejuice-check-{secrets.token_hex(4)}")
     wanted = worktree.Wanted(
         path, f"prunejuice-check-{path.name[-8:]}", commit, f"{worktree.CHECK}{os.getpid()}"
     )
@@ -121,7 +140,11 @@ def land(git: Git, branch: str, old: str, new: str, run: str = "") -> Operation:
         ConflictError: the branch is not at `old` any more, or a change of the checkout is in the way.
     """
     with worktree.holding(git) as held:
-        stands = [e for e in entries(held) if e.branch == branch and not e.gone]
+        every = entries(held)
+        if busy := next((each for each in every if each.busy() == branch), None):
+            fix = "finish or abort it, then merge again"
+            raise ConflictError(f"{busy.path} is in the middle of a rebase of {branch!r}", fix)
+        stands = [each for each in every if each.branch == branch and each.is_sound]
         begun = operation.new("land", f"branch {branch}", stands[0].path if stands else git.directory)
         begun = replace(begun, branch=branch, old=old, new=new, run=run)
         return _moved(held, begun, stands[0] if stands else None)
@@ -129,10 +152,9 @@ def land(git: Git, branch: str, old: str, new: str, run: str = "") -> Operation:
 
 def _moved(git: Git, begun: Operation, stands: Entry | None) -> Operation:
     journal = operation.journal(git)
-    files = checkout.files(git, stands.path, stands.git_dir) if stands else None
-    if files:
-        files.try_("update-index", "-q", "--refresh")
-        checkout.follow(files, begun.old, begun.new, dry_run=True)
+    there = git.bound(stands.path, stands.git_dir) if stands else None
+    if there:
+        checkout.bring_along(there, begun.old, begun.new, dry_run=True)
     journal.write(begun)
     ref = f"refs/heads/{begun.branch}"
     try:
@@ -140,9 +162,9 @@ def _moved(git: Git, begun: Operation, stands: Entry | None) -> Operation:
     except GitError as error:
         journal.forget(begun)
         raise ConflictError(f"branch {begun.branch!r} moved meanwhile", "merge again") from error
-    if files:
+    if there:
         try:
-            checkout.follow(files, begun.old, begun.new)
+            checkout.bring_along(there, begun.old, begun.new)
         except ConflictError:
             git.move((ref, begun.old, begun.new), (begun.backup, "", begun.old))
             journal.forget(begun)
@@ -168,7 +190,7 @@ def target(git: Git, named: str) -> tuple[str, str]:
     Raises:
         UsageError: there is no such branch.
     """
-    branch = named or git.bound(git.main_worktree(), git.common).branch()
+    branch = named or (git.from_main().branch() if git.main else "")
     commit = git.resolve(f"refs/heads/{branch}") if branch else ""
     if not commit:
         shown = f"there is no branch {branch!r}" if branch else "no branch is checked out"

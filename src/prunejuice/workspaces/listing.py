@@ -44,6 +44,18 @@ class Entry(NamedTuple):
     stray: bool = False
     made: Made | None = None
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether its folder is there, and belongs here."""
+        return not (self.gone or self.stray)
+
+    def busy(self) -> str:
+        """The branch that a rebase or bisection in it will come back to; nothing when there is none."""
+        for name in ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"):
+            if line := first_line(self.git_dir / name):
+                return line.removeprefix("refs/heads/")
+        return ""
+
 
 class Records(NamedTuple):
     """What the git directory keeps about the worktrees of ours."""
@@ -87,10 +99,11 @@ def records(git: Git) -> Records:
 def entries(git: Git) -> list[Entry]:
     """All worktrees of the repository, the main one first; read from the git directory itself."""
     common = Path(git.common)
-    main = Entry(git.main_worktree(), common, *_head(first_line(common / "HEAD")), main=True)
+    head = _head(first_line(common / "HEAD"))
+    main = [Entry(Path(git.main), common, *head, main=True)] if git.main else []
     known = records(git)
     found = (_entry(git_dir, known) for git_dir in sorted((common / "worktrees").glob("*")))
-    return [main, *(each for each in found if each is not None)]
+    return [*main, *(each for each in found if each is not None)]
 
 
 def _entry(git_dir: Path, known: Records) -> Entry | None:
@@ -100,14 +113,14 @@ def _entry(git_dir: Path, known: Records) -> Entry | None:
     path = Path(os.path.normpath(git_dir / named)).parent
     lock = git_dir / "locked"
     back = first_line(path / ".git").removeprefix("gitdir: ")
-    gone = not os.path.lexists(path / ".git")
+    gone = not os.path.lexists(path)
     return Entry(
         path,
         git_dir,
         *_head(first_line(git_dir / "HEAD")),
         locked=(first_line(lock) or "locked") if lock.is_file() else "",
         gone=gone,
-        stray=not gone and (path / back).resolve() != git_dir.resolve(),
+        stray=not gone and not (back and (path / back).resolve() == git_dir.resolve()),
         made=known.find(path),
     )
 
@@ -131,28 +144,37 @@ def unsaved(git: Git) -> str:
     `git` is bound to the worktree. Ignored files do not count.
     """
     files = git.apart(Path(git.git_dir) / "index")
-    asked = ("-z", "-v", "--cached", "--modified", "--deleted", "--others", "--exclude-standard")
-    for entry in files.run("ls-files", *asked, limit=1 << 30).split("\0"):
-        if entry[:1] in {"C", "R", "M", "?", "K"}:
-            return "it has changes that are not committed"
-        hidden = entry[:1].islower() or entry[:1] == "S"
-        if hidden and os.path.lexists(Path(git.directory) / entry[2:]):
-            return "it has files whose changes git was told not to look at"
+    asked = ("-z", "-v", "-s", "--cached", "--modified", "--deleted", "--others", "--exclude-standard")
+    listed = [line for line in files.run("ls-files", *asked, limit=1 << 30).split("\0") if line]
+    if why := next(filter(None, (_would_go(Path(git.directory), line) for line in listed)), ""):
+        return why
     head = git.resolve("HEAD")
-    if head and files.try_("diff-index", "--cached", "--quiet", head, "--").code:
+    if not head:
+        return "it has a branch without a commit" if listed else ""
+    if files.try_("diff-index", "--cached", "--quiet", head, "--").code:
         return "it has changes that are not committed"
-    if (
-        not git.branch()
-        and head
-        and not git.run("for-each-ref", "--count=1", "--contains", head, *BRANCHES)
-    ):
+    if not git.branch() and not git.run("for-each-ref", "--count=1", "--contains", head, *BRANCHES):
         return "it has commits that are in no branch"
+    return ""
+
+
+def _would_go(top: Path, line: str) -> str:
+    """What a line of `ls-files -v -s` says would be lost: a tag, perhaps mode, hash and stage, a path."""
+    tag, rest = line[:1], line[2:]
+    if tag in {"C", "R", "M", "?", "K"}:
+        return "it has changes that are not committed"
+    meta, _, path = rest.partition("\t")
+    there = top / path
+    if meta.startswith("160000") and there.is_dir() and any(there.iterdir()):
+        return "it has a submodule that is checked out"
+    if (tag.islower() or tag == "S") and os.path.lexists(there):
+        return "it has files whose changes git was told not to look at"
     return ""
 
 
 def checked_out(git: Git, branch: str) -> str:
     """Where a branch is checked out; nothing when it is nowhere."""
-    return next((str(each.path) for each in entries(git) if each.branch == branch), "")
+    return next((str(each.path) for each in entries(git) if branch in {each.branch, each.busy()}), "")
 
 
 def branch_fault(git: Git, branch: str) -> str:

@@ -5,6 +5,7 @@ finish what a killed one began.
 """
 
 import hmac
+import json
 import os
 import secrets
 import time
@@ -32,7 +33,8 @@ BACKUP = "refs/prunejuice/backup"
 class Operation(Struct, frozen=True, omit_defaults=True):
     """One act on the worktree at `path`, whose git directory was `git_dir`; `at` is seconds since 1970.
 
-    remove: the tree and its git directory lie in `trash`; `branch` was at `new`, and is gone if `dropped`.
+    remove: the tree and its git directory lie in `trash`; `branch` was at `new`, and is gone if `dropped`;
+    `old` keeps what was staged.
     restore: files went from the tree of `old` to that of `new`.  land: `branch` went from `old` to `new`.
     """
 
@@ -142,7 +144,7 @@ def key(git: Git) -> bytes:
 
 def sealed(value: Struct, secret: bytes) -> bytes:
     """A value as a file has it: the seal on the first line, then the value."""
-    body = msgspec.json.encode(value)
+    body = json.dumps(msgspec.to_builtins(value)).encode()  # which can hold names that are not UTF-8
     return hmac.new(secret, body, "sha256").hexdigest().encode() + b"\n" + body
 
 
@@ -152,8 +154,8 @@ def opened(path: Path, secret: bytes, kind: type[Kept]) -> Kept | None:
         seal, _, body = path.read_bytes().partition(b"\n")
         own = hmac.new(secret, body, "sha256").hexdigest().encode()
         if hmac.compare_digest(seal, own):
-            return msgspec.json.decode(body, type=kind)
-    except (OSError, msgspec.MsgspecError):
+            return msgspec.convert(json.loads(body), kind)
+    except (OSError, ValueError):
         pass
     return None
 

@@ -50,7 +50,8 @@ class Index(NamedTuple):
         """Bring the index to the files as they are; whether anything was new, and `last` holds no more."""
         asked = ("-z", "-t", "--modified", "--deleted", "--others", "--exclude-standard")
         listed = self.files.run("ls-files", *asked, limit=1 << 30).split("\0")
-        paths = {line[2:] for line in listed if line[:1] != "?" or self._is_taken(line[2:])} - {""}
+        paths = {line[2:] for line in listed if line[:1] != "?" or self._is_taken(line[2:])}
+        paths = (paths | self._tracked(last.with_suffix(".seen"))) - {""}
         if paths:
             last.unlink(missing_ok=True)
             given = b"".join(os.fsencode(path) + b"\0" for path in sorted(paths))
@@ -58,6 +59,25 @@ class Index(NamedTuple):
                 "update-index", "-z", "--add", "--remove", "--replace", "--stdin", given=given, timeout=600
             )
         return bool(paths)
+
+    def _tracked(self, seen: Path) -> set[str]:
+        """The files that the user's index has and ours has not: git would ignore them, but for that."""
+        theirs = Path(self.git.git_dir) / "index"
+        if not theirs.is_file():
+            return set()
+        stat = theirs.stat()
+        stamp = f"{stat.st_mtime_ns} {stat.st_size} {stat.st_ino}"
+        if seen.is_file() and seen.read_text() == stamp:
+            return set()
+        env = {**self.files.environ, "GIT_INDEX_FILE": str(theirs)}
+        wanted = set(self.files._replace(environ=env).run("ls-files", "-z", limit=1 << 30).split("\0"))
+        missing = wanted - set(self.files.run("ls-files", "-z", limit=1 << 30).split("\0"))
+        seen.write_text(stamp)
+        return {path for path in missing if self._is_file(path)}
+
+    def _is_file(self, path: str) -> bool:
+        place = os.path.join(self.git.directory, path)  # noqa: PTH118 - names may be any bytes
+        return os.path.islink(place) or os.path.isfile(place)  # noqa: PTH113, PTH114
 
     def _is_taken(self, path: str) -> bool:
         with suppress(OSError):
@@ -69,11 +89,14 @@ class Index(NamedTuple):
     def snapshot(self, message: str, known: Mapping[str, str] = {}) -> Snapshot:
         """The files as they are; one of the `known` commits (by tree) when it has them."""
         try:
-            tree = self._written()
+            return self._kept(message, known)
         except GitError:  # the index is damaged, names what is gone, or stands in a merge: look at all anew
-            for suffix in (".index", ".tree"):
+            for suffix in (".index", ".tree", ".seen"):
                 Path(self.files.environ["GIT_INDEX_FILE"]).with_suffix(suffix).unlink(missing_ok=True)
-            tree = self._written()
+            return self._kept(message, known)
+
+    def _kept(self, message: str, known: Mapping[str, str]) -> Snapshot:
+        tree = self._written()
         if tree in known:
             return Snapshot(known[tree], tree)
         head = self.git.resolve("HEAD")
@@ -142,8 +165,9 @@ def _converts(git: Git, files: Git, theirs: Path) -> bool:
             return True
     asked = ("ls-files", "-z", "--cached", "--others", "--", ":(glob)**/.gitattributes")
     env = {**files.environ, "GIT_INDEX_FILE": str(theirs)}
-    own = (Path(git.common) / "info/attributes").is_file()
-    return own or bool(files._replace(environ=env).run(*asked))
+    config = Path(git.environ.get("XDG_CONFIG_HOME") or Path(git.environ.get("HOME", "/"), ".config"))
+    places = (Path(git.common) / "info/attributes", config / "git/attributes", Path("/etc/gitattributes"))
+    return any(place.is_file() for place in places) or bool(files._replace(environ=env).run(*asked))
 
 
 def _unhide(files: Git) -> None:

@@ -23,6 +23,8 @@ from prunejuice.text import safe_line
 from prunejuice.workspaces.operation import put
 
 INCLUDE = ".worktreeinclude"
+DONE = "prunejuice.setup"
+"""The file in a worktree's git directory that says for which inputs its set-up was run."""
 PORTS = range(20_000, 30_000, 10)
 """Where blocks of ten ports begin; below those that systems give out by themselves."""
 _FICLONE = 0x40049409
@@ -64,11 +66,9 @@ def copy(source: Path, target: Path, paths: Iterable[str]) -> list[Copied]:
 
 
 def _copied(source: Path, target: Path, path: str) -> str:
-    if os.path.isabs(path) or ".." in Path(path).parts or ".git" in Path(path).parts:  # noqa: PTH117
-        return "leads out of the worktree"
     here, there = source / path, target / path
-    if not os.path.lexists(here):
-        return "not found in source directory"
+    if why := _refused(here, path):
+        return why
     if here.is_dir() and not here.is_symlink():
         inside = [str(each.relative_to(source)) for each in sorted(here.rglob("*")) if not each.is_dir()]
         return next((why for each in inside if (why := _copied(source, target, each))), "")
@@ -81,6 +81,14 @@ def _copied(source: Path, target: Path, path: str) -> str:
         return _copy_one(here, there)
     except OSError as error:
         return error.strerror or "cannot be copied"
+
+
+def _refused(here: Path, path: str) -> str:
+    if (here / ".git").exists():
+        return "is a repository of its own"
+    if os.path.isabs(path) or ".." in Path(path).parts or ".git" in Path(path).parts:  # noqa: PTH117
+        return "leads out of the worktree"
+    return "" if os.path.lexists(here) else "not found in source directory"
 
 
 def _existing(path: Path) -> Path:
@@ -173,13 +181,13 @@ def set_up(
 def is_set_up(git_dir: Path, mark: str) -> bool:
     """Whether the set-up of this fingerprint was done in the worktree."""
     with contextlib.suppress(OSError):
-        return (git_dir / "prunejuice.setup").read_text() == mark
+        return (git_dir / DONE).read_text() == mark
     return False
 
 
 def mark_set_up(git_dir: Path, mark: str) -> None:
     """Keep that it was."""
-    put(git_dir / "prunejuice.setup", mark.encode())
+    put(git_dir / DONE, mark.encode())
 
 
 # -- ports ------------------------------------------------------------------------------------------

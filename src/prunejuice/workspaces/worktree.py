@@ -17,18 +17,18 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from prunejuice import process
 from prunejuice.errors import (
     ConflictError,
     GitError,
     PruneJuiceError,
     StepError,
-    StoreError,
     UsageError,
 )
 from prunejuice.git import Git
 from prunejuice.lock import locked
 from prunejuice.text import safe_line
-from prunejuice.workspaces import checkout, operation
+from prunejuice.workspaces import checkout, operation, trash
 from prunejuice.workspaces.listing import (
     BRANCHES,
     Entry,
@@ -59,7 +59,7 @@ class Wanted(NamedTuple):
 
 def place(git: Git, parent: str, branch: str) -> Path:
     """Where the worktree of a branch goes: beside the main one, in a folder of its name, or in `parent`."""
-    main = git.main_worktree()
+    main = Path(git.main or git.common)
     folder = Path(parent or f"{main.name}-worktrees").expanduser()
     return Path(os.path.normpath(main.parent / folder / branch.replace("/", "-")))
 
@@ -93,9 +93,8 @@ def holding(git: Git) -> Iterator[Git]:
     try:
         with locked(lock, QUEUE, stopped=stopped) as held:
             # From the main worktree: the one that we stand in may be about to go.
-            main = git.bound(git.main_worktree(), git.common)
-            ours = main._replace(keep=(*git.keep, held.fileno()))
-            _settle(ours)
+            ours = git.from_main()._replace(keep=(*git.keep, held.fileno()))
+            _settle(ours._replace(stop=None))
             yield ours
     except TimeoutError as error:
         raise StepError(f"another process holds {lock}") from error
@@ -107,13 +106,23 @@ def _settle(git: Git) -> None:
     """Undo creations and finish removals that were cut off; nobody is at work on them any more."""
     known = records(git)
     for made in known.unfinished():
-        _clear(git, made)
-        known.forget(made)
+        if (Path(made.git_dir) / "index").is_file():  # git writes it last: the worktree is whole
+            known.write(made, finished=True)
+        else:
+            _clear(git, made)
+            known.forget(made)
     for cut_off in operation.journal(git).begun():
-        if cut_off.kind == "remove":
-            (_bring if cut_off.state == "undoing" else _carry_on)(git, cut_off)
-        if cut_off.kind == "land":
-            _landed(git, cut_off)
+        with suppress(
+            PruneJuiceError, OSError
+        ):  # what cannot be finished must not be in the way of the rest
+            _finish(git, cut_off)
+
+
+def _finish(git: Git, cut_off: Operation) -> None:
+    if cut_off.kind == "remove":
+        (_bring if cut_off.state == "undoing" else _carry_on)(git, cut_off)
+    if cut_off.kind == "land":
+        _landed(git, cut_off)
 
 
 def _landed(git: Git, cut_off: Operation) -> None:
@@ -123,10 +132,8 @@ def _landed(git: Git, cut_off: Operation) -> None:
         journal.forget(cut_off)
         return
     for entry in entries(git):
-        if entry.branch == cut_off.branch and not entry.gone:
-            with suppress(ConflictError):
-                files = checkout.files(git, entry.path, entry.git_dir)
-                checkout.follow(files, cut_off.old, cut_off.new)
+        if entry.branch == cut_off.branch and entry.is_sound:
+            checkout.catch_up(git.bound(entry.path, entry.git_dir), cut_off.old, cut_off.new)
     journal.mark(cut_off, "done")
 
 
@@ -163,7 +170,9 @@ def _reused(git: Git, wanted: Wanted) -> Made | None:
 
 def _made(git: Git, wanted: Wanted) -> Made:
     if os.path.lexists(wanted.path) and not _is_empty(wanted.path):
-        raise StepError(f"{wanted.path} is in the way", "move it, or name another branch")
+        listed = any(each.path == wanted.path for each in entries(git))
+        fix = f"plum path {wanted.path.name} shows it, plum remove takes it away" if listed else "move it"
+        raise StepError(f"{wanted.path} is in the way", f"{fix}; or name another branch")
     _forget_gone(git, wanted)
     fresh = not git.resolve(f"refs/heads/{wanted.branch}")
     if not fresh and (place := checked_out(git, wanted.branch)):
@@ -175,7 +184,7 @@ def _made(git: Git, wanted: Wanted) -> Made:
     try:
         _build(git, made)
     except PruneJuiceError:
-        _clear(git, made)
+        _clear(git._replace(stop=None), made)
         known.forget(made)
         raise
     known.write(made, finished=True)
@@ -188,7 +197,8 @@ def _build(git: Git, made: Made) -> None:
     try:
         _register(Path(git.common), made)
     except OSError as error:
-        raise StepError(f"{error.filename or made.path} cannot be made: {error.strerror}") from error
+        fix = "make room for it, or set worktree_parent to another folder"
+        raise StepError(f"{error.filename or made.path} cannot be made: {error.strerror}", fix) from error
     there = git.bound(made.path, made.git_dir)
     files = there.apart(Path(made.git_dir) / "index")
     files = files._replace(more=(*files.more, ("checkout.workers", "0")))
@@ -214,7 +224,7 @@ def _clear(git: Git, made: Made) -> None:
     """Take a half-made worktree away; nobody was ever told of it."""
     path, git_dir = Path(made.path), Path(made.git_dir)
     if _is_empty(path) or first_line(path / ".git") == f"gitdir: {git_dir}":
-        delete(path)
+        trash.delete(path)
     shutil.rmtree(git_dir, ignore_errors=True)
     shutil.rmtree(Path(git.common) / "prunejuice" / f"new-{git_dir.name}", ignore_errors=True)
     ref = f"refs/heads/{made.branch}"
@@ -284,6 +294,7 @@ def _take_away(git: Git, entry: Entry, *, drop: bool, force: bool = False) -> Re
     dropped = bool(entry.branch and tip) and _drops(git, entry, tip, drop=drop, force=force)
     begun = replace(
         operation.new("remove", f"worktree {entry.path}", entry.path),
+        old=_staged(git, entry, tip) if tip and force else "",
         git_dir=str(entry.git_dir),
         branch=entry.branch,
         new=tip,
@@ -302,13 +313,27 @@ def _take_away(git: Git, entry: Entry, *, drop: bool, force: bool = False) -> Re
     return Removed("", begun.id, dropped)
 
 
+def _staged(git: Git, entry: Entry, tip: str) -> str:
+    """A commit that keeps what lies in the index and what an unfinished merge or rebase refers to."""
+    index = entry.git_dir / "index"
+    if not index.is_file():
+        return tip
+    copied = entry.git_dir / "prunejuice.kept.index"
+    shutil.copy2(index, copied)
+    tree = git.bound(git.directory, entry.git_dir).apart(copied).try_("write-tree").out.decode().strip()
+    named = ("MERGE_HEAD", "ORIG_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD")
+    heads = (first_line(entry.git_dir / name).split("\n")[0] for name in named)
+    more = [head for head in heads if head and git.resolve(head)]
+    return git.commit(tree or f"{tip}^{{tree}}", tuple(dict.fromkeys((tip, *more))), "kept with a worktree")
+
+
 def _drops(git: Git, entry: Entry, tip: str, *, drop: bool, force: bool) -> bool:
     """Whether the branch goes with its worktree.
 
     Raises:
         StepError: it is to be dropped although it holds what no other branch has.
     """
-    ours = entry.made is not None and entry.made.made_branch
+    ours = entry.made is not None and entry.made.made_branch and entry.made.branch == entry.branch
     if not (ours or drop):
         return False
     if ours and entry.made is not None and tip == entry.made.base:
@@ -333,13 +358,13 @@ def _trash(git: Git, entry: Entry, begun: Operation) -> Path:
 
 def _carry_on(git: Git, begun: Operation) -> None:
     """Do what is still to be done of a removal; each act can be repeated."""
-    trash, path = Path(begun.trash), Path(begun.path)
-    trash.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _move(path, trash / "tree")
-    _move(Path(begun.git_dir), trash / "git")
+    kept, path = Path(begun.trash), Path(begun.path)
+    kept.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _move(path, kept / "tree")
+    _move(Path(begun.git_dir), kept / "git")
     changes = []
     if begun.new and not git.resolve(begun.backup):
-        changes.append((begun.backup, begun.new, ""))
+        changes.append((begun.backup, begun.old or begun.new, ""))
     ref = f"refs/heads/{begun.branch}"
     if begun.dropped and git.resolve(ref) == begun.new:
         changes.append((ref, "", begun.new))
@@ -375,21 +400,31 @@ def bring_back(git: Git, removed: Operation) -> str:
         note = _branch_back(held, removed)
         git_dir = _free(Path(held.common) / "worktrees", Path(removed.git_dir).name)
         back = replace(removed, git_dir=str(git_dir), state="undoing")
-        _bring(held, operation.journal(held).write(back))
+        try:
+            _bring(held, operation.journal(held).write(back))
+        except OSError as error:
+            operation.journal(held).mark(removed, "done")
+            raise StepError(
+                f"{removed.path} cannot be made: {error.strerror}", "make room for it"
+            ) from error
         return note
 
 
 def _bring(git: Git, back: Operation) -> None:
     """Do what is still to be done to have a worktree back; each act can be repeated."""
-    path, trash = Path(back.path), Path(back.trash)
+    path, kept = Path(back.path), Path(back.trash)
+    if os.path.lexists(path) and os.path.lexists(kept / "tree"):
+        operation.journal(git).mark(back, "done")
+        raise ConflictError(f"{path} is there again", "move it away first")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _move(trash / "tree", path)
+    _move(kept / "tree", path)
     path.mkdir(exist_ok=True)
     (path / ".git").write_bytes(os.fsencode(f"gitdir: {back.git_dir}\n"))
     Path(back.git_dir).parent.mkdir(exist_ok=True)
-    _move(trash / "git", Path(back.git_dir))
+    _move(kept / "git", Path(back.git_dir))
     operation.journal(git).mark(back, "undone")
-    shutil.rmtree(trash, ignore_errors=True)
+    with suppress(OSError):
+        kept.rmdir()
 
 
 def _branch_back(git: Git, removed: Operation) -> str:
@@ -416,44 +451,19 @@ def prune(git: Git, *, dry_run: bool = False) -> list[Path]:
         return [entry.path for entry in gone]
 
 
-def empty_trash(git: Git, before: float, *, dry_run: bool = False) -> list[Operation]:
-    """Delete what was removed or kept as a backup before a time (seconds since 1970); what it was."""
-    every = operation.journal(git).all()
-    old = [each for each in every if each.at < before and each.state in {"done", "undone"}]
-    for each in () if dry_run else old:
-        _forget(git, each)
-    return old
+def dead_checks(git: Git, *, dry_run: bool = False) -> list[Path]:
+    """Clear away worktrees that a killed process had made to check something in, with what runs there."""
+    owners = [(each, each.made.owner) for each in entries(git) if each.made]
+    checks = [(each, owner.split(":")[1]) for each, owner in owners if owner.startswith(CHECK)]
+    dead = [each.path for each, pid in checks if not process.is_alive(int(pid))]
+    for path in () if dry_run else dead:
+        process.sweep(f"{CHECK}{path.name}")
+        discard(git, path)
+    return dead
 
 
 def discard(git: Git, path: Path) -> None:
     """Remove a worktree that never held work of anybody, without a way back."""
     removed = remove(git, path, force=True).operation
     if removed:
-        _forget(git, operation.journal(git).find(removed))
-
-
-def _forget(git: Git, old: Operation) -> None:
-    if old.trash:
-        delete(Path(old.trash))
-    if kept := git.resolve(old.backup):
-        git.move((old.backup, "", kept))
-    operation.journal(git).forget(old)
-
-
-def delete(path: Path) -> None:
-    """Delete a folder with all that is in it, folders that are not writable too.
-
-    Raises:
-        StoreError: something in it cannot be deleted.
-    """
-    with suppress(OSError):
-        shutil.rmtree(path)
-    if not os.path.lexists(path):
-        return
-    for folder, _, _ in os.walk(path):
-        with suppress(OSError):
-            Path(folder).chmod(0o700)
-    try:
-        shutil.rmtree(path)
-    except OSError as error:
-        raise StoreError(f"{error.filename} cannot be deleted: {error.strerror}") from error
+        trash.forget(git, operation.journal(git).find(removed))
