@@ -342,6 +342,11 @@ def git(directory: str | Path, environ: dict[str, str], stop: Stop | None = None
     return Git(program, str(directory), kept, stop)
 
 
+def may_be_inside(directory: str | Path) -> bool:
+    """Whether a look upwards finds a `.git`; costs no process."""
+    return any((place / ".git").exists() for place in (Path(directory), *Path(directory).parents))
+
+
 def within(workspace: Workspace, environ: dict[str, str], stop: Stop | None = None) -> Git:
     """Git for the place where a run works; nothing is looked for when its git directory is known.
 

@@ -34,6 +34,8 @@ class Tracker:
 
     def before(self) -> None:
         """Keep the files as the step finds them."""
+        if not gits.may_be_inside(self.handle.workspace.directory):
+            return
         try:
             self.git = gits.within(self.handle.workspace, dict(self.environ))
         except PruneJuiceError:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -145,15 +146,22 @@ def unsaved(git: Git) -> str:
     """
     files = git.apart(Path(git.git_dir) / "index")
     asked = ("-z", "-v", "-s", "--cached", "--modified", "--deleted", "--others", "--exclude-standard")
-    listed = [line for line in files.run("ls-files", *asked, limit=1 << 30).split("\0") if line]
-    if why := next(filter(None, (_would_go(Path(git.directory), line) for line in listed)), ""):
+    with ThreadPoolExecutor(1) as aside:
+        listing = aside.submit(files.run, "ls-files", *asked, limit=1 << 30)
+        head = git.resolve("HEAD")
+        staged = bool(head and files.try_("diff-index", "--cached", "--quiet", head, "--").code)
+        listed = [line for line in listing.result().split("\0") if line]
+    odd = (
+        line for line in listed if not line.startswith(("H 10", "H 12"))
+    )  # files and links, as they were
+    if why := next(filter(None, (_would_go(Path(git.directory), line) for line in odd)), ""):
         return why
-    head = git.resolve("HEAD")
     if not head:
         return "it has a branch without a commit" if listed else ""
-    if files.try_("diff-index", "--cached", "--quiet", head, "--").code:
+    if staged:
         return "it has changes that are not committed"
-    if not git.branch() and not git.run("for-each-ref", "--count=1", "--contains", head, *BRANCHES):
+    branch = _head(first_line(Path(git.git_dir) / "HEAD"))[1]
+    if not branch and not git.run("for-each-ref", "--count=1", "--contains", head, *BRANCHES):
         return "it has commits that are in no branch"
     return ""
 

@@ -362,16 +362,24 @@ def _carry_on(git: Git, begun: Operation) -> None:
     kept.mkdir(parents=True, exist_ok=True, mode=0o700)
     _move(path, kept / "tree")
     _move(Path(begun.git_dir), kept / "git")
-    changes = []
-    if begun.new and not git.resolve(begun.backup):
-        changes.append((begun.backup, begun.old or begun.new, ""))
-    ref = f"refs/heads/{begun.branch}"
-    if begun.dropped and git.resolve(ref) == begun.new:
-        changes.append((ref, "", begun.new))
-    if changes:
-        git.move(*changes)
+    _keep(git, begun)
     records(git).forget(Made(begun.path, "", "", ""))
     operation.journal(git).mark(begun, "done")
+
+
+def _keep(git: Git, begun: Operation) -> None:
+    """Have a ref hold what goes, and let the branch go: both at once, or what is still to be done of it."""
+    if not begun.new:
+        return
+    ref, kept = f"refs/heads/{begun.branch}", begun.old or begun.new
+    gone = [(ref, "", begun.new)] if begun.dropped else []
+    try:
+        git.move((begun.backup, kept, ""), *gone)
+    except GitError:
+        changes = [] if git.resolve(begun.backup) else [(begun.backup, kept, "")]
+        changes += gone if git.resolve(ref) == begun.new else []
+        if changes:
+            git.move(*changes)
 
 
 def _move(source: Path, target: Path) -> None:
