@@ -371,7 +371,7 @@ def is_alive(pid: int) -> bool:
 
 def become(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     """Go on as another program, with our terminal; returns only as an error."""
-    os.execve(argv[0], list(argv), dict(env))
+    os.execve(argv[0], list(argv), dict(env))  # pragma: no cover - nobody is left to count it
 
 
 def python() -> str:

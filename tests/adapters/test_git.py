@@ -7,6 +7,7 @@ import pytest
 from conftest import git
 from prunejuice import git as gits
 from prunejuice.errors import GitError, MissingToolError, UsageError
+from prunejuice.protocols import KILL, Stop
 from prunejuice.workspace import Workspace
 
 
@@ -93,3 +94,25 @@ def test_doors_made_at_once_are_one(door, tmp_path):
     assert files[0] == files[1]
     gits._built(gits.Path(files[0]), {"HEAD": b"x"})
     assert (gits.Path(files[0]) / "HEAD").read_bytes() == b"ref: refs/heads/none\n"
+
+
+def test_what_git_could_not_say_is_not_taken_for_nothing(door, tmp_path):
+    """A ref that cannot be looked up because of a stop is not a ref that is not there."""
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 30\n")
+    slow.chmod(0o755)
+    stop = Stop()
+    stop.request(KILL)
+    with pytest.raises(GitError, match="was ended"):
+        door._replace(program=str(slow), stop=stop).resolve("HEAD")
+    stop.close()
+
+
+def test_who_has_no_name_is_told_how_to_get_one(door, surroundings):
+    (surroundings / ".gitconfig").write_text("[user]\nuseConfigOnly = true\n")
+    tree = door.run("rev-parse", "HEAD^{tree}").strip()
+    with pytest.raises(GitError, match="no name for you") as refused:
+        door.commit(tree, (), "x", author=None)
+    assert "user.email" in refused.value.fix
+    with pytest.raises(GitError, match="not a valid object"):
+        door.commit("1" * 40, (), "x")

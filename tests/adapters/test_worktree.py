@@ -1,6 +1,7 @@
 """Worktrees: made or removed as if in one moment, after any death, and nothing of the user's is touched."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from conftest import git
 from prunejuice import git as gits
-from prunejuice.errors import ConflictError, GitError, StepError, UsageError
+from prunejuice.errors import ConflictError, GitError, StepError, StoreError, UsageError
 from prunejuice.lock import FileLock
 from prunejuice.protocols import STOP, Stop
 from prunejuice.workspaces import listing, operation, trash, worktree
@@ -605,3 +606,23 @@ def test_entries_that_are_damaged_are_passed_over(door, repository):
     (journal(door).folder).mkdir(parents=True, exist_ok=True)
     (journal(door).folder / "op-1.json").write_text("{")
     assert journal(door).all() == []
+
+
+def test_folders_that_are_not_writable_are_deleted_too_and_what_cannot_be_is_named(tmp_path, monkeypatch):
+    """Root may delete anything, so the refusal is forced."""
+    real, refusals = shutil.rmtree, [2]
+
+    def refuse(path, *rest, **more):
+        refusals[0] -= 1
+        if refusals[0] > 0:
+            raise PermissionError(13, "Permission denied", str(path))
+        real(path, *rest, **more)
+
+    monkeypatch.setattr(trash.shutil, "rmtree", refuse)
+    (tmp_path / "tree" / "closed").mkdir(parents=True, mode=0o500)
+    trash.delete(tmp_path / "tree")
+    assert not (tmp_path / "tree").exists()
+    (tmp_path / "tree").mkdir()
+    refusals[0] = 9
+    with pytest.raises(StoreError, match="cannot be deleted: Permission denied"):
+        trash.delete(tmp_path / "tree")
