@@ -22,7 +22,8 @@ from prunejuice.git import Git
 from prunejuice.lifecycle import Tools
 from prunejuice.run import ENDED, Run
 from prunejuice.settings import passed_on
-from prunejuice.text import safe_line, safe_text, unicode
+from prunejuice.steps.tracking import counted
+from prunejuice.text import safe_line, safe_text
 from prunejuice.workspaces import landing, operation, radar, snapshot, worktree
 from prunejuice.workspaces.landing import Method, Work
 from prunejuice.workspaces.operation import Operation
@@ -121,18 +122,8 @@ def _measured(git: Git, tools: Tools, run: Run) -> None:
     """Record what is left of the work of a run."""
     first, _ = run.work()
     left = snapshot.now(git).commit
-    changes = snapshot.numbers(git, first, left)
-    taken = events.SnapshotTaken(
-        at=time.time(),
-        step="",
-        visit=0,
-        when="after",
-        commit=left,
-        files=len(changes),
-        added=sum(each.added or 0 for each in changes),
-        removed=sum(each.removed or 0 for each in changes),
-        paths=tuple(unicode(each.path) for each in changes[:200]),
-    )
+    taken = events.SnapshotTaken(at=time.time(), step="", visit=0, when="after", commit=left)
+    taken = counted(taken, snapshot.numbers(git, first, left))
     git.run("update-ref", f"{snapshot.REFS}/{run.id}/undone", left)
     lifecycle.note(run.id, tools, taken)
 

@@ -16,7 +16,7 @@ from prunejuice.protocols import Handle
 from prunejuice.run import Cut, Run
 from prunejuice.text import unicode
 from prunejuice.workspaces import snapshot
-from prunejuice.workspaces.snapshot import REFS, Snapshot
+from prunejuice.workspaces.snapshot import REFS, Change, Snapshot
 
 MAX_PATHS = 200
 
@@ -74,17 +74,22 @@ class Tracker:
         same = next((each for each in taken if each.tree == found.tree), None)
         if same is None and taken and self.git:
             changes = snapshot.numbers(self.git, taken[0].commit, found.commit)
-            same = replace(
-                event,
-                files=len(changes),
-                added=sum(each.added or 0 for each in changes),
-                removed=sum(each.removed or 0 for each in changes),
-                paths=tuple(unicode(each.path) for each in changes[:MAX_PATHS]),
-            )
+            same = counted(event, changes)
         same = same or event
         more = {"files": same.files, "added": same.added, "removed": same.removed, "paths": same.paths}
         changed = self.began is not None and found.tree != self.began.tree
         return replace(event, changed=changed, **more)
+
+
+def counted(event: SnapshotTaken, changes: Sequence[Change]) -> SnapshotTaken:
+    """The event with how much changed, and where."""
+    return replace(
+        event,
+        files=len(changes),
+        added=sum(each.added or 0 for each in changes),
+        removed=sum(each.removed or 0 for each in changes),
+        paths=tuple(unicode(each.path) for each in changes[:MAX_PATHS]),
+    )
 
 
 def _ref(run: str, stem: str, when: str) -> str:

@@ -97,21 +97,25 @@ def records(git: Git) -> Records:
     return Records(Path(git.common), operation.key(git))
 
 
-def entries(git: Git) -> list[Entry]:
-    """All worktrees of the repository, the main one first; read from the git directory itself."""
+def entries(git: Git, only: Path | None = None) -> list[Entry]:
+    """All worktrees of the repository, or `only` that at a path; read from the git directory itself.
+
+    The main one, if there is one, comes first.
+    """
     common = Path(git.common)
     head = _head(first_line(common / "HEAD"))
     main = [Entry(Path(git.main), common, *head, main=True)] if git.main else []
     known = records(git)
-    found = (_entry(git_dir, known) for git_dir in sorted((common / "worktrees").glob("*")))
-    return [*main, *(each for each in found if each is not None)]
+    found = (_entry(git_dir, known, only) for git_dir in sorted((common / "worktrees").glob("*")))
+    every = [*main, *(each for each in found if each is not None)]
+    return [each for each in every if only in {None, each.path}]
 
 
-def _entry(git_dir: Path, known: Records) -> Entry | None:
+def _entry(git_dir: Path, known: Records, only: Path | None) -> Entry | None:
     named = first_line(git_dir / "gitdir")
-    if not named:
-        return None
     path = Path(os.path.normpath(git_dir / named)).parent
+    if not named or only not in {None, path}:
+        return None
     lock = git_dir / "locked"
     back = first_line(path / ".git").removeprefix("gitdir: ")
     gone = not os.path.lexists(path)
@@ -121,9 +125,13 @@ def _entry(git_dir: Path, known: Records) -> Entry | None:
         *_head(first_line(git_dir / "HEAD")),
         locked=(first_line(lock) or "locked") if lock.is_file() else "",
         gone=gone,
-        stray=not gone and not (back and (path / back).resolve() == git_dir.resolve()),
+        stray=not gone and back != str(git_dir) and not _same(path / back, git_dir),
         made=known.find(path),
     )
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
 
 
 def first_line(path: Path) -> str:
@@ -144,6 +152,11 @@ def unsaved(git: Git) -> str:
 
     `git` is bound to the worktree. Ignored files do not count.
     """
+    return examined(git)[0]
+
+
+def examined(git: Git) -> tuple[str, str]:
+    """What would be lost with a worktree, and the commit at which it stands."""
     files = git.apart(Path(git.git_dir) / "index")
     asked = ("-z", "-v", "-s", "--cached", "--modified", "--deleted", "--others", "--exclude-standard")
     with ThreadPoolExecutor(1) as aside:
@@ -154,16 +167,17 @@ def unsaved(git: Git) -> str:
     odd = (
         line for line in listed if not line.startswith(("H 10", "H 12"))
     )  # files and links, as they were
-    if why := next(filter(None, (_would_go(Path(git.directory), line) for line in odd)), ""):
-        return why
-    if not head:
-        return "it has a branch without a commit" if listed else ""
-    if staged:
-        return "it has changes that are not committed"
+    why = next(filter(None, (_would_go(Path(git.directory), line) for line in odd)), "")
+    if not why and (staged or (listed and not head)):
+        why = "it has changes that are not committed" if staged else "it has a branch without a commit"
+    return why or _in_no_branch(git, head), head
+
+
+def _in_no_branch(git: Git, head: str) -> str:
     branch = _head(first_line(Path(git.git_dir) / "HEAD"))[1]
-    if not branch and not git.run("for-each-ref", "--count=1", "--contains", head, *BRANCHES):
-        return "it has commits that are in no branch"
-    return ""
+    if branch or not head or git.run("for-each-ref", "--count=1", "--contains", head, *BRANCHES):
+        return ""
+    return "it has commits that are in no branch"
 
 
 def _would_go(top: Path, line: str) -> str:

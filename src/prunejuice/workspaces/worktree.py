@@ -36,9 +36,9 @@ from prunejuice.workspaces.listing import (
     branch_fault,
     checked_out,
     entries,
+    examined,
     first_line,
     records,
-    unsaved,
 )
 from prunejuice.workspaces.operation import Operation
 
@@ -269,28 +269,29 @@ def remove(git: Git, path: Path, *, drop: bool = False, force: bool = False) -> 
         GitError: git refused.
     """
     with holding(git) as held:
-        entry = next((each for each in entries(held) if each.path == path), None)
+        entry = next(iter(entries(held, path)), None)
         if entry is None:
             return Removed("it is not a worktree of this repository" if path.exists() else "")
-        if why := _reason_to_keep(held, entry, force=force):
+        if why := _reason_to_keep(entry, force=force):
             return Removed(why)
-        return _take_away(held, entry, drop=drop, force=force)
+        if force or entry.gone:
+            return _take_away(held, entry, drop=drop, force=force)
+        why, tip = examined(held.bound(entry.path, entry.git_dir))
+        return Removed(why) if why else _take_away(held, entry, drop=drop, tip=tip)
 
 
-def _reason_to_keep(git: Git, entry: Entry, *, force: bool) -> str:
+def _reason_to_keep(entry: Entry, *, force: bool) -> str:
     if entry.main:
         return "it is the main working tree"
     if entry.stray:
         return "its .git file names another git directory (git worktree repair mends that)"
-    if force:
-        return ""
-    if entry.locked:
+    if entry.locked and not force:
         return f"it is locked: {safe_line(entry.locked, 80)}"
-    return "" if entry.gone else unsaved(git.bound(entry.path, entry.git_dir))
+    return ""
 
 
-def _take_away(git: Git, entry: Entry, *, drop: bool, force: bool = False) -> Removed:
-    tip = git.bound(git.directory, entry.git_dir).resolve("HEAD")
+def _take_away(git: Git, entry: Entry, *, drop: bool, force: bool = False, tip: str = "") -> Removed:
+    tip = tip or git.bound(git.directory, entry.git_dir).resolve("HEAD")
     dropped = bool(entry.branch and tip) and _drops(git, entry, tip, drop=drop, force=force)
     begun = replace(
         operation.new("remove", f"worktree {entry.path}", entry.path),
