@@ -1,6 +1,6 @@
 """Every figure of the spine in one run, as ratios, beside other runners; written to bench/RESULTS.md.
 
-    python bench/run.py [--quick]
+    python bench/run.py [--quick] [MEASURE…]     # the named measures only, such as worktrees
 
 Other runners are installed into bench/.venv from requirements/bench.txt; one that cannot be is left out.
 """
@@ -54,6 +54,7 @@ class Place(NamedTuple):
 
 
 def main() -> None:
+    named = [word for word in sys.argv[1:] if not word.startswith("-")]
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="prj-bench-") as folder:
         env = {k: v for k, v in os.environ.items() if not k.startswith("PRUNEJUICE_")}
@@ -70,11 +71,21 @@ def main() -> None:
             worktrees,
             kills,
         ):
+            if named and measure.__name__ not in named:
+                continue
             print(f"{measure.__name__} …", file=sys.stderr)
             for figure in measure(place):
                 figures.append(figure)
                 print(row(figure))
-    (ROOT / "bench" / "RESULTS.md").write_text(report(figures))
+    target = ROOT / "bench" / "RESULTS.md"
+    target.write_text(report(figures) if not named else merged(target.read_text(), figures))
+
+
+def merged(text: str, figures: list[Figure]) -> str:
+    """The report with some figures measured again."""
+    new = {figure.what: row(figure) for figure in figures}
+    lines = [new.get(line.split(" | ")[0].removeprefix("| "), line) for line in text.splitlines()]
+    return "\n".join(lines) + "\n"
 
 
 def row(figure: Figure) -> str:

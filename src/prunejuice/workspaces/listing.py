@@ -70,8 +70,10 @@ class Records(NamedTuple):
         return self.common / "prunejuice" / "worktrees" / f"{name}.{'made' if finished else 'making'}.json"
 
     def write(self, made: Made, *, finished: bool) -> None:
-        """Keep a record, durably."""
-        operation.put(self.place(made.path, finished=finished), operation.sealed(made, self.key))
+        """Keep a record; one that a power cut takes goes together with the worktree."""
+        operation.put(
+            self.place(made.path, finished=finished), operation.sealed(made, self.key), durable=False
+        )
         if finished:
             self.place(made.path, finished=False).unlink(missing_ok=True)
 

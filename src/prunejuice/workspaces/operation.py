@@ -160,8 +160,8 @@ def opened(path: Path, secret: bytes, kind: type[Kept]) -> Kept | None:
     return None
 
 
-def put(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, durably.
+def put(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file whole or not at all; `durable` when it returns, which waits for the disk.
 
     Raises:
         StoreError: it cannot be written.
@@ -172,7 +172,8 @@ def put(path: Path, content: bytes) -> None:
         with aside.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)
