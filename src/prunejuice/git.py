@@ -180,10 +180,12 @@ class Git(NamedTuple):
 
     def main_of(self, common: Path) -> str:
         """The main working tree of a git directory: around it, or where its own configuration says."""
+        if _leads_to(common.parent, common):
+            return str(common.parent)
         set_to = self.try_("config", "--file", str(common / "config"), "--get", "core.worktree")
         named = os.fsdecode(set_to.out).removesuffix("\n")
-        place = Path(os.path.normpath(common / named)) if named else common.parent
-        return str(place) if _leads_to(place, common) else ""
+        place = Path(os.path.normpath(common / named))
+        return str(place) if named and _leads_to(place, common) else ""
 
     def at(self, directory: str | Path) -> "Git":
         """Git for another directory, not yet located."""

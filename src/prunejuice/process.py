@@ -80,6 +80,11 @@ def which(name: str, path: str | None = None) -> str:
     return str(Path(found).absolute())
 
 
+def bash(text: str, path: str | None) -> list[str]:
+    """The words that run a text with the bash of a search path, up to its first failure."""
+    return [which("bash", path), "--noprofile", "--norc", "-eo", "pipefail", "-c", text]
+
+
 def run(call: Call, sink: Sink, stop: Stop | None = None, errors: Sink | None = None) -> Exit:
     """Run a process to its end; `sink` gets its output, and its errors too when they have no sink.
 

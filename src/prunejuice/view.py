@@ -40,7 +40,6 @@ class Summary(Struct, frozen=True):
     added: int = 0
     removed: int = 0
     paths: tuple[str, ...] = ()
-    snapshot: str = ""
     landed: str = ""
     log: str = ""
     common: str = ""
@@ -79,11 +78,16 @@ def summary(run: Run) -> Summary:
         added=last.added,
         removed=last.removed,
         paths=last.paths[:100],
-        snapshot=last.commit,
         landed=run.landed.into if run.landed else "",
         log=active[-1].log if active else "",
         common=run.workspace.common,
     )
+
+
+def given(run: Run) -> str:
+    """The arguments of a run, as they can be typed."""
+    words = run.plan.arguments.items()
+    return " ".join(f"{name}={value}" for name, value in words if value is not None)
 
 
 Group = Literal["needs you", "ready", "working", "done"]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from prunejuice import event as events
 from prunejuice import git as gits
-from prunejuice import lifecycle, process
+from prunejuice import lifecycle, process, view
 from prunejuice.app import App
 from prunejuice.errors import (
     ConflictError,
@@ -193,7 +193,7 @@ def merge(app: App, tools: Tools, run: Run, how: Landing) -> Landed:
     into, old = landing.target(git, how.into)
     if into == run.workspace.branch:
         raise UsageError(f"{into!r} is the run's own branch", "name another with --into")
-    new = landing.combined(git, Work(run.workspace.base, tip, title), old, how.method)
+    new = landing.combined(git, Work(tip, title), old, how.method)
     if new == old:
         raise UsageError(
             f"branch {into!r} has all of run {run.id[:8]} already", "there is nothing to merge"
@@ -211,8 +211,7 @@ def merge(app: App, tools: Tools, run: Run, how: Landing) -> Landed:
 
 
 def _title(run: Run) -> str:
-    given = " ".join(f"{name}={value}" for name, value in run.plan.arguments.items() if value is not None)
-    first = safe_line(f"{run.plan.command.name} {given}".strip(), 72)
+    first = safe_line(f"{run.plan.command.name} {view.given(run)}".strip(), 72)
     return f"{first}\n\nPruneJuice-Run: {run.id}\n"
 
 
@@ -237,8 +236,7 @@ def _checked(app: App, git: Git, commit: str, command: str) -> None:
     """
     with landing.materialised(git, commit, app.settings.worktree_parent) as there:
         env = passed_on(app.environ)
-        bash = process.which("bash", env.get("PATH"))
-        argv = [bash, "--noprofile", "--norc", "-eo", "pipefail", "-c", command]
+        argv = process.bash(command, env.get("PATH"))
         tail = bytearray()
 
         def keep(chunk: bytes) -> None:

@@ -377,7 +377,7 @@ def test_a_rebase_of_what_has_merges_is_refused(door, repository):
     git(path, "merge", "-q", "--no-ff", "side")
     git(repository, "commit", "-q", "--allow-empty", "-m", "on")
     with pytest.raises(ConflictError, match="has merges"):
-        landing.combined(door, Work("", tree.head(), "t"), door.head(), "rebase")
+        landing.combined(door, Work(tree.head(), "t"), door.head(), "rebase")
 
 
 def test_what_is_staged_in_the_worktree_stays_when_it_has_landed(door):

@@ -38,7 +38,7 @@ def grown(door, branch, name):
 def landed(door, tree, method="merge"):
     into, old = landing.target(door, "main")
     tip = landing.proposed(tree, "rest")
-    new = landing.combined(door, Work("", tip, "all of it"), old, method)
+    new = landing.combined(door, Work(tip, "all of it"), old, method)
     return landing.land(door, into, old, new)
 
 
@@ -125,7 +125,7 @@ def test_a_conflict_names_the_files_and_moves_nothing(door, repository, tree):
 
 def test_a_branch_that_moved_meanwhile_is_not_moved(door, repository, tree):
     _, old = landing.target(door, "main")
-    new = landing.combined(door, Work("", landing.proposed(tree, "rest"), "t"), old, "no-ff")
+    new = landing.combined(door, Work(landing.proposed(tree, "rest"), "t"), old, "no-ff")
     git(repository, "commit", "--allow-empty", "-qm", "meanwhile")
     with pytest.raises(ConflictError):
         landing.land(door, "main", old, new)
@@ -152,7 +152,7 @@ def test_a_landing_that_was_killed_is_finished_or_forgotten_by_whoever_comes_nex
     door, repository, tree, moved
 ):
     _, old = landing.target(door, "main")
-    new = landing.combined(door, Work("", landing.proposed(tree, "rest"), "t"), old, "no-ff")
+    new = landing.combined(door, Work(landing.proposed(tree, "rest"), "t"), old, "no-ff")
     begun = operation.Operation("op-1", "land", 1, "x", str(repository), branch="main", old=old, new=new)
     operation.journal(door).write(begun)
     if moved:

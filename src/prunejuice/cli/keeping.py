@@ -107,7 +107,7 @@ class _House:
             git = gits.git(line.project, dict(self.app.environ)).located()
             if not self.dry_run:
                 return worktree.remove(git, path).why
-            entry = next((each for each in listing.entries(git) if each.path == path), None)
+            entry = next(iter(listing.entries(git, path)), None)
             return listing.unsaved(git.bound(path, entry.git_dir)) if entry else ""
         except PruneJuiceError as error:
             return error.message

@@ -72,7 +72,7 @@ class _Followed:
 
     def __init__(self, app: apps.App, runs: Sequence[Run], *, quiet: bool) -> None:
         self.app = app
-        self.given = {run.id: _arguments(run) for run in runs}
+        self.given = {run.id: safe_line(view.given(run), 60) for run in runs}
         self.lines = [view.summary(run) for run in runs]
         self.quiet = quiet
         self.shown: dict[str, str] = {}
@@ -138,11 +138,6 @@ class _Followed:
             row = (Text(safe_line(c, 80), s, no_wrap=True) for c, s in zip(cells, styles, strict=True))
             table.add_row(*row)
         return table
-
-
-def _arguments(run: Run) -> str:
-    given = run.plan.arguments.items()
-    return safe_line(" ".join(f"{name}={value}" for name, value in given if value is not None), 60)
 
 
 @click.command("drive", hidden=True)

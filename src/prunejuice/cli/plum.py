@@ -138,7 +138,7 @@ def create_command(
 
 def _owner(place: Place, wish: Wish) -> str:
     """For whom a worktree is made: one whose set-up failed is taken up again, any other is in the way."""
-    there = next((each for each in listing.entries(place.git) if each.path == wish.path), None)
+    there = next(iter(listing.entries(place.git, wish.path)), None)
     owner = there.made.owner if there and there.made else ""
     failed = owner.startswith("plum:") and there and not (there.git_dir / usable.DONE).exists()
     return owner if failed and place.app.settings.setup else f"plum:{time.time_ns()}"

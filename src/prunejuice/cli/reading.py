@@ -112,8 +112,7 @@ def _row(history: History, line: Summary, meets: Mapping[str, Sequence[str]]) ->
 def _last_printed(log: Path) -> str:
     with suppress(OSError), log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 2000))
-        lines = file.read().decode("utf-8", "replace").splitlines()
-        return next((line for line in reversed(lines) if line.strip()), "")
+        return render.last_line(file.read().decode("utf-8", "replace"))
     return ""
 
 

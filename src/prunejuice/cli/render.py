@@ -140,7 +140,7 @@ def step_line(visit: StepRun) -> tuple[str, ...]:
     again = f"#{visit.visit}" if visit.visit > 1 else ""
     tries = f"try {visit.attempt}" if visit.attempt > 1 else ""
     word = "blocked" if visit.status == "pending" else visit.status
-    note = visit.error or _last_line(visit.output)
+    note = visit.error or last_line(visit.output)
     return (
         " ",
         safe_line(visit.step, 40) + again,
@@ -151,7 +151,8 @@ def step_line(visit: StepRun) -> tuple[str, ...]:
     )
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """The last line that says anything."""
     return next((line for line in reversed(text.splitlines()) if line.strip()), "")
 
 

@@ -142,9 +142,8 @@ def _keep_changes(handle: Handle, world: World) -> None:
         git = world.git(handle)
         folder = handle.directory / "artifacts"
         folder.mkdir(exist_ok=True, mode=0o700)
-        with snapshot.index(git, exact=False) as ours:
-            now = ours.snapshot("artifacts").commit
-        snapshot.patch(git, workspace.base, now, folder / "changes.patch")
+        now = snapshot.now(git, exact=False)
+        snapshot.patch(git, workspace.base, now.commit, folder / "changes.patch")
         _store(handle, folder / "changes.patch")
 
 

@@ -24,9 +24,8 @@ Method = Literal["merge", "no-ff", "squash", "rebase"]
 
 
 class Work(NamedTuple):
-    """What is to land: the commits from `base` to `tip`, and how they are called."""
+    """What is to land: the commits up to `tip`, and how they are called."""
 
-    base: str
     tip: str
     title: str
 

@@ -166,9 +166,8 @@ def examined(git: Git) -> tuple[str, str]:
         head = git.resolve("HEAD")
         staged = bool(head and files.try_("diff-index", "--cached", "--quiet", head, "--").code)
         listed = [line for line in listing.result().split("\0") if line]
-    odd = (
-        line for line in listed if not line.startswith(("H 10", "H 12"))
-    )  # files and links, as they were
+    # All but files and links that are as they were.
+    odd = (line for line in listed if not line.startswith(("H 10", "H 12")))
     why = next(filter(None, (_would_go(Path(git.directory), line) for line in odd)), "")
     if not why and (staged or (listed and not head)):
         why = "it has changes that are not committed" if staged else "it has a branch without a commit"

@@ -46,6 +46,11 @@ class Index(NamedTuple):
     git: Git
     files: Git
 
+    @property
+    def own(self) -> Path:
+        """The file of the index; what is known of it lies beside it, under other suffixes."""
+        return Path(self.files.environ["GIT_INDEX_FILE"])
+
     def update(self, last: Path) -> bool:
         """Bring the index to the files as they are; whether anything was new, and `last` holds no more."""
         asked = ("-z", "-t", "--modified", "--deleted", "--others", "--exclude-standard")
@@ -92,7 +97,7 @@ class Index(NamedTuple):
             return self._kept(message, known)
         except GitError:  # the index is damaged, names what is gone, or stands in a merge: look at all anew
             for suffix in (".index", ".tree", ".seen"):
-                Path(self.files.environ["GIT_INDEX_FILE"]).with_suffix(suffix).unlink(missing_ok=True)
+                self.own.with_suffix(suffix).unlink(missing_ok=True)
             return self._kept(message, known)
 
     def _kept(self, message: str, known: Mapping[str, str]) -> Snapshot:
@@ -104,7 +109,7 @@ class Index(NamedTuple):
 
     def _written(self) -> str:
         """The tree of the files; the one of last time when nothing changed since."""
-        last = Path(self.files.environ["GIT_INDEX_FILE"]).with_suffix(".tree")
+        last = self.own.with_suffix(".tree")
         known = last.read_text() if last.is_file() else ""
         if self.update(last) or not known:
             known = self.files.run("write-tree").strip()
@@ -117,7 +122,7 @@ class Index(NamedTuple):
         Raises:
             ConflictError: a file changed meanwhile, or an ignored one is in the way; nothing was moved.
         """
-        Path(self.files.environ["GIT_INDEX_FILE"]).with_suffix(".tree").unlink(missing_ok=True)
+        self.own.with_suffix(".tree").unlink(missing_ok=True)
         checkout.follow(self.files, now.tree, tree)
 
 
@@ -218,11 +223,11 @@ def _number(text: str) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def patch(git: Git, old: str, new: str, target: Path, *options: str) -> None:
+def patch(git: Git, old: str, new: str, target: Path) -> None:
     """Write the difference of two trees or commits into a file, as a patch that can be applied."""
     plain = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "--binary", "-p", "-r", "-M")
     files = git.apart(Path(git.git_dir) / "index", exact=True)
-    files.write(target, "diff-tree", *plain, *options, _tree_of(git, old), new, "--")
+    files.write(target, "diff-tree", *plain, _tree_of(git, old), new, "--")
 
 
 def reverse(git: Git, now: Snapshot, before: str, after: str) -> str:

@@ -167,8 +167,7 @@ def set_up(
     mark = fingerprint(tree, settings.setup, settings.setup_inputs)
     if not settings.setup or is_set_up(git_dir, mark):
         return False
-    bash = process.which("bash", call.env.get("PATH"))
-    argv = [bash, "--noprofile", "--norc", "-eo", "pipefail", "-c", settings.setup]
+    argv = process.bash(settings.setup, call.env.get("PATH"))
     call = call._replace(argv=argv, cwd=tree, timeout=settings.setup_timeout, grace=settings.grace)
     ended = process.run(call, sink, stop)
     if ended.code:

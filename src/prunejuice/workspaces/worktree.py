@@ -112,9 +112,8 @@ def _settle(git: Git) -> None:
             _clear(git, made)
             known.forget(made)
     for cut_off in operation.journal(git).begun():
-        with suppress(
-            PruneJuiceError, OSError
-        ):  # what cannot be finished must not be in the way of the rest
+        # What cannot be finished must not be in the way of the rest.
+        with suppress(PruneJuiceError, OSError):
             _finish(git, cut_off)
 
 
@@ -170,7 +169,7 @@ def _reused(git: Git, wanted: Wanted) -> Made | None:
 
 def _made(git: Git, wanted: Wanted) -> Made:
     if os.path.lexists(wanted.path) and not _is_empty(wanted.path):
-        listed = any(each.path == wanted.path for each in entries(git))
+        listed = entries(git, wanted.path)
         fix = f"plum path {wanted.path.name} shows it, plum remove takes it away" if listed else "move it"
         raise StepError(f"{wanted.path} is in the way", f"{fix}; or name another branch")
     _forget_gone(git, wanted)
