@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from prunejuice import condition, definition, event, settings
-from prunejuice.cli.prj import COMMANDS
+from prunejuice import change, condition, definition, event, settings
+from prunejuice.cli import codebot, prj
 from prunejuice.steps.builtin import BUILTIN
 
 SHELL_TOOLS = (
@@ -57,11 +57,11 @@ def lines() -> Iterator[str]:
 
 
 def commands() -> Iterator[str]:
-    yield "\n## Commands of `prj`"
-    for name, (module, _) in COMMANDS.items():
-        command: click.Command = getattr(import_module(f"prunejuice.cli.{module}"), f"{name}_command")
-        context = click.Context(command, info_name=f"prj {name}", max_content_width=90, terminal_width=90)
-        yield f"\n### prj {name}\n\n```text\n{command.get_help(context)}\n```"
+    for script, table in (("prj", prj.COMMANDS), ("codebot", codebot.COMMANDS)):
+        yield f"\n## Commands of `{script}`"
+        for name, (module, _) in table.items():
+            found = import_module(f"prunejuice.cli.{module}")
+            yield from shown(f"{script} {name}", getattr(found, f"{name}_command"))
 
 
 def groups() -> Iterator[str]:
@@ -69,9 +69,14 @@ def groups() -> Iterator[str]:
         group: click.Group = getattr(import_module(f"prunejuice.cli.{name}"), name)
         yield f"\n## Commands of `{name}`"
         for word, command in group.commands.items():
-            info = f"{name} {word}"
-            context = click.Context(command, info_name=info, max_content_width=90, terminal_width=90)
-            yield f"\n### {info}\n\n```text\n{command.get_help(context)}\n```"
+            yield from shown(f"{name} {word}", command)
+
+
+def shown(info: str, command: click.Command) -> Iterator[str]:
+    context = click.Context(command, info_name=info, max_content_width=90, terminal_width=90)
+    yield f"\n### {info}\n\n```text\n{command.get_help(context)}\n```"
+    for word, inner in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from shown(f"{info} {word}", inner)
 
 
 def keys() -> Iterator[str]:
@@ -104,7 +109,11 @@ def rest() -> Iterator[str]:
     yield "\nVariables of the shell tools that `plum` and `pots` read, from the environment or from"
     yield "`~/.worktree-config`, `~/.config/plum/config`, `~/.pots-config`, `~/.config/pots/config`"
     yield f"(nothing in them is run): {listed}."
-    yield "\nVariables for places: `PRUNEJUICE_HOME` (state), `PRUNEJUICE_CONFIG` (user configuration)."
+    yield "\n## Changes as JSON\n"
+    yield "What `codebot apply` and `from codebot import ChangeSet` take.\n"
+    yield f"```json\n{change.schema_text()}\n```"
+    yield "\n## Variables\n"
+    yield "Variables for places: `PRUNEJUICE_HOME` (state), `PRUNEJUICE_CONFIG` (user configuration)."
 
 
 if __name__ == "__main__":

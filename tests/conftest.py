@@ -1,5 +1,6 @@
 """What all tests share: an environment of their own, real repositories, and `prj` as a user calls it."""
 
+import io
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from prunejuice.cli import boundary
+from prunejuice.cli.codebot import codebot as codebot_group
 from prunejuice.cli.plum import plum as plum_group
 from prunejuice.cli.pots import pots as pots_group
 from prunejuice.cli.prj import prj as prj_group
@@ -93,6 +95,13 @@ class Project:
     def pots(self, *args):
         """Call pots in this process."""
         return self._call(pots_group, args)
+
+    def codebot(self, *args, given=None):
+        """Call codebot in this process, with text on stdin."""
+        stdin = io.TextIOWrapper(io.BytesIO((given or "").encode()))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", stdin)
+            return self._call(codebot_group, args)
 
     def _call(self, group, args):
         self.capsys.readouterr()

@@ -39,7 +39,8 @@ class Settings(NamedTuple):
     """What can be set, with its defaults.
 
     `grace` is seconds between TERM and KILL, `setup_timeout` seconds; `log_limit` is bytes kept of one
-    step's output; `trash_days` is how long what was removed can be brought back.
+    step's output; `trash_days` is how long what was removed can be brought back; `apply` brings changes
+    to the disk at once instead of letting them wait.
     """
 
     home: Path
@@ -54,6 +55,7 @@ class Settings(NamedTuple):
     setup_timeout: float = 1800.0
     check: str = ""
     trash_days: int = 14
+    apply: bool = False
     sources: Mapping[str, Source] = {}
 
 
@@ -69,6 +71,7 @@ NAMES: Mapping[str, type] = {
     "setup_timeout": float,
     "check": str,
     "trash_days": int,
+    "apply": bool,
 }
 
 

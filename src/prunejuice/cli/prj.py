@@ -1,12 +1,12 @@
 """`prj`: the table of its commands, each loaded when it is called."""
 
 import sys
-from importlib import import_module
 
 import click
 
 import prunejuice
 from prunejuice.cli import boundary
+from prunejuice.cli.lazy import Lazy
 
 # name: (module, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -36,40 +36,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 HIDDEN = {"drive": ("many", "Drive runs that were made for it.")}
 
 
-class Lazy(click.Group):
-    """A group that imports a command's module when the command is called."""
-
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        """All names, in the order of the table."""
-        return list(COMMANDS)
-
-    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name."""
-        known = COMMANDS | HIDDEN
-        if cmd_name not in known:
-            return None
-        module = import_module(f"prunejuice.cli.{known[cmd_name][0]}")
-        found: click.Command = getattr(module, f"{cmd_name}_command")
-        return found
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the arguments name; an unknown one is told what is near."""
-        if args and args[0] not in COMMANDS | HIDDEN and not args[0].startswith("-"):
-            from prunejuice.text import nearest  # noqa: PLC0415
-
-            hint = nearest(args[0], COMMANDS)
-            ctx.fail(f"there is no command {args[0]!r}" + (f": {hint}" if hint else ""))
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The table itself, without loading anything."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Lazy, table=COMMANDS, hidden=HIDDEN, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(prunejuice.__version__, "--version", message="PruneJuice %(version)s")
 def prj() -> None:
     """Run repeatable AI-coding workflows, each in its own worktree, and keep their history."""

@@ -96,7 +96,7 @@ class Records(NamedTuple):
 
 def records(git: Git) -> Records:
     """What we know of the worktrees of a repository."""
-    return Records(Path(git.common), operation.key(git))
+    return Records(Path(git.common), operation.key(git.environ))
 
 
 def entries(git: Git, only: Path | None = None) -> list[Entry]:

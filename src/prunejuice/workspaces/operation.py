@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
@@ -120,16 +120,16 @@ class Journal(NamedTuple):
 
 def journal(git: Git) -> Journal:
     """The operations of a repository."""
-    return Journal(Path(git.common), key(git))
+    return Journal(Path(git.common), key(git.environ))
 
 
 # What lies in a git directory can be written by whatever may write to the repository. What we act on
 # without being asked must be our own: it carries a seal, made with a key from the state directory.
 
 
-def key(git: Git) -> bytes:
+def key(environ: Mapping[str, str]) -> bytes:
     """The key of the user's seals, made when it is not there yet."""
-    path = settings.home(git.environ) / "key"
+    path = settings.home(environ) / "key"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         aside = path.with_name(f"key.{secrets.token_hex(4)}")

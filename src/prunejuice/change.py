@@ -1,0 +1,402 @@
+"""Changes of files as values that programs and models exchange, and how they come to the disk.
+
+A `FileChange` is one, a `ChangeSet` is all those that belong together: they are made all or not at all.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from prunejuice import hunk, pathname, settings
+from prunejuice.errors import ConflictError, DeniedError, UsageError
+from prunejuice.hunk import Difference, Version
+from prunejuice.text import safe_line
+from prunejuice.workspaces import house as houses
+from prunejuice.workspaces import rooted, transaction
+from prunejuice.workspaces.house import House
+from prunejuice.workspaces.rooted import ABSENT, Seen, State
+from prunejuice.workspaces.slot import Plan, Wanted
+
+Operation = Literal["write", "delete", "rename", "mode"]
+SCHEMA = "codebot.changes/1"
+LARGEST = 64_000_000
+MOST = 10_000
+GONE = "absent"
+_PLAIN = 0o644
+
+
+class FileChange(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A change of the file at `filepath`, which is relative to the top of the tree.
+
+    write: it has `content`, in base64 when `encoding` says so.  delete: it goes.
+    rename: it is called `to`.  mode: it becomes executable (`mode` 755) or not (644), as a write may too.
+    `base` is the SHA-256 of what the change was made for, `absent` for nothing; without one it counts for
+    whatever is there. `reason` says why, for whoever reviews it.
+    """
+
+    filepath: str
+    content: str = ""
+    operation: Operation = "write"
+    metadata: dict[str, Any] = {}
+    reason: str = ""
+    base: str = ""
+    to: str = ""
+    mode: Literal["", "644", "755"] = ""
+    encoding: Literal["utf-8", "base64"] = "utf-8"
+
+    @property
+    def data(self) -> bytes:
+        """The content as bytes.
+
+        Raises:
+            UsageError: it is not what `encoding` says.
+        """
+        try:
+            return (
+                base64.b64decode(self.content, validate=True)
+                if self.encoding == "base64"
+                else self.content.encode()
+            )
+        except ValueError as error:
+            what = f"the content of {safe_line(self.filepath, 120)!r} is not {self.encoding}"
+            raise UsageError(what, "write it anew") from error
+
+    @property
+    def why(self) -> str:
+        """The reason that is given, wherever it is."""
+        known = (self.metadata.get(key) for key in ("ai_explanation", "fix_reason", "reason"))
+        return self.reason or next((str(each) for each in known if each), "")
+
+    def apply(self, root: str | Path = ".") -> Plan:
+        """Make the change in the tree at `root`.
+
+        Raises:
+            ConflictError: the file is not what the change was made for; nothing was changed.
+            DeniedError: the path may not be written.
+        """
+        return ChangeSet((self,)).apply(root)
+
+    def preview(self, root: str | Path = ".") -> str:
+        """The change as a diff of the tree at `root`; empty when it would change nothing."""
+        return ChangeSet((self,)).preview(root)
+
+
+class ChangeSet(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Changes that are made all or not at all; `run` and `command` say what made them."""
+
+    file_changes: tuple[FileChange, ...]
+    summary: str = ""
+    metadata: dict[str, Any] = {}
+    command: str = ""
+    run: str = ""
+    schema: str = ""
+
+    def apply(self, root: str | Path = ".", *, grant: Sequence[str] = ()) -> Plan:
+        """Make the changes in the tree at `root`; `grant` are globs of files that decide what runs.
+
+        Raises:
+            ConflictError: a file is not what a change was made for; nothing was changed.
+            DeniedError: a path may not be written, or needs a grant.
+        """
+        house, prefix = _here(root)
+        found = resolve(under(self, prefix), house)
+        demand_grants(found, grant)
+        return carry_out(house, found)
+
+    def preview(self, root: str | Path = ".") -> str:
+        """The changes as one diff of the tree at `root`."""
+        house, prefix = _here(root)
+        return "".join(hunk.diff(each) for each in resolve(under(self, prefix), house))
+
+    def to_json(self) -> str:
+        """The changes as JSON, in the published schema."""
+        return msgspec.json.encode(msgspec.structs.replace(self, schema=SCHEMA)).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "ChangeSet":
+        """The changes that JSON says.
+
+        Raises:
+            UsageError: it is not JSON, or says something else.
+        """
+        return read(text)
+
+
+class CommandOutput(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a command gives: changes, a summary for people, and data for programs."""
+
+    file_changes: list[FileChange]
+    summary: str = ""
+    metadata: dict[str, Any] = {}
+
+    def change_set(self, command: str = "", run: str = "") -> ChangeSet:
+        """The changes, to be previewed, reviewed and applied together."""
+        return ChangeSet(tuple(self.file_changes), self.summary, self.metadata, command, run)
+
+
+def _here(root: str | Path) -> tuple[House, str]:
+    """The house around a folder, and the way to the folder from its top."""
+    place = Path(root).resolve()
+    house = houses.around(place, settings.environment())
+    inner = place.relative_to(house.root.resolve()).as_posix()
+    return house, "" if inner == "." else f"{inner}/"
+
+
+def under(change_set: ChangeSet, prefix: str) -> ChangeSet:
+    """The same with every name below a folder."""
+    if not prefix:
+        return change_set
+    moved = (
+        msgspec.structs.replace(each, filepath=prefix + each.filepath, to=each.to and prefix + each.to)
+        for each in map(_named, change_set.file_changes)
+    )
+    return msgspec.structs.replace(change_set, file_changes=tuple(moved))
+
+
+def _named(each: FileChange) -> FileChange:
+    pathname.checked(each.filepath)
+    return each
+
+
+# -- JSON -------------------------------------------------------------------------------------------
+
+
+def read(text: str | bytes) -> ChangeSet:
+    """The change set that JSON says: an object with `file_changes`, as the schema has it.
+
+    Raises:
+        UsageError: it is not JSON, has a name twice, or says something else.
+    """
+    if len(text) > LARGEST:
+        raise UsageError(f"the changes have more than {LARGEST // 1_000_000} MB", "ask for less at once")
+    try:
+        data = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        found = msgspec.convert(data, ChangeSet)
+    except RecursionError as error:
+        raise UsageError(
+            "the changes are nested too deeply", "write them as the schema says: codebot schema"
+        ) from error
+    except (ValueError, msgspec.ValidationError) as error:
+        what = f"the changes are not as the schema says: {safe_line(str(error), 200)}"
+        raise UsageError(what, "codebot schema shows it") from error
+    if len(found.file_changes) > MOST:
+        raise UsageError(f"there are more than {MOST} changes", "ask for less at once")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{max(names, key=names.count)!r} is there twice")
+    return found
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a change set."""
+    found = msgspec.json.schema(ChangeSet)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **found}
+
+
+def schema_text() -> str:
+    """The JSON Schema of a change set, as text."""
+    return json.dumps(schema(), indent=2)
+
+
+# -- what becomes of the files ----------------------------------------------------------------------
+
+
+class _File(NamedTuple):
+    seen: Seen
+    data: bytes | None
+    mode: int
+    to: str = ""
+
+
+def resolve(change_set: ChangeSet, house: House) -> list[Difference]:
+    """Every file that the changes concern, before and after, in a tree as it is now.
+
+    Raises:
+        ConflictError: files are not what changes were made for; names all of them.
+        DeniedError: a path may not be written.
+    """
+    with rooted.opened(house.root, house.closed | {house.state}) as tree:
+
+        def see(path: str) -> Seen:
+            return tree.see(tree.checked(path))
+
+        return differences(change_set.file_changes, see)
+
+
+def differences(changes: Iterable[FileChange], see: Callable[[str], Seen]) -> list[Difference]:
+    """Every file before and after, made one change after the other; `see` says what is at a path.
+
+    Raises:
+        ConflictError: files are not what changes were made for; names all of them.
+    """
+    files: dict[str, _File] = {}
+    stale = []
+    for each in changes:
+        path = next((old for old, file in files.items() if file.to == each.filepath), each.filepath)
+        pathname.checked(path)
+        first = path not in files
+        file = files[path] if not first else _begun(see(path))
+        if first and _is_stale(each, file):
+            stale.append(path)
+        files[path] = _made(each, file, see)
+    if stale:
+        names = ", ".join(safe_line(path, 80) for path in stale)
+        raise ConflictError(
+            f"changed since they were read: {names}", "read them again; nothing was changed", tuple(stale)
+        )
+    made = (_difference(path, file) for path, file in files.items())
+    return [each for each in made if each.old != each.new or each.to]
+
+
+def _begun(seen: Seen) -> _File:
+    there = seen.state != ABSENT
+    return _File(seen, seen.data if there else None, seen.state.mode if there else _PLAIN)
+
+
+def _is_stale(change: FileChange, file: _File) -> bool:
+    now = GONE if file.data is None else hashlib.sha256(file.data).hexdigest()
+    return change.base not in {"", now}
+
+
+def _made(change: FileChange, file: _File, see: Callable[[str], Seen]) -> _File:
+    """A file with one change made."""
+    if change.operation == "delete":
+        return file._replace(data=None)
+    if change.operation == "write":
+        return file._replace(data=change.data, mode=_mode(change, file.mode))
+    if file.data is None:
+        what = f"there is no file {safe_line(change.filepath, 120)}"
+        raise ConflictError(what, "nothing was changed", (change.filepath,))
+    if change.operation == "mode":
+        return file._replace(mode=_mode(change, file.mode))
+    if see(pathname.checked(change.to)).state != ABSENT:
+        taken = f"there is a file {safe_line(change.to, 120)} already"
+        raise ConflictError(taken, "nothing was changed", (change.to,))
+    return file._replace(to=change.to)
+
+
+def _mode(change: FileChange, mode: int) -> int:
+    return executable(mode, on=change.mode == "755") if change.mode else mode
+
+
+def executable(mode: int, *, on: bool) -> int:
+    """A mode with which whoever may read a file may also run it, or nobody may."""
+    return mode | (mode & 0o444) >> 2 if on else mode & ~0o111
+
+
+def _difference(path: str, file: _File) -> Difference:
+    there = file.seen.state != ABSENT
+    link = file.seen.state.kind == "link"
+    old = Version(file.seen.data, file.seen.state.mode, link) if there else Version(None)
+    to = file.to if file.data is not None else ""
+    new = Version(None) if file.data is None else Version(file.data, file.mode, link)
+    return Difference(path, old, new, "" if to == path else to)
+
+
+def reasons(change_set: ChangeSet) -> dict[str, str]:
+    """Why each file is changed, as far as it was said."""
+    return {each.filepath: each.why for each in change_set.file_changes if each.why}
+
+
+def of_differences(found: Sequence[Difference], why: Mapping[str, str] = {}) -> tuple[FileChange, ...]:
+    """Files before and after as changes; each has the base that it was made for."""
+    return tuple(change for each in found for change in _changes(each, why.get(each.path, "")))
+
+
+def _changes(each: Difference, reason: str) -> list[FileChange]:
+    base = GONE if each.old.data is None else hashlib.sha256(each.old.data).hexdigest()
+    if each.new.data is None:
+        return [FileChange(each.path, operation="delete", base=base, reason=reason)]
+    mode = _word(each)
+    made = []
+    if each.new.data != each.old.data:
+        text, encoding = said(each.new.data)
+        made.append(FileChange(each.path, text, base=base, reason=reason, mode=mode, encoding=encoding))
+    elif mode:
+        made.append(FileChange(each.path, operation="mode", base=base, reason=reason, mode=mode))
+    if each.to:
+        made.append(FileChange(each.path, operation="rename", base=base, reason=reason, to=each.to))
+    return made
+
+
+def _word(each: Difference) -> Literal["", "644", "755"]:
+    if (each.old.mode & 0o100) == (each.new.mode & 0o100) and each.old.data is not None:
+        return ""
+    executable = bool(each.new.mode & 0o100)
+    return "755" if executable else ("" if each.old.data is None else "644")
+
+
+def said(data: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
+    """Bytes as text, and how they were made that."""
+    try:
+        return data.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return base64.b64encode(data).decode(), "base64"
+
+
+# -- onto the disk ----------------------------------------------------------------------------------
+
+
+def demand_grants(
+    found: Iterable[Difference], grant: Sequence[str] = (), approved: Iterable[str] = ()
+) -> None:
+    """Refuse files that decide what runs on this machine, unless granted by glob or approved one by one.
+
+    Raises:
+        DeniedError: names all of them.
+    """
+    names = {
+        name for each in found for name in (each.path, each.to) if name and pathname.care(name) == "granted"
+    }
+    refused = sorted(name for name in names - set(approved) if not pathname.matches(name, grant))
+    if refused:
+        listed = ", ".join(safe_line(name, 80) for name in refused)
+        words = " ".join(f"--grant {safe_line(name, 80)!r}" for name in refused[:3])
+        raise DeniedError(
+            f"these files decide what runs on this machine: {listed}", f"look at them, then {words}"
+        )
+
+
+def carry_out(house: House, found: Sequence[Difference]) -> Plan:
+    """Make files what they are to be, where they still are what they were; the plan that was carried out.
+
+    Raises:
+        ConflictError: a file changed meanwhile; nothing was changed.
+        DeniedError: a path may not be written.
+        StoreError: the disk refuses; nothing was changed.
+    """
+    return transaction.apply(house, [want for each in found for want in _wanted(each)])
+
+
+def _state(version: Version) -> State:
+    if version.data is None:
+        return ABSENT
+    if version.link:
+        return rooted.state_of_link(version.data)
+    return rooted.state_of(version.data, version.mode)
+
+
+def _wanted(each: Difference) -> list[Wanted]:
+    base = _state(each.old)
+    mode = each.new.mode if each.old.data is not None and each.new.mode != each.old.mode else None
+    if each.to:
+        gone = Wanted(each.path, None, base)
+        return [gone, Wanted(each.to, each.new.data, ABSENT, each.new.mode, each.new.link)]
+    if each.old.data is None and each.new.mode & 0o100:
+        mode = each.new.mode
+    return [Wanted(each.path, each.new.data, base, mode)]

@@ -1,0 +1,198 @@
+"""Judging hunks: on a terminal with single keys, or by a program with JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+import msgspec
+from msgspec import Struct
+
+from prunejuice import hunk as hunks
+from prunejuice import kind, review
+from prunejuice.cli import render, terminal
+from prunejuice.errors import HumanNeededError, UsageError
+from prunejuice.hunk import Hunk
+from prunejuice.review import Decision, Pattern, Review
+from prunejuice.text import safe_line, safe_text
+
+MOST_SHOWN = 400
+_KEYS = (
+    "a approve · r reject · m describe a change · e edit · s split · "
+    "A approve all of a kind · b back · q quit"
+)
+
+
+class Told(Struct, frozen=True, forbid_unknown_fields=True):
+    """A decision as a program writes it: about a hunk (`*`: all that are left), a glob, or a kind."""
+
+    action: review.Action
+    hunk: str = ""
+    glob: str = ""
+    kind: str = ""
+    reason: str = ""
+    lines: list[str] | None = None
+
+
+def by_program(found: Review, text: str) -> Review:
+    """The review with decisions that are JSON: a list of objects.
+
+    Raises:
+        UsageError: they are not as they should be, or name no hunk.
+    """
+    try:
+        told = msgspec.convert(json.loads(text), list[Told])
+    except (ValueError, msgspec.ValidationError, RecursionError) as error:
+        what = f"the decisions cannot be read: {safe_line(str(error), 200)}"
+        raise UsageError(
+            what, '[{"hunk": "ID", "action": "approve"}, {"hunk": "*", "action": "reject"}]'
+        ) from error
+    return review.judged(found, [each for one in told for each in _decisions(found, one)])
+
+
+def _decisions(found: Review, told: Told) -> list[Decision]:
+    if (told.hunk != "") + (told.glob != "") + (told.kind != "") != 1:
+        raise UsageError("a decision names one of: hunk, glob, kind", '{"hunk": "*", "action": "reject"}')
+    lines = None if told.lines is None else tuple(f"{line}\n" for line in told.lines)
+    if told.action == "modify" and lines is None and not told.reason:
+        raise UsageError(
+            f"the decision about {told.hunk!r} says modify and not how", "give lines, or a reason"
+        )
+    if told.hunk:
+        return [Decision(told.hunk, told.action, reason=told.reason, lines=lines)]
+    pattern = Pattern(glob=told.glob) if told.glob else Pattern(told.kind)
+    covered = (each for each in found.hunks if _is_of(found, each, pattern))
+    return [Decision(each.id, told.action, reason=told.reason, pattern=str(pattern)) for each in covered]
+
+
+def _is_of(found: Review, hunk: Hunk, pattern: Pattern) -> bool:
+    if pattern.glob:
+        return review.covers(found, pattern, hunk)
+    return any(each.kind == pattern.kind for each in review.patterns(found, hunk))
+
+
+def by_person(found: Review, reasons: Mapping[str, str]) -> Review:
+    """Ask about every hunk on the terminal.
+
+    Raises:
+        HumanNeededError: there is no terminal.
+        click.Abort: the person wants nothing of it.
+    """
+    if not terminal.is_there():
+        fix = "give the decisions as JSON: --decisions FILE|-"
+        raise HumanNeededError("a review needs a terminal", fix)
+    found = review.advanced(found)
+    while (hunk := found.current) is not None:
+        _show(found, hunk, reasons.get(hunk.path, ""))
+        answer = _answered(found, hunk)
+        if answer is None:
+            break
+        found = answer
+    return found
+
+
+def _show(found: Review, hunk: Hunk, reason: str) -> None:
+    file = found.files[hunk.path]
+    added, removed = hunks.counted(hunk)
+    what = {
+        "": "",
+        "created": "new file",
+        "deleted": "deleted",
+        "renamed": f"renamed to {safe_line(file.to, 120)}",
+    }
+    render.say("")
+    place = f"[{found.at + 1}/{len(found.hunks)}] {safe_line(hunk.path, 160)}"
+    word = what.get(hunk.what, hunk.what)
+    render.say(click.style(f"{place}  {word}".rstrip(), bold=True) + f"  +{added} -{removed}")
+    if reason:
+        render.say(f"  why   {safe_line(reason, 300)}")
+    for risk in kind.risks(hunk, file.new.mode):
+        render.say(click.style(f"  look  {risk}", fg="red"))
+    for line in shown(hunk):
+        render.say(line)
+
+
+def shown(hunk: Hunk) -> list[str]:
+    """The lines of a hunk for a terminal; no more than anybody reads."""
+    if hunk.what == "binary":
+        return ["  (binary, not shown)"]
+    found = [hunks.header(hunk), *hunks.lines(hunk)]
+    cut = [f"  … {len(found) - MOST_SHOWN} more lines (e shows all)"] if len(found) > MOST_SHOWN else []
+    return [render.patch_line(safe_text(line)) for line in found[:MOST_SHOWN]] + cut
+
+
+def _answered(found: Review, hunk: Hunk) -> Review | None:
+    """The review after one key; nothing when the person has had enough."""
+    while True:
+        key = terminal.key(_KEYS)
+        if key == "q":
+            return None
+        if key in "ar":
+            return review.decide(found, _plain(key, hunk))
+        if key == "b":
+            return review.advanced(review.back(found)) if found.at else found
+        if key == "s":
+            return review.divide(found)
+        made = _longer(key, found, hunk)
+        if made is not None:
+            return made
+
+
+def _plain(key: str, hunk: Hunk) -> Decision:
+    if key == "a":
+        return Decision(hunk.id, "approve")
+    return Decision(hunk.id, "reject", reason=terminal.asked("why"))
+
+
+def _longer(key: str, found: Review, hunk: Hunk) -> Review | None:
+    if key == "m":
+        wish = terminal.asked("how should it be")
+        return review.decide(found, Decision(hunk.id, "modify", reason=wish)) if wish else None
+    if key == "e":
+        return _edited(found, hunk)
+    if key == "A":
+        return _of_pattern(found, hunk)
+    return None
+
+
+def _edited(found: Review, hunk: Hunk) -> Review | None:
+    if hunk.what in {"deleted", "binary", "mode"}:
+        render.say("there is nothing to edit")
+        return None
+    text = terminal.edited("".join(hunk.new), hunk.path)
+    if text is None or text == "".join(hunk.new):
+        return None
+    return review.decide(found, Decision(hunk.id, "modify", lines=tuple(hunks.lines_of(text.encode()))))
+
+
+def _of_pattern(found: Review, hunk: Hunk) -> Review | None:
+    choices: Sequence[Pattern] = review.patterns(found, hunk)
+    for number, each in enumerate(choices, 1):
+        render.say(f"  {number}  {safe_line(str(each), 120)}")
+    word = terminal.asked("approve which: a number, or a glob of files")
+    if word.isdigit() and 1 <= int(word) <= len(choices):
+        return review.approve_pattern(found, choices[int(word) - 1])
+    return review.approve_pattern(found, Pattern(glob=word)) if word and not word.isdigit() else None
+
+
+def item(found: Review, hunk: Hunk) -> dict[str, Any]:
+    """A hunk as programs get it."""
+    decision = found.decisions.get(hunk.id)
+    about = {
+        "id": hunk.id,
+        "path": hunk.path,
+        "line": hunk.line,
+        "old": _lines(hunk.old),
+        "new": _lines(hunk.new),
+    }
+    more = {"what": hunk.what, "kinds": [each.kind for each in review.patterns(found, hunk)]}
+    more |= {"risks": kind.risks(hunk, found.files[hunk.path].new.mode)}
+    more |= {"decision": msgspec.to_builtins(decision)} if decision else {}
+    return about | {key: value for key, value in more.items() if value}
+
+
+def _lines(lines: Sequence[str]) -> list[str]:
+    return [
+        line.removesuffix("\n").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        for line in lines
+    ]

@@ -1,0 +1,441 @@
+"""Where in a file an edit belongs: one place, or none. The rungs go from the strictest to the loosest.
+
+Each rung reads the lines with one more thing left aside, and must find exactly one place; with several the
+edit is refused, because no looser rung could tell them apart. Only what differs between `search` and
+`replace` is written: the other lines stay as the file has them, however the model remembers them.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher, get_close_matches
+from itertools import pairwise
+from typing import NamedTuple
+
+from prunejuice.content import Content, Line
+from prunejuice.edit import Edit, Placed, RejectedError, Tier, shown
+from prunejuice.indent import Indent, kept, lead_of, rules
+from prunejuice.unwrap import readings, reread, without_blanks
+
+Texts = Sequence[str]
+Key = Callable[[str], str]
+
+_PUNCTUATION = str.maketrans("“”„‟«»‘’‚‛′‐‑‒–—―−\u00a0\u2007\u202f\u3000", '""""""\'\'\'\'\'-------    ')
+_CLOSE = 0.6  # of a context line that changed since it was read
+_CLOSER = 0.85  # of one beside which lines are put in
+_MAY_DIFFER = 2
+_ENOUGH, _LITTLE = 12, 4  # letters and digits, for lines to say something
+_ELISION = re.compile(r"\s*(?:#|//|--|/\*|<!--)?\s*(?:\.\.\.|…)\s*(?:\*/|-->)?\s*$")
+_OMITTED = re.compile(
+    r"\s*(?:#|//|--|;|%|\*|/\*+|<!--|\{/\*)?\s*[\[(<{]?\s*(?:\.\.\.|…)\W*(?:\w+\W+){0,6}?"
+    r"(?:rest|existing|unchanged|remain\w*|same|previous|other|omitted|original|continues?|keep|here)\b.*$"
+    r"|\s*(?:#|//|--|;|%|/\*+|<!--|\{/\*)\s*[\[(]?(?:the\s+)?(?:rest|remainder|remaining)\s+(?:of\s+)?.*"
+    r"(?:unchanged|same|as before|here|omitted|code|file).*$",
+    re.IGNORECASE,
+)
+
+
+class Place(NamedTuple):
+    """Where the lines of `search` are in the file, and how its indentation becomes the file's."""
+
+    lines: tuple[int, ...]
+    indent: Indent
+
+    @property
+    def first(self) -> int:
+        """The first of them."""
+        return self.lines[0]
+
+
+class Found(NamedTuple):
+    """The reading of an edit that was found: the edit as read, its place, and the rung."""
+
+    edit: Edit
+    place: Place
+    tier: Tier
+    key: Key
+
+
+def place(content: Content, edit: Edit) -> tuple[Content, Placed]:
+    """A file with one `replace` edit made.
+
+    Raises:
+        RejectedError: it has no place or several, is already half made, or leaves out what it should write.
+    """
+    texts = content.texts
+    _refuse_omission(texts, edit)
+    if not any(line.strip() for line in edit.search):
+        raise RejectedError("empty", "the search part is empty", "say which lines are to be replaced")
+    done = _made(texts, edit)
+    found = _found(texts, edit, _LOOKS if done is None else _STRICT)
+    if done is not None and (found is None or _inside(found.place, done, done + len(edit.replace))):
+        return content, Placed("already applied", done + 1, len(edit.replace))
+    if found is None:
+        raise _absent(texts, edit)
+    made = content.joined(_written(content, found))
+    first, last = found.place.lines[0], found.place.lines[-1]
+    if edit.newline is not None and last == len(texts) - 1:
+        made = made.ended(edit.newline)
+    return made, Placed(found.tier, first + 1, last - first + 1)
+
+
+def _found(texts: Texts, edit: Edit, looks: "Sequence[Look]") -> Found | None:
+    for look in looks:
+        places = look(texts, edit)
+        if len(places) > 1:
+            places = _told_apart(texts, edit, places)
+        if places:
+            return places[0]
+    return None
+
+
+# -- the rungs --------------------------------------------------------------------------------------
+
+
+def _same(text: str) -> str:
+    return text
+
+
+def _plain(text: str) -> str:
+    return text.translate(_PUNCTUATION).rstrip()
+
+
+def _bare(text: str) -> str:
+    return text.translate(_PUNCTUATION).strip()
+
+
+def _packed(text: str) -> str:
+    return "".join(text.translate(_PUNCTUATION).split())
+
+
+_KEYS: tuple[tuple[Tier, Key], ...] = (
+    ("exact", _same),
+    ("trailing space", str.rstrip),
+    ("punctuation", _plain),
+    ("indentation", _bare),
+)
+
+
+def _by_lines(texts: Texts, edit: Edit) -> list[Found]:
+    for tier, key in _KEYS:
+        keys, wanted = [key(text) for text in texts], [key(text) for text in edit.search]
+        starts = _runs(keys, wanted)
+        places = [Place(tuple(range(at, at + len(wanted))), kept) for at in starts]
+        if tier == "indentation":
+            if not _says(edit.search, _LITTLE):
+                return []
+            places = [each for each in (_indented(texts, edit, one) for one in places) if each]
+        if places:
+            return [Found(edit, each, tier, key) for each in places]
+    return []
+
+
+def _trimmed(texts: Texts, edit: Edit) -> list[Found]:
+    trimmed = without_blanks(edit)
+    return _by_lines(texts, trimmed) if trimmed.search != edit.search else []
+
+
+def _runs(keys: Texts, wanted: Texts) -> list[int]:
+    """Where a sequence begins in another."""
+    head, size = wanted[0], len(wanted)
+    return [at for at, key in enumerate(keys) if key == head and list(keys[at : at + size]) == list(wanted)]
+
+
+def _unwrapped(texts: Texts, edit: Edit) -> list[Found]:
+    for reading in readings(edit):
+        if found := _by_lines(texts, reading):
+            return [each._replace(tier="unwrapped") for each in found]
+    return []
+
+
+def _elided(texts: Texts, edit: Edit) -> list[Found]:
+    """Blocks with lines written as `...`: what those stand for is found between the others."""
+    if not any(map(_ELISION.match, edit.search)):
+        return []
+    pieces, written = _pieces(edit.search), _pieces(edit.replace)
+    if len(pieces) != len(written) or not all(pieces):
+        return []
+    for _, key in _KEYS[:3]:
+        keys = [key(text) for text in texts]
+        chains = _chains(keys, [[key(text) for text in piece] for piece in pieces])
+        if chains:
+            return [Found(_spelled(texts, edit, chain), _span(chain), "elided", key) for chain in chains]
+    return []
+
+
+def _pieces(lines: Texts) -> list[list[str]]:
+    pieces: list[list[str]] = [[]]
+    for line in lines:
+        if _ELISION.match(line):
+            pieces.append([])
+        else:
+            pieces[-1].append(line)
+    return pieces
+
+
+def _chains(keys: Texts, pieces: Sequence[Texts]) -> list[list[tuple[int, int]]]:
+    """Every way to find all pieces, each behind the one before; no more than two, which is one too many."""
+    starts = [_runs(keys, piece) for piece in pieces]
+    if any(len(each) != 1 for each in starts):
+        return []
+    chain = [(each[0], each[0] + len(piece)) for each, piece in zip(starts, pieces, strict=True)]
+    rising = all(left[1] <= right[0] for left, right in pairwise(chain))
+    return [chain] if rising else []
+
+
+def _span(chain: Sequence[tuple[int, int]]) -> Place:
+    return Place(tuple(range(chain[0][0], chain[-1][1])), kept)
+
+
+def _spelled(texts: Texts, edit: Edit, chain: Sequence[tuple[int, int]]) -> Edit:
+    """The edit with what was elided written out."""
+    gaps = [texts[left[1] : right[0]] for left, right in pairwise(chain)]
+    search, replace = (_filled(_pieces(lines), gaps) for lines in (edit.search, edit.replace))
+    return reread(edit, search, replace)
+
+
+def _filled(pieces: Sequence[Texts], gaps: Sequence[Texts]) -> list[str]:
+    filled = list(pieces[0])
+    for gap, piece in zip(gaps, pieces[1:], strict=True):
+        filled += [*gap, *piece]
+    return filled
+
+
+def _drifted(texts: Texts, edit: Edit) -> list[Found]:
+    """The one place where all that matters is as expected, and a line or two around it are not."""
+    wanted = [_packed(text) for text in edit.search]
+    held, beside = _that_matter(edit)
+    if len(wanted) < 3 or not _says(edit.search):
+        return []
+    keys = [_packed(text) for text in texts]
+    scores = [(at, _drift(keys, wanted, at, held, beside)) for at in _candidates(keys, wanted)]
+    close = [at for at, fits in scores if fits]
+    places = [_indented(texts, edit, Place(tuple(range(at, at + len(wanted))), kept)) for at in close]
+    return [Found(edit, each, "drift", _packed) for each in places if each]
+
+
+def _candidates(keys: Texts, wanted: Texts) -> list[int]:
+    """Where enough lines are the same, counted along each way to lay the one beside the other."""
+    spots: dict[str, list[int]] = {}
+    for at, key in enumerate(keys):
+        spots.setdefault(key, []).append(at)
+    counted: dict[int, int] = {}
+    for offset, key in enumerate(wanted):
+        for at in spots.get(key, ()):
+            counted[at - offset] = counted.get(at - offset, 0) + 1
+    enough = max(2, len(wanted) - _MAY_DIFFER)
+    return [at for at, n in counted.items() if n >= enough and 0 <= at <= len(keys) - len(wanted)]
+
+
+def _that_matter(edit: Edit) -> tuple[set[int], set[int]]:
+    """The lines of `search` that are taken away, and those beside which something is put in."""
+    held: set[int] = set()
+    beside: set[int] = set()
+    for tag, start, end, _, _ in _difference(edit, str.rstrip):
+        if tag in {"replace", "delete"}:
+            held.update(range(start, end))
+        if tag == "insert":
+            beside.update({start - 1, start} & set(range(len(edit.search))))
+    return held, beside - held
+
+
+def _drift(keys: Texts, wanted: Texts, at: int, held: set[int], beside: set[int]) -> bool:
+    off = [n for n, want in enumerate(wanted) if keys[at + n] != want]
+    if len(off) > _MAY_DIFFER or held & set(off) or len(off) * 2 >= len([want for want in wanted if want]):
+        return False
+    if beside & set(off) and (len(off) > 1 or not beside - set(off)):
+        return False
+    near = {n: SequenceMatcher(None, keys[at + n], wanted[n], autojunk=False).ratio() for n in off}
+    return all(ratio >= (_CLOSER if n in beside else _CLOSE) for n, ratio in near.items())
+
+
+def _indented(texts: Texts, edit: Edit, at: Place) -> Place | None:
+    """The place with the rule that turns the edit's indentation into the file's; nothing without one."""
+    pairs = {
+        (lead_of(want), lead_of(texts[line]))
+        for want, line in zip(edit.search, at.lines, strict=True)
+        if want.strip() and _packed(want) == _packed(texts[line])
+    }
+    new = {lead_of(line) for line in edit.replace if line.strip()}
+    for rule in rules(pairs):
+        if all(rule(theirs) == ours for theirs, ours in pairs) and all(
+            rule(lead) is not None for lead in new
+        ):
+            return at._replace(indent=rule)
+    return None
+
+
+# -- what is written --------------------------------------------------------------------------------
+
+
+def _difference(edit: Edit, key: Key) -> Sequence[tuple[str, int, int, int, int]]:
+    old, new = [key(line) for line in edit.search], [key(line) for line in edit.replace]
+    return SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+
+
+def _written(content: Content, found: Found) -> list[Line | str]:
+    """The lines of the file with the difference of the edit made at its place."""
+    edit, (at, indent) = found.edit, found.place
+    lines: list[Line | str] = list(content.lines[: at[0]])
+    for tag, start, end, begin, stop in _difference(edit, str.rstrip):
+        if tag == "equal":
+            both = zip(edit.search[start:end], edit.replace[begin:stop], at[start:end], strict=True)
+            lines += [_trailing(content.lines[n], search, text) for search, text, n in both]
+            continue
+        same_count = end - start == stop - begin
+        for offset, text in enumerate(edit.replace[begin:stop]):
+            old = content.lines[at[start + offset]] if same_count else None
+            lines.append(_line(old, edit.search[start + offset] if old else "", text, indent))
+    return lines + list(content.lines[at[-1] + 1 :])
+
+
+def _trailing(old: Line, search: str, text: str) -> Line:
+    """A line that stays; its trailing space changes only if the edit knew it as it is."""
+    if search != text and old.text[len(old.text.rstrip()) :] == search[len(search.rstrip()) :]:
+        return Line(old.text.rstrip() + text[len(text.rstrip()) :], old.end)
+    return old
+
+
+def _line(old: Line | None, search: str, text: str, indent: Indent) -> Line | str:
+    """A new line, indented as the file is; what it shares with the one it replaces stays as it is there."""
+    made = (indent(lead_of(text)) or "") + text.lstrip() if text else text
+    if old is None:
+        return made
+    if old.text.rstrip() != search.rstrip() and _plain(old.text) == _plain(search):
+        carried = _carried(old.text.rstrip(), search.rstrip(), made)
+        made = made if _mixed(carried) else carried
+    return Line(made, old.end)
+
+
+def _carried(old: str, search: str, new: str) -> str:
+    """`new` with the signs of `old` where it agrees with `search`, which is `old` in other punctuation."""
+    parts = []
+    for tag, start, end, begin, stop in SequenceMatcher(None, search, new, autojunk=False).get_opcodes():
+        parts.append(old[start:end] if tag == "equal" else new[begin:stop])
+    return "".join(parts)
+
+
+def _mixed(text: str) -> bool:
+    """Whether quotes of one kind are written in two ways."""
+    return any(mark in text and set(curly) & set(text) for mark, curly in (('"', "“”"), ("'", "‘’")))
+
+
+# -- refusals ---------------------------------------------------------------------------------------
+
+
+def _made(texts: Texts, edit: Edit) -> int | None:
+    """Where what the edit would make is already; nothing when it is not, or when that says nothing."""
+    for key in (str.rstrip, _bare):
+        old, new = [key(line) for line in edit.search], [key(line) for line in edit.replace]
+        made = _runs([key(text) for text in texts], new) if new and new != old else []
+        if len(made) == 1 and _tells(old, new):
+            return made[0]
+    return None
+
+
+def _tells(old: Texts, new: Texts) -> bool:
+    """Whether these lines could hardly be there for another reason: they say enough, and keep some."""
+    parts = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    added = any(
+        line.strip() for tag, _, _, begin, stop in parts if tag != "equal" for line in new[begin:stop]
+    )
+    kept = any(line.strip() for tag, start, end, _, _ in parts if tag == "equal" for line in old[start:end])
+    if not added:
+        inside = all(start > 0 and end < len(old) for tag, start, end, _, _ in parts if tag == "delete")
+        return inside and _says(new)
+    return (kept and _says(new, _LITTLE)) or _alike(old, new)
+
+
+def _alike(old: Texts, new: Texts) -> bool:
+    before, after = ("".join(lines).casefold() for lines in (old, new))
+    return SequenceMatcher(None, before, after, autojunk=False).ratio() >= _CLOSE
+
+
+def _says(lines: Texts, enough: int = _ENOUGH) -> bool:
+    """Whether lines say enough to be known again by, more than brackets."""
+    return sum(sign.isalnum() for line in lines for sign in line) >= enough
+
+
+def _inside(at: Place, start: int, end: int) -> bool:
+    """Whether the lines to be replaced are only a part of what they would become."""
+    return start <= at.lines[0] and at.lines[-1] < end and len(at.lines) < end - start
+
+
+def _told_apart(texts: Texts, edit: Edit, found: list[Found]) -> list[Found]:
+    """The one of several places that the edit's own hints name."""
+    hinted = [each for each in found if each.place.first + 1 == edit.line and each.tier == "exact"]
+    if edit.line < 0:
+        hinted = [each for each in found if each.place.lines[-1] == len(texts) - 1]
+    if not hinted and edit.anchors:
+        start, end = _under(texts, edit.anchors)
+        hinted = [each for each in found if start <= each.place.first < end]
+    if len(hinted) == 1:
+        return hinted
+    lines = [each.place.first + 1 for each in found]
+    where = ", ".join(map(str, lines[:8]))
+    fix = "add lines around it until only one place is meant:\n" + shown(texts, lines)
+    raise RejectedError(
+        "ambiguous", f"the lines are there {len(lines)} times, at lines {where}", fix, lines
+    )
+
+
+def _under(texts: Texts, anchors: Texts) -> tuple[int, int]:
+    """The block that the last anchor opens, each looked for in the one before; empty when not unique."""
+    start, end = 0, len(texts)
+    for anchor in anchors:
+        wanted = anchor.strip()
+        exact = [n for n in range(start, end) if texts[n].strip() == wanted]
+        hits = exact or [n for n in range(start, end) if wanted and texts[n].strip().startswith(wanted)]
+        if len(hits) != 1:
+            return 0, 0
+        depth = len(lead_of(texts[hits[0]]))
+        below = range(hits[0] + 1, end)
+        start = hits[0]
+        end = next((n for n in below if texts[n].strip(" \t})]") and len(lead_of(texts[n])) <= depth), end)
+    return start, end
+
+
+Look = Callable[[Texts, Edit], list[Found]]
+_STRICT: tuple[Look, ...] = (_by_lines, _trimmed, _unwrapped, _elided)
+_LOOKS: tuple[Look, ...] = (*_STRICT, _drifted)
+
+
+def _refuse_omission(texts: Texts, edit: Edit) -> None:
+    """Refuse lines that stand for code which the model did not write."""
+    known = {text.strip() for text in (*texts, *edit.search)}
+    omitted = [line for line in edit.replace if _OMITTED.match(line) and line.strip() not in known]
+    if omitted:
+        message = f"{omitted[0].strip()[:60]!r} stands for lines that were left out"
+        raise RejectedError("elided", message, "write every line that is to be in the file")
+
+
+def refuse_omission(content: Content | None, edit: Edit) -> None:
+    """Refuse a whole file with lines that stand for code which the model did not write.
+
+    Raises:
+        RejectedError: it has such a line, and the file did not.
+    """
+    _refuse_omission(content.texts if content else (), edit)
+
+
+def _absent(texts: Texts, edit: Edit) -> RejectedError:
+    near = _nearest(texts, edit)
+    fix = "read the file again, and write the lines as they are now" + (
+        ":\n" + shown(texts, near, len(edit.search) + 4) if near else ""
+    )
+    return RejectedError("not found", "the lines are not in the file", fix, near)
+
+
+def _nearest(texts: Texts, edit: Edit) -> list[int]:
+    """The lines (from 1) that look most like the beginning of the edit."""
+    votes: dict[int, int] = {}
+    keys = [text.strip() for text in texts]
+    for offset, line in enumerate(edit.search):
+        key = line.strip()
+        same = [at for at, text in enumerate(keys) if key and text == key]
+        for at in same if len(same) <= 20 else []:
+            votes[at - offset] = votes.get(at - offset, 0) + 1
+    if votes:
+        return [max(1, max(votes, key=lambda at: votes[at]) + 1)]
+    first = next((line.strip() for line in edit.search if line.strip()), "")
+    close = get_close_matches(first[:200], [key[:200] for key in keys[:5000]], n=1, cutoff=0.6)
+    return [keys.index(next(key for key in keys if key[:200] == close[0])) + 1] if close else []

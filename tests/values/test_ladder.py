@@ -1,0 +1,375 @@
+"""Where an edit belongs: one place or none, and nothing else of the file is touched."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prunejuice import content, ladder, proposal
+from prunejuice.edit import Edit, RejectedError
+
+FILE = '''import os
+
+
+class Shop:
+    def price(self, item):
+        """What it costs."""
+        if item.free:
+            return 0
+        return item.cost * 2
+
+    def name(self, item):
+        return item.label
+'''
+
+
+def edit(search, replace, path="shop.py", **more):
+    return Edit(
+        "replace",
+        path,
+        tuple(search.split("\n")),
+        tuple(replace.split("\n")) if replace is not None else (),
+        **more,
+    )
+
+
+def placed(search, replace, file=FILE, **more):
+    made, how = ladder.place(content.read(file.encode()), edit(search, replace, **more))
+    return made.data().decode(), how
+
+
+def rejected(search, replace, file=FILE, **more):
+    with pytest.raises(RejectedError) as caught:
+        placed(search, replace, file, **more)
+    return caught.value
+
+
+READ = "        return item.cost * 2"
+WANTED = FILE.replace("cost * 2", "cost * 3")
+
+TIERS = {
+    "exact": (READ, READ.replace("2", "3")),
+    "trailing space": (READ + "  ", READ.replace("2", "3")),
+    "indentation": ("return item.cost * 2\n\ndef", "return item.cost * 3\n\ndef"),
+    "unwrapped": ("```python\n" + READ + "\n```", "```python\n" + READ.replace("2", "3") + "\n```"),
+}
+
+
+def test_each_rung_says_which_it_was():
+    assert placed(*TIERS["exact"]) == (WANTED, ladder.Placed("exact", 9, 1))
+    assert placed(*TIERS["trailing space"])[1].tier == "trailing space"
+    assert placed(*TIERS["unwrapped"]) == (WANTED, ladder.Placed("unwrapped", 9, 1))
+    made, how = placed("if item.free:\n    return 0", "if item.free:\n    return 0.0")
+    assert how.tier == "indentation"
+    assert made == FILE.replace("return 0\n", "return 0.0\n")
+
+
+def test_tabs_become_the_spaces_of_the_file():
+    made, how = placed(
+        "\t\tif item.free:\n\t\t\treturn 0", "\t\tif item.free:\n\t\t\tlog()\n\t\t\treturn 0"
+    )
+    assert how.tier == "indentation"
+    assert made == FILE.replace("            return 0\n", "            log()\n            return 0\n")
+
+
+def test_a_block_deeper_than_the_file_is_moved_out():
+    made, _ = placed(
+        "            return item.cost * 2\n", "            x = 2\n            return item.cost * x\n"
+    )
+    assert made == FILE.replace(
+        "        return item.cost * 2\n", "        x = 2\n        return item.cost * x\n"
+    )
+
+
+def test_lines_that_were_left_out_are_found_between_the_others():
+    search = "    def price(self, item):\n        ...\n        return item.cost * 2"
+    made, how = placed(search, search.replace("2", "3"))
+    assert (made, how.tier) == (WANTED, "elided")
+
+
+def test_a_stale_line_around_is_not_written_back():
+    search = "        if item.for_free:\n            return 0\n        return item.cost * 2"
+    made, how = placed(search, search.replace("cost * 2", "cost * 3"))
+    assert (made, how.tier) == (WANTED, "drift")
+
+
+@pytest.mark.parametrize("form", ["{}: {}", "{:>4} | {}", "{}\t{}", "{}|{}"])
+def test_line_numbers_are_taken_off(form):
+    old = "\n".join(form.format(n, line) for n, line in enumerate(FILE.split("\n")[6:9], 7))
+    made, how = placed(old, old.replace("cost * 2", "cost * 3"))
+    assert (made, how.tier) == (WANTED, "unwrapped")
+
+
+def test_entities_and_escapes_are_taken_off_where_the_file_has_none():
+    file = 'if a < b and c:\n    say("hello there")\n'
+    made, _ = placed("if a &lt; b and c:", "if a &lt; b and d:", file)
+    assert made == file.replace("c:", "d:")
+    made, _ = placed('    say(\\"hello there\\")', '    say(\\"goodbye there\\")', file)
+    assert made == file.replace("hello", "goodbye")
+
+
+def test_curly_quotes_of_the_file_stay():
+    file = "He said “hello” to\nthe dog’s owner.\n"
+    made, how = placed(
+        'He said "hello" to\nthe dog\'s owner.', 'He said "hello" to\nthe cat\'s owner.', file, path="a.txt"
+    )
+    assert made == "He said “hello” to\nthe cat’s owner.\n"
+    assert how.tier == "punctuation"
+
+
+def test_two_places_are_none():
+    file = FILE + FILE
+    error = rejected(READ, READ.replace("2", "3"), file)
+    assert error.cause == "ambiguous"
+    assert error.lines == (9, 21)
+    assert "return item.cost" in error.fix
+
+
+def test_hints_tell_two_places_apart():
+    file = (
+        "class A:\n    def f(self):\n        return 1\n\n\nclass B:\n    def f(self):\n        return 1\n"
+    )
+    assert placed("        return 1", "        return 2", file, anchors=("class B:",))[1].line == 8
+    assert placed("        return 1", "        return 2", file, line=3)[1].line == 3
+    assert placed("        return 1", "        return 2", file, line=-1)[1].line == 8
+    assert rejected("        return 1", "        return 2", file, line=5).cause == "ambiguous"
+    assert (
+        rejected("        return 1", "        return 2", file, anchors=("def f(self):",)).cause
+        == "ambiguous"
+    )
+    assert (
+        placed("        return 1", "        return 2", file, anchors=("class A:", "def f(self):"))[1].line
+        == 3
+    )
+
+
+def test_an_absent_block_shows_what_is_there_instead():
+    error = rejected("        if item.cheap:\n            return None\n        return item.cost * 5", "x")
+    assert error.cause == "not found"
+    error = rejected("        return item.price * 2", "        return 0")
+    assert "return item.cost * 2" in error.fix
+
+
+def test_a_line_to_be_removed_must_be_remembered_rightly():
+    search = "        if item.free:\n            return 1\n        return item.cost * 2"
+    error = rejected(search, search.replace("return 1", "return 2"))
+    assert error.cause == "not found"
+
+
+def test_what_is_there_already_is_left():
+    made, how = placed(READ, READ.replace("2", "3"), WANTED)
+    assert (made, how.tier) == (WANTED, "already applied")
+    made, how = placed("import os", "import os\nimport sys", "import os\nimport sys\n")
+    assert (made, how.tier) == ("import os\nimport sys\n", "already applied")
+
+
+def test_a_deletion_is_not_taken_for_done_without_a_sign_of_it():
+    error = rejected('import os\n\\"gone\\" = 1', "import os", 'import os\n"gone" = 2\n')
+    assert error.cause == "not found"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "        # ... rest of the method unchanged ...",
+        "        # ... existing code ...",
+        "        // ... keep the rest",
+        "        /* the rest of the code is unchanged */",
+        "        # rest of the file remains the same",
+        "        <!-- ... other items ... -->",
+        "        ... (rest of code)",
+    ],
+)
+def test_lines_that_stand_for_code_are_refused(line):
+    error = rejected(READ, f"{READ}\n{line}")
+    assert error.cause == "elided"
+
+
+@pytest.mark.parametrize(
+    "line", ["        ...", "        # the remaining stock", "        raise Rest()", "    print('...')"]
+)
+def test_lines_that_only_look_so_are_not(line):
+    made, _ = placed(READ, f"{READ}\n{line}")
+    assert line in made
+
+
+def test_an_omission_that_the_file_has_already_stays():
+    file = "a = 1\n# ... rest of code ...\nb = 2\n"
+    made, _ = placed("a = 1\n# ... rest of code ...\nb = 2", "a = 1\n# ... rest of code ...\nb = 3", file)
+    assert made == file.replace("2", "3")
+
+
+def test_an_empty_search_is_refused():
+    assert rejected("\n", "x").cause == "empty"
+
+
+def test_only_the_trailing_space_of_a_line_can_be_the_change():
+    made, _ = placed("a  \nb", "a\nb", "a  \nb\n", path="a.txt")
+    assert made == "a\nb\n"
+
+
+def test_brackets_alone_are_no_place_but_an_exact_one():
+    file = "func a() {\n\tif x {\n\t}\n}\n"
+    assert rejected("}\n    }", "}\n    }\nfoo()", file).cause == "not found"
+
+
+# -- a whole answer ---------------------------------------------------------------------------------
+
+
+def propose(edits, **files):
+    return proposal.propose(edits, lambda path: files.get(path.replace(".", "_").replace("/", "_")))
+
+
+def only(proposed):
+    assert not proposed.rejected, proposed.rejected
+    (file,) = proposed.files
+    return file.new
+
+
+def test_what_could_be_parsed_must_still_be():
+    proposed = propose([edit(READ, READ + "("), edit("import os", "import sys")], shop_py=FILE.encode())
+    assert [each.rejected.cause if each.rejected else None for each in proposed.outcomes] == [
+        "broken",
+        None,
+    ]
+    broken = FILE.replace("import os", "import (")
+    assert only(propose([edit(READ, READ + "(")], shop_py=broken.encode()))
+
+
+def test_a_file_must_be_parsed_only_in_the_end():
+    edits = [edit("import os", "if True:"), edit("class Shop:", "    x = 1\n\n\nclass Shop:")]
+    assert only(propose(edits, shop_py=FILE.encode()))
+    proposed = propose([*edits[:1], edit(READ, READ.replace("2", "3"))], shop_py=FILE.encode())
+    assert [bool(each.rejected) for each in proposed.outcomes] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("a.json", '{"a": 1}', '{"a": 1'),
+        ("a.toml", "a = 1", "a = = 1"),
+        ("a.go", "package a", "package package {"),
+        ("a.ts", "let a = 1;", "let a = = (;"),
+    ],
+)
+def test_other_languages_must_still_be_parsed_too(path, old, new):
+    pytest.importorskip("tree_sitter_go")
+    proposed = propose(
+        [Edit("replace", path, (old,), (new,))], **{path.replace(".", "_"): old.encode() + b"\n"}
+    )
+    assert proposed.rejected[0].rejected.cause == "broken"
+
+
+def test_edits_of_one_file_are_made_one_after_the_other():
+    new = only(
+        propose(
+            [edit(READ, READ.replace("2", "3")), edit(READ.replace("2", "3"), READ.replace("2", "4"))],
+            shop_py=FILE.encode(),
+        )
+    )
+    assert b"cost * 4" in new
+
+
+KEPT = {
+    "line ends": (b"a\r\nb\r\nc\r\n", b"a\r\nB\r\nnew\r\nc\r\n"),
+    "mixed line ends": (b"a\r\nb\nc\r\n", b"a\r\nB\r\nnew\r\nc\r\n"),
+    "a missing last end": (b"a\nb", b"a\nB\nnew"),
+    "a byte order mark": (b"\xef\xbb\xbfa\nb\n", b"\xef\xbb\xbfa\nB\nnew\n"),
+    "utf-16": ("\ufeffa\nb\n".encode("utf-16-le"), "\ufeffa\nB\nnew\n".encode("utf-16-le")),
+    "bytes of another encoding": (b"\xe9t\xe9\nb\n", b"\xe9t\xe9\nB\nnew\n"),
+    "a lone carriage return": (b"a\rx\nb\n", b"a\rx\nB\nnew\n"),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_is_not_text_stays(name):
+    old, new = KEPT[name]
+    assert only(propose([Edit("replace", "a.txt", ("b",), ("B", "new"))], a_txt=old)) == new
+
+
+def test_whole_files_keep_what_is_not_text_too():
+    assert (
+        only(propose([Edit("write", "a.txt", replace=("x", "y"))], a_txt=b"\xef\xbb\xbfa\r\nb"))
+        == b"\xef\xbb\xbfx\r\ny"
+    )
+    assert only(propose([Edit("write", "a.txt", replace=("x",))])) == b"x\n"
+    assert not propose([Edit("write", "a.txt", replace=("x",))], a_txt=b"x\n").files
+
+
+def test_a_last_line_ends_as_the_diff_says():
+    lines = {"search": ("b",), "replace": ("c",)}
+    assert only(propose([Edit("replace", "a.txt", **lines, newline=False)], a_txt=b"a\nb\n")) == b"a\nc"
+    assert only(propose([Edit("replace", "a.txt", **lines, newline=True)], a_txt=b"a\nb")) == b"a\nc\n"
+    assert only(propose([Edit("write", "n.txt", replace=("x",), newline=False)])) == b"x"
+
+
+REFUSED = {
+    "binary": (Edit("replace", "a.txt", ("a",), ("b",)), b"\0\1"),
+    "absent": (Edit("replace", "a.txt", ("a",), ("b",)), None),
+    "not found": (Edit("delete", "a.txt", search=("other",)), b"a\n"),
+    "elided": (Edit("write", "a.txt", replace=("a", "# ... rest of code unchanged ...")), b"a\nb\n"),
+}
+
+
+@pytest.mark.parametrize("cause", REFUSED)
+def test_what_cannot_be_done_says_why(cause):
+    edited, data = REFUSED[cause]
+    (outcome,) = propose([edited], **({"a_txt": data} if data is not None else {})).rejected
+    assert outcome.rejected.cause == cause
+
+
+def test_a_new_text_that_the_encoding_cannot_say_is_refused():
+    edited = Edit("write", "a.txt", replace=("\ud800",))
+    assert propose([edited]).rejected[0].rejected.cause == "binary"
+
+
+def test_deletion_renaming_and_modes():
+    edits = [
+        Edit("delete", "a.txt", search=("a",)),
+        Edit("rename", "b.txt", to="c.txt"),
+        Edit("mode", "b.txt", to="755"),
+    ]
+    gone, moved = propose(edits, a_txt=b"a\n", b_txt=b"b\n").files
+    assert gone.new is None
+    assert (moved.to, moved.executable) == ("c.txt", True)
+
+
+def test_a_block_for_a_file_that_is_not_there_makes_it():
+    assert only(propose([Edit("replace", "n.txt", ("",), ("x",))])) == b"x\n"
+    assert only(propose([Edit("replace", "n.txt", (), ("x",))], n_txt=b"")) == b"x\n"
+
+
+# -- by property ------------------------------------------------------------------------------------
+
+LINES = st.lists(
+    st.sampled_from(["a = 1", "b(2)", "    c", "\td", "", "}", "x", "e  ", "f “g”"]) | st.text(max_size=12),
+    max_size=30,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(LINES, LINES, LINES, st.integers())
+def test_an_edit_changes_its_place_and_nothing_else_or_is_refused(lines, search, replace, seed):
+    """Whatever the text, search and replacement: what is outside the place that is named stays as it was."""
+    rng = random.Random(seed)
+    lines = [line.replace("\n", " ") for line in lines]
+    if lines and rng.random() < 0.7:
+        at = rng.randrange(len(lines))
+        search = lines[at : at + rng.randint(1, 6)]
+    search, replace = ([line.replace("\n", " ") for line in part] for part in (search, replace))
+    data = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+    read = content.read(data)
+    if read is None:
+        return
+    try:
+        made, how = ladder.place(read, Edit("replace", "a.txt", tuple(search), tuple(replace)))
+    except RejectedError:
+        return
+    if how.tier == "already applied":
+        assert made == read
+        return
+    before, after = read.texts, made.texts
+    assert after[: how.line - 1] == before[: how.line - 1]
+    tail = len(before) - (how.line - 1 + how.count)
+    assert tail == 0 or after[-tail:] == before[-tail:]
