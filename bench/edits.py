@@ -28,6 +28,8 @@ warnings.simplefilter("ignore")
 
 from prunejuice import proposal, syntax  # noqa: E402
 from prunejuice.edit import Edit  # noqa: E402
+from prunejuice.hunk import Version  # noqa: E402
+from prunejuice.overlay import Overlay  # noqa: E402
 
 SUFFIXES = (".py", ".ts", ".go")
 
@@ -344,10 +346,10 @@ TRAPS = (ambiguous, from_elsewhere, other_body, already, misremembered)
 
 def ladder(case):
     edit = Edit("replace", case.path, tuple(case.search), tuple(case.replace))
-    made = proposal.propose([edit], lambda _: case.file.encode())
-    if made.rejected:
+    overlay = Overlay(lambda _: Version(case.file.encode()))
+    if proposal.propose([edit], overlay).rejected:
         return None
-    return made.files[0].new.decode() if made.files else case.file
+    return overlay.get(case.path).data.decode()
 
 
 def exact_unique(case):
@@ -478,6 +480,7 @@ def main():
     parser.add_argument(
         "--examples", help="file for every edit that the ladder did not place rightly, as JSON lines"
     )
+    parser.add_argument("--write", action="store_true", help="write bench/EDITS.md")
     given = parser.parse_args()
     rng = random.Random(given.seed)
     each = -(-given.hunks // len(given.repositories))
@@ -488,10 +491,17 @@ def main():
     results, times, examples = measure(found, placers, rng)
     suffixes = Counter(Path(hunk.path).suffix for hunk in found)
     cases = sum(sum(counted.values()) for counted in results["ladder"].values())
-    print(
-        f"{len(found)} hunks ({', '.join(f'{n} {s}' for s, n in suffixes.items())}), {cases} edits; % right / % silently wrong\n"
+    kinds = ", ".join(f"{n} {suffix}" for suffix, n in suffixes.items())
+    names = ", ".join(
+        Path(each).resolve().parent.name if Path(each).name == "repo" else Path(each).name
+        for each in given.repositories
     )
-    print(table(results, times))
+    head = f"{len(found)} hunks ({kinds}) from {names.replace('+', '/')}; {cases} edits; % right / % silently wrong"
+    text = f"{head}\n\n{table(results, times)}\n"
+    print(text)
+    if given.write:
+        command = f"`python bench/edits.py REPOSITORY… --hunks {given.hunks} --seed {given.seed}`"
+        Path(__file__).with_name("EDITS.md").write_text(f"# Edits\n\n{command}\n\n{text}")
     if given.examples:
         Path(given.examples).write_text("\n".join(map(json.dumps, examples)))
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import changes as sets
 import workspaces as trees
 
 BIN = Path(sys.executable).parent
@@ -69,6 +70,7 @@ def main() -> None:
             status_of_many,
             snapshots,
             worktrees,
+            changes,
             kills,
         ):
             if named and measure.__name__ not in named:
@@ -84,8 +86,9 @@ def main() -> None:
 def merged(text: str, figures: list[Figure]) -> str:
     """The report with some figures measured again."""
     new = {figure.what: row(figure) for figure in figures}
-    lines = [new.get(line.split(" | ")[0].removeprefix("| "), line) for line in text.splitlines()]
-    return "\n".join(lines) + "\n"
+    lines = [new.pop(line.split(" | ")[0].removeprefix("| "), line) for line in text.splitlines()]
+    last = max(at for at, line in enumerate(lines) if line.startswith("| "))
+    return "\n".join([*lines[: last + 1], *new.values(), *lines[last + 1 :]]) + "\n"
 
 
 def row(figure: Figure) -> str:
@@ -320,6 +323,54 @@ def worktrees(place: Place) -> Iterator[Figure]:
     ):
         value = getattr(killed, name)
         yield Figure(f"{words} after them", str(value), "0", value == 0)
+
+
+def changes(place: Place) -> Iterator[Figure]:
+    """Several files at once, all or none; beside `git apply` and a loop of writes."""
+    for count, (ours, plain) in sets.times(place.folder / "changes").items():
+        limit = 60 if count == 1 else 400
+        what = f"a change set of {count} file{'s' if count > 1 else ''}"
+        yield Figure(
+            what,
+            f"{ours:.0f} ms ({ours / plain:.1f}× writing them and sync)",
+            f"≤ {limit} ms",
+            ours <= limit,
+        )
+    if shutil.which("strace"):
+        for who, found in sets.everyone():
+            ok = found.after == 0 if "set" in who else None
+            told = f"{found.torn} torn, {found.after} after the next command"
+            yield Figure(
+                f"{found.points} SIGKILLs, one at each call of {who}",
+                told,
+                "0 after" if ok is not None else "",
+                ok,
+            )
+    points, torn = sets.at_every_call()
+    yield Figure(
+        "killed before and after each call, in four ways to sync and rename",
+        f"{torn} torn of {points}",
+        "0 of ≥ 150",
+        torn == 0,
+    )
+    points, torn, told = sets.errors()
+    yield Figure(
+        "each call fails once, or from then on, with five errors",
+        f"{torn} torn of {points}, {told} told wrongly",
+        "0",
+        torn + told == 0,
+    )
+    seen, torn = sets.twice(50 if QUICK else 500)
+    yield Figure(
+        "killed, and killed again while that is repaired", f"{torn} torn of {seen}", "0 of ≥ 500", torn == 0
+    )
+    states, bad, noticed = sets.power()
+    yield Figure(
+        "states that a power failure may leave", f"{bad} torn or lost of {states}", "0 of ≥ 400", bad == 0
+    )
+    yield Figure(
+        "waits for the disk left out on purpose, and found out", f"{noticed} of 5", "5 of 5", noticed == 5
+    )
 
 
 def kills(_place: Place) -> Iterator[Figure]:

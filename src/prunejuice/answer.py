@@ -1,19 +1,19 @@
 """An answer, JSON or text with edits in it, as files before and after."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from prunejuice import change, formats, pathname, proposal
+from prunejuice import change, content, formats, ladder, proposal
 from prunejuice.change import ChangeSet
 from prunejuice.edit import Edit
-from prunejuice.errors import ConflictError
 from prunejuice.formats import Format
-from prunejuice.hunk import Difference, Version
-from prunejuice.proposal import File, Outcome, Proposal
-from prunejuice.text import safe_line
-from prunejuice.workspaces import rooted
+from prunejuice.hunk import Difference
+from prunejuice.overlay import Overlay
+from prunejuice.proposal import Outcome, Proposal
 from prunejuice.workspaces.house import House
-from prunejuice.workspaces.rooted import ABSENT, Rooted
+
+_LOOKED_AT = 16_000_000
 
 
 class Taken(NamedTuple):
@@ -38,36 +38,43 @@ def take(text: str, house: House, named: Format | None = None, *, as_json: bool 
         DeniedError: a path may not be written.
         UsageError: the JSON is not as the schema says.
     """
-    if as_json or (as_json is None and named is None and text.lstrip()[:1] == "{"):
-        found = change.read(text)
-        return Taken(found, tuple(change.resolve(found, house)), "json")
+    if as_json or (as_json is None and named is None and _json_of(text)):
+        found = change.read(_json_of(text) or text)
+        return Taken(found, tuple(_as_files_are(each) for each in change.resolve(found, house)), "json")
     form, edits = formats.read(text, named)
     proposed, differences = _proposed(edits, house)
     made = ChangeSet(change.of_differences(differences))
     return Taken(made, tuple(differences), form, proposed.outcomes)
 
 
+def _json_of(text: str) -> str:
+    """The JSON that an answer is, or the one that it has in a fence; empty when it is none."""
+    if text.lstrip()[:1] == "{":
+        return text
+    fenced = re.findall(r"^```json[ \t]*\n(\{.*?)^```[ \t]*$", text[:_LOOKED_AT], re.DOTALL | re.MULTILINE)
+    return fenced[0] if len(fenced) == 1 and '"file_changes"' in fenced[0] else ""
+
+
 def _proposed(edits: Sequence[Edit], house: House) -> tuple[Proposal, list[Difference]]:
-    with rooted.opened(house.root, house.closed | {house.state}) as tree:
-        for each in edits:
-            for name in filter(None, (each.path, each.to if each.operation == "rename" else "")):
-                pathname.checked(name)
-        proposed = proposal.propose(edits, lambda path: _read(tree, path))
-        return proposed, [_difference(tree, each) for each in proposed.files]
+    with change.seeing(house) as see:
+        overlay = Overlay(see)
+        proposed = proposal.propose(edits, overlay)
+        return proposed, overlay.differences()
 
 
-def _read(tree: Rooted, path: str) -> bytes | None:
-    seen = tree.see(tree.checked(path))
-    return None if seen.state == ABSENT else seen.data
+def _as_files_are(each: Difference) -> Difference:
+    """A file that was written whole, with the line ends that it had throughout.
 
-
-def _difference(tree: Rooted, file: File) -> Difference:
-    state = tree.see(file.path, content=False).state
-    old = Version(file.old, state.mode, state.kind == "link") if file.old is not None else Version(None)
-    if file.to and tree.see(tree.checked(file.to), content=False).state != ABSENT:
-        raise ConflictError(
-            f"there is a file {safe_line(file.to, 120)} already", "nothing was changed", (file.to,)
-        )
-    mode = change.executable(old.mode, on=file.executable) if file.executable is not None else old.mode
-    new = Version(None) if file.new is None else Version(file.new, mode, old.link)
-    return Difference(file.path, old, new, file.to)
+    Raises:
+        RejectedError: it has lines that stand for others.
+    """
+    old = None if each.old.data is None else content.read(each.old.data)
+    new = None if each.new.data is None else content.read(each.new.data)
+    if new is None or each.new.data == each.old.data:
+        return each
+    ladder.refuse_omission(old, Edit("write", each.path, replace=tuple(new.texts)))
+    ends = {line.end for line in old.lines if line.end} if old else set()
+    if ends == {"\r\n"} and all(line.end != "\r\n" for line in new.lines):
+        lines = tuple(line._replace(end=line.end and "\r\n") for line in new.lines)
+        return each._replace(new=each.new._replace(data=new._replace(lines=lines).data()))
+    return each

@@ -1,14 +1,14 @@
 """Which change set a line of a file comes from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from prunejuice import change, hunk, pending
 from prunejuice.errors import NotFoundError
-from prunejuice.pending import Record, Shelf
+from prunejuice.shelf import Record, Shelf
 from prunejuice.text import safe_line
-from prunejuice.workspaces import rooted, transaction
+from prunejuice.workspaces import rooted
 from prunejuice.workspaces.rooted import ABSENT
 
 
@@ -36,45 +36,22 @@ def blame(shelf: Shelf, path: str, line: int) -> Blamed | None:
         raise NotFoundError(
             f"there is no line {line} in {safe_line(path, 120)}", f"it has {len(now)} lines"
         )
-    for record, old, new in _versions(shelf, path):
-        there = _followed(now, hunk.lines_of(new), line)
-        if there is None:
-            return None  # changed by somebody since
-        before = _followed(hunk.lines_of(new), hunk.lines_of(old), there)
-        if before is None:
-            return Blamed(record, there)
-        now, line = hunk.lines_of(old), before
-    return None
-
-
-def _versions(shelf: Shelf, path: str) -> list[tuple[Record, bytes | None, bytes]]:
-    """The applied change sets of a file, newest first, with what it was before and after."""
-    found = []
     applied = sorted(shelf.of_state("applied"), key=lambda each: each.history[-1].at, reverse=True)
     for record in applied:
-        plan = transaction.done(shelf.house, record.plan)
-        number = next((n for n, each in enumerate(plan.targets) if each.path == path), -1) if plan else -1
-        if plan and number >= 0 and plan.targets[number].post != ABSENT:
-            old = transaction.kept(shelf.house, plan, number)
-            found.append((record, old, _made_of(record, path, old)))
-    return found
-
-
-def _made_of(record: Record, path: str, old: bytes | None) -> bytes:
-    changes: Mapping[str, change.FileChange] = {
-        each.to or each.filepath: each
-        for each in record.change_set.file_changes
-        if each.operation != "delete"
-    }
-    made = changes.get(path)
-    if made is None or made.operation != "write":
-        return old or b""
-    first = record.old(path)
-    return (
-        made.data
-        if old is None or first in {None, old}
-        else pending.remade(path, first or b"", made.data, old)
-    )
+        made = next(
+            (each for each in pending.effect(shelf, record) if (each.to or each.path) == path), None
+        )
+        if made is None:
+            continue
+        old, new = hunk.lines_of(made.old.data), hunk.lines_of(made.new.data)
+        there = _followed(now, new, line)
+        if there is None:
+            return None  # changed by somebody since
+        before = _followed(new, old, there)
+        if before is None:
+            return Blamed(record, there)
+        now, line, path = old, before, made.path
+    return None
 
 
 def _followed(now: Sequence[str], then: Sequence[str], line: int) -> int | None:

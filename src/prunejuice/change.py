@@ -6,9 +6,10 @@ A `FileChange` is one, a `ChangeSet` is all those that belong together: they are
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +17,7 @@ from msgspec import Struct
 from prunejuice import hunk, pathname, settings
 from prunejuice.errors import ConflictError, DeniedError, UsageError
 from prunejuice.hunk import Difference, Version
+from prunejuice.overlay import Overlay
 from prunejuice.text import safe_line
 from prunejuice.workspaces import house as houses
 from prunejuice.workspaces import rooted, transaction
@@ -177,6 +179,7 @@ def read(text: str | bytes) -> ChangeSet:
         raise UsageError(f"the changes have more than {LARGEST // 1_000_000} MB", "ask for less at once")
     try:
         data = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        json.dumps(data, ensure_ascii=False).encode()  # which a lone surrogate is not
         found = msgspec.convert(data, ChangeSet)
     except RecursionError as error:
         raise UsageError(
@@ -216,13 +219,6 @@ def schema_text() -> str:
 # -- what becomes of the files ----------------------------------------------------------------------
 
 
-class _File(NamedTuple):
-    seen: Seen
-    data: bytes | None
-    mode: int
-    to: str = ""
-
-
 def resolve(change_set: ChangeSet, house: House) -> list[Difference]:
     """Every file that the changes concern, before and after, in a tree as it is now.
 
@@ -230,64 +226,63 @@ def resolve(change_set: ChangeSet, house: House) -> list[Difference]:
         ConflictError: files are not what changes were made for; names all of them.
         DeniedError: a path may not be written.
     """
+    with seeing(house) as see:
+        overlay = Overlay(see)
+        make(change_set.file_changes, overlay)
+        return overlay.differences()
+
+
+@contextmanager
+def seeing(house: House) -> Iterator[Callable[[str], Version]]:
+    """What says what is at a path of a tree."""
     with rooted.opened(house.root, house.closed | {house.state}) as tree:
-
-        def see(path: str) -> Seen:
-            return tree.see(tree.checked(path))
-
-        return differences(change_set.file_changes, see)
+        yield lambda path: version(tree.see(tree.checked(path)))
 
 
-def differences(changes: Iterable[FileChange], see: Callable[[str], Seen]) -> list[Difference]:
-    """Every file before and after, made one change after the other; `see` says what is at a path.
+def version(seen: Seen) -> Version:
+    """What was seen at a path, as a version of a file."""
+    if seen.state == ABSENT:
+        return Version(None)
+    return Version(seen.data, seen.state.mode, seen.state.kind == "link")
+
+
+def make(changes: Iterable[FileChange], overlay: Overlay) -> None:
+    """Make changes one after the other, on files that are not touched.
 
     Raises:
         ConflictError: files are not what changes were made for; names all of them.
     """
-    files: dict[str, _File] = {}
     stale = []
+    met: set[str] = set()
     for each in changes:
-        path = next((old for old, file in files.items() if file.to == each.filepath), each.filepath)
-        pathname.checked(path)
-        first = path not in files
-        file = files[path] if not first else _begun(see(path))
-        if first and _is_stale(each, file):
-            stale.append(path)
-        files[path] = _made(each, file, see)
+        if each.filepath not in met and _is_stale(each, overlay.get(each.filepath)):
+            stale.append(each.filepath)
+        met |= {each.filepath, each.to}
+        _make(each, overlay)
     if stale:
         names = ", ".join(safe_line(path, 80) for path in stale)
-        raise ConflictError(
-            f"changed since they were read: {names}", "read them again; nothing was changed", tuple(stale)
-        )
-    made = (_difference(path, file) for path, file in files.items())
-    return [each for each in made if each.old != each.new or each.to]
+        fix = "read them again; nothing was changed"
+        raise ConflictError(f"changed since they were read: {names}", fix, tuple(stale))
 
 
-def _begun(seen: Seen) -> _File:
-    there = seen.state != ABSENT
-    return _File(seen, seen.data if there else None, seen.state.mode if there else _PLAIN)
+def _is_stale(change: FileChange, now: Version) -> bool:
+    return change.base not in {"", GONE if now.data is None else hashlib.sha256(now.data).hexdigest()}
 
 
-def _is_stale(change: FileChange, file: _File) -> bool:
-    now = GONE if file.data is None else hashlib.sha256(file.data).hexdigest()
-    return change.base not in {"", now}
-
-
-def _made(change: FileChange, file: _File, see: Callable[[str], Seen]) -> _File:
-    """A file with one change made."""
+def _make(change: FileChange, overlay: Overlay) -> None:
+    now = overlay.get(change.filepath)
     if change.operation == "delete":
-        return file._replace(data=None)
-    if change.operation == "write":
-        return file._replace(data=change.data, mode=_mode(change, file.mode))
-    if file.data is None:
+        overlay.put(change.filepath, Version(None))
+    elif change.operation == "write":
+        mode = now.mode if now.data is not None else _PLAIN
+        overlay.put(change.filepath, Version(change.data, _mode(change, mode), now.link))
+    elif change.operation == "rename":
+        overlay.rename(change.filepath, change.to)
+    elif now.data is None:
         what = f"there is no file {safe_line(change.filepath, 120)}"
         raise ConflictError(what, "nothing was changed", (change.filepath,))
-    if change.operation == "mode":
-        return file._replace(mode=_mode(change, file.mode))
-    if see(pathname.checked(change.to)).state != ABSENT:
-        taken = f"there is a file {safe_line(change.to, 120)} already"
-        raise ConflictError(taken, "nothing was changed", (change.to,))
-    return file._replace(to=change.to)
+    else:
+        overlay.put(change.filepath, now._replace(mode=_mode(change, now.mode)))
 
 
 def _mode(change: FileChange, mode: int) -> int:
@@ -297,15 +292,6 @@ def _mode(change: FileChange, mode: int) -> int:
 def executable(mode: int, *, on: bool) -> int:
     """A mode with which whoever may read a file may also run it, or nobody may."""
     return mode | (mode & 0o444) >> 2 if on else mode & ~0o111
-
-
-def _difference(path: str, file: _File) -> Difference:
-    there = file.seen.state != ABSENT
-    link = file.seen.state.kind == "link"
-    old = Version(file.seen.data, file.seen.state.mode, link) if there else Version(None)
-    to = file.to if file.data is not None else ""
-    new = Version(None) if file.data is None else Version(file.data, file.mode, link)
-    return Difference(path, old, new, "" if to == path else to)
 
 
 def reasons(change_set: ChangeSet) -> dict[str, str]:
@@ -372,7 +358,7 @@ def demand_grants(
         )
 
 
-def carry_out(house: House, found: Sequence[Difference]) -> Plan:
+def carry_out(house: House, found: Sequence[Difference], name: str = "") -> Plan:
     """Make files what they are to be, where they still are what they were; the plan that was carried out.
 
     Raises:
@@ -380,10 +366,11 @@ def carry_out(house: House, found: Sequence[Difference]) -> Plan:
         DeniedError: a path may not be written.
         StoreError: the disk refuses; nothing was changed.
     """
-    return transaction.apply(house, [want for each in found for want in _wanted(each)])
+    return transaction.apply(house, [want for each in found for want in _wanted(each)], name=name)
 
 
-def _state(version: Version) -> State:
+def state(version: Version) -> State:
+    """What the disk has when a path is such a version."""
     if version.data is None:
         return ABSENT
     if version.link:
@@ -392,7 +379,7 @@ def _state(version: Version) -> State:
 
 
 def _wanted(each: Difference) -> list[Wanted]:
-    base = _state(each.old)
+    base = state(each.old)
     mode = each.new.mode if each.old.data is not None and each.new.mode != each.old.mode else None
     if each.to:
         gone = Wanted(each.path, None, base)

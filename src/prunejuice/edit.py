@@ -27,9 +27,10 @@ class Edit(Struct, frozen=True, omit_defaults=True):
 
     replace: the lines of `search` become those of `replace`. `line` (from 1; -1 is the end of the file)
     and `anchors` (lines that come before, the outermost first) say where, when the lines alone do not.
-    `newline` says whether the last line of the file shall end, when that is to change. write: the file
-    becomes `replace`.  delete: it goes, and had the lines of `search` when there are some. rename: it is
-    called `to`.  mode: it becomes executable when `to` is `755`.
+    `newline` says whether the last line of the file shall end, when that is to change.
+    write: the file becomes `replace`; to `create` it, it must not be there.
+    delete: it goes, and had the lines of `search` when there are some.
+    rename: it is called `to`.  mode: it becomes executable when `to` is `755`, as a new file may.
     """
 
     operation: Operation
@@ -41,6 +42,7 @@ class Edit(Struct, frozen=True, omit_defaults=True):
     anchors: tuple[str, ...] = ()
     said: int = 0
     newline: bool | None = None
+    create: bool = False
 
 
 class Placed(Struct, frozen=True):

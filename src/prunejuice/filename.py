@@ -18,17 +18,30 @@ _BARE = {
     "rakefile",
     "vagrantfile",
 }
-_FENCE = re.compile(r"^\s*(?P<mark>`{3,}|~{3,})\s*(?P<info>.*?)\s*$")
+_FENCE = re.compile(r"^\s*(?P<mark>`{3,}|~{3,})(?P<info>.*)$")
+_SPACED = re.compile(r"[\w.@+-]+(?:[ /][\w.@+-]+)*/?[\w.@+ -]*[\w@+-]\.[A-Za-z][A-Za-z0-9]{0,7}")
+_WORD = re.compile(r"[A-Za-z0-9_.@+-]{1,80}")
 
 
 def fence(line: str) -> tuple[str, str] | None:
     """The mark of a fence and what stands behind it; nothing when a line is no fence."""
     match = _FENCE.match(line)
-    return (match["mark"], match["info"]) if match and "`" not in match["info"] else None
+    return (match["mark"], match["info"].strip()) if match and "`" not in match["info"] else None
 
 
-def named(line: str) -> str:
-    """The file that a line of prose names and hardly says more than that; empty when it does not."""
+def word(line: str) -> str:
+    """The one word that a line is, as a name of a file without a suffix would be; empty when it is not."""
+    text = line.strip().strip("*_`# ")
+    return text if _WORD.fullmatch(text) else ""
+
+
+def named(line: str, *, sentences: bool = True) -> str:
+    """The file that a line of prose names and hardly says more than that; empty when it does not.
+
+    Without `sentences` it must be nothing but the name.
+    """
+    if len(line) > 400:
+        return ""
     text = line.strip().lstrip("#").strip().strip("*_").strip()
     text = text.removesuffix(":").strip().strip("*_")
     labelled = _LABEL.sub("", text)
@@ -38,10 +51,12 @@ def named(line: str) -> str:
     if labelled != text and _plausible(labelled.strip("*_` "), spaces=True):
         return labelled.strip("*_` ")
     inner = [each for each in _WRAPPED.findall(labelled) if _plausible(each, spaces=False)]
-    if len(inner) == 1 and len(labelled.split()) <= 6:
+    if sentences and len(inner) == 1 and len(labelled.split()) <= 6:
         return str(inner[0])
     comment = re.sub(r"^(?://|#|--|/\*|<!--)\s*|\s*(?:\*/|-->)$", "", text)
-    return comment if _NAME.fullmatch(comment) and _plausible(comment, spaces=False) else ""
+    if _NAME.fullmatch(comment) and _plausible(comment, spaces=False):
+        return comment
+    return text if _SPACED.fullmatch(text) else ""
 
 
 def of_fence(info: str) -> str:
@@ -62,5 +77,5 @@ def _plausible(name: str, *, spaces: bool) -> bool:
         return False
     last = name.rpartition("/")[2]
     suffix = last.rpartition(".")[2]
-    dotted = "." in last and 0 < len(suffix) <= 12 and not last.endswith(".")
+    dotted = "." in last and 0 < len(suffix) <= 20 and not last.endswith(".")
     return dotted or last.lower() in _BARE or ("/" in name and bool(last) and " " not in name)

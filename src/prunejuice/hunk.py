@@ -71,14 +71,13 @@ def data_of(lines: Iterable[str]) -> bytes:
 
 def hunks(difference: Difference) -> list[Hunk]:
     """The hunks of a file; one when only the file as a whole can be judged."""
-    path, old, new, to = difference
+    path, old, new, _ = difference
     if what := _whole(difference):
         shown = is_text(old.data) and is_text(new.data)
         before, after = (lines_of(each.data) if shown else [] for each in (old, new))
-        return [_named(Hunk("", path, 1, tuple(before), tuple(after), what=what), to, set())]
-    olds, news = lines_of(old.data), lines_of(new.data)
-    seen: set[str] = set()
-    return [_named(each, to, seen) for each in _groups(path, olds, news)]
+        return [named(Hunk("", path, 1, tuple(before), tuple(after), what=what), difference)]
+    found = (named(each, difference) for each in _groups(path, lines_of(old.data), lines_of(new.data)))
+    return distinct(found)
 
 
 def _whole(difference: Difference) -> Literal["", "created", "deleted", "renamed", "mode", "binary"]:
@@ -119,13 +118,22 @@ def _region(
     )
 
 
-def _named(hunk: Hunk, to: str, seen: set[str]) -> Hunk:
-    """The hunk with an id: the same for the same change, wherever in the file it is."""
-    body = "\0".join((hunk.path, to, hunk.what, "".join(hunk.old), "", "".join(hunk.new)))
-    digest = hashlib.sha256(body.encode("utf-8", "surrogateescape")).hexdigest()
-    name = next(each for n in range(len(seen) + 1) if (each := f"{digest[:8]}{n or ''}") not in seen)
-    seen.add(name)
-    return replace(hunk, id=name)
+def named(hunk: Hunk, difference: Difference) -> Hunk:
+    """The hunk with an id that covers all it approves, and not where in the file it is."""
+    _, old, new, to = difference
+    whole = (old, new) if hunk.what else (old[1:], new[1:])
+    parts = repr((hunk.path, to, hunk.what, hunk.old, hunk.new, hunk.parts, whole))
+    return replace(hunk, id=hashlib.sha256(parts.encode("utf-8", "backslashreplace")).hexdigest()[:12])
+
+
+def distinct(found: Iterable[Hunk]) -> list[Hunk]:
+    """Hunks of which no two have one id: the second of the same change has a number behind it."""
+    seen: dict[str, int] = {}
+    made = []
+    for each in found:
+        seen[each.id] = seen.get(each.id, 0) + 1
+        made.append(each if seen[each.id] == 1 else replace(each, id=f"{each.id}-{seen[each.id]}"))
+    return made
 
 
 def split(hunk: Hunk) -> list[Hunk]:

@@ -9,9 +9,10 @@ import io
 import keyword
 import re
 import tokenize
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from prunejuice import hunk as hunks
 from prunejuice import pathname
@@ -19,29 +20,14 @@ from prunejuice.hunk import Hunk
 
 Kind = Literal["import added", "rename", "docstring only", "formatting only"]
 _JS = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".tsx")
-_BRACES = (
-    *_JS,
-    ".go",
-    ".rs",
-    ".java",
-    ".c",
-    ".h",
-    ".cc",
-    ".cpp",
-    ".hpp",
-    ".cs",
-    ".css",
-    ".scss",
-    ".kt",
-    ".swift",
-)
-_JS_IMPORT = re.compile(r"""\s*import\s+(?:type\s+)?(?:[\w$*{},\s]+\s+from\s+)?(['"])[^'"]+\1;?\s*""")
+_BRACES = (".js", ".mjs", ".cjs", ".ts", ".mts", ".go", ".java", ".c", ".h", ".cc", ".cpp", ".hpp", ".css")
+_JS_IMPORT = re.compile(r"""\s*import\s+(?:type\s+)?[\w$*{},\s]+\s+from\s+(['"])[^'"]+\1;?\s*""")
+_JS_TOP = re.compile(r"""\s*(?:import\b.*|//.*|/?\*.*|['"]use \w+['"];?|)\s*""")
+_JS_WORDS = {"import", "type", "as", "from"}
 _WORDS = re.compile(r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`[^`]*`|[^\W\d]\w*|\d+|\s+|.""", re.DOTALL)
-_DEFINED = (
-    r"\b(?:def|class|function|const|let|var|func|fn|type|interface|enum|struct|for)\s+{0}\b"
-    r"|\b{0}\s*:?=(?!=)"
-)
-_IMPORTS = re.compile(r"\s*(?:import|from|use|require|package|export|#\s*include)\b")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_FIRST_LINES = 2  # which may say how a file is run or encoded
+LARGEST = 500_000
 _TESTS = re.compile(r"(^|/)(tests?|__tests__|spec)/|(^|/)test_[^/]*$|_test\.[a-z]+$|\.(test|spec)\.[a-z]+$")
 
 
@@ -53,21 +39,19 @@ class Looked(NamedTuple):
     new: str
 
 
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
 def kinds(looked: Looked) -> dict[str, str]:
     """Every kind that a hunk certainly is, with what tells it from others of its kind."""
     hunk = looked.hunk
-    if hunk.what:
+    if hunk.what or len(looked.old) > LARGEST or len(looked.new) > LARGEST:
         return {}
-    found = {}
-    if _imports(hunk):
-        found["import added"] = ""
-    if names := renamed(looked):
-        found["rename"] = " → ".join(names)
     if hunk.path.endswith((".py", ".pyi")):
-        found |= _python(looked)
-    elif _is_formatting(looked):
-        found["formatting only"] = ""
-    return found
+        return _python(looked)
+    if hunk.path.endswith(_JS) and _imports_js(looked):
+        return {"import added": ""}
+    return {"formatting only": ""} if _is_formatting(looked) else {}
 
 
 def _changed(hunk: Hunk) -> tuple[list[str], list[str]]:
@@ -76,56 +60,22 @@ def _changed(hunk: Hunk) -> tuple[list[str], list[str]]:
     return removed, added
 
 
-def _imports(hunk: Hunk) -> bool:
-    removed, added = _changed(hunk)
-    if any(line.strip() for line in removed) or not any(line.strip() for line in added):
-        return False
-    if hunk.path.endswith((".py", ".pyi")):
-        return _only_imports("".join(added))
-    return hunk.path.endswith(_JS) and all(_JS_IMPORT.fullmatch(line) for line in added if line.strip())
-
-
-def _only_imports(text: str) -> bool:
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError):
-        return False
-    plain = all(isinstance(node, ast.Import | ast.ImportFrom) for node in body)
-    return plain and not any(
-        alias.name == "*" for node in ast.walk(ast.Module(body, [])) for alias in _aliases(node)
-    )
-
-
-def _aliases(node: ast.AST) -> Sequence[ast.alias]:
-    return node.names if isinstance(node, ast.Import | ast.ImportFrom) else ()
-
-
-def renamed(looked: Looked) -> tuple[str, str] | None:
-    """The one name that became one other, when nothing else changed and both mean the same.
-
-    The file must define both: the old name before and not after, the new one after and not before.
-    """
+def _imports_js(looked: Looked) -> bool:
+    """Whether names are imported, at the top of a file that did not have those names."""
     removed, added = _changed(looked.hunk)
-    before, after = (_WORDS.findall("".join(lines)) for lines in (removed, added))
-    if len(before) != len(after) or len(removed) != len(added) or any(map(_IMPORTS.match, removed)):
-        return None
-    pairs = {(a, b) for a, b in zip(before, after, strict=True) if a != b}
-    if len(pairs) != 1:
-        return None
-    old, new = pairs.pop()
-    if not (_is_name(old) and _is_name(new)):
-        return None
-    there, left = set(_WORDS.findall(looked.old)), set(_WORDS.findall(looked.new))
-    same = new not in there and old not in left and _defines(looked.old, old) and _defines(looked.new, new)
-    return (old, new) if same else None
-
-
-def _defines(text: str, name: str) -> bool:
-    return re.search(_DEFINED.format(re.escape(name)), text) is not None
-
-
-def _is_name(word: str) -> bool:
-    return word.isidentifier() and not keyword.iskeyword(word) and not hasattr(builtins, word)
+    lines = [line for line in added if line.strip()]
+    above = looked.old.split("\n")[: looked.hunk.line - 1]
+    if (
+        removed
+        or not lines
+        or not all(map(_JS_IMPORT.fullmatch, lines))
+        or not all(map(_JS_TOP.fullmatch, above))
+    ):
+        return False
+    names = {
+        word for line in lines for word in re.findall(r"[\w$]+", line.rpartition(" from ")[0])
+    } - _JS_WORDS
+    return not names & set(re.findall(r"[\w$]+", looked.old))
 
 
 def _python(looked: Looked) -> dict[str, str]:
@@ -135,41 +85,137 @@ def _python(looked: Looked) -> dict[str, str]:
     before, after = _trees(looked.old), _trees(made)
     if before is None or after is None:
         return {}
-    if before.whole == after.whole and before.comments == after.comments:
+    told = looked.hunk.line > _FIRST_LINES or not any(
+        "#" in line for line in looked.old.split("\n")[:_FIRST_LINES]
+    )
+    if (
+        told
+        and before.whole == after.whole
+        and not any("#" in line for part in _changed(looked.hunk) for line in part)
+    ):
         return {"formatting only": ""}
-    if before.bare == after.bare and before.comments == after.comments:
+    if (
+        told
+        and before.whole != after.whole
+        and before.bare == after.bare
+        and before.comments == after.comments
+        and not _uses_docstrings(looked)
+    ):
         return {"docstring only": ""}
-    return {}
+    names = renamed(looked)
+    return {"rename": " → ".join(names)} if names else _imports(before, after)
+
+
+def _uses_docstrings(looked: Looked) -> bool:
+    lines = [line for part in _changed(looked.hunk) for line in part]
+    return "__doc__" in looked.old or "__doc__" in looked.new or any(">>>" in line for line in lines)
+
+
+def _imports(before: "_Trees | None", after: "_Trees | None") -> dict[str, str]:
+    """Whether modules are imported, at the top level, by names that the file did not have."""
+    if before is None or after is None or before.comments != after.comments:
+        return {}
+    added = [node for node in after.body if node not in before.body]
+    rest = [node for node in after.body if node in before.body]
+    plain = all(node.startswith(("Import(", "ImportFrom(")) and "name='*'" not in node for node in added)
+    new = after.imported - before.imported
+    fresh = not new & before.names and not any(hasattr(builtins, name) for name in new)
+    return {"import added": ""} if added and rest == list(before.body) and plain and fresh else {}
+
+
+def renamed(looked: Looked) -> tuple[str, str] | None:
+    """The one name that became one other, when nothing else changed and both mean the same.
+
+    A variable, function or class of a Python file: bound in it, the old name before and nowhere after, the
+    new one after and nowhere before; never an attribute, an argument, or what a test runner looks for.
+    """
+    removed, added = _changed(looked.hunk)
+    before, after = (_WORDS.findall("".join(lines)) for lines in (removed, added))
+    if not looked.hunk.path.endswith((".py", ".pyi")) or len(before) != len(after):
+        return None
+    pairs = {(a, b) for a, b in zip(before, after, strict=True) if a != b}
+    old, new = next(iter(pairs)) if len(pairs) == 1 else ("", "")
+    if not (_is_name(old) and _is_name(new)):
+        return None
+    there, left = set(_WORDS.findall(looked.old)), set(_WORDS.findall(looked.new))
+    same = new not in there and old not in left and _binds(looked.old, old) and _binds(looked.new, new)
+    return (old, new) if same else None
+
+
+def _is_name(word: str) -> bool:
+    plain = word.isidentifier() and not keyword.iskeyword(word) and not hasattr(builtins, word)
+    return plain and not word.lower().startswith(("test", "__", "pytest"))
+
+
+def _binds(text: str, name: str) -> bool:
+    """Whether a name is bound in a file, and is there as nothing but a variable, a function or a class."""
+    tree = _parsed(text)
+    if tree is None:
+        return False
+    methods = {id(each) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for each in node.body}
+    bound = used = 0
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == name:
+            used += 1
+            bound += isinstance(node.ctx, ast.Store)
+        elif isinstance(node, _DEFINITIONS) and node.name == name and id(node) not in methods:
+            used, bound = used + 1, bound + 1
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return bound > 0 and used == sum(each.type == tokenize.NAME and each.string == name for each in tokens)
 
 
 class _Trees(NamedTuple):
-    """A syntax tree, the same without docstrings, and the comments beside it."""
+    """A syntax tree as text, without docstrings, by statement; the comments beside it, the names in it."""
 
     whole: str
     bare: str
+    body: tuple[str, ...]
     comments: tuple[str, ...]
+    names: frozenset[str]
+    imported: frozenset[str]
 
 
-@lru_cache(maxsize=64)
-def _trees(text: str) -> _Trees | None:
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> ast.Module | None:
     try:
-        tree = ast.parse(text)
-        whole = ast.dump(tree)
-        _strip(tree)
-        return _Trees(whole, ast.dump(tree), _comments(text))
-    except (SyntaxError, ValueError, RecursionError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+@lru_cache(maxsize=16)
+def _trees(text: str) -> _Trees | None:
+    tree = _parsed(text)
+    if tree is None:
+        return None
+    try:
+        whole, body = ast.dump(tree), tuple(ast.dump(node) for node in tree.body)
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        names |= {node.name for node in ast.walk(tree) if isinstance(node, _DEFINITIONS)}
+        imported = {
+            alias.asname or alias.name.partition(".")[0]
+            for node in ast.walk(tree)
+            for alias in _aliases(node)
+        }
+        bare = ast.parse(text)
+        _strip(bare)
+        return _Trees(whole, ast.dump(bare), body, _comments(text), frozenset(names), frozenset(imported))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _aliases(node: ast.AST) -> Sequence[ast.alias]:
+    return node.names if isinstance(node, ast.Import | ast.ImportFrom) else ()
 
 
 def _strip(tree: ast.Module) -> None:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(node, (ast.Module, *_DEFINITIONS)):
             first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
+            value = first.value if isinstance(first, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 node.body = node.body[1:] or [ast.Pass()]
 
 
@@ -181,19 +227,19 @@ def _comments(text: str) -> tuple[str, ...]:
 def _is_formatting(looked: Looked) -> bool:
     """Whether only indentation, blank lines and trailing space differ, where those are nothing.
 
-    In a file with a text of several lines they may be something.
+    In a file that may have a text of several lines they may be something.
     """
     hunk = looked.hunk
-    if not hunk.path.endswith(_BRACES) or any(map(_has_long_text, (looked.old, looked.new))):
+    if not hunk.path.endswith(_BRACES) or any(map(_may_have_long_text, (looked.old, looked.new))):
         return False
     old, new = ([line.strip() for line in lines if line.strip()] for lines in (hunk.old, hunk.new))
     return old == new
 
 
-@lru_cache(maxsize=64)
-def _has_long_text(text: str) -> bool:
-    marks = '"""' in text or 'R"' in text
-    return marks or any(line.count("`") % 2 or line.rstrip().endswith("\\") for line in text.split("\n"))
+@lru_cache(maxsize=16)
+def _may_have_long_text(text: str) -> bool:
+    marks = ("`", '"""', 'R"', "\\\n", "\\\r")
+    return any(mark in text for mark in marks)
 
 
 def risks(hunk: Hunk, mode: int = 0) -> list[str]:

@@ -7,13 +7,15 @@ edit is refused, because no looser rung could tell them apart. Only what differs
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from difflib import SequenceMatcher, get_close_matches
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from prunejuice.content import Content, Line
 from prunejuice.edit import Edit, Placed, RejectedError, Tier, shown
 from prunejuice.indent import Indent, kept, lead_of, rules
+from prunejuice.omission import is_elision, stands_for_others
 from prunejuice.unwrap import readings, reread, without_blanks
 
 Texts = Sequence[str]
@@ -23,15 +25,11 @@ _PUNCTUATION = str.maketrans("“”„‟«»‘’‚‛′‐‑‒–—―�
 _CLOSE = 0.6  # of a context line that changed since it was read
 _CLOSER = 0.85  # of one beside which lines are put in
 _MAY_DIFFER = 2
+_MANY = 200_000  # comparisons of lines
+_FIRST_SIGN = 0xE000  # behind the surrogates, which text cannot have
 _ENOUGH, _LITTLE = 12, 4  # letters and digits, for lines to say something
-_ELISION = re.compile(r"\s*(?:#|//|--|/\*|<!--)?\s*(?:\.\.\.|…)\s*(?:\*/|-->)?\s*$")
-_OMITTED = re.compile(
-    r"\s*(?:#|//|--|;|%|\*|/\*+|<!--|\{/\*)?\s*[\[(<{]?\s*(?:\.\.\.|…)\W*(?:\w+\W+){0,6}?"
-    r"(?:rest|existing|unchanged|remain\w*|same|previous|other|omitted|original|continues?|keep|here)\b.*$"
-    r"|\s*(?:#|//|--|;|%|/\*+|<!--|\{/\*)\s*[\[(]?(?:the\s+)?(?:rest|remainder|remaining)\s+(?:of\s+)?.*"
-    r"(?:unchanged|same|as before|here|omitted|code|file).*$",
-    re.IGNORECASE,
-)
+_LOOKED_AT = 200  # lines, for what may have been meant
+_WIDE = 2000  # signs of a line that is compared sign by sign
 
 
 class Place(NamedTuple):
@@ -67,6 +65,8 @@ def place(content: Content, edit: Edit) -> tuple[Content, Placed]:
         raise RejectedError("empty", "the search part is empty", "say which lines are to be replaced")
     done = _made(texts, edit)
     found = _found(texts, edit, _LOOKS if done is None else _STRICT)
+    if done is not None and found is None and _elsewhere(texts, edit, done):
+        raise _absent(texts, edit)
     if done is not None and (found is None or _inside(found.place, done, done + len(edit.replace))):
         return content, Placed("already applied", done + 1, len(edit.replace))
     if found is None:
@@ -117,7 +117,8 @@ _KEYS: tuple[tuple[Tier, Key], ...] = (
 
 def _by_lines(texts: Texts, edit: Edit) -> list[Found]:
     for tier, key in _KEYS:
-        keys, wanted = [key(text) for text in texts], [key(text) for text in edit.search]
+        keys = texts if key is _same else [key(text) for text in texts]
+        wanted = edit.search if key is _same else [key(text) for text in edit.search]
         starts = _runs(keys, wanted)
         places = [Place(tuple(range(at, at + len(wanted))), kept) for at in starts]
         if tier == "indentation":
@@ -136,8 +137,28 @@ def _trimmed(texts: Texts, edit: Edit) -> list[Found]:
 
 def _runs(keys: Texts, wanted: Texts) -> list[int]:
     """Where a sequence begins in another."""
-    head, size = wanted[0], len(wanted)
-    return [at for at, key in enumerate(keys) if key == head and list(keys[at : at + size]) == list(wanted)]
+    size = len(wanted)
+    if not size or keys.count(wanted[0]) * size > _MANY:
+        return _runs_of_many(keys, wanted)
+    found, at = [], -1
+    with suppress(ValueError):
+        while True:
+            at = keys.index(wanted[0], at + 1)
+            if list(keys[at : at + size]) == list(wanted):
+                found.append(at)
+    return found
+
+
+def _runs_of_many(keys: Texts, wanted: Texts) -> list[int]:
+    """The same in time that does not grow with both, for files of many equal lines."""
+    names: dict[str, int] = {}
+    sign = [chr(_FIRST_SIGN + names.setdefault(key, len(names))) for key in (*keys, *wanted)]
+    whole, part = "".join(sign[: len(keys)]), "".join(sign[len(keys) :])
+    found, at = [], whole.find(part) if part else -1
+    while at >= 0:
+        found.append(at)
+        at = whole.find(part, at + 1)
+    return found
 
 
 def _unwrapped(texts: Texts, edit: Edit) -> list[Found]:
@@ -149,7 +170,7 @@ def _unwrapped(texts: Texts, edit: Edit) -> list[Found]:
 
 def _elided(texts: Texts, edit: Edit) -> list[Found]:
     """Blocks with lines written as `...`: what those stand for is found between the others."""
-    if not any(map(_ELISION.match, edit.search)):
+    if not any(map(is_elision, edit.search)):
         return []
     pieces, written = _pieces(edit.search), _pieces(edit.replace)
     if len(pieces) != len(written) or not all(pieces):
@@ -165,7 +186,7 @@ def _elided(texts: Texts, edit: Edit) -> list[Found]:
 def _pieces(lines: Texts) -> list[list[str]]:
     pieces: list[list[str]] = [[]]
     for line in lines:
-        if _ELISION.match(line):
+        if is_elision(line):
             pieces.append([])
         else:
             pieces[-1].append(line)
@@ -238,11 +259,18 @@ def _that_matter(edit: Edit) -> tuple[set[int], set[int]]:
     return held, beside - held
 
 
+def _names_a_place(keys: Texts, key: str) -> bool:
+    """Whether a line that is not here is at one other place, which may be the one that is meant."""
+    return _says([key]) and keys.count(key) == 1
+
+
 def _drift(keys: Texts, wanted: Texts, at: int, held: set[int], beside: set[int]) -> bool:
     off = [n for n, want in enumerate(wanted) if keys[at + n] != want]
     if len(off) > _MAY_DIFFER or held & set(off) or len(off) * 2 >= len([want for want in wanted if want]):
         return False
     if beside & set(off) and (len(off) > 1 or not beside - set(off)):
+        return False
+    if any(len(keys[at + n]) > _WIDE or _names_a_place(keys, wanted[n]) for n in off):
         return False
     near = {n: SequenceMatcher(None, keys[at + n], wanted[n], autojunk=False).ratio() for n in off}
     return all(ratio >= (_CLOSER if n in beside else _CLOSE) for n, ratio in near.items())
@@ -309,6 +337,8 @@ def _line(old: Line | None, search: str, text: str, indent: Indent) -> Line | st
 def _carried(old: str, search: str, new: str) -> str:
     """`new` with the signs of `old` where it agrees with `search`, which is `old` in other punctuation."""
     parts = []
+    if max(len(search), len(new)) > _WIDE:
+        return new
     for tag, start, end, begin, stop in SequenceMatcher(None, search, new, autojunk=False).get_opcodes():
         parts.append(old[start:end] if tag == "equal" else new[begin:stop])
     return "".join(parts)
@@ -324,35 +354,37 @@ def _mixed(text: str) -> bool:
 
 def _made(texts: Texts, edit: Edit) -> int | None:
     """Where what the edit would make is already; nothing when it is not, or when that says nothing."""
-    for key in (str.rstrip, _bare):
-        old, new = [key(line) for line in edit.search], [key(line) for line in edit.replace]
-        made = _runs([key(text) for text in texts], new) if new and new != old else []
-        if len(made) == 1 and _tells(old, new):
-            return made[0]
-    return None
+    old, new = [line.rstrip() for line in edit.search], [line.rstrip() for line in edit.replace]
+    made = _runs([text.rstrip() for text in texts], new) if new and new != old else []
+    return made[0] if len(made) == 1 and _tells(old, new) else None
 
 
 def _tells(old: Texts, new: Texts) -> bool:
     """Whether these lines could hardly be there for another reason: they say enough, and keep some."""
     parts = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    added = any(
-        line.strip() for tag, _, _, begin, stop in parts if tag != "equal" for line in new[begin:stop]
-    )
-    kept = any(line.strip() for tag, start, end, _, _ in parts if tag == "equal" for line in old[start:end])
+    added = [line for tag, _, _, c, d in parts if tag != "equal" for line in new[c:d] if line.strip()]
+    kept = any(line.strip() for tag, a, b, _, _ in parts if tag == "equal" for line in old[a:b])
     if not added:
         inside = all(start > 0 and end < len(old) for tag, start, end, _, _ in parts if tag == "delete")
         return inside and _says(new)
-    return (kept and _says(new, _LITTLE)) or _alike(old, new)
+    return _says(added, _LITTLE) and (kept or _alike(old, new))
 
 
 def _alike(old: Texts, new: Texts) -> bool:
     before, after = ("".join(lines).casefold() for lines in (old, new))
+    if max(len(before), len(after)) > _WIDE:
+        return False
     return SequenceMatcher(None, before, after, autojunk=False).ratio() >= _CLOSE
 
 
 def _says(lines: Texts, enough: int = _ENOUGH) -> bool:
     """Whether lines say enough to be known again by, more than brackets."""
     return sum(sign.isalnum() for line in lines for sign in line) >= enough
+
+
+def _elsewhere(texts: Texts, edit: Edit, made: int) -> bool:
+    """Whether a place that nearly fits is somewhere else than where the edit seems to be made already."""
+    return any(not _inside(each.place, made, made + len(edit.replace)) for each in _drifted(texts, edit))
 
 
 def _inside(at: Place, start: int, end: int) -> bool:
@@ -365,9 +397,10 @@ def _told_apart(texts: Texts, edit: Edit, found: list[Found]) -> list[Found]:
     hinted = [each for each in found if each.place.first + 1 == edit.line and each.tier == "exact"]
     if edit.line < 0:
         hinted = [each for each in found if each.place.lines[-1] == len(texts) - 1]
-    if not hinted and edit.anchors:
+    if edit.anchors:
         start, end = _under(texts, edit.anchors)
-        hinted = [each for each in found if start <= each.place.first < end]
+        inside = [each for each in found if start <= each.place.first < end]
+        hinted = [each for each in hinted if each in inside] if hinted and end else hinted or inside
     if len(hinted) == 1:
         return hinted
     lines = [each.place.first + 1 for each in found]
@@ -402,7 +435,7 @@ _LOOKS: tuple[Look, ...] = (*_STRICT, _drifted)
 def _refuse_omission(texts: Texts, edit: Edit) -> None:
     """Refuse lines that stand for code which the model did not write."""
     known = {text.strip() for text in (*texts, *edit.search)}
-    omitted = [line for line in edit.replace if _OMITTED.match(line) and line.strip() not in known]
+    omitted = [line for line in edit.replace if stands_for_others(line) and line.strip() not in known]
     if omitted:
         message = f"{omitted[0].strip()[:60]!r} stands for lines that were left out"
         raise RejectedError("elided", message, "write every line that is to be in the file")
@@ -420,7 +453,7 @@ def refuse_omission(content: Content | None, edit: Edit) -> None:
 def _absent(texts: Texts, edit: Edit) -> RejectedError:
     near = _nearest(texts, edit)
     fix = "read the file again, and write the lines as they are now" + (
-        ":\n" + shown(texts, near, len(edit.search) + 4) if near else ""
+        ":\n" + shown(texts, near, min(len(edit.search) + 4, 20)) if near else ""
     )
     return RejectedError("not found", "the lines are not in the file", fix, near)
 
@@ -429,13 +462,15 @@ def _nearest(texts: Texts, edit: Edit) -> list[int]:
     """The lines (from 1) that look most like the beginning of the edit."""
     votes: dict[int, int] = {}
     keys = [text.strip() for text in texts]
-    for offset, line in enumerate(edit.search):
+    for offset, line in enumerate(edit.search[:_LOOKED_AT]):
         key = line.strip()
-        same = [at for at, text in enumerate(keys) if key and text == key]
-        for at in same if len(same) <= 20 else []:
-            votes[at - offset] = votes.get(at - offset, 0) + 1
+        if key and 0 < keys.count(key) <= 20:
+            for at in (n for n, text in enumerate(keys) if text == key):
+                votes[at - offset] = votes.get(at - offset, 0) + 1
     if votes:
         return [max(1, max(votes, key=lambda at: votes[at]) + 1)]
-    first = next((line.strip() for line in edit.search if line.strip()), "")
-    close = get_close_matches(first[:200], [key[:200] for key in keys[:5000]], n=1, cutoff=0.6)
-    return [keys.index(next(key for key in keys if key[:200] == close[0])) + 1] if close else []
+    first = next((line.strip() for line in edit.search if line.strip()), "")[:200]
+    words = set(re.findall(r"\w{3,}", first))
+    shared = (key[:200] for key in keys if any(word in key for word in words))
+    close = get_close_matches(first, list(islice(shared, _LOOKED_AT)), n=1, cutoff=0.6)
+    return [next(n for n, key in enumerate(keys, 1) if key[:200] == close[0])] if close else []

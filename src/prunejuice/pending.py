@@ -1,153 +1,59 @@
 """Change sets that wait until they are applied, and those that were: applied, undone, and made again.
 
-Each is one sealed file beside the changes of its tree; its history has every decision of a review.
+A record follows its files where they changed in other lines; where the same lines changed it is a conflict,
+and nothing is touched.
 """
 
 import base64
 import secrets
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
-from prunejuice import change, content, hunk, ladder, pathname
+from prunejuice import change, pathname, settings
+from prunejuice import git as gits
 from prunejuice.change import ChangeSet, FileChange
-from prunejuice.edit import Edit, RejectedError
-from prunejuice.errors import ConflictError, NotFoundError, UsageError
+from prunejuice.errors import (
+    ConflictError,
+    DeniedError,
+    NotFoundError,
+    PruneJuiceError,
+    StoreError,
+    UsageError,
+)
 from prunejuice.hunk import Difference, Version
+from prunejuice.overlay import Overlay
 from prunejuice.review import Decision
+from prunejuice.shelf import Happened, Old, Record, Shelf, Trying, What, decided
 from prunejuice.text import safe_line
-from prunejuice.workspaces import operation, rooted, transaction
-from prunejuice.workspaces.house import House
-from prunejuice.workspaces.rooted import ABSENT, Seen
+from prunejuice.workspaces import transaction
+from prunejuice.workspaces.rooted import ABSENT
 from prunejuice.workspaces.slot import Plan, Wanted
 
-State = Literal["pending", "applied", "undone", "dropped"]
-What = Literal[
-    "proposed", "decided", "reviewed", "applied", "undone", "redone", "dropped", "split", "squashed"
-]
-See = Callable[[str], Seen]
-
-
-class Happened(Struct, frozen=True, omit_defaults=True):
-    """One thing that happened to a change set, at seconds since 1970; `plan` is how it came to the disk."""
-
-    at: float
-    what: What
-    decision: Decision | None = None
-    plan: str = ""
-    note: str = ""
-
-
-class Record(Struct, frozen=True, omit_defaults=True):
-    """A change set that is kept.
-
-    `olds` is each file as it was when the changes were made, in base64, by path; `plan` the transaction
-    that brought it to the disk last, or took it back.
-    """
-
-    id: str
-    at: float
-    change_set: ChangeSet
-    olds: dict[str, str] = {}
-    state: State = "pending"
-    plan: str = ""
-    history: tuple[Happened, ...] = ()
-
-    @property
-    def paths(self) -> list[str]:
-        """The files that it changes."""
-        return list(dict.fromkeys(each.filepath for each in self.change_set.file_changes))
-
-    @property
-    def targets(self) -> list[str]:
-        """The new names that it gives."""
-        return [each.to for each in self.change_set.file_changes if each.to]
-
-    def old(self, path: str) -> bytes | None:
-        """A file as it was when the changes were made."""
-        return base64.b64decode(self.olds[path]) if path in self.olds else None
-
-    def happened(
-        self, what: What, state: State | None = None, *, plan: str = "", note: str = ""
-    ) -> "Record":
-        """The record with one more thing that happened."""
-        told = Happened(time.time(), what, plan=plan, note=note)
-        return replace(
-            self, history=(*self.history, told), state=state or self.state, plan=plan or self.plan
-        )
-
-    def judged(self, decisions: Sequence[Decision]) -> "Record":
-        """The record with the decisions of a review."""
-        return replace(self, history=(*self.history, *map(_decided, decisions)))
-
-
-def _decided(decision: Decision) -> Happened:
-    return Happened(time.time(), "decided", decision)
-
-
-class Shelf(NamedTuple):
-    """The records of a tree."""
-
-    house: House
-
-    def all(self) -> list[Record]:
-        """Every record, oldest first; a file that is not ours is passed over."""
-        found = (
-            operation.opened(path, self.house.key, Record) for path in self.house.pending.glob("c-*.json")
-        )
-        return sorted((each for each in found if each is not None), key=lambda each: each.at)
-
-    def of_state(self, state: State) -> list[Record]:
-        """The records in one state, oldest first."""
-        return [each for each in self.all() if each.state == state]
-
-    def find(self, prefix: str) -> Record:
-        """The one record whose id begins so.
-
-        Raises:
-            NotFoundError: there is none, or there are several.
-        """
-        name = prefix if prefix.startswith("c-") else f"c-{prefix}"
-        found = [each for each in self.all() if each.id.startswith(name)]
-        if len(found) != 1:
-            word = "there are several change sets" if found else "there is no change set"
-            raise NotFoundError(
-                f"{word} {safe_line(prefix, 40)!r}", "codebot pending list --all shows them"
-            )
-        return found[0]
-
-    def keep(self, record: Record) -> Record:
-        """Keep a record as it now is, durably."""
-        operation.put(self.house.pending / f"{record.id}.json", operation.sealed(record, self.house.key))
-        return record
-
-    def forget(self, record: Record) -> None:
-        """Remove a record with what it kept; it cannot be undone any more."""
-        (self.house.pending / f"{record.id}.json").unlink(missing_ok=True)
-        for told in record.history:
-            if told.plan:
-                transaction.forget(self.house, told.plan)
+See = Callable[[str], Version]
+_YOUNG = 3600  # seconds, in which nothing is forgotten
 
 
 def propose(
     shelf: Shelf, change_set: ChangeSet, found: Sequence[Difference], decisions: Sequence[Decision] = ()
 ) -> Record:
     """Keep changes that wait, with the files as they were when they were made."""
-    olds = {
-        each.path: base64.b64encode(each.old.data).decode() for each in found if each.old.data is not None
-    }
+    olds = {each.path: _old(each.old) for each in found if each.old.data is not None}
     named = change.of_differences(found, change.reasons(change_set))
-    history = [
-        Happened(time.time(), "proposed"),
-        *(Happened(time.time(), "decided", each) for each in decisions),
-    ]
+    history = [Happened(time.time(), "proposed"), *map(decided, decisions)]
     kept = replace(change_set, file_changes=named)
     record = Record(f"c-{secrets.token_hex(4)}", time.time(), kept, olds, history=tuple(history))
     return shelf.keep(record)
+
+
+def _old(version: Version) -> Old:
+    return Old(base64.b64encode(version.data or b"").decode(), version.mode, version.link)
 
 
 # -- how records stand to the files, and to each other ----------------------------------------------
@@ -159,116 +65,101 @@ class Standing(NamedTuple):
     record: Record
     differences: tuple[Difference, ...] = ()
     stacks_on: tuple[str, ...] = ()
-    conflict: ConflictError | None = None
+    conflict: PruneJuiceError | None = None
 
 
 def standings(shelf: Shelf, records: Sequence[Record]) -> list[Standing]:
     """How records would apply one after the other to the files as they are."""
-    with rooted.opened(shelf.house.root, shelf.house.closed | {shelf.house.state}) as tree:
-        return _standings(records, lambda path: tree.see(tree.checked(path)))
+    with change.seeing(shelf.house) as see:
+        return stacked(records, see)[0]
 
 
-def _standings(records: Sequence[Record], see: See) -> list[Standing]:
-    made: dict[str, Seen] = {}
+def stacked(records: Sequence[Record], see: See) -> tuple[list[Standing], Overlay]:
+    """Records one on top of the other, and the files after all of them."""
+    whole = Overlay(see)
     owner: dict[str, str] = {}
-
-    def now(path: str) -> Seen:
-        return made[path] if path in made else see(path)
-
     found = []
     for record in records:
-        below = tuple(dict.fromkeys(owner[path] for path in record.paths if path in owner))
+        names = [*record.paths, *record.targets]
+        below = tuple(dict.fromkeys(owner[path] for path in names if path in owner))
         try:
-            differences = rebased(record, now)
-        except ConflictError as error:
+            made = tuple(rebased(record, whole.get))
+        except (ConflictError, DeniedError) as error:
             where = f"{error.message} (after {', '.join(below)})" if below else error.message
-            found.append(Standing(record, (), below, ConflictError(where, error.fix, error.files)))
+            found.append(Standing(record, (), below, ConflictError(where, error.fix, tuple(names))))
             continue
-        found.append(Standing(record, tuple(differences), below))
-        for each in differences:
-            made |= {each.path: _seen(Version(None) if each.to else each.new)}
-            made |= {each.to: _seen(each.new)} if each.to else {}
-            owner |= {name: record.id for name in (each.path, each.to) if name}
-    return found
+        found.append(Standing(record, made, below))
+        for each in made:
+            _lay(each, whole)
+        owner |= dict.fromkeys(names, record.id)
+    return found, whole
 
 
-def _seen(version: Version) -> Seen:
-    return (
-        Seen(ABSENT)
-        if version.data is None
-        else Seen(rooted.state_of(version.data, version.mode), version.data)
-    )
+def _lay(each: Difference, whole: Overlay) -> None:
+    if each.to:
+        whole.rename(each.path, each.to)
+    whole.put(each.to or each.path, each.new)
 
 
 def rebased(record: Record, see: See) -> list[Difference]:
-    """What a record makes of the files as they are; in one that changed the lines are looked for again.
+    """What a record makes of the files as they are; one that changed in other lines is followed.
 
     Raises:
         ConflictError: somebody changed the same lines; names the files.
+        DeniedError: something else is there now.
     """
-    moved = {path: _moved(record, path, see(path)) for path in record.paths}
-    return change.differences([_on_now(each, moved) for each in record.change_set.file_changes], see)
+    now = Overlay(see)
+    made = Overlay(record.old)
+    change.make([replace(each, base="") for each in record.change_set.file_changes], made)
+    for each in made.differences():
+        _follow(each, now)
+    return now.differences()
 
 
-def _on_now(each: FileChange, moved: Mapping[str, FileChange | None]) -> FileChange:
-    """A change as it was, or on the file as it is now."""
-    instead = moved[each.filepath]
-    if instead is None:
-        return each
-    return replace(instead if each.operation == "write" else each, base="")
+def _follow(each: Difference, now: Overlay) -> None:
+    """Make of a file as it is now what a change made of it as it was."""
+    there = now.get(each.path)
+    if each.to:
+        if there != each.old:
+            raise _met(each.path, "it is another now")
+        now.rename(each.path, each.to)
+        now.put(each.to, each.new)
+        return
+    if there == each.old or (there.data is not None and there == each.new):
+        now.put(each.path, each.new)
+        return
+    if there.data is None or each.old.data is None or each.new.data is None or there.link or each.old.link:
+        raise _met(each.path, _what(each.old, there))
+    data = merged(each.path, each.old.data, each.new.data, there.data)
+    mode = each.new.mode if each.new.mode != each.old.mode else there.mode
+    now.put(each.path, there._replace(data=data, mode=mode))
 
 
-def _moved(record: Record, path: str, seen: Seen) -> FileChange | None:
-    """The write of a file that changed since, on the file as it is; nothing when it did not change."""
-    old = record.old(path)
-    now = seen.data if seen.state != ABSENT else None
-    if now == old:
-        return None
-    written = [
-        each
-        for each in record.change_set.file_changes
-        if each.filepath == path and each.operation == "write"
-    ]
-    if old is None or now is None or not written:
-        raise _met(
-            path, "it is there now" if old is None else "it is gone" if now is None else "it is another now"
-        )
-    if now == written[-1].data:
-        return written[-1]
-    data = remade(path, old, written[-1].data, now)
-    text, encoding = change.said(data)
-    return replace(written[-1], content=text, encoding=encoding)
+def _what(old: Version, there: Version) -> str:
+    if there.data is None:
+        return "it is gone"
+    return "it is there now" if old.data is None else "it is another now"
 
 
-def remade(path: str, old: bytes, new: bytes, now: bytes) -> bytes:
-    """A file as it is now, with what led from `old` to `new` made in it.
+def merged(path: str, old: bytes, new: bytes, now: bytes) -> bytes:
+    """A file as it is now, with what led from `old` to `new` made in it too, as git merges.
 
     Raises:
         ConflictError: the same lines were changed.
     """
-    read = content.read(now)
-    if read is None or not (hunk.is_text(old) and hunk.is_text(new)):
-        raise _met(path, "it is another now, and not text")
-    for each in hunk.hunks(Difference(path, Version(old), Version(new))):
-        before, lines, made, after = (
-            _plain(part) for part in (each.before, each.old, each.new, each.after)
-        )
-        edit = Edit(
-            "replace",
-            path,
-            (*before, *lines, *after),
-            (*before, *made, *after),
-            line=each.line - len(before),
-        )
-        try:
-            read, _ = ladder.place(read, edit)
-        except RejectedError as error:
-            raise _met(path, f"line {each.line}: {error.message}") from error
-    return read.data()
-
-
-def _plain(lines: Sequence[str]) -> list[str]:
-    return [line.removesuffix("\n").removesuffix("\r") for line in lines]
+    if now in {old, new}:
+        return new
+    if old == new:
+        return now
+    environ = dict(settings.environment())
+    with tempfile.TemporaryDirectory(prefix="prj-merge-") as folder:
+        names = {"now": now, "old": old, "new": new}
+        for name, data in names.items():
+            (Path(folder) / name).write_bytes(data)
+        done = gits.git(folder, environ).try_("merge-file", "-p", "-q", *names, limit=1 << 28)
+    if done.code:
+        raise _met(path, "the same lines, or lines beside them" if done.code < 128 else "it is not text")
+    return done.out
 
 
 def _met(path: str, why: str) -> ConflictError:
@@ -282,34 +173,55 @@ def _met(path: str, why: str) -> ConflictError:
 def apply(
     shelf: Shelf, records: Sequence[Record], grant: Sequence[str] = (), approved: Sequence[str] = ()
 ) -> list[tuple[Record, Plan]]:
-    """Apply records one after the other, if all of them can be.
+    """Apply records one after the other, all of them or none.
 
     Raises:
-        ConflictError: one cannot, which is named; nothing was changed.
+        ConflictError: one cannot be, which is named; nothing was changed.
         DeniedError: a file needs a grant; nothing was changed.
     """
     transaction.recover(shelf.house)
     ready = standings(shelf, records)
     for each in ready:
         if each.record.state == "applied":
-            raise UsageError(
-                f"{each.record.id} is applied already", f"codebot undo {each.record.id} takes it back"
-            )
-        if each.conflict:
-            raise ConflictError(
-                f"{each.record.id}: {each.conflict.message}", each.conflict.fix, each.conflict.files
-            )
+            fix = f"codebot undo {each.record.id} takes it back"
+            raise UsageError(f"{each.record.id} is applied already", fix)
+        demand_fit(each)
         change.demand_grants(each.differences, grant, approved)
-    made = []
-    for each in ready:
-        plan = change.carry_out(shelf.house, each.differences)
-        word: What = "redone" if each.record.state == "undone" else "applied"
-        made.append((shelf.keep(each.record.happened(word, "applied", plan=plan.id)), plan))
+    made: list[tuple[Record, Plan]] = []
+    try:
+        made.extend(_applied(shelf, each) for each in ready)
+    except PruneJuiceError:
+        for record, _ in reversed(made):
+            before = next(each.record for each in ready if each.record.id == record.id)
+            undo(shelf, record)
+            shelf.keep(before)
+        raise
     return made
 
 
-def undo(shelf: Shelf, record: Record) -> tuple[Record, Plan]:
-    """Take a change set back; what was changed since in other lines stays.
+def demand_fit(standing: Standing) -> None:
+    """Refuse a record that cannot be applied as things are.
+
+    Raises:
+        ConflictError: says which, and why.
+    """
+    if standing.conflict:
+        met, name = standing.conflict, standing.record.id
+        files = met.files if isinstance(met, ConflictError) else ()
+        raise ConflictError(f"{name}: {met.message}", met.fix, files)
+
+
+def _applied(shelf: Shelf, standing: Standing) -> tuple[Record, Plan]:
+    record = standing.record
+    word: What = "redone" if record.state == "undone" else "applied"
+    name = transaction.new_name()
+    shelf.keep(replace(record, trying=Trying(name, word, "applied")))
+    plan = change.carry_out(shelf.house, standing.differences, name)
+    return shelf.keep(record.happened(word, "applied", plan=plan.id if plan.targets else "")), plan
+
+
+def undo(shelf: Shelf, record: Record) -> tuple[Record, list[str]]:
+    """Take a change set back; what was changed since in other lines stays. The files that it is about.
 
     Raises:
         ConflictError: the same lines were changed since; nothing was changed.
@@ -319,43 +231,74 @@ def undo(shelf: Shelf, record: Record) -> tuple[Record, Plan]:
     if record.state != "applied":
         raise UsageError(f"{record.id} is {record.state}, not applied", "codebot pending list --all")
     transaction.recover(shelf.house)
+    if not record.plan:  # it had changed nothing
+        return shelf.keep(record.happened("undone", "undone", plan="")), []
     done = transaction.done(shelf.house, record.plan)
     if done is None:
         raise NotFoundError(f"what was there before {record.id} is not kept any more", "git may have it")
     wanted = transaction.before(shelf.house, done)
-    with rooted.opened(shelf.house.root, shelf.house.closed | {shelf.house.state}) as tree:
-        wanted = [_kept_since(record, want, tree.see(want.path)) for want in wanted]
-    plan = transaction.apply(shelf.house, wanted, emptied=done.folders)
-    return shelf.keep(record.happened("undone", "undone", plan=plan.id)), plan
+    made = {each.to or each.path: each.new for each in _remade(record, wanted)}
+    with change.seeing(shelf.house) as see:
+        wanted = [_kept_since(want, made.get(want.path), see(want.path)) for want in wanted]
+    name = transaction.new_name()
+    shelf.keep(replace(record, trying=Trying(name, "undone", "undone")))
+    transaction.apply(shelf.house, wanted, done.folders, name)
+    return shelf.keep(record.happened("undone", "undone", plan=name)), [each.path for each in wanted]
 
 
-def _kept_since(record: Record, want: Wanted, seen: Seen) -> Wanted:
+def effect(shelf: Shelf, record: Record) -> list[Difference]:
+    """What an applied record did to files; nothing when what was there before is not kept any more."""
+    done = transaction.done(shelf.house, record.plan) if record.plan else None
+    with suppress(StoreError):
+        return _remade(record, transaction.before(shelf.house, done)) if done else []
+    return []
+
+
+def _remade(record: Record, wanted: Sequence[Wanted]) -> list[Difference]:
+    """What a record made of the files as they were before it; nothing when that cannot be said any more."""
+    befores = {want.path: want for want in wanted}
+
+    def before(path: str) -> Version:
+        want = befores.get(path)
+        if want is None or want.data is None:
+            return Version(None)
+        return Version(want.data, want.mode or 0, want.link)
+
+    try:
+        return rebased(record, before)
+    except ConflictError:
+        return []
+
+
+def _kept_since(want: Wanted, made: Version | None, now: Version) -> Wanted:
     """What takes a file back, with what others changed in it since."""
-    if seen.state in {want.base, _post(want)}:
-        return want._replace(base=seen.state)
-    made = [
-        each
-        for each in record.change_set.file_changes
-        if each.filepath == want.path and each.operation == "write"
-    ]
-    if want.data is None or seen.state.kind != "file" or not made:
-        raise _met(want.path, "it is another now")
-    data = remade(want.path, _as_made(record, want, made[-1]), want.data, seen.data)
-    return want._replace(data=data, base=seen.state, mode=None)
+    state = change.state(now)
+    if state in {want.base, _post(want)}:
+        return want._replace(base=state)
+    plain = made is not None and made.data is not None and not now.link and not want.link
+    if not plain or want.data is None or now.data is None:
+        raise _met(want.path, "it is another now" if now.data is not None else "it is gone")
+    data = merged(want.path, (made and made.data) or b"", want.data, now.data)
+    return want._replace(data=data, base=state, mode=None)
 
 
-def _as_made(record: Record, want: Wanted, made: FileChange) -> bytes:
-    """What the change set left in a file, which was perhaps not what it was made for."""
-    old = record.old(want.path)
-    if want.data is None or old in {None, want.data}:
-        return made.data
-    return remade(want.path, old or b"", made.data, want.data)
-
-
-def _post(want: Wanted) -> rooted.State:
+def _post(want: Wanted) -> object:
     if want.data is None:
         return ABSENT
-    return rooted.state_of_link(want.data) if want.link else rooted.state_of(want.data, want.mode or 0)
+    return change.state(Version(want.data, want.mode or 0, want.link))
+
+
+def expire(shelf: Shelf, days: float) -> None:
+    """Forget what was not touched for so many days: what does not wait, and what is kept for undo."""
+    before = time.time() - max(days * 86400, _YOUNG)
+    for record in shelf.all():
+        if record.state != "pending" and record.history[-1].at < before:
+            shelf.forget(record)
+    kept = {told.plan for record in shelf.all() for told in record.history}
+    for name in transaction.all_done(shelf.house):
+        plan = transaction.done(shelf.house, name)
+        if name not in kept and plan and plan.at < before:
+            transaction.forget(shelf.house, name)
 
 
 # -- arranging --------------------------------------------------------------------------------------
@@ -411,14 +354,10 @@ def squash(shelf: Shelf, records: Sequence[Record]) -> Record:
         raise UsageError("squash needs two change sets or more", "codebot pending list shows them")
     for record in records:
         _demand_pending(record)
-    base = _first_of(records)
-    ready = _standings(records, base)
+    ready, overlay = stacked(records, _first_of(records))
     for each in ready:
-        if each.conflict:
-            raise ConflictError(
-                f"{each.record.id}: {each.conflict.message}", each.conflict.fix, each.conflict.files
-            )
-    whole = _composed([each.differences for each in ready])
+        demand_fit(each)
+    whole = overlay.differences()
     why = {path: reason for record in records for path, reason in change.reasons(record.change_set).items()}
     summary = "; ".join(filter(None, (record.change_set.summary for record in records)))
     commands = " + ".join(filter(None, dict.fromkeys(record.change_set.command for record in records)))
@@ -430,25 +369,13 @@ def squash(shelf: Shelf, records: Sequence[Record]) -> Record:
 
 
 def _first_of(records: Sequence[Record]) -> See:
-    """What was at a path when the first of the records that change it was made."""
+    """What was at a path before the first of the records that names it."""
 
-    def see(path: str) -> Seen:
-        first = next((each for each in records if path in each.paths), None)
-        old = first.old(path) if first else None
-        return Seen(ABSENT) if old is None else Seen(rooted.state_of(old, 0o644), old)
+    def see(path: str) -> Version:
+        first = next((each for each in records if path in {*each.paths, *each.targets}), None)
+        return first.old(path) if first else Version(None)
 
     return see
-
-
-def _composed(steps: Sequence[Sequence[Difference]]) -> list[Difference]:
-    made: dict[str, Difference] = {}
-    for each in (one for step in steps for one in step):
-        origin = next((path for path, known in made.items() if (known.to or path) == each.path), each.path)
-        first = made.get(origin)
-        made[origin] = (
-            each if first is None else Difference(origin, first.old, each.new, each.to or first.to)
-        )
-    return [each for each in made.values() if each.old != each.new or each.to]
 
 
 def _demand_pending(record: Record) -> None:

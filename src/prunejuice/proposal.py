@@ -1,13 +1,16 @@
 """Edits made on the files they name: what each file would become, or why an edit has no place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from prunejuice import content, ladder, syntax
 from prunejuice.content import Content
 from prunejuice.edit import Edit, Placed, RejectedError
-
-Read = Callable[[str], bytes | None]
+from prunejuice.errors import ConflictError
+from prunejuice.hunk import Version
+from prunejuice.overlay import Overlay
 
 
 class Outcome(NamedTuple):
@@ -18,23 +21,9 @@ class Outcome(NamedTuple):
     rejected: RejectedError | None = None
 
 
-class File(NamedTuple):
-    """What becomes of one file: `old` is None where there is none yet, `new` where there is none any more.
-
-    `to` is its new name when it gets one, `executable` what becomes of its mode.
-    """
-
-    path: str
-    old: bytes | None
-    new: bytes | None
-    to: str = ""
-    executable: bool | None = None
-
-
 class Proposal(NamedTuple):
-    """The files of an answer and what became of its edits; it counts only when none was rejected."""
+    """What became of the edits of an answer; it counts only when none was rejected."""
 
-    files: tuple[File, ...]
     outcomes: tuple[Outcome, ...]
 
     @property
@@ -43,37 +32,58 @@ class Proposal(NamedTuple):
         return [each for each in self.outcomes if each.rejected]
 
 
-def propose(edits: Sequence[Edit], read: Read) -> Proposal:
-    """The files that some edits would make, one after the other; `read` gives what is in a file now."""
-    files: dict[str, File] = {}
-    steps: dict[str, list[tuple[int, File]]] = {}
+class _Step(NamedTuple):
+    """A file after one edit: the number of the edit, its line, and by how many lines the file grew."""
+
+    number: int
+    data: bytes | None
+    line: int
+    grown: int
+
+
+def propose(edits: Sequence[Edit], overlay: Overlay) -> Proposal:
+    """Make edits one after the other on files that are not touched."""
+    steps: dict[str, list[_Step]] = {}
     outcomes = []
     for number, edit in enumerate(edits):
-        file = files.get(edit.path) or _begun(edit.path, read)
+        taken = steps.setdefault(edit.path, [])
         try:
-            files[edit.path], placed = _made(file, edit)
-            steps.setdefault(edit.path, []).append((number, files[edit.path]))
+            placed = _made(_shifted(edit, taken), overlay)
+            now = overlay.get(edit.path).data
+            taken.append(_Step(number, now, edit.line, len(edit.replace) - len(edit.search)))
             outcomes.append(Outcome(edit, placed))
         except RejectedError as error:
             outcomes.append(Outcome(edit, None, error))
-    for path, made in steps.items():
-        if (culprit := _breaking(path, made)) is not None:
-            outcomes[culprit] = Outcome(edits[culprit], None, _broken(made[0][1].old))
-    changed = tuple(file for file in files.values() if file != _same(file))
-    return Proposal(changed, tuple(outcomes))
+        except ConflictError as error:
+            outcomes.append(Outcome(edit, None, RejectedError("exists", error.message, error.fix)))
+    for path, taken in steps.items():
+        old = overlay.before(path).data if taken else None
+        if taken and (culprit := _breaking(path, old, taken)) is not None:
+            outcomes[culprit] = Outcome(edits[culprit], None, _broken(old))
+    return Proposal(tuple(outcomes))
 
 
-def _breaking(path: str, made: Sequence[tuple[int, File]]) -> int | None:
+def _shifted(edit: Edit, taken: Sequence[_Step]) -> Edit:
+    """The edit with its line where it is by now: its maker counted in the file as it was."""
+    if edit.line <= 0:
+        return edit
+    shift = sum(step.grown for step in taken if 0 < step.line < edit.line)
+    known = all(step.line for step in taken)
+    return replace(edit, line=edit.line + shift if known else 0)
+
+
+def _breaking(path: str, old: bytes | None, taken: Sequence[_Step]) -> int | None:
     """The edit after which a file that could be parsed no longer can, to the end; nothing when it can."""
-    old = made[0][1].old
-    if (old is not None and _parses(path, old) is not True) or _parses(path, made[-1][1].new) is not False:
+    if (old is not None and _parses(path, old) is not True) or _parses(path, taken[-1].data) is not False:
         return None
-    broken = made[-1][0]
-    for number, file in reversed(made):
-        if _parses(path, file.new) is not False:
-            break
-        broken = number
-    return broken
+    low, high = -1, len(taken) - 1  # after `low` it can be parsed, after `high` it cannot
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _parses(path, taken[middle].data) is False:
+            high = middle
+        else:
+            low = middle
+    return taken[high].number
 
 
 def _parses(path: str, data: bytes | None) -> bool | None:
@@ -86,67 +96,70 @@ def _broken(old: bytes | None) -> RejectedError:
     return RejectedError("broken", what, "check indentation, brackets and quotes")
 
 
-def _same(file: File) -> File:
-    return File(file.path, file.old, file.old)
-
-
-def _begun(path: str, read: Read) -> File:
-    data = read(path)
-    return File(path, data, data)
-
-
-def _made(file: File, edit: Edit) -> tuple[File, Placed]:
-    if edit.operation == "write":
-        return _whole(file, edit)
-    if file.new is None:
-        if edit.operation == "replace" and not any(map(str.strip, edit.search)):
-            return _whole(file, edit)
+def _made(edit: Edit, overlay: Overlay) -> Placed:
+    now = overlay.get(edit.path)
+    empty = not any(map(str.strip, edit.search))
+    if edit.operation == "write" or (
+        edit.operation == "replace" and empty and not (now.data or b"").strip()
+    ):
+        return _whole(edit, now, overlay)
+    if now.data is None:
         raise RejectedError("absent", f"there is no file {edit.path}", "write it whole, or name another")
-    if edit.operation != "replace":
-        return _moved(file, edit), Placed("whole")
-    if not any(map(str.strip, edit.search)) and not file.new.strip():
-        return _whole(file, edit)
-    old = _text(file)
-    new, placed = ladder.place(old, edit)
-    return _with(file, new), placed
-
-
-def _moved(file: File, edit: Edit) -> File:
     if edit.operation == "rename":
-        return file._replace(to=edit.to)
+        overlay.rename(edit.path, edit.to)
+        return Placed("whole")
     if edit.operation == "mode":
-        return file._replace(executable=edit.to == "755")
-    if edit.search and [text.rstrip() for text in _text(file).texts] != [
+        mode = now.mode | (now.mode & 0o444) >> 2 if edit.to == "755" else now.mode & ~0o111
+        overlay.put(edit.path, now._replace(mode=mode))
+        return Placed("whole")
+    if edit.operation == "delete":
+        return _gone(edit, now, overlay)
+    if now.link:
+        raise RejectedError("binary", f"{edit.path} is a link", "name the file that it leads to")
+    new, placed = ladder.place(_text(edit, now.data), edit)
+    overlay.put(edit.path, now._replace(data=_data(edit, new)))
+    return placed
+
+
+def _gone(edit: Edit, now: Version, overlay: Overlay) -> Placed:
+    if edit.search and [text.rstrip() for text in _text(edit, now.data or b"").texts] != [
         text.rstrip() for text in edit.search
     ]:
         raise RejectedError("not found", "the file to be deleted has other lines", "read it again")
-    return file._replace(new=None)
+    overlay.put(edit.path, Version(None))
+    return Placed("whole")
 
 
-def _whole(file: File, edit: Edit) -> tuple[File, Placed]:
+def _whole(edit: Edit, now: Version, overlay: Overlay) -> Placed:
     """The file written whole, with the ends of lines, byte order mark and encoding that it has."""
-    old = _text(file) if file.new is not None else None
+    old = None if now.data is None else _text(edit, now.data)
     ladder.refuse_omission(old, edit)
+    if old is not None and old.texts == list(edit.replace):
+        return Placed("already applied")
+    if old is not None and old.lines and edit.create:
+        raise RejectedError(
+            "exists", f"there is a file {edit.path} already", "change it, or delete it first"
+        )
     new = (old or Content(())).joined(edit.replace)
     if edit.newline is not None:
         new = new.ended(edit.newline)
-    if old is not None and old.texts == list(edit.replace):
-        return file, Placed("already applied")
-    return _with(file, new), Placed("whole")
+    mode = 0o755 if edit.to == "755" and old is None else now.mode
+    overlay.put(edit.path, Version(_data(edit, new), mode, now.link))
+    return Placed("whole")
 
 
-def _text(file: File) -> Content:
-    read = content.read(file.new or b"")
+def _text(edit: Edit, data: bytes) -> Content:
+    read = content.read(data)
     if read is None:
         raise RejectedError(
-            "binary", f"{file.path} is not text", "it can be written or deleted, not edited"
+            "binary", f"{edit.path} is not text", "it can be written or deleted, not edited"
         )
     return read
 
 
-def _with(file: File, new: Content) -> File:
+def _data(edit: Edit, new: Content) -> bytes:
     try:
-        return file._replace(new=new.data())
+        return new.data()
     except UnicodeEncodeError as error:
         sign = f"U+{ord(error.object[error.start]):04X}"
-        raise RejectedError("binary", f"{file.path} cannot have {sign}", "write it otherwise") from error
+        raise RejectedError("binary", f"{edit.path} cannot have {sign}", "write it otherwise") from error

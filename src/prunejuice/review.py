@@ -65,7 +65,7 @@ class Review(Struct, frozen=True):
 
 def begin(differences: Sequence[Difference], grain: Literal["hunk", "file"] = "hunk") -> Review:
     """A review in which nothing is decided; by `file`, a file's changes are judged together."""
-    found = [each for one in differences for each in _grained(one, grain)]
+    found = hunks.distinct(each for one in differences for each in _grained(one, grain))
     return Review({each.path: each for each in differences}, tuple(found))
 
 
@@ -87,7 +87,8 @@ def _joined(difference: Difference, found: Sequence[Hunk]) -> Hunk:
         shift += len(each.new) - len(each.old)
     new = news[first.line - 1 : end + shift]
     body = tuple(olds[first.line - 1 : end])
-    return replace(first, old=body, new=tuple(new), after=last.after, parts=tuple(parts))
+    whole = replace(first, old=body, new=tuple(new), after=last.after, parts=tuple(parts))
+    return hunks.named(whole, difference)
 
 
 def decide(review: Review, decision: Decision) -> Review:
@@ -152,7 +153,7 @@ def patterns(review: Review, hunk: Hunk) -> list[Pattern]:
 
 def covers(review: Review, pattern: Pattern, hunk: Hunk) -> bool:
     """Whether a hunk is of a pattern."""
-    if pathname.care(hunk.path) == "granted":
+    if is_careful(hunk.path) or is_careful(review.files[hunk.path].to):
         return False
     if pattern.glob:
         return pathname.matches(hunk.path, [pattern.glob])
@@ -170,19 +171,28 @@ def _body(hunk: Hunk) -> str:
 
 
 def judged(review: Review, decisions: Sequence[Decision]) -> Review:
-    """The review with the decisions of a program; each names a hunk by id, `*` all that are left.
+    """The review with the decisions of a program: those about one hunk count before those of a pattern.
+
+    Each names a hunk by id; `*` is all that are left.
 
     Raises:
         UsageError: a decision names no hunk of this review.
     """
     known = {hunk.id: hunk for hunk in review.hunks}
     found = dict(review.decisions)
-    for decision in decisions:
-        if decision.hunk != "*" and decision.hunk not in known:
+    for decision in sorted(decisions, key=lambda each: bool(each.pattern) + 2 * (each.hunk == "*")):
+        if decision.hunk == "*":
+            found |= {
+                name: replace(decision, hunk=name, by="program") for name in known if name not in found
+            }
+            continue
+        if decision.hunk not in known:
             hint = nearest(decision.hunk, known) or f"there are: {', '.join(list(known)[:8])}"
             raise UsageError(f"there is no hunk {safe_line(decision.hunk, 40)!r}", hint)
-        names = [decision.hunk] if decision.hunk != "*" else [name for name in known if name not in found]
-        found |= {name: replace(decision, hunk=name, by="program") for name in names}
+        if decision.lines is not None and known[decision.hunk].what in {"deleted", "binary", "mode"}:
+            raise UsageError(f"hunk {decision.hunk} has no lines to modify", "approve or reject it")
+        if not (decision.pattern and decision.hunk in found):
+            found[decision.hunk] = replace(decision, by="program")
     return replace(review, decisions=found, at=len(review.hunks))
 
 
@@ -245,11 +255,17 @@ def sent_back(review: Review) -> list[tuple[Hunk, Decision]]:
 
 
 def granted(review: Review) -> frozenset[str]:
-    """The files that decide what runs and whose every hunk a person approved by itself."""
-    decided = [(hunk.path, review.decisions.get(hunk.id)) for hunk in review.hunks]
-    careful = {path for path, _ in decided if pathname.care(path) == "granted"}
-    return frozenset(
-        path
-        for path in careful
-        if all(d and d.by == "person" and not d.pattern for p, d in decided if p == path)
-    )
+    """The files that decide what runs, of which a person approved by itself each hunk that is accepted."""
+    found: dict[str, bool] = {}
+    for hunk in review.hunks:
+        if _is_kept(review, hunk):
+            decision = review.decisions[hunk.id]
+            by_itself = decision.by == "person" and not decision.pattern
+            for name in (hunk.path, review.files[hunk.path].to):
+                found[name] = found.get(name, True) and by_itself
+    return frozenset(name for name, by_itself in found.items() if by_itself and is_careful(name))
+
+
+def is_careful(name: str) -> bool:
+    """Whether a file decides what runs."""
+    return bool(name) and pathname.care(name) == "granted"

@@ -47,7 +47,17 @@ def _unfenced(lines: Texts) -> Texts:
 
 def _without_numbers(edit: Edit, space: str = "") -> Edit | None:
     search, replace = _unnumbered(edit.search, space), _unnumbered(edit.replace, space)
-    return None if search is None else reread(edit, search, edit.replace if replace is None else replace)
+    if search is None:
+        return None
+    if replace is None:  # lines that are new have no number, those that stay have theirs
+        numbered = set(edit.search) & set(edit.replace)
+        replace = [_bare(line, space) if numbered else line for line in edit.replace]
+    return reread(edit, search, replace)
+
+
+def _bare(line: str, space: str) -> str:
+    match = _NUMBERED.match(line)
+    return match[2].removeprefix(space) if match else line
 
 
 def _without_numbers_and_space(edit: Edit) -> Edit | None:

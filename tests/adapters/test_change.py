@@ -7,6 +7,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from prunejuice import settings as own_settings
 from prunejuice.change import ChangeSet, FileChange
 from prunejuice.errors import ConflictError, DeniedError, NotFoundError, PruneJuiceError, UsageError
 from prunejuice.hunk import Difference, Version
-from prunejuice.pending import Shelf
+from prunejuice.shelf import Shelf
 from prunejuice.workspaces import house as houses
 from prunejuice.workspaces import transaction
 from prunejuice.workspaces.slot import Wanted
@@ -402,8 +403,24 @@ def test_a_new_file_that_somebody_else_made_is_never_overwritten(repository, she
     with pytest.raises(ConflictError, match="it is there now"):
         pending.apply(shelf, [record])
     (repository / "n.txt").write_text("ours\n")
-    with pytest.raises(ConflictError):
-        pending.apply(shelf, [record])
+    done, plan = pending.apply(shelf, [record])[0]
+    assert (done.state, plan.targets) == ("applied", ())
+    assert pending.undo(shelf, done)[0].state == "undone"
+    assert (repository / "n.txt").read_text() == "ours\n"
+
+
+def test_what_was_not_touched_for_long_is_forgotten_and_what_waits_is_not(repository, shelf):
+    old = applied(shelf, FileChange("x", "1"))
+    waits = proposed(shelf, FileChange("y", "1"))
+    FileChange("z", "1").apply(repository)
+    pending.expire(shelf, 0)
+    assert len(shelf.all()) == 2
+    long_ago = [msgspec.structs.replace(each, at=1.0) for each in old.history]
+    shelf.keep(msgspec.structs.replace(old, history=tuple(long_ago)))
+    pending.expire(shelf, 14)
+    assert [each.id for each in shelf.all()] == [waits.id]
+    assert len(transaction.all_done(shelf.house)) == 1
+    assert (repository / "x").read_text() == "1"
 
 
 def test_split_and_squash(repository, shelf):
@@ -502,3 +519,176 @@ def test_the_facade_only_names_things():
     assert all(hasattr(codebot, name) for name in codebot.__all__)
     assert issubclass(codebot.ConflictError, PruneJuiceError)
     assert Difference("a", Version(None), Version(None)).to == ""
+
+
+# -- what reviews found -----------------------------------------------------------------------------
+
+
+def killed_in(shelf, record, act, at):
+    """Apply or undo in a process that is killed at its n-th exchange."""
+    from prunejuice.workspaces.disk import Disk
+
+    class Killed(Disk):
+        seen = 0
+
+        def swap(self, *args):
+            Killed.seen += 1
+            if Killed.seen == at:
+                os._exit(99)
+            super().swap(*args)
+
+    child = os.fork()
+    if child == 0:
+        act(Shelf(shelf.house._replace(disk=Killed())), record)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 99
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_record_knows_that_it_was_applied_though_we_were_killed(repository, shelf, at):
+    (repository / "b.txt").write_text("b\n")
+    record = proposed(shelf, FileChange("a.txt", "two\n"), FileChange("b.txt", "B\n"), FileChange("n", "x"))
+    killed_in(shelf, record, lambda s, r: pending.apply(s, [r]), at)
+    transaction.recover(shelf.house)
+    found = shelf.find(record.id)
+    assert found.state == "applied"
+    killed_in(shelf, found, pending.undo, at)
+    transaction.recover(shelf.house)
+    assert shelf.find(record.id).state == "undone"
+    assert (repository / "a.txt").read_text() == "one\n"
+    assert not (repository / "n").exists()
+
+
+@pytest.mark.parametrize("how", ["gone", "a file", "a link"])
+def test_a_folder_that_somebody_changed_after_a_kill_blocks_nothing(repository, shelf, tmp_path, how):
+    import shutil
+
+    (repository / "d").mkdir()
+    (repository / "d/x").write_text("x\n")
+    record = proposed(
+        shelf, FileChange("d/x", "X\n"), FileChange("a.txt", "two\n"), FileChange("d/e/n", "n")
+    )
+    killed_in(shelf, record, lambda s, r: pending.apply(s, [r]), 2)
+    shutil.rmtree(repository / "d")
+    if how == "a file":
+        (repository / "d").write_text("mine")
+    elif how == "a link":
+        (repository / "d").symlink_to(tmp_path)
+    for _ in range(2):
+        try:
+            transaction.recover(shelf.house)
+        except ConflictError:
+            continue
+    FileChange("other", "1").apply(repository)
+    assert (repository / "a.txt").read_text() == "one\n"
+    assert not list(shelf.house.state.glob("cs-*.back"))
+
+
+def test_a_folder_put_in_place_of_a_file_in_that_moment_comes_back(repository, house):
+    from prunejuice.workspaces.disk import Disk
+
+    class Meddled(Disk):
+        def swap(self, *args):
+            (repository / "a.txt").unlink()
+            (repository / "a.txt").mkdir()
+            (repository / "a.txt/precious").write_text("precious")
+            super().swap(*args)
+
+    with pytest.raises(ConflictError):
+        transaction.apply(house._replace(disk=Meddled()), [Wanted("a.txt", b"two\n")])
+    assert (repository / "a.txt/precious").read_text() == "precious"
+    FileChange("b", "1").apply(repository)
+
+
+def test_several_are_applied_all_or_none(repository, shelf, monkeypatch):
+    one, two = proposed(shelf, FileChange("a.txt", "two\n")), proposed(shelf, FileChange("n", "x"))
+    real = pending._applied
+
+    def meddled(shelf, standing):
+        if standing.record.id == two.id:
+            (repository / "n").write_text("mine")
+        return real(shelf, standing)
+
+    monkeypatch.setattr(pending, "_applied", meddled)
+    with pytest.raises(ConflictError):
+        pending.apply(shelf, [one, two])
+    assert (repository / "a.txt").read_text() == "one\n"
+    assert {each.state for each in shelf.all()} == {"pending"}
+
+
+def test_squash_keeps_renames_modes_and_new_files_under_old_names(repository, shelf):
+    (repository / "run").write_text("r")
+    (repository / "run").chmod(0o755)
+    moved = proposed(shelf, FileChange("a.txt", operation="rename", to="c.txt"))
+    made = pending.propose(
+        shelf,
+        ChangeSet((FileChange("a.txt", "new\n"),)),
+        [Difference("a.txt", Version(None), Version(b"new\n"))],
+    )
+    plain = proposed(shelf, FileChange("run", operation="mode", mode="644"))
+    whole = pending.squash(shelf, [moved, made, plain])
+    pending.apply(shelf, [whole])
+    assert (repository / "c.txt").read_text() == "one\n"
+    assert (repository / "a.txt").read_text() == "new\n"
+    assert not (repository / "run").stat().st_mode & 0o111
+    pending.undo(shelf, shelf.find(whole.id))
+    assert (repository / "a.txt").read_text() == "one\n"
+    assert (repository / "run").stat().st_mode & 0o111
+
+
+def test_a_missing_last_end_is_a_change_too(repository, shelf):
+    (repository / "t").write_text(TEN + "last")
+    record = proposed(shelf, FileChange("t", TEN + "last\n"))
+    (repository / "t").write_text(TEN.replace("line 3\n", "mine\n") + "last")
+    pending.apply(shelf, [record])
+    assert (repository / "t").read_text() == TEN.replace("line 3\n", "mine\n") + "last\n"
+
+
+def test_blame_follows_a_rename(repository, shelf):
+    (repository / "t").write_text(TEN)
+    one = applied(shelf, FileChange("t", TEN.replace("line 3\n", "LINE 3\n")))
+    applied(shelf, FileChange("t", operation="rename", to="u"))
+    assert blame.blame(shelf, "u", 4).record.id == one.id
+
+
+def test_a_set_in_the_way_of_which_a_folder_stands_does_not_hide_the_others(repository, shelf):
+    one, two = proposed(shelf, FileChange("x", "1")), proposed(shelf, FileChange("y", "1"))
+    (repository / "x").mkdir()
+    assert [bool(each.conflict) for each in pending.standings(shelf, [one, two])] == [True, False]
+
+
+def test_a_hostile_folder_of_changes_stops_nobody(repository, shelf):
+    FileChange("b", "1").apply(repository)
+    state = shelf.house.state
+    os.mkfifo(state / "cs-1.plan")
+    (state / "cs-2.plan").write_bytes(b"junk")
+    (state / "cs-3").write_bytes(b"junk")
+    (state / "cs-4").mkdir()
+    (state / "cs-4/sub").mkdir()
+    (state / "cs-5.new").mkdir()
+    (state / "cs-6").symlink_to("/etc")
+    shelf.house.pending.mkdir(exist_ok=True)
+    os.mkfifo(shelf.house.pending / "c-1.json")
+    for n in range(3):
+        FileChange("b", f"{n}").apply(repository)
+    assert shelf.all() == []
+    assert (repository / "b").read_text() == "2"
+
+
+def test_a_folder_of_changes_that_leads_elsewhere_is_not_used(repository, tmp_path):
+    (tmp_path / "out").mkdir()
+    (repository / ".git/prunejuice").symlink_to(tmp_path / "out")
+    with pytest.raises(DeniedError, match="is a link"):
+        FileChange("b", "1").apply(repository)
+    assert not (repository / "b").exists()
+
+
+def test_many_files_at_once(repository):
+    made = ChangeSet(tuple(FileChange(f"many/{n}.txt", f"{n}\n") for n in range(1500)))
+    made.apply(repository)
+    assert len(list((repository / "many").iterdir())) == 1500
+
+
+def test_text_that_is_no_unicode_is_refused():
+    with pytest.raises(UsageError):
+        change.read('{"file_changes": [], "summary": "\\ud800"}')

@@ -95,6 +95,7 @@ def test_an_answer_with_edits_is_previewed_and_applied(shop):
     assert len(found["hunks"]) == 1
     assert shop.codebot("apply", "answer.md").code == 0
     assert (shop.root / "t.txt").read_text() == changed(3, 9)
+    (shop.root / "answer.md").write_text(ANSWER.replace("  line 9", "line 9").replace("  LINE 9", "LINE 9"))
     again = shop.codebot("apply", "answer.md")
     assert (again.code, again.out) == (0, "nothing was changed\n")
 
@@ -586,7 +587,8 @@ def test_what_decides_what_runs_is_shown_and_approving_it_grants_it(shop, review
 def test_on_a_terminal_apply_asks_and_yes_does_not(shop, review):
     terminal = review(3, words=())
     terminal.key("n\r", after="change 1 file?")
-    assert terminal.end() == 130
+    assert terminal.end() == 1
+    assert "you said no" in terminal.seen
     assert (shop.root / "t.txt").read_text() == TEN
     terminal = review(3, words=("--yes",))
     assert terminal.end() == 0
@@ -602,6 +604,85 @@ def test_yes_answers_no_question_of_safety(shop, review):
     terminal.key("y\r", after="Change it?")
     assert terminal.end() == 0
     assert (shop.root / ".envrc").exists()
+
+
+def test_keys_typed_ahead_are_not_lost(shop, review):
+    terminal = review(3, 15, 27)
+    terminal.key("rbecause\na\x1b[Aéb" + "aq")
+    assert terminal.end() == 0
+    assert (shop.root / "t.txt").read_text() == changed(15)
+
+
+def test_an_editor_that_is_not_there_costs_nothing(shop, review):
+    terminal = review(3, 15, VISUAL="/no/such/editor", EDITOR="/no/such/editor")
+    terminal.key("a")
+    terminal.key("e")
+    terminal.key("a")
+    assert terminal.end() == 0
+    assert (shop.root / "t.txt").read_text() == changed(3, 15)
+
+
+def test_the_end_of_input_writes_nothing(shop, review):
+    terminal = review(3, 15)
+    terminal.key("a")
+    terminal.key("\x04")
+    assert terminal.end() == 130
+    assert (shop.root / "t.txt").read_text() == TEN
+
+
+@pytest.mark.parametrize(
+    "words", [["--dry-run", "-r"], ["--dry-run", "--decisions", "x"], ["--again", "true"]]
+)
+def test_options_that_make_no_sense_together(shop, words):
+    (shop.root / "c.json").write_text(changes(write("t.txt", changed(3))))
+    assert shop.codebot("apply", "c.json", *words).code == 2
+
+
+def test_one_json_object_whatever_the_maker_answers(shop):
+    (shop.root / "c.json").write_text(changes(write("t.txt", changed(3))))
+    decisions = json.dumps([{"hunk": "*", "action": "reject"}])
+    no_place = "printf 't.txt\\n<<<<<<< SEARCH\\nnothing here\\n=======\\nx\\n>>>>>>> REPLACE\\n'"
+    for command, code in (("exit 3", 1), (no_place, 4), ("echo nothing", 1)):
+        answer = shop.codebot(
+            "apply", "c.json", "--decisions", "-", "--json", "--again", command, given=decisions
+        )
+        assert answer.code == code, (command, answer)
+        assert answer.json["again"]
+
+
+def test_bytes_that_are_not_utf_8_are_no_crash(shop):
+    (shop.root / "b.txt").write_bytes(b"caf\xe9\nk\n")
+    answer = shop.codebot(
+        "apply", "-", "--json", given="b.txt\n<<<<<<< SEARCH\ncafe x\n=======\ny\n>>>>>>> REPLACE\n"
+    )
+    assert answer.code == 4
+    assert answer.json["edits"][0]["cause"] == "not found"
+    assert shop.codebot(
+        "apply", "-", "--dry-run", "--json", given="b.txt\n<<<<<<< SEARCH\nk\n=======\ny\n>>>>>>> REPLACE\n"
+    ).json["hunks"]
+
+
+def test_json_in_a_fence_and_names_as_models_write_them(shop):
+    text = f"Here:\n```json\n{changes(write('t.txt', changed(3)))}\n```\n"
+    assert shop.codebot("apply", "-", given=text).code == 0
+    assert (shop.root / "t.txt").read_text() == changed(3)
+    assert (
+        shop.codebot(
+            "apply", "-", given="./t.txt\n<<<<<<< SEARCH\nline 9\n=======\nLINE 9\n>>>>>>> REPLACE\n"
+        ).code
+        == 0
+    )
+    assert (shop.root / "t.txt").read_text() == changed(3, 9)
+
+
+def test_json_keeps_line_ends_and_leaves_nothing_out(shop):
+    (shop.root / "w.txt").write_bytes(b"a\r\nb\r\n")
+    assert shop.codebot("apply", "-", given=changes(write("w.txt", "a\nc\n"))).code == 0
+    assert (shop.root / "w.txt").read_bytes() == b"a\r\nc\r\n"
+    answer = shop.codebot(
+        "apply", "-", given=changes(write("w.txt", "a\n# ... rest of the code unchanged ...\n"))
+    )
+    assert (answer.code, "left out" in answer.err) == (4, True)
 
 
 @NEEDS_TMUX

@@ -94,7 +94,8 @@ def folders(root):
 
 def which(house):
     """Whether the tree is the old or the new one, whole."""
-    now, mode = files(house.root), (house.root / "run.sh").stat().st_mode & 0o111
+    now, program = files(house.root), house.root / "run.sh"
+    mode = program.exists() and program.stat().st_mode & 0o111
     if now == OLD and not mode and folders(house.root) == ["a"]:
         return "old"
     if now == NEW and mode and folders(house.root) == ["a", "new", "new/deep"]:
@@ -140,6 +141,7 @@ VARIANTS = {
     "native": {},
     "without syncfs": {"synced": False},
     "portable": {"portable": True},
+    "portable, without syncfs": {"portable": True, "synced": False},
 }
 
 

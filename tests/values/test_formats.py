@@ -135,7 +135,7 @@ PATCH = """Here it is:
 
 
 def test_apply_patch():
-    move, chunk, added, gone = read(PATCH)
+    chunk, move, added, gone = read(PATCH)
     assert (move.operation, move.path, move.to) == ("rename", "src/a.py", "src/b.py")
     assert chunk.search == ("    x = 1", "    y = 2", "", "z")
     assert chunk.replace == ("    x = 1", "    y = 3", "", "z")

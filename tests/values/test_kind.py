@@ -108,3 +108,78 @@ def test_risks():
     assert risks("a.py", b"a\n", b"b\n") == []
     assert risks("src/a_test.go", b"a\n", b"b\n") == ["changes a test"]
     assert risks("tests/test_new.py", None, b"b\n") == []
+
+
+MORE_TRAPS = {
+    "an argument by another name": ("a.py", "run(cmd, timeout=5)\n", "run(cmd, shell=5)\n"),
+    "an attribute": ("a.py", "owner = 1\nuser.owner.check()\n", "admin = 1\nuser.admin.check()\n"),
+    "a test that is not found any more": (
+        "a.py",
+        "def test_login():\n    pass\n",
+        "def xtest_login():\n    pass\n",
+    ),
+    "a method": (
+        "a.py",
+        "class A:\n    def old(self):\n        pass\n",
+        "class A:\n    def new(self):\n        pass\n",
+    ),
+    "an import that shadows a builtin": (
+        "a.py",
+        "x = 1\n\n\nopen('x')\n",
+        "x = 1\nfrom evil import open\n\n\nopen('x')\n",
+    ),
+    "an import of a name that is used": (
+        "a.py",
+        "x = 1\n\n\nload('x')\n",
+        "x = 1\nfrom evil import load\n\n\nload('x')\n",
+    ),
+    "an import in a string": ("a.py", 'x = """\na\n\nb\n"""\n', 'x = """\na\nimport os\n\nb\n"""\n'),
+    "an import in a function": (
+        "a.py",
+        "def f():\n    pass\n\n\n    x = 1\n",
+        "def f():\n    pass\n    import os\n\n\n    x = 1\n",
+    ),
+    "an import for its effects": ("a.ts", "let a = 1;\n", "import 'evil';\nlet a = 1;\n"),
+    "an import below code": (
+        "a.ts",
+        "let a = 1;\n\nf();\n",
+        "let a = 1;\nimport { g } from 'g';\n\nf();\n",
+    ),
+    "an import of a name that is there": (
+        "a.ts",
+        "let a = 1;\nf();\n",
+        "import { f } from 'g';\nlet a = 1;\nf();\n",
+    ),
+    "a first line that says how to run": (
+        "a.py",
+        "#!/usr/bin/python3\nx = 1\n",
+        "\n#!/usr/bin/python3\nx = 1\n",
+    ),
+    "an encoding that moves": ("a.py", "# coding: latin-1\n\n\nx = 1\n", "\n\n# coding: latin-1\nx = 1\n"),
+    "a comment that moves": (
+        "a.py",
+        "a = 1\nb = 2\nc = 1  # noqa\nd = 2\n",
+        "a = 1\nb = 2\nc = 1\nd = 2  # noqa\n",
+    ),
+    "a text of several lines in Rust": ("a.rs", 'let a = "x\n  y";\n', 'let a = "x\ny";\n'),
+    "a text of several lines in C#": ("a.cs", 'var a = @"x\n  y";\n', 'var a = @"x\ny";\n'),
+    "an escaped backtick": ("a.ts", "let a = `x\\`\n  y`;\n", "let a = `x\\`\ny`;\n"),
+    "text in JSX": ("a.tsx", "<p>\n  a\n</p>\n", "<p>\na\n</p>\n"),
+    "a docstring that is read": (
+        "a.py",
+        '"""Usage: a"""\n\n\n\nx = docopt(__doc__)\n',
+        '"""Usage: a --unsafe"""\n\n\n\nx = docopt(__doc__)\n',
+    ),
+    "a docstring that is run": (
+        "a.py",
+        'x = 1\n\n\ndef f():\n    """\n    >>> f()\n    """\n',
+        'x = 1\n\n\ndef f():\n    """\n    >>> g()\n    """\n',
+    ),
+    "too deep an expression": ("a.py", "y = 1\n\n\nz = 1\n", "y = 1\n\n\nz = " + "-" * 200_000 + "1\n"),
+    "too long a chain": ("a.py", "y = 1\n\n\nz = 1\n", "y = 1\n\n\nz = a" + ".a" * 100_000 + "\n"),
+}
+
+
+@pytest.mark.parametrize("name", MORE_TRAPS)
+def test_more_traps_are_of_no_kind(name):
+    assert kinds(*MORE_TRAPS[name]) == set()

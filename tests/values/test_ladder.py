@@ -1,6 +1,7 @@
 """Where an edit belongs: one place or none, and nothing else of the file is touched."""
 
 import random
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from prunejuice import content, ladder, proposal
 from prunejuice.edit import Edit, RejectedError
+from prunejuice.hunk import Version
+from prunejuice.overlay import Overlay
 
 FILE = '''import os
 
@@ -179,6 +182,13 @@ def test_a_deletion_is_not_taken_for_done_without_a_sign_of_it():
         "        # rest of the file remains the same",
         "        <!-- ... other items ... -->",
         "        ... (rest of code)",
+        "# (unchanged code)",
+        "// existing code ...",
+        "// Other functions remain unchanged",
+        "<!-- rest of template -->",
+        "/* existing code */",
+        "# rest of the file",
+        "# remaining methods stay the same",
     ],
 )
 def test_lines_that_stand_for_code_are_refused(line):
@@ -187,7 +197,21 @@ def test_lines_that_stand_for_code_are_refused(line):
 
 
 @pytest.mark.parametrize(
-    "line", ["        ...", "        # the remaining stock", "        raise Rest()", "    print('...')"]
+    "line",
+    [
+        "        ...",
+        "        # the remaining stock",
+        "  ...rest,",
+        "  ...state.other,",
+        "# the rest of the arguments are file names",
+        "# other tests are slow",
+        "# use the existing code paths",
+        "# Loading ...",
+        "    ...",
+        "# same as above",
+        "        raise Rest()",
+        "    print('...')",
+    ],
 )
 def test_lines_that_only_look_so_are_not(line):
     made, _ = placed(READ, f"{READ}\n{line}")
@@ -217,14 +241,22 @@ def test_brackets_alone_are_no_place_but_an_exact_one():
 # -- a whole answer ---------------------------------------------------------------------------------
 
 
+class Made(NamedTuple):
+    outcomes: tuple
+    rejected: list
+    files: list
+
+
 def propose(edits, **files):
-    return proposal.propose(edits, lambda path: files.get(path.replace(".", "_").replace("/", "_")))
+    overlay = Overlay(lambda path: Version(files.get(path.replace(".", "_").replace("/", "_"))))
+    found = proposal.propose(edits, overlay)
+    return Made(found.outcomes, found.rejected, overlay.differences())
 
 
 def only(proposed):
     assert not proposed.rejected, proposed.rejected
     (file,) = proposed.files
-    return file.new
+    return file.new.data
 
 
 def test_what_could_be_parsed_must_still_be():
@@ -327,12 +359,12 @@ def test_a_new_text_that_the_encoding_cannot_say_is_refused():
 def test_deletion_renaming_and_modes():
     edits = [
         Edit("delete", "a.txt", search=("a",)),
-        Edit("rename", "b.txt", to="c.txt"),
         Edit("mode", "b.txt", to="755"),
+        Edit("rename", "b.txt", to="c.txt"),
     ]
     gone, moved = propose(edits, a_txt=b"a\n", b_txt=b"b\n").files
-    assert gone.new is None
-    assert (moved.to, moved.executable) == ("c.txt", True)
+    assert gone.new.data is None
+    assert (moved.to, moved.new.mode) == ("c.txt", 0o755)
 
 
 def test_a_block_for_a_file_that_is_not_there_makes_it():

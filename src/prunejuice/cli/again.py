@@ -40,6 +40,6 @@ def ask(command: str, root: Path, back: Sequence[tuple[Hunk, Decision]]) -> str:
         said = safe_line(done.err.strip()[-300:], 300)
         raise StepError(
             f"{safe_line(command, 80)!r} gave no answer: {why} {said}".rstrip(),
-            "what was approved is applied",
+            "what was approved stays applied",
         )
     return done.out.decode("utf-8", "replace")

@@ -1,9 +1,9 @@
 """The commands by which change sets come to the disk and back: apply, undo, redo."""
 
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import click
@@ -14,15 +14,22 @@ from prunejuice.answer import Taken
 from prunejuice.cli import again as makers
 from prunejuice.cli import render, reviewing, terminal
 from prunejuice.edit import RejectedError
-from prunejuice.errors import ConflictError, NotFoundError, UsageError
+from prunejuice.errors import ConflictError, DeniedError, NotFoundError, PruneJuiceError, UsageError
 from prunejuice.formats import FORMATS
 from prunejuice.hunk import Difference
-from prunejuice.pending import Record, Shelf
 from prunejuice.review import Review
+from prunejuice.shelf import Record, Shelf, State
 from prunejuice.text import safe_line, safe_text
 from prunejuice.workspaces import house as houses
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+
+
+class Declined(PruneJuiceError):  # noqa: N818 - nothing went wrong
+    """A person does not want it."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing was changed: you said no")
 
 
 class Asked(NamedTuple):
@@ -34,6 +41,17 @@ class Asked(NamedTuple):
     grant: tuple[str, ...]
     again: str
     as_json: bool
+
+
+class After(NamedTuple):
+    """What a review left: what waits now, and what became of asking again."""
+
+    found: Review | None = None
+    kept: Record | None = None
+    more: Mapping[str, Any] = MappingProxyType({})
+
+
+_NOTHING = After()
 
 
 def shelf_here() -> Shelf:
@@ -83,8 +101,7 @@ def apply_command(
         more["again"],
         more["as_json"],
     )
-    if what == "-" and asked.decisions == "-":
-        raise UsageError("stdin cannot be both the changes and the decisions", "give one of them as a file")
+    _demand_sense(what, asked, dry_run=dry_run)
     records = _waiting(shelf, what, every=every)
     if records:
         return _apply_records(shelf, records, asked, dry_run=dry_run)
@@ -94,6 +111,18 @@ def apply_command(
     if dry_run:
         return _previewed(taken.differences, taken, as_json=asked.as_json)
     return _settle(shelf, None, taken, asked)
+
+
+def _demand_sense(what: str, asked: Asked, *, dry_run: bool) -> None:
+    judged = bool(asked.grain or asked.decisions)
+    if what == "-" and asked.decisions == "-":
+        raise UsageError("stdin cannot be both the changes and the decisions", "give one of them as a file")
+    if dry_run and judged:
+        raise UsageError(
+            "--dry-run shows the changes, it judges none", "leave out -r, --review and --decisions"
+        )
+    if asked.again and not judged:
+        raise UsageError("--again is asked for what a review sends back", "say -r or --decisions too")
 
 
 def format_of(form: str | None) -> Any:
@@ -206,7 +235,8 @@ def _files(differences: Sequence[Difference]) -> list[dict[str, Any]]:
 
 
 def _file(each: Difference) -> dict[str, Any]:
-    counted = [hunk.counted(one) for one in hunk.hunks(each)]
+    shown = hunk.is_text(each.old.data) and hunk.is_text(each.new.data)
+    counted = [hunk.counted(one) for one in hunk.hunks(each)] if shown else []
     operation = "write"
     if each.new.data is None:
         operation = "delete"
@@ -215,16 +245,15 @@ def _file(each: Difference) -> dict[str, Any]:
     elif each.new.data == each.old.data:
         operation = "mode"
     about = {"filepath": each.path, "operation": operation, **({"to": each.to} if each.to else {})}
+    if not shown:
+        return {**about, "added": None, "removed": None}
     return {**about, "added": sum(a for a, _ in counted), "removed": sum(r for _, r in counted)}
 
 
 def _apply_records(shelf: Shelf, records: list[Record], asked: Asked, *, dry_run: bool) -> int:
     ready = pending.standings(shelf, records)
     for each in ready:
-        if each.conflict:
-            raise ConflictError(
-                f"{each.record.id}: {each.conflict.message}", each.conflict.fix, each.conflict.files
-            )
+        pending.demand_fit(each)
     if dry_run:
         return _previewed([one for each in ready for one in each.differences], None, as_json=asked.as_json)
     if asked.grain or asked.decisions:
@@ -244,7 +273,7 @@ def _question(files: int, asked: Asked) -> None:
     if not asked.yes and not asked.as_json and terminal.is_there():
         word = "file" if files == 1 else "files"
         if not terminal.confirmed(f"change {files} {word}?"):
-            raise click.Abort
+            raise Declined
 
 
 def _granted_by_person(differences: Sequence[Difference], asked: Asked) -> list[str]:
@@ -284,10 +313,12 @@ def _settle(shelf: Shelf, record: Record | None, taken: Taken, asked: Asked) -> 
 
 def _applied(shelf: Shelf, record: Record, asked: Asked, approved: Sequence[str]) -> list[Any]:
     """Apply a record that was made for it; when that fails it never was."""
-    with ExitStack() as stack:
-        stack.callback(shelf.forget, record)
+    try:
         made = pending.apply(shelf, [record], asked.grant, approved)
-        stack.pop_all()
+    except (ConflictError, DeniedError):
+        shelf.forget(record)
+        raise
+    pending.expire(shelf, settings.load(settings.environment()).trash_days)
     return made
 
 
@@ -301,7 +332,7 @@ def _reviewed(taken: Taken, asked: Asked) -> Review:
 def _after_review(shelf: Shelf, record: Record | None, taken: Taken, found: Review, asked: Asked) -> int:
     decisions = [found.decisions[each.id] for each in found.hunks if each.id in found.decisions]
     if record is not None and not decisions:
-        _told([], [], asked, taken, found=found)
+        _told([], [], asked, taken, After(found))
         return 0
     accepted, left, approved = (
         review.accepted(found),
@@ -317,21 +348,41 @@ def _after_review(shelf: Shelf, record: Record | None, taken: Taken, found: Revi
         note = " ".join(each.id for each, _ in made)
         shelf.keep(record.judged(decisions).happened("reviewed", "dropped", note=note))
     kept = pending.propose(shelf, taken.change_set, left) if left else None
-    _told(made, accepted, asked, taken, found=found, kept=kept)
     back = review.sent_back(found)
-    return _again(shelf, back, asked) if back and asked.again else 0
+    if not (back and asked.again):
+        _told(made, accepted, asked, taken, After(found, kept))
+        return 0
+    if not asked.as_json:
+        _told(made, accepted, asked, taken, After(found, kept))
+    return _again(
+        shelf,
+        back,
+        asked,
+        lambda more: _told(made, accepted, asked, taken, After(found, kept, more)),
+    )
 
 
-def _again(shelf: Shelf, back: Sequence[Any], asked: Asked) -> int:
-    """Let whoever made the change make again what was sent back, and judge that in turn."""
-    text = makers.ask(asked.again, shelf.house.root, back)
-    taken = answers.take(text, shelf.house)
+def _again(shelf: Shelf, back: Sequence[Any], asked: Asked, tell: Callable[[dict[str, Any]], None]) -> int:
+    """Let the maker make again what was sent back; a person judges that in turn, or it waits."""
+    try:
+        taken = answers.take(makers.ask(asked.again, shelf.house.root, back), shelf.house)
+    except PruneJuiceError as error:
+        if not asked.as_json:
+            raise
+        tell({"again": {"error": {"message": error.message, "fix": error.fix}}})
+        return 1
     if taken.rejected:
-        return refused(taken, as_json=asked.as_json)
-    if not asked.decisions:
+        if not asked.as_json:
+            return refused(taken, as_json=False)
+        tell({"again": {"format": taken.format, "edits": _edits(taken)}})
+        return 4
+    if not asked.decisions and not asked.as_json:
         return _settle(shelf, None, taken, asked._replace(again=""))
     kept = pending.propose(shelf, taken.change_set, taken.differences)
-    render.say(f"made again: {kept.id} waits (codebot pending show {kept.id})")
+    if asked.as_json:
+        tell({"again": {"pending": kept.id}})
+    else:
+        render.say(f"made again: {kept.id} waits (codebot pending show {kept.id})")
     return 0
 
 
@@ -361,10 +412,9 @@ def _told(
     differences: Sequence[Difference],
     asked: Asked,
     taken: Taken | None,
-    *,
-    found: Review | None = None,
-    kept: Record | None = None,
+    after: After = _NOTHING,
 ) -> None:
+    found, kept, more = after
     back = review.sent_back(found) if found else []
     if asked.as_json:
         body: dict[str, Any] = {"ids": [each.id for each, _ in made], "files": _files(differences)}
@@ -372,7 +422,7 @@ def _told(
         body |= {"pending": kept.id} if kept else {}
         body |= {"hunks": [reviewing.item(found, each) for each in found.hunks]} if found else {}
         body |= {"sent_back": [makers.sent(each, why) for each, why in back]} if back else {}
-        render.json("applied", body)
+        render.json("applied", {**body, **more})
         return
     for each, _ in made:
         render.out(f"applied {each.id}: {_count(len(each.paths), 'file')} (codebot undo takes it back)")
@@ -400,8 +450,8 @@ def undo_command(*, what: str, as_json: bool) -> None:
     record = (
         shelf.find(what) if what else _last(shelf, "applied", "nothing is applied that could be undone")
     )
-    undone, plan = pending.undo(shelf, record)
-    _moved(undone, [each.path for each in plan.targets], "undone", "redo", as_json=as_json)
+    undone, paths = pending.undo(shelf, record)
+    _moved(undone, paths, "undone", "redo", as_json=as_json)
 
 
 @click.command("redo")
@@ -417,7 +467,7 @@ def redo_command(*, what: str, as_json: bool) -> None:
     _moved(made[0][0], [each.path for each in made[0][1].targets], "redone", "undo", as_json=as_json)
 
 
-def _last(shelf: Shelf, state: pending.State, nothing: str) -> Record:
+def _last(shelf: Shelf, state: State, nothing: str) -> Record:
     found = sorted(shelf.of_state(state), key=lambda each: each.history[-1].at)
     if not found:
         raise NotFoundError(nothing, "codebot pending list --all")

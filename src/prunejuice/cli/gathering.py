@@ -14,9 +14,10 @@ from prunejuice import blame as blames
 from prunejuice import change, hunk, pending, project, review
 from prunejuice.cli import applying, render, reviewing
 from prunejuice.cli.applying import shelf_here
-from prunejuice.errors import ConflictError, UsageError
+from prunejuice.errors import UsageError
 from prunejuice.formats import FORMATS
-from prunejuice.pending import Record, Shelf, Standing
+from prunejuice.pending import Standing
+from prunejuice.shelf import Happened, Record, Shelf
 from prunejuice.text import safe_line, safe_text
 from prunejuice.view import stamp
 
@@ -100,14 +101,14 @@ def show_command(*, id: str, as_json: bool) -> None:  # noqa: A002 - the name pe
     render.out(f"{record.id} {record.state}  {safe_line(record.change_set.summary, 120)}".rstrip())
     for told in record.history:
         render.out(f"  {stamp(told.at)}  {_happened(told)}")
-    if standing and standing.conflict:
-        raise ConflictError(standing.conflict.message, standing.conflict.fix, standing.conflict.files)
+    if standing:
+        pending.demand_fit(standing)
     for each in differences:
         for line in hunk.diff(each).split("\n")[:-1]:
             render.out(render.patch_line(safe_text(line)) if sys.stdout.isatty() else safe_text(line))
 
 
-def _happened(told: pending.Happened) -> str:
+def _happened(told: Happened) -> str:
     if told.decision is None:
         return f"{told.what} {safe_line(told.note, 120)}".rstrip()
     by = told.decision.pattern or told.decision.by

@@ -65,7 +65,13 @@ def error(message: str, fix: str, *, as_json: bool) -> None:
 def json(schema: str, data: Mapping[str, Any] | Sequence[Any]) -> None:
     """One object on stdout, with its schema; a list becomes `items`."""
     body = data if isinstance(data, Mapping) else {"items": data}
-    text = msgspec.json.encode({"schema": f"prunejuice.{schema}/1", **body})
+    whole = {"schema": f"prunejuice.{schema}/1", **body}
+    try:
+        text = msgspec.json.encode(whole)
+    except UnicodeEncodeError:  # bytes that are not UTF-8, kept as signs that text may not have
+        from json import dumps  # noqa: PLC0415
+
+        text = dumps(msgspec.to_builtins(whole)).encode()
     out(safe_json(msgspec.json.format(text, indent=2).decode()))
 
 

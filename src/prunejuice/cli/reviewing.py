@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from prunejuice import hunk as hunks
-from prunejuice import kind, review
+from prunejuice import kind, pathname, review
 from prunejuice.cli import render, terminal
 from prunejuice.errors import HumanNeededError, UsageError
 from prunejuice.hunk import Hunk
@@ -42,6 +42,7 @@ def by_program(found: Review, text: str) -> Review:
     """
     try:
         told = msgspec.convert(json.loads(text), list[Told])
+        json.dumps(msgspec.to_builtins(told), ensure_ascii=False).encode()  # which a lone surrogate is not
     except (ValueError, msgspec.ValidationError, RecursionError) as error:
         what = f"the decisions cannot be read: {safe_line(str(error), 200)}"
         raise UsageError(
@@ -60,15 +61,21 @@ def _decisions(found: Review, told: Told) -> list[Decision]:
         )
     if told.hunk:
         return [Decision(told.hunk, told.action, reason=told.reason, lines=lines)]
+    if told.kind and told.kind not in kind.KINDS:
+        raise UsageError(
+            f"there is no kind {safe_line(told.kind, 40)!r}", f"the kinds are: {', '.join(kind.KINDS)}"
+        )
     pattern = Pattern(glob=told.glob) if told.glob else Pattern(told.kind)
-    covered = (each for each in found.hunks if _is_of(found, each, pattern))
+    covered = (each for each in found.hunks if _is_of(found, each, pattern, told.action))
     return [Decision(each.id, told.action, reason=told.reason, pattern=str(pattern)) for each in covered]
 
 
-def _is_of(found: Review, hunk: Hunk, pattern: Pattern) -> bool:
-    if pattern.glob:
+def _is_of(found: Review, hunk: Hunk, pattern: Pattern, action: review.Action) -> bool:
+    if not pattern.glob:
+        return any(each.kind == pattern.kind for each in review.patterns(found, hunk))
+    if action == "approve":
         return review.covers(found, pattern, hunk)
-    return any(each.kind == pattern.kind for each in review.patterns(found, hunk))
+    return pathname.matches(hunk.path, [pattern.glob])
 
 
 def by_person(found: Review, reasons: Mapping[str, str]) -> Review:
@@ -127,7 +134,7 @@ def _answered(found: Review, hunk: Hunk) -> Review | None:
         key = terminal.key(_KEYS)
         if key == "q":
             return None
-        if key in "ar":
+        if key in {"a", "r"}:
             return review.decide(found, _plain(key, hunk))
         if key == "b":
             return review.advanced(review.back(found)) if found.at else found
@@ -156,13 +163,19 @@ def _longer(key: str, found: Review, hunk: Hunk) -> Review | None:
 
 
 def _edited(found: Review, hunk: Hunk) -> Review | None:
-    if hunk.what in {"deleted", "binary", "mode"}:
-        render.say("there is nothing to edit")
+    whole = "".join(hunk.new)
+    if hunk.what in {"deleted", "binary", "mode"} or _is_odd(whole):
+        render.say("there is nothing that can be edited here")
         return None
     text = terminal.edited("".join(hunk.new), hunk.path)
     if text is None or text == "".join(hunk.new):
         return None
     return review.decide(found, Decision(hunk.id, "modify", lines=tuple(hunks.lines_of(text.encode()))))
+
+
+def _is_odd(text: str) -> bool:
+    """Whether a text has bytes that are not UTF-8."""
+    return any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _of_pattern(found: Review, hunk: Hunk) -> Review | None:

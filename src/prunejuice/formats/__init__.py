@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
+from msgspec.structs import replace
+
 from prunejuice.edit import Edit, UnreadableError
 from prunejuice.formats import apply_patch, search_replace, unified_diff, whole_file
 
@@ -36,11 +38,31 @@ def read(answer: str, named: Format | None = None) -> tuple[Format, list[Edit]]:
             0, f"the answer has more than {LARGEST // 1_000_000} MB", "ask for less at once"
         )
     lines = [line.removesuffix("\r") for line in answer.split("\n")]
-    form = named or next((form for form, is_in in _SIGNS if is_in(lines)), None)
-    edits = _READERS[form](lines) if form else []
+    form, edits = (named, _READERS[named](lines)) if named else _found(lines)
     if form is None or not edits:
         what = f"no edits in the format {named}" if named else "no edits in any format that is known"
         raise UnreadableError(0, f"the answer has {what}", f"the formats are: {', '.join(FORMATS)}")
     if len(edits) > MOST:
         raise UnreadableError(0, f"the answer has more than {MOST} edits", "ask for less at once")
-    return form, edits
+    return form, [_plain(edit) for edit in edits]
+
+
+def _found(lines: Sequence[str]) -> tuple[Format | None, list[Edit]]:
+    """The edits of an answer in the format it has the signs of, and the whole files beside them."""
+    files = [
+        span for span in whole_file.spans(lines) if not search_replace.is_in(lines[span.start : span.end])
+    ]
+    rest = list(lines)
+    for span in files:
+        rest[span.start : span.end + 1] = [""] * (span.end + 1 - span.start)
+    form = next((form for form, is_in in _SIGNS[:-1] if is_in(rest)), None)
+    if form is None:
+        return ("whole-file", whole_file.read(lines)) if files else (None, [])
+    inside = {number for span in files for number in range(span.start, span.end + 1)}
+    whole = [edit for edit in whole_file.read(lines) if edit.said - 1 in inside] if files else []
+    return form, _READERS[form](rest) + whole
+
+
+def _plain(edit: Edit) -> Edit:
+    """The edit with names as a tree has them, without `./` before them."""
+    return replace(edit, path=edit.path.removeprefix("./"), to=edit.to.removeprefix("./"))

@@ -15,10 +15,10 @@ from itertools import pairwise
 
 from prunejuice.edit import Edit, UnreadableError
 
-_SECTION = re.compile(r"^\s*\*\*\* (Update|Add|Delete) File:\s*(.+?)\s*$")
-_MOVE = re.compile(r"^\s*\*\*\* Move to:\s*(.+?)\s*$")
-_LAST = re.compile(r"^\s*\*\*\* End of File\s*$")
-_EDGE = re.compile(r"^\s*\*\*\* (?:Begin|End) Patch\s*$")
+_SECTION = re.compile(r"^\*\*\* (Update|Add|Delete) File:\s*(\S.*)$")
+_MOVE = re.compile(r"^\*\*\* Move to:\s*(\S.*)$")
+_LAST = re.compile(r"^\*\*\* End of File\s*$")
+_EDGE = re.compile(r"^\*\*\* (?:Begin|End) Patch\s*$")
 
 
 def is_in(lines: Sequence[str]) -> bool:
@@ -48,11 +48,12 @@ def read(lines: Sequence[str]) -> list[Edit]:
 
 def _section(lines: Sequence[str], start: int, end: int) -> Iterator[Edit]:
     match = _SECTION.match(lines[start])
-    verb, path = (match[1], match[2]) if match else ("", "")
+    verb, path = (match[1], match[2].rstrip()) if match else ("", "")
     if verb == "Delete":
         yield Edit("delete", path, said=start + 1)
     elif verb == "Add":
-        yield Edit("write", path, replace=tuple(_added(lines, start + 1, end)), said=start + 1)
+        added = tuple(_added(lines, start + 1, end))
+        yield Edit("write", path, replace=added, said=start + 1, create=True)
     else:
         yield from _chunks(lines, start + 1, end, path)
 
@@ -61,10 +62,14 @@ def _added(lines: Sequence[str], start: int, end: int) -> Iterator[str]:
     for at in range(start, end):
         if lines[at].startswith("+"):
             yield lines[at][1:]
-        elif lines[at].strip() and not _is_fence(lines[at]):
+        elif lines[at].strip() and not (_is_fence(lines[at]) and not any(map(_is_signed, lines[at:end]))):
             raise UnreadableError(
                 at + 1, "a line of a new file has no + before it", "write it again, whole"
             )
+
+
+def _is_signed(line: str) -> bool:
+    return line.startswith(("+", "-"))
 
 
 def _is_fence(line: str) -> bool:
@@ -75,10 +80,11 @@ def _chunks(lines: Sequence[str], start: int, end: int, path: str) -> Iterator[E
     anchors: list[str] = []
     body: list[str] = []
     begun = start
+    moved: Edit | None = None
     for at in range(start, end):
         line = lines[at]
         if move := _MOVE.match(line):
-            yield Edit("rename", path, to=move[1], said=at + 1)
+            moved = Edit("rename", path, to=move[1].rstrip(), said=at + 1)
         elif line.startswith("@@") or _LAST.match(line):
             yield from _chunk(path, body, anchors, begun, last=bool(_LAST.match(line)))
             anchors = ([] if body else anchors) + ([line[2:].strip(" @")] if line[2:].strip(" @") else [])
@@ -90,6 +96,8 @@ def _chunks(lines: Sequence[str], start: int, end: int, path: str) -> Iterator[E
                 at + 1, "a line of a chunk has no sign before it", "begin it with ' ', '-' or '+'"
             )
     yield from _chunk(path, body, anchors, begun)
+    if moved is not None:  # the chunks name the file as it was called
+        yield moved
 
 
 def _chunk(

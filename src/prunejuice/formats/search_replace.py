@@ -17,7 +17,7 @@ from prunejuice.edit import Edit, UnreadableError
 _FIRST = r"(?:SEARCH|ORIGINAL|HEAD|OLD|FIND|BEFORE)"
 _LAST = r"(?:REPLACE|UPDATED|NEW|AFTER|REPLACEMENT)"
 _OPENS = re.compile(
-    rf"^\s{{0,8}}(?:(<{{5,}})\s*(?:{_FIRST}\b)?|(-{{5,}})\s*{_FIRST}\b)\s*:?\s*(?P<rest>\S.*?)?\s*>?\s*$"
+    rf"^ {{0,8}}(?:<{{5,}}[ \t]*(?:{_FIRST}\b)?|-{{5,}}[ \t]*{_FIRST}\b)[ \t]*:?(?P<rest>.*)$"
 )
 _DIVIDES = re.compile(r"^\s{0,8}(={5,})\s*$")
 _CLOSES = re.compile(rf"^\s{{0,8}}(?:>{{5,}}\s*(?:{_LAST}\b.*)?|\+{{5,}}\s*{_LAST}\b.*)$")
@@ -44,7 +44,7 @@ def read(lines: Sequence[str]) -> list[Edit]:
             at += 1
             continue
         end = _end(lines, at)
-        path = _path(lines, at, opens["rest"] or "") or (edits[-1].path if edits else "")
+        path = _path(lines, at, opens["rest"].strip().rstrip(">")) or (edits[-1].path if edits else "")
         if not path:
             raise UnreadableError(at + 1, "the block names no file", "write its path on the line before")
         edits.append(_block(lines, at, end, path))
@@ -57,7 +57,8 @@ def _end(lines: Sequence[str], at: int) -> int:
         if _CLOSES.match(lines[place]):
             return place
         if _OPENS.match(lines[place]):
-            break
+            why = "another block begins in it, or its lines look like one"
+            raise UnreadableError(at + 1, f"the block is cut off: {why}", "write longer markers around it")
     raise UnreadableError(
         at + 1, "the block is cut off: it has no >>>>>>> REPLACE", "write it again, whole"
     )
@@ -95,7 +96,7 @@ def _path(lines: Sequence[str], at: int, rest: str) -> str:
             return ""
         fence = filename.fence(lines[place])
         path = filename.of_fence(fence[1]) if fence else filename.named(lines[place])
-        if path:
+        if path or (not seen and fence is None and (path := filename.word(lines[place]))):
             return path
         seen += bool(lines[place].strip()) and fence is None
     return ""

@@ -9,6 +9,7 @@ from prunejuice.edit import Edit, UnreadableError
 
 _HUNK = re.compile(r"^@@+(?: -(\d+)(?:,\d+)?)?(?: \+\d+(?:,\d+)?)?(?: @@+)?\s?(.*)$")
 _NUMBERED = re.compile(r"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
+_COUNTED = re.compile(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _OCTAL = re.compile(r"\\([0-7]{3}|.)", re.DOTALL)
 _PLAIN = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11}
 _NONE = "/dev/null"
@@ -48,16 +49,31 @@ def read(lines: Sequence[str]) -> list[Edit]:
 
 
 def _files(lines: Sequence[str]) -> Iterator[tuple[File, int]]:
-    starts = [at for at, line in enumerate(lines) if line.startswith("diff --git ")]
-    starts += [at for at in range(len(lines)) if _is_header(lines, at) and not _has_git_header(lines, at)]
-    starts.sort()
-    first = next((at for at, line in enumerate(lines) if _NUMBERED.match(line)), len(lines))
+    starts, first = _starts(lines)
     if first < (starts[0] if starts else len(lines)):
         raise UnreadableError(
             first + 1, "the hunk belongs to no file", "write --- a/PATH and +++ b/PATH before it"
         )
     for start, end in pairwise([*starts, len(lines)]):
         yield _file(lines, start, end), end
+
+
+def _starts(lines: Sequence[str]) -> tuple[list[int], int]:
+    """Where files begin, and the first hunk; what is inside a hunk, by its counts, is no header."""
+    starts: list[int] = []
+    first = len(lines)
+    at = 0
+    while at < len(lines):
+        if _NUMBERED.match(lines[at]):
+            first = min(first, at)
+            at = _counted(lines, at, len(lines)) or at + 1
+            continue
+        if lines[at].startswith("diff --git ") or (
+            _is_header(lines, at) and not _has_git_header(lines, at)
+        ):
+            starts.append(at)
+        at += 1
+    return starts, first
 
 
 def _has_git_header(lines: Sequence[str], at: int) -> bool:
@@ -85,19 +101,16 @@ def _file(lines: Sequence[str], start: int, end: int) -> File:
             old, new = (name, new) if word == "rename" and rest.startswith("from") else (old, name)
         elif line.startswith(("new mode ", "new file mode ", "deleted file mode ")):
             mode = line
+        elif line.startswith("copy "):
+            raise UnreadableError(at + 1, "the diff copies a file", "write the new file whole")
         at += 1
     old, new = _stripped(old, new)
     if not old and not new:
         old, new = _of_git(lines[start])
         old = _NONE if mode.startswith("new file") else old
         new = _NONE if mode.startswith("deleted") else new
-    return File(
-        old or new,
-        new or old,
-        at,
-        start + 1,
-        mode.rpartition(" ")[2] if mode.startswith("new mode") else "",
-    )
+    kept = "" if mode.startswith("deleted") else mode.rpartition(" ")[2]
+    return File(old or new, new or old, at, start + 1, kept)
 
 
 def _stripped(old: str, new: str) -> tuple[str, str]:
@@ -142,7 +155,10 @@ def _edits(lines: Sequence[str], file: File, end: int) -> Iterator[Edit]:
     hunks = list(_hunks(lines, file.start, end))
     if file.old == _NONE:
         new = tuple(line for hunk in hunks for line in hunk.new)
-        yield Edit("write", file.new, replace=new, said=file.said, newline=_newline(hunks))
+        to = "755" if file.mode.endswith("755") else ""
+        yield Edit(
+            "write", file.new, replace=new, to=to, said=file.said, newline=_newline(hunks), create=True
+        )
     elif file.new == _NONE:
         yield Edit(
             "delete", file.old, search=tuple(line for hunk in hunks for line in hunk.old), said=file.said
@@ -186,21 +202,68 @@ def _newline(hunks: Sequence[Hunk]) -> bool | None:
 
 
 def _hunks(lines: Sequence[str], start: int, end: int) -> Iterator[Hunk]:
-    starts = [at for at in range(start, end) if _HUNK.match(lines[at])]
-    for at, stop in pairwise([*starts, end]):
+    at = start
+    while at < end:
         match = _HUNK.match(lines[at])
-        body, newline = _body(lines, at + 1, stop)
+        if not match:
+            _refuse_stray(lines, at)
+            at += 1
+            continue
+        stop = _counted(lines, at, end)
+        if stop is None:
+            stop = next((n for n in range(at + 1, end) if _HUNK.match(lines[n])), end)
+        body, newline, taken = _body(lines, at + 1, stop)
+        if not body:
+            raise UnreadableError(
+                at + 1, "the hunk has no lines", "write it again, each line with its sign"
+            )
         old = tuple(text for sign, text in body if sign != "+")
         new = tuple(text for sign, text in body if sign != "-")
-        if match and body:
-            yield Hunk(old, new, int(match[1] or 0), match[2].strip(), at + 1, newline)
+        yield Hunk(old, new, int(match[1] or 0), match[2].strip(), at + 1, newline)
+        at = taken
 
 
-def _body(lines: Sequence[str], start: int, end: int) -> tuple[list[tuple[str, str]], bool | None]:
-    """The lines of a hunk with their signs, up to the first that has none; and the end of the last line."""
+def _refuse_stray(lines: Sequence[str], at: int) -> None:
+    """Refuse a changed line behind a line without a sign: something of a hunk would be lost."""
+    line = lines[at]
+    if line[:1] in {"+", "-"} and line[1:2].strip() and not line.startswith(("+++ ", "--- ", "-- ", "---")):
+        raise UnreadableError(
+            at + 1, "the line belongs to no hunk: one before it has no sign", "write the hunk again"
+        )
+
+
+def _counted(lines: Sequence[str], at: int, end: int) -> int | None:
+    """Where a hunk ends by the counts of its header; nothing when its lines are not as many."""
+    match = _COUNTED.match(lines[at])
+    if match is None:
+        return None
+    old, new = (int(each) if each is not None else 1 for each in match.groups())
+    place = at + 1
+    while place < end and (old > 0 or new > 0):
+        sign = lines[place][:1]
+        if sign not in {" ", "+", "-", "\\", ""}:
+            return None
+        old -= sign in {" ", "-", ""}
+        new -= sign in {" ", "+", ""}
+        place += 1
+    if old or new or _goes_on(lines, place, end):
+        return None
+    return place + (place < end and lines[place].startswith("\\"))
+
+
+def _goes_on(lines: Sequence[str], at: int, end: int) -> bool:
+    """Whether a hunk has more lines than its header counts."""
+    line = lines[at] if at < end else ""
+    return line[:1] in {" ", "+", "-"} and not line.startswith("-- ") and not _is_header(lines, at)
+
+
+def _body(lines: Sequence[str], start: int, end: int) -> tuple[list[tuple[str, str]], bool | None, int]:
+    """The lines of a hunk with their signs, how the last one ends, and where the hunk does."""
     body: list[tuple[str, str]] = []
     unended = set()
-    for line in lines[start:end]:
+    at = start
+    for at in range(start, end + 1):
+        line = lines[at] if at < end else "x"
         if line.startswith("\\"):
             unended.add(body[-1][0] if body else "")
         elif line[:1] in {" ", "+", "-"}:
@@ -212,4 +275,4 @@ def _body(lines: Sequence[str], start: int, end: int) -> tuple[list[tuple[str, s
     while body and not body[-1][0]:
         body.pop()
     newline = None if not unended or " " in unended else "+" not in unended
-    return [(sign or " ", text) for sign, text in body], newline
+    return [(sign or " ", text) for sign, text in body], newline, at

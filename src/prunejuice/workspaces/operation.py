@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -151,13 +152,20 @@ def sealed(value: Struct, secret: bytes) -> bytes:
 def opened(path: Path, secret: bytes, kind: type[Kept]) -> Kept | None:
     """The value of a file; nothing when it cannot be read or its seal is not ours."""
     try:
-        seal, _, body = path.read_bytes().partition(b"\n")
+        seal, _, body = _plain(path).partition(b"\n")
         own = hmac.new(secret, body, "sha256").hexdigest().encode()
         if hmac.compare_digest(seal, own):
             return msgspec.convert(json.loads(body), kind)
     except (OSError, ValueError):
         pass
     return None
+
+
+def _plain(path: Path) -> bytes:
+    """The bytes of a file of ours; nothing that could block is opened, no link followed."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        return file.read() if stat.S_ISREG(os.fstat(fd).st_mode) else b""
 
 
 def put(path: Path, content: bytes, *, durable: bool = True) -> None:

@@ -56,12 +56,16 @@ def state_of_link(target: bytes) -> State:
 
 
 class Rooted(NamedTuple):
-    """An open tree; nothing may be written in the folders of `closed`, those of git, by any name."""
+    """An open tree; nothing may be written in the folders of `closed`, those of git, by any name.
+
+    `names` are those in folders that were listed, under what they have in common with others.
+    """
 
     root: Path
     fd: int
     device: int
     closed: frozenset[tuple[int, int]]
+    names: dict[tuple[int, int], dict[str, str]]
 
     @contextmanager
     def folder(self, path: str) -> Iterator[int]:
@@ -132,12 +136,12 @@ class Rooted(NamedTuple):
         return path
 
     def _spelled(self, fd: int, part: str, path: str) -> None:
-        names = os.listdir(fd)
-        if part in names:
-            return
-        key = pathname.same(part)
-        other = next((name for name in names if pathname.same(name) == key), None)
-        if other is not None:
+        seen = os.fstat(fd)
+        names = self.names.setdefault((seen.st_ino, seen.st_mtime_ns), {})
+        if not names:
+            names.update((pathname.same(name), name) for name in os.listdir(fd))
+        other = names.get(pathname.same(part), part)
+        if other != part and part not in os.listdir(fd):
             known = safe_line(other, 80)
             what = f"{safe_line(path, 120)!r} would be the same file as {known!r} on some systems"
             raise ConflictError(what, "write the name as it is there", (path,))
@@ -151,7 +155,7 @@ def opened(root: Path, closed: frozenset[Path] = frozenset()) -> Iterator[Rooted
         places = {*closed, root / ".git"}
         known = [place.stat() for place in places if place.is_dir()]
         identities = frozenset((each.st_dev, each.st_ino) for each in known)
-        yield Rooted(root, fd, os.fstat(fd).st_dev, identities)
+        yield Rooted(root, fd, os.fstat(fd).st_dev, identities, {})
     finally:
         os.close(fd)
 

@@ -90,7 +90,7 @@ def held(house: House) -> Iterator[Held]:
         StoreError: another process does not let go of it.
     """
     try:
-        house.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _own(house.state)
         with ExitStack() as stack:
             stack.enter_context(locked(house.lock, QUEUE))
             tree = stack.enter_context(rooted.opened(house.root, house.closed | {house.state}))
@@ -98,9 +98,20 @@ def held(house: House) -> Iterator[Held]:
             stack.callback(os.close, state)
             yield Held(house, tree, state)
     except TimeoutError as error:
+        what = f"another process changes {house.root}"
+        raise StoreError(what, "wait for it, then do this again") from error
+    except OSError as error:
+        where = error.filename if isinstance(error.filename, str) else house.state
         raise StoreError(
-            f"another process changes {house.root}", "wait for it, then do this again"
+            f"{where}: {error.strerror}; nothing was changed", "see who may write there"
         ) from error
+
+
+def _own(state: Path) -> None:
+    """Make the folder of a house; one that leads elsewhere is not ours."""
+    if state.parent.is_symlink() or state.is_symlink():
+        raise DeniedError(f"{state} is a link", "remove it")
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 @contextmanager
@@ -200,18 +211,20 @@ def both(held: Held, slots: int, number: int, target: Target) -> tuple[State, St
 
 
 def state(slots: int, number: int) -> State:
-    """What is in a slot."""
+    """What is in a slot; something else than a file or a link can only have come out of the tree."""
     try:
         return rooted.look(slots, str(number), content=False).state
     except FileNotFoundError:
         return ABSENT
+    except DeniedError:
+        return OTHER
 
 
 def exchange(held: Held, slots: int, number: int, target: Target) -> None:
     """Let a file and its slot change places; nothing when somebody else changes the file in that moment."""
     slot = str(number)
     with (
-        suppress(FileExistsError, FileNotFoundError, InterruptedError),
+        suppress(FileExistsError, FileNotFoundError, InterruptedError, DeniedError),
         held.tree.folder(target.path) as folder,
     ):
         there, ours = exists(folder, target.name), exists(slots, slot)
@@ -229,7 +242,10 @@ def sync_all(held: Held, plan: Plan, slots: int) -> None:
         return
     held.disk.sync(slots)
     for above in sorted({target.path.rpartition("/")[0] for target in plan.targets} | set(plan.folders)):
-        with suppress(FileNotFoundError), held.tree.folder(f"{above}/x" if above else "x") as folder:
+        with (
+            suppress(FileNotFoundError, DeniedError),
+            held.tree.folder(f"{above}/x" if above else "x") as folder,
+        ):
             held.disk.sync(folder)
 
 
@@ -260,8 +276,11 @@ def _copy(held: Held, slots: int, kept: int, number: int, target: Target) -> Non
 def set_aside(held: Held, plan: Plan) -> None:
     """Keep the slots of a plan that met somebody else's change: one may hold what was there before."""
     parent, name = place(held, plan)
+    if parent != held.state:
+        bring_home(held, plan)
+        remove(held, parent, name)
     with suppress(FileNotFoundError):
-        held.disk.replace(parent, name, name.replace("cs-", "kept-cs-", 1))
+        held.disk.replace(held.state, plan.id, f"kept-{plan.id}")
 
 
 def remove(held: Held, parent: int, name: str) -> None:

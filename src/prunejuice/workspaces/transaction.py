@@ -32,10 +32,11 @@ from prunejuice.workspaces.slot import STAGING, Held, Plan, Target, Wanted
 _PLAIN = 0o666
 
 
-def apply(house: House, wanted: Sequence[Wanted], emptied: Sequence[str] = ()) -> Plan:
+def apply(house: House, wanted: Sequence[Wanted], emptied: Sequence[str] = (), name: str = "") -> Plan:
     """Make files what they are to be, all or none; the plan that was carried out, empty for nothing to do.
 
-    Folders that are named in `emptied` are removed when nothing is left in them.
+    Folders that are named in `emptied` are removed when nothing is left in them; `name` is the plan's, as
+    from `new_name`.
 
     Raises:
         ConflictError: a file is not what it was when it was read, or changed meanwhile; nothing was
@@ -48,7 +49,7 @@ def apply(house: House, wanted: Sequence[Wanted], emptied: Sequence[str] = ()) -
         changes = [
             (want, each) for want, each in zip(wanted, seen, strict=True) if _post(want, each) != each.state
         ]
-        plan = _planned(held, changes, emptied)
+        plan = _planned(held, changes, emptied, name or new_name())
         if plan.targets:
             try:
                 slot.fill(held, plan, changes)
@@ -112,8 +113,12 @@ def _umask() -> int:
     return mask
 
 
-def _planned(held: Held, changes: Sequence[tuple[Wanted, Seen]], emptied: Sequence[str]) -> Plan:
-    name = f"cs-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
+def new_name() -> str:
+    """A name for a plan."""
+    return f"cs-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
+
+
+def _planned(held: Held, changes: Sequence[tuple[Wanted, Seen]], emptied: Sequence[str], name: str) -> Plan:
     staging = held.house.state / name if _is_shared(held) else held.house.root / f"{STAGING}{name}"
     targets = tuple(Target(want.path, seen.state, _post(want, seen)) for want, seen in changes)
     above = {each for target in targets if target.post != ABSENT for each in _above(target.path)}
@@ -198,7 +203,7 @@ def _forward(held: Held, plan: Plan) -> None:
             if slot.state(slots, number) != target.pre:
                 raise _met(target)
     for folder in sorted(plan.emptied, reverse=True):
-        with suppress(OSError), held.tree.folder(folder) as above:
+        with suppress(OSError, DeniedError), held.tree.folder(folder) as above:
             held.disk.remove_folder(above, folder.rpartition("/")[2])
     slot.bring_home(held, plan)
     held.disk.replace(held.state, f"{plan.id}.plan", f"{plan.id}.done")
@@ -235,7 +240,7 @@ def _take_back(held: Held, plan: Plan) -> tuple[str, ...]:
             if {now, inside} - {target.pre, target.post}:
                 foreign.append(target.path)
         for folder in reversed(plan.folders):
-            with suppress(OSError), held.tree.folder(folder) as above:
+            with suppress(OSError, DeniedError), held.tree.folder(folder) as above:
                 held.disk.remove_folder(above, folder.rpartition("/")[2])
         slot.sync_all(held, plan, slots)
     if foreign:
@@ -258,7 +263,9 @@ def _drop(held: Held, plan: Plan) -> None:
 
 def _recover(held: Held) -> None:
     names = os.listdir(held.state)
-    cut_off = [name for name in sorted(names) if name.endswith((".plan", ".back"))]
+    cut_off = [
+        name for name in sorted(names) if name.startswith("cs-") and name.endswith((".plan", ".back"))
+    ]
     foreign = [path for name in cut_off for path in _finished(held, name)]
     if not _is_shared(held) or any(name.startswith("cs-") and not name.endswith(".done") for name in names):
         _sweep(held)
@@ -282,7 +289,7 @@ def _finished(held: Held, name: str) -> tuple[str, ...]:
         _drop(held, plan)
         return ()
     if name.endswith(".plan"):
-        with suppress(ConflictError, DeniedError):
+        with suppress(ConflictError, DeniedError, FileNotFoundError, NotADirectoryError):
             _forward(held, plan)
             return ()
     return _take_back(held, plan)
@@ -295,10 +302,11 @@ def _sweep(held: Held) -> None:
         stem, _, suffix = name.partition(".")
         if not name.startswith("cs-") or {f"{stem}.done", f"{stem}.plan", f"{stem}.back"} & names:
             continue
-        if suffix == "new":
-            held.disk.remove(held.state, name)
-        elif not suffix:
-            slot.remove(held, held.state, name)
+        with suppress(NotADirectoryError, IsADirectoryError):  # which are not ours
+            if suffix == "new":
+                held.disk.remove(held.state, name)
+            elif not suffix:
+                slot.remove(held, held.state, name)
     if not _is_shared(held):
         for name in os.listdir(held.tree.fd):
             stem = name.removeprefix(STAGING)
