@@ -128,10 +128,11 @@ def colliding(names: Iterable[str]) -> tuple[str, str] | None:
             if other != whole:
                 return other, whole
     files = set(names)
-    for name in files:
-        above = name.rpartition("/")[0]
-        while above:
-            if above in files:
-                return above, name
-            above = above.rpartition("/")[0]
-    return None
+    pairs = ((above, name) for name in sorted(files) for above in _above(name) if above in files)
+    return next(pairs, None)
+
+
+def _above(name: str) -> list[str]:
+    """The folders that a name is in."""
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: end + 1]) for end in range(len(parts))]

@@ -505,7 +505,7 @@ def test_blame_of_a_new_file_and_of_one_that_moved_before_it_was_applied(reposit
 
 
 def test_importing_codebot_loads_nothing_heavy():
-    text = "import codebot, sys; print(sorted({n.split('.')[0] for n in sys.modules} & {'rich', 'yaml', 'asyncio', 'sqlite3', 'click', 'pydantic', 'tree_sitter'}))"
+    text = "import codebot, sys; print(sorted({n.split('.')[0] for n in sys.modules} & {'rich', 'yaml', 'asyncio', 'click', 'pydantic', 'tree_sitter'}))"
     done = subprocess.run([os.sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -667,6 +667,7 @@ def test_a_hostile_folder_of_changes_stops_nobody(repository, shelf):
     (state / "cs-4/sub").mkdir()
     (state / "cs-5.new").mkdir()
     (state / "cs-6").symlink_to("/etc")
+    (state / "cs-7.other").write_bytes(b"junk")
     shelf.house.pending.mkdir(exist_ok=True)
     os.mkfifo(shelf.house.pending / "c-1.json")
     for n in range(3):

@@ -405,3 +405,45 @@ def test_an_edit_changes_its_place_and_nothing_else_or_is_refused(lines, search,
     assert after[: how.line - 1] == before[: how.line - 1]
     tail = len(before) - (how.line - 1 + how.count)
     assert tail == 0 or after[-tail:] == before[-tail:]
+
+
+def test_a_file_of_equal_lines_takes_no_longer():
+    file = "}\n" * 20_000 + "end\n"
+    error = rejected("\n".join(["}"] * 10_000 + ["foo"]), "x", file)
+    assert error.cause == "not found"
+    assert len(error.fix) < 2000
+    made, how = placed(
+        "\n".join(["}"] * 200 + ["end"]), "\n".join(["}"] * 200 + ["END"]), file, path="a.txt"
+    )
+    assert (how.line, made[-4:]) == (19_801, "END\n")
+
+
+@pytest.mark.parametrize("line", [" " * 60_000 + "x", "# rest" + " " * 60_000 + "x", "… " * 30_000])
+def test_a_long_line_takes_no_longer(line):
+    assert placed(READ, f"{READ}\n{line}", path="a.txt")[1].tier == "exact"
+
+
+def test_places_that_only_a_hint_tells_apart_are_counted_in_the_file_as_it_was():
+    file = "top\n" * 3 + "item:\n  value: 1\n" * 5
+    edits = [
+        Edit("replace", "f.yaml", ("top", "top", "top"), ("top", "new", "new", "top", "top"), line=1),
+        Edit("replace", "f.yaml", ("  value: 1",), ("  value: 2",), line=9),
+    ]
+    new = only(propose(edits, f_yaml=file.encode())).decode().split("\n")
+    assert [n for n, line in enumerate(new, 1) if line == "  value: 2"] == [11]
+
+
+def test_a_line_that_is_elsewhere_names_another_place():
+    one = "def create_{0}(db):\n    check(db)\n    limit = {1}\n    return db.run(limit)\n\n\n"
+    file = one.format("a", 20) + one.format("b", 10)
+    search = one.format("a", 10).rstrip()
+    assert rejected(search, search.replace("10", "50"), file).cause == "not found"
+
+
+def test_braces_that_are_there_anyway_are_no_sign_that_an_edit_was_made():
+    file = "function f()\n  if x then\n    bar()\n  end\n    foo(items)\nend\n"
+    made, how = placed(
+        "    foo(items)", "    foo(items)\n  end", file.replace("  end\n    foo", "    foo"), path="a.lua"
+    )
+    assert how.tier == "exact"
+    assert made.count("end") == 2

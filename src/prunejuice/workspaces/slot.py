@@ -232,7 +232,7 @@ def exchange(held: Held, slots: int, number: int, target: Target) -> None:
             held.disk.swap(slots, slot, folder, target.name)
         elif ours:
             held.disk.move(slots, slot, folder, target.name)
-        elif there:
+        else:
             held.disk.move(folder, target.name, slots, slot)
 
 
@@ -257,7 +257,8 @@ def bring_home(held: Held, plan: Plan) -> None:
         held.disk.make_folder(held.state, plan.id, 0o700)
     with inside(held.state, plan.id) as kept, of(held, plan) as slots:
         for number, target in enumerate(plan.targets):
-            if target.pre != ABSENT and state(kept, number) != target.pre:
+            wanted = target.pre != ABSENT and state(slots, number) == target.pre
+            if wanted and state(kept, number) != target.pre:
                 _copy(held, slots, kept, number, target)
         held.disk.sync(kept)
 
