@@ -218,3 +218,111 @@ def test_an_empty_new_file_and_one_that_goes():
     new, gone = read(text)
     assert (new.operation, new.path, new.replace) == ("write", "empty", ())
     assert (gone.operation, gone.path, gone.search) == ("delete", "x", ())
+
+
+# -- what reviews found -----------------------------------------------------------------------------
+
+BLOCK = "<<<<<<< SEARCH\nold\n=======\nnew\n>>>>>>> REPLACE\n"
+
+
+def test_a_file_without_a_suffix_is_not_taken_for_the_one_before():
+    assert [each.path for each in read(f"a.toml\n{BLOCK}\nPipfile\n{BLOCK}")] == ["a.toml", "Pipfile"]
+    assert [each.path for each in read(f"a.toml\n{BLOCK}\nNext, the same again:\n\n{BLOCK}")] == [
+        "a.toml",
+        "a.toml",
+    ]
+
+
+def test_a_fence_that_only_mentions_a_file_is_prose():
+    text = "main.rb\n```ruby\nputs 1\n```\nThen run `main.rb`:\n```bash\nruby main.rb\n```\nOutput of `notes.txt`:\n```\nhello\n```\n"
+    assert [(each.path, each.replace) for each in read(text)] == [("main.rb", ("puts 1",))]
+
+
+def test_one_file_twice_with_other_lines_is_refused():
+    with pytest.raises(UnreadableError, match="twice"):
+        read("a.rb\n```ruby\n1\n```\na.rb\n```ruby\n2\n```\n")
+
+
+def test_a_diff_inside_a_whole_file_belongs_to_it():
+    text = "README.md\n````markdown\n# A\n```diff\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-x\n+y\n```\n````\n"
+    (edit,) = read(text)
+    assert (edit.operation, edit.path, len(edit.replace)) == ("write", "README.md", 8)
+
+
+def test_blocks_and_whole_files_in_one_answer():
+    edits = read(f"a.py\n{BLOCK}\nAnd a new one:\n\nnew.py\n```python\nx = 1\n```\n")
+    assert [(each.operation, each.path) for each in edits] == [("replace", "a.py"), ("write", "new.py")]
+
+
+def test_a_fence_that_could_end_in_two_places_is_refused():
+    with pytest.raises(UnreadableError, match="two places"):
+        read("a.md\n```markdown\n# hi\n```\ncode\n```\nend\n```\n")
+
+
+def test_a_copy_is_no_rename():
+    with pytest.raises(UnreadableError, match="copies"):
+        read("diff --git a/a.txt b/c.txt\nsimilarity index 100%\ncopy from a.txt\ncopy to c.txt\n")
+
+
+def test_a_context_line_that_looks_like_a_header_is_one_of_the_chunk():
+    (edit,) = read(
+        "*** Begin Patch\n*** Update File: a.md\n x\n *** Update File: b.md\n-y\n+z\n*** End Patch\n"
+    )
+    assert (edit.path, edit.search) == ("a.md", ("x", "*** Update File: b.md", "y"))
+
+
+LOST = {
+    "a line without its sign": "--- a/x\n+++ b/x\n@@ -1,5 +1,5 @@\n a\n-b\n+B\nc\n-d\n+D\n e\n",
+    "a first line without a sign": "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\nfoo\n-b\n+B\n",
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_no_line_of_a_hunk_is_lost(name):
+    with pytest.raises(UnreadableError):
+        read(LOST[name])
+
+
+def test_what_follows_a_diff_is_none_of_it():
+    diff = "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n-b\n+B\n"
+    for tail in ("-- \n2.39.0\n", "\n- I changed b\n- and nothing else\n", "\nDone.\n"):
+        (edit,) = read(diff + tail)
+        assert edit.search == ("a", "b")
+
+
+def test_lines_that_look_like_headers_inside_a_hunk_are_lines():
+    (edit,) = read("--- a/x.sql\n+++ b/x.sql\n@@ -1,2 +1,2 @@\n a\n--- old\n+++ new\n")
+    assert (edit.search, edit.replace) == (("a", "-- old"), ("a", "++ new"))
+
+
+def test_a_new_file_with_a_mode_and_one_that_must_not_be_there():
+    (edit,) = read(
+        "diff --git a/n.sh b/n.sh\nnew file mode 100755\n--- /dev/null\n+++ b/n.sh\n@@ -0,0 +1 @@\n+x\n"
+    )
+    assert (edit.to, edit.create) == ("755", True)
+    assert read("*** Add File: n\n+x\n")[0].create
+
+
+def test_names_as_models_write_them():
+    assert read(f"./src/a.py\n{BLOCK}")[0].path == "src/a.py"
+    assert read(f"my file.txt\n{BLOCK}")[0].path == "my file.txt"
+    assert read(f"**.prettierignore**\n{BLOCK}")[0].path == ".prettierignore"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "<<<<<<< x" + " " * 90_000 + "y",
+        "``` x" + " " * 90_000,
+        "*** Update File: x" + " " * 90_000,
+        "a" * 90_000,
+    ],
+)
+def test_long_lines_are_read_in_no_time(line):
+    with pytest.raises(UnreadableError):
+        read(f"{line}\n=======\n")
+
+
+def test_a_fence_inside_a_new_file_is_a_mistake_not_nothing():
+    with pytest.raises(UnreadableError, match="no"):
+        read("*** Add File: a.md\n+x\n```\n+y\n")

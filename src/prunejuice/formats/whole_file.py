@@ -10,6 +10,9 @@ _PROSE = {"bash", "sh", "shell", "console", "zsh", "terminal", "output", "text",
 _SCRIPTS = (".sh", ".bash", ".zsh", ".txt", ".text", ".log", ".diff", ".patch", ".md")
 
 
+_FENCED = (".md", ".mdx", ".markdown", ".rst")
+
+
 class Span(NamedTuple):
     """A fence that is a file: its first and its last line."""
 
@@ -53,7 +56,7 @@ def spans(lines: Sequence[str], *, strict: bool = False) -> list[Span]:
         path = _path(lines, at)
         end = _end(lines, at, fence[0])
         if path and strict:
-            _refuse_unclear(lines, at, end, fence[0])
+            _refuse_unclear(lines, Span(path, at, end), fence[0])
         if path:
             found.append(Span(path, at, min(end, len(lines) - 1)))
         at = end + 1
@@ -84,7 +87,8 @@ def _end(lines: Sequence[str], at: int, mark: str) -> int:
     return len(lines)
 
 
-def _refuse_unclear(lines: Sequence[str], at: int, end: int, mark: str) -> None:
+def _refuse_unclear(lines: Sequence[str], span: Span, mark: str) -> None:
+    path, at, end = span
     if end == len(lines):
         raise UnreadableError(
             at + 1, "the fence is not closed: the file may be cut off", "write it again, whole"
@@ -95,6 +99,6 @@ def _refuse_unclear(lines: Sequence[str], at: int, end: int, mark: str) -> None:
         if inner and inner[1]:
             break
         bare += inner is not None and len(inner[0]) >= len(mark)
-    if bare % 2:
+    if bare % 2 or (bare and path.endswith(_FENCED)):
         fix = "put four backticks around a file that has fences in it"
         raise UnreadableError(at + 1, "the fence could end in two places", fix)
