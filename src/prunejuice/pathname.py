@@ -22,12 +22,12 @@ _FORBIDDEN = frozenset('\\<>:"|?*')
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, format, surrogate, private, unassigned
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?")
 _GIT = re.compile(r"\.git([. ].*)?|git~[0-9]+|\.gitmodules")
-_OURS = (".codebot/summaries/*", ".codebot/reports/*")
+_OURS = (".codebot/summaries/", ".codebot/reports/")
 # What decides which programs run, or what agents are told, on the machine of whoever opens the tree next.
 _GRANTED = (
     ".prj", ".codebot", ".claude", ".codex", ".cursor", ".gemini", ".opencode", ".goose", ".continue",
     ".windsurf", ".kiro", ".aider*", ".mcp.json", ".vscode", ".idea", ".fleet", ".zed", ".husky",
-    ".devcontainer", ".devcontainer.json", ".envrc", ".direnv", ".pre-commit-config.yaml",
+    ".githooks", ".devcontainer", ".devcontainer.json", ".envrc", ".direnv", ".pre-commit-config.yaml",
     ".pre-commit-hooks.yaml", ".lefthook.*", "lefthook.yml", ".github/workflows", ".github/actions",
     ".gitlab-ci.yml", ".gitlab", ".circleci", ".buildkite", ".drone.yml", ".travis.yml", ".woodpecker*",
     "azure-pipelines.yml", "bitbucket-pipelines.yml", "jenkinsfile", ".gitattributes", ".gitconfig",
@@ -88,7 +88,8 @@ def same(name: str) -> str:
 def care(name: str) -> Care:
     """Whether a file decides what runs: changed only when granted, or to be looked at with care."""
     key = same(name)
-    if any(fnmatchcase(key, pattern) for pattern in _OURS):
+    ours = next((key.removeprefix(folder) for folder in _OURS if key.startswith(folder)), "")
+    if ours and not _covered(ours, _GRANTED):
         return ""
     if _covered(key, _GRANTED):
         return "granted"

@@ -69,7 +69,12 @@ class Standing(NamedTuple):
 
 
 def standings(shelf: Shelf, records: Sequence[Record]) -> list[Standing]:
-    """How records would apply one after the other to the files as they are."""
+    """How records would apply one after the other as things are; what was cut off is settled first.
+
+    Raises:
+        ConflictError: somebody changed a file while a change was cut off; it is settled now.
+    """
+    transaction.recover(shelf.house)
     with change.seeing(shelf.house) as see:
         return stacked(records, see)[0]
 
@@ -179,7 +184,6 @@ def apply(
         ConflictError: one cannot be, which is named; nothing was changed.
         DeniedError: a file needs a grant; nothing was changed.
     """
-    transaction.recover(shelf.house)
     ready = standings(shelf, records)
     for each in ready:
         if each.record.state == "applied":

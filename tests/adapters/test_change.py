@@ -559,6 +559,15 @@ def test_a_record_knows_that_it_was_applied_though_we_were_killed(repository, sh
     assert not (repository / "n").exists()
 
 
+def test_looking_at_what_waits_settles_what_was_cut_off(repository, shelf):
+    (repository / "b.txt").write_text("b\n")
+    record = proposed(shelf, FileChange("a.txt", "two\n"), FileChange("b.txt", "B\n"))
+    killed_in(shelf, record, lambda s, r: pending.apply(s, [r]), 2)
+    pending.standings(shelf, [])
+    assert (repository / "b.txt").read_text() == "B\n"
+    assert shelf.find(record.id).state == "applied"
+
+
 @pytest.mark.parametrize("how", ["gone", "a file", "a link"])
 def test_a_folder_that_somebody_changed_after_a_kill_blocks_nothing(repository, shelf, tmp_path, how):
     import shutil

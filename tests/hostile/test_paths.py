@@ -114,7 +114,7 @@ def test_names_that_are_one_file_somewhere_are_refused_together(names, repositor
 
 CARE = {
     ".github/workflows/ci.yml": "granted", ".GitHub/Workflows/x": "granted", "a/.claude/settings.json": "granted", ".prj/commands/x.yaml": "granted", ".envrc": "granted",
-    ".codebot/config": "granted", ".codebot/summaries/latest.md": "", ".mcp.json": "granted", "sub/.vscode/tasks.json": "granted", ".husky/pre-commit": "granted",
+    ".codebot/config": "granted", ".codebot/summaries/latest.md": "", ".codebot/reports/.envrc": "granted", ".githooks/pre-commit": "granted", ".mcp.json": "granted", "sub/.vscode/tasks.json": "granted", ".husky/pre-commit": "granted",
     "Makefile": "shown", "AGENTS.md": "shown", "CLAUDE.md": "shown", "package.json": "shown", "pkg/conftest.py": "shown", ".github/CODEOWNERS": "shown",
     "src/a.py": "", "vscode/x": "", "makefile.txt": "",
 }  # fmt: skip
