@@ -8,8 +8,6 @@ from prunejuice import change, hunk, pending
 from prunejuice.errors import NotFoundError
 from prunejuice.shelf import Record, Shelf
 from prunejuice.text import safe_line
-from prunejuice.workspaces import rooted
-from prunejuice.workspaces.rooted import ABSENT
 
 
 class Blamed(NamedTuple):
@@ -29,10 +27,9 @@ def blame(shelf: Shelf, path: str, line: int) -> Blamed | None:
     Raises:
         NotFoundError: the file has no such line.
     """
-    with rooted.opened(shelf.house.root, shelf.house.closed | {shelf.house.state}) as tree:
-        seen = tree.see(tree.checked(path))
-    now = hunk.lines_of(seen.data)
-    if seen.state == ABSENT or not 1 <= line <= len(now):
+    with change.seeing(shelf.house) as see:
+        now = hunk.lines_of(see(path).data)
+    if not 1 <= line <= len(now):
         raise NotFoundError(
             f"there is no line {line} in {safe_line(path, 120)}", f"it has {len(now)} lines"
         )

@@ -260,9 +260,7 @@ def make(changes: Iterable[FileChange], overlay: Overlay) -> None:
         met |= {each.filepath, each.to}
         _make(each, overlay)
     if stale:
-        names = ", ".join(safe_line(path, 80) for path in stale)
-        fix = "read them again; nothing was changed"
-        raise ConflictError(f"changed since they were read: {names}", fix, tuple(stale))
+        raise transaction.changed_since(stale)
 
 
 def _is_stale(change: FileChange, now: Version) -> bool:
@@ -274,24 +272,19 @@ def _make(change: FileChange, overlay: Overlay) -> None:
     if change.operation == "delete":
         overlay.put(change.filepath, Version(None))
     elif change.operation == "write":
-        mode = now.mode if now.data is not None else _PLAIN
-        overlay.put(change.filepath, Version(change.data, _mode(change, mode), now.link))
+        kept = now.mode if now.data is not None else _PLAIN
+        overlay.put(change.filepath, _of_mode(change, Version(change.data, kept, now.link)))
     elif change.operation == "rename":
         overlay.rename(change.filepath, change.to)
     elif now.data is None:
         what = f"there is no file {safe_line(change.filepath, 120)}"
         raise ConflictError(what, "nothing was changed", (change.filepath,))
     else:
-        overlay.put(change.filepath, now._replace(mode=_mode(change, now.mode)))
+        overlay.put(change.filepath, _of_mode(change, now))
 
 
-def _mode(change: FileChange, mode: int) -> int:
-    return executable(mode, on=change.mode == "755") if change.mode else mode
-
-
-def executable(mode: int, *, on: bool) -> int:
-    """A mode with which whoever may read a file may also run it, or nobody may."""
-    return mode | (mode & 0o444) >> 2 if on else mode & ~0o111
+def _of_mode(change: FileChange, made: Version) -> Version:
+    return made.executable(on=change.mode == "755") if change.mode else made
 
 
 def reasons(change_set: ChangeSet) -> dict[str, str]:
@@ -338,6 +331,12 @@ def said(data: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
 # -- onto the disk ----------------------------------------------------------------------------------
 
 
+def ungranted(found: Iterable[Difference], grant: Sequence[str]) -> list[str]:
+    """The files that decide what runs on this machine and that no glob grants."""
+    names = (name for each in found for name in (each.path, each.to))
+    return [name for name in names if pathname.decides(name) and not pathname.matches(name, grant)]
+
+
 def demand_grants(
     found: Iterable[Difference], grant: Sequence[str] = (), approved: Iterable[str] = ()
 ) -> None:
@@ -346,10 +345,7 @@ def demand_grants(
     Raises:
         DeniedError: names all of them.
     """
-    names = {
-        name for each in found for name in (each.path, each.to) if name and pathname.care(name) == "granted"
-    }
-    refused = sorted(name for name in names - set(approved) if not pathname.matches(name, grant))
+    refused = sorted(set(ungranted(found, grant)) - set(approved))
     if refused:
         listed = ", ".join(safe_line(name, 80) for name in refused)
         words = " ".join(f"--grant {safe_line(name, 80)!r}" for name in refused[:3])

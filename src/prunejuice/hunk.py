@@ -21,6 +21,10 @@ class Version(NamedTuple):
     mode: int = 0o644
     link: bool = False
 
+    def executable(self, *, on: bool) -> "Version":
+        """The same file, which whoever may read it may also run, or nobody may."""
+        return self._replace(mode=self.mode | (self.mode & 0o444) >> 2 if on else self.mode & ~0o111)
+
 
 class Difference(NamedTuple):
     """A file before and after; `to` is its new name when it gets one."""

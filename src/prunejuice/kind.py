@@ -246,7 +246,7 @@ def risks(hunk: Hunk, mode: int = 0) -> list[str]:
     """What about a hunk deserves a second look."""
     added, removed = hunks.counted(hunk)
     found = {
-        "decides what runs on this machine": pathname.care(hunk.path) == "granted",
+        "decides what runs on this machine": pathname.decides(hunk.path),
         "may decide what runs": pathname.care(hunk.path) == "shown",
         "deletes the file": hunk.what == "deleted",
         "makes the file executable": hunk.what in {"created", "mode"} and bool(mode & 0o100),

@@ -50,7 +50,6 @@ class Found(NamedTuple):
     edit: Edit
     place: Place
     tier: Tier
-    key: Key
 
 
 def place(content: Content, edit: Edit) -> tuple[Content, Placed]:
@@ -126,7 +125,7 @@ def _by_lines(texts: Texts, edit: Edit) -> list[Found]:
                 return []
             places = [each for each in (_indented(texts, edit, one) for one in places) if each]
         if places:
-            return [Found(edit, each, tier, key) for each in places]
+            return [Found(edit, each, tier) for each in places]
     return []
 
 
@@ -177,9 +176,8 @@ def _elided(texts: Texts, edit: Edit) -> list[Found]:
         return []
     for _, key in _KEYS[:3]:
         keys = [key(text) for text in texts]
-        chains = _chains(keys, [[key(text) for text in piece] for piece in pieces])
-        if chains:
-            return [Found(_spelled(texts, edit, chain), _span(chain), "elided", key) for chain in chains]
+        if chain := _chain(keys, [[key(text) for text in piece] for piece in pieces]):
+            return [Found(_spelled(texts, edit, chain), _span(chain), "elided")]
     return []
 
 
@@ -193,14 +191,13 @@ def _pieces(lines: Texts) -> list[list[str]]:
     return pieces
 
 
-def _chains(keys: Texts, pieces: Sequence[Texts]) -> list[list[tuple[int, int]]]:
-    """Every way to find all pieces, each behind the one before; no more than two, which is one too many."""
+def _chain(keys: Texts, pieces: Sequence[Texts]) -> list[tuple[int, int]]:
+    """Where all pieces are, each in one place and behind the one before; empty when they are not."""
     starts = [_runs(keys, piece) for piece in pieces]
     if any(len(each) != 1 for each in starts):
         return []
     chain = [(each[0], each[0] + len(piece)) for each, piece in zip(starts, pieces, strict=True)]
-    rising = all(left[1] <= right[0] for left, right in pairwise(chain))
-    return [chain] if rising else []
+    return chain if all(left[1] <= right[0] for left, right in pairwise(chain)) else []
 
 
 def _span(chain: Sequence[tuple[int, int]]) -> Place:
@@ -231,7 +228,7 @@ def _drifted(texts: Texts, edit: Edit) -> list[Found]:
     scores = [(at, _drift(keys, wanted, at, held, beside)) for at in _candidates(keys, wanted)]
     close = [at for at, fits in scores if fits]
     places = [_indented(texts, edit, Place(tuple(range(at, at + len(wanted))), kept)) for at in close]
-    return [Found(edit, each, "drift", _packed) for each in places if each]
+    return [Found(edit, each, "drift") for each in places if each]
 
 
 def _candidates(keys: Texts, wanted: Texts) -> list[int]:

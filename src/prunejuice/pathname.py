@@ -96,10 +96,15 @@ def care(name: str) -> Care:
     return "shown" if _covered(key, _SHOWN) else ""
 
 
+def decides(name: str) -> bool:
+    """Whether a file decides what runs; no name does not."""
+    return bool(name) and care(name) == "granted"
+
+
 def _covered(key: str, patterns: Iterable[str]) -> bool:
     """Whether a name, or a folder above it, is one of the patterns; without a slash they count anywhere."""
     parts = key.split("/")
-    whole = ["/".join(parts[: end + 1]) for end in range(len(parts))]
+    whole = [*above(key), key]
     for pattern in patterns:
         names = whole if "/" in pattern else parts
         if any(fnmatchcase(each, pattern) for each in names):
@@ -122,18 +127,16 @@ def colliding(names: Iterable[str]) -> tuple[str, str] | None:
     """Two names that cannot both be on every system: the same but for case, or a folder and a file."""
     seen: dict[str, str] = {}
     for name in sorted(names):
-        parts = name.split("/")
-        for end in range(1, len(parts) + 1):
-            whole = "/".join(parts[:end])
+        for whole in (*above(name), name):
             other = seen.setdefault(same(whole), whole)
             if other != whole:
                 return other, whole
     files = set(names)
-    pairs = ((above, name) for name in sorted(files) for above in _above(name) if above in files)
+    pairs = ((folder, name) for name in sorted(files) for folder in above(name) if folder in files)
     return next(pairs, None)
 
 
-def _above(name: str) -> list[str]:
-    """The folders that a name is in."""
+def above(name: str) -> list[str]:
+    """The folders that a name is in, the outermost first."""
     parts = name.split("/")[:-1]
     return ["/".join(parts[: end + 1]) for end in range(len(parts))]

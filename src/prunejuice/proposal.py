@@ -109,8 +109,7 @@ def _made(edit: Edit, overlay: Overlay) -> Placed:
         overlay.rename(edit.path, edit.to)
         return Placed("whole")
     if edit.operation == "mode":
-        mode = now.mode | (now.mode & 0o444) >> 2 if edit.to == "755" else now.mode & ~0o111
-        overlay.put(edit.path, now._replace(mode=mode))
+        overlay.put(edit.path, now.executable(on=edit.to == "755"))
         return Placed("whole")
     if edit.operation == "delete":
         return _gone(edit, now, overlay)

@@ -153,7 +153,7 @@ def patterns(review: Review, hunk: Hunk) -> list[Pattern]:
 
 def covers(review: Review, pattern: Pattern, hunk: Hunk) -> bool:
     """Whether a hunk is of a pattern."""
-    if is_careful(hunk.path) or is_careful(review.files[hunk.path].to):
+    if pathname.decides(hunk.path) or pathname.decides(review.files[hunk.path].to):
         return False
     if pattern.glob:
         return pathname.matches(hunk.path, [pattern.glob])
@@ -263,9 +263,4 @@ def granted(review: Review) -> frozenset[str]:
             by_itself = decision.by == "person" and not decision.pattern
             for name in (hunk.path, review.files[hunk.path].to):
                 found[name] = found.get(name, True) and by_itself
-    return frozenset(name for name, by_itself in found.items() if by_itself and is_careful(name))
-
-
-def is_careful(name: str) -> bool:
-    """Whether a file decides what runs."""
-    return bool(name) and pathname.care(name) == "granted"
+    return frozenset(name for name, by_itself in found.items() if by_itself and pathname.decides(name))

@@ -39,6 +39,11 @@ def unicode(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def utf8(text: str) -> str:
+    """Text that can be sent to others: bytes that are not UTF-8 are replaced."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def nearest(word: str, known: "Iterable[str]") -> str:
     """A hint such as `did you mean 'test'?`, or nothing when no known word is close."""
     close = get_close_matches(word[:100], list(known), n=1, cutoff=0.6)

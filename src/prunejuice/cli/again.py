@@ -10,7 +10,7 @@ from prunejuice import process, settings
 from prunejuice.errors import StepError
 from prunejuice.hunk import Hunk
 from prunejuice.review import Decision
-from prunejuice.text import safe_line
+from prunejuice.text import safe_line, utf8
 
 LARGEST = 64_000_000
 TIMEOUT = 1800.0
@@ -20,7 +20,7 @@ def sent(hunk: Hunk, decision: Decision) -> dict[str, Any]:
     """A hunk that was sent back, as its maker gets it."""
     text = "\n".join([hunks.header(hunk), *hunks.lines(hunk)])
     about = {"hunk": hunk.id, "filepath": hunk.path, "action": decision.action, "reason": decision.reason}
-    return {**about, "diff": text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")}
+    return {**about, "diff": utf8(text)}
 
 
 def ask(command: str, root: Path, back: Sequence[tuple[Hunk, Decision]]) -> str:

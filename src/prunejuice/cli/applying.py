@@ -19,7 +19,7 @@ from prunejuice.formats import FORMATS
 from prunejuice.hunk import Difference
 from prunejuice.review import Review
 from prunejuice.shelf import Record, Shelf, State
-from prunejuice.text import safe_line, safe_text
+from prunejuice.text import safe_line, safe_text, utf8
 from prunejuice.workspaces import house as houses
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -214,7 +214,7 @@ def _previewed(differences: Sequence[Difference], taken: Taken | None, *, as_jso
     if as_json:
         found = review.begin(differences)
         items = [reviewing.item(found, each) for each in found.hunks]
-        body = {"dry_run": True, "files": _files(differences), "diff": _utf8(text), "hunks": items}
+        body = {"dry_run": True, "files": _files(differences), "diff": utf8(text), "hunks": items}
         render.json(
             "preview", {**body, **({"format": taken.format, "edits": _edits(taken)} if taken else {})}
         )
@@ -224,10 +224,6 @@ def _previewed(differences: Sequence[Difference], taken: Taken | None, *, as_jso
     else:
         render.bytes_out(text.encode("utf-8", "surrogateescape"))
     return 0
-
-
-def _utf8(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _files(differences: Sequence[Difference]) -> list[dict[str, Any]]:
@@ -254,17 +250,19 @@ def _apply_records(shelf: Shelf, records: list[Record], asked: Asked, *, dry_run
     ready = pending.standings(shelf, records)
     for each in ready:
         pending.demand_fit(each)
+    differences = [one for each in ready for one in each.differences]
     if dry_run:
-        return _previewed([one for each in ready for one in each.differences], None, as_json=asked.as_json)
+        return _previewed(differences, None, as_json=asked.as_json)
     if asked.grain or asked.decisions:
         if len(records) > 1:
             raise UsageError("one change set is reviewed at a time", "name it: codebot apply ID -r")
-        taken = Taken(records[0].change_set, ready[0].differences, "pending")
-        return _settle(shelf, records[0], taken, asked)
-    _question(len({one.path for each in ready for one in each.differences}), asked)
-    approved = _granted_by_person([one for each in ready for one in each.differences], asked)
+        return _settle(
+            shelf, records[0], Taken(records[0].change_set, tuple(differences), "pending"), asked
+        )
+    _question(len({one.path for one in differences}), asked)
+    approved = _granted_by_person(differences, asked)
     made = pending.apply(shelf, records, asked.grant, approved)
-    _told(made, [one for each in ready for one in each.differences], asked, None)
+    _told(made, differences, asked, None)
     return 0
 
 
@@ -278,13 +276,7 @@ def _question(files: int, asked: Asked) -> None:
 
 def _granted_by_person(differences: Sequence[Difference], asked: Asked) -> list[str]:
     """The files that decide what runs, which a person says may change; --yes never says so."""
-    found = [
-        name
-        for each in differences
-        for name in (each.path, each.to)
-        if name and pathname.care(name) == "granted"
-    ]
-    open_ones = [name for name in found if not pathname.matches(name, asked.grant)]
+    open_ones = change.ungranted(differences, asked.grant)
     if not open_ones or asked.as_json or asked.yes or not terminal.is_there():
         return []
     return [
@@ -334,11 +326,8 @@ def _after_review(shelf: Shelf, record: Record | None, taken: Taken, found: Revi
     if record is not None and not decisions:
         _told([], [], asked, taken, After(found))
         return 0
-    accepted, left, approved = (
-        review.accepted(found),
-        review.left_open(found),
-        sorted(review.granted(found)),
-    )
+    accepted, left = review.accepted(found), review.left_open(found)
+    approved = sorted(review.granted(found))
     change.demand_grants(accepted, asked.grant, approved)
     made: list[Any] = []
     if accepted:

@@ -14,7 +14,7 @@ from prunejuice.cli import render, terminal
 from prunejuice.errors import HumanNeededError, UsageError
 from prunejuice.hunk import Hunk
 from prunejuice.review import Decision, Pattern, Review
-from prunejuice.text import safe_line, safe_text
+from prunejuice.text import safe_line, safe_text, utf8
 
 MOST_SHOWN = 400
 _KEYS = (
@@ -205,7 +205,4 @@ def item(found: Review, hunk: Hunk) -> dict[str, Any]:
 
 
 def _lines(lines: Sequence[str]) -> list[str]:
-    return [
-        line.removesuffix("\n").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        for line in lines
-    ]
+    return [utf8(line.removesuffix("\n")) for line in lines]

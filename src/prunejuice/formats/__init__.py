@@ -23,7 +23,6 @@ _SIGNS: tuple[tuple[Format, Callable[[Sequence[str]], bool]], ...] = (
     ("apply-patch", apply_patch.is_in),
     ("search-replace", search_replace.is_in),
     ("unified-diff", unified_diff.is_in),
-    ("whole-file", whole_file.is_in),
 )
 
 
@@ -55,7 +54,7 @@ def _found(lines: Sequence[str]) -> tuple[Format | None, list[Edit]]:
     rest = list(lines)
     for span in files:
         rest[span.start : span.end + 1] = [""] * (span.end + 1 - span.start)
-    form = next((form for form, is_in in _SIGNS[:-1] if is_in(rest)), None)
+    form = next((form for form, is_in in _SIGNS if is_in(rest)), None)
     if form is None:
         return ("whole-file", whole_file.read(lines)) if files else (None, [])
     inside = {number for span in files for number in range(span.start, span.end + 1)}

@@ -8,8 +8,6 @@ from prunejuice.edit import Edit, UnreadableError
 
 _PROSE = {"bash", "sh", "shell", "console", "zsh", "terminal", "output", "text", "diff", "patch"}
 _SCRIPTS = (".sh", ".bash", ".zsh", ".txt", ".text", ".log", ".diff", ".patch", ".md")
-
-
 _FENCED = (".md", ".mdx", ".markdown", ".rst")
 
 
@@ -19,11 +17,6 @@ class Span(NamedTuple):
     path: str
     start: int
     end: int
-
-
-def is_in(lines: Sequence[str]) -> bool:
-    """Whether a text has a fence that names a file."""
-    return bool(spans(lines))
 
 
 def read(lines: Sequence[str]) -> list[Edit]:

@@ -39,9 +39,9 @@ def apply(house: House, wanted: Sequence[Wanted], emptied: Sequence[str] = (), n
     from `new_name`.
 
     Raises:
-        ConflictError: a file is not what it was when it was read, or changed meanwhile; nothing was
-        changed. DeniedError: a path may not be written. StoreError: the disk refuses; nothing was
-        changed, or the next command takes back what was.
+        ConflictError: a file is not what it was when read, or changed meanwhile; nothing was changed.
+        DeniedError: a path may not be written.
+        StoreError: the disk refuses; nothing was changed, or the next command takes back what was.
     """
     with slot.held(house) as held:
         _recover(held)
@@ -83,10 +83,7 @@ def _looked_at(held: Held, wanted: Sequence[Wanted]) -> list[Seen]:
     seen = [held.tree.see(want.path) for want in wanted]
     stale = tuple(w.path for w, s in zip(wanted, seen, strict=True) if w.base not in {None, s.state})
     if stale:
-        names = ", ".join(safe_line(path, 80) for path in stale)
-        raise ConflictError(
-            f"changed since they were read: {names}", "read them again; nothing was changed", stale
-        )
+        raise changed_since(stale)
     for want, each in zip(wanted, seen, strict=True):
         if each.state.kind == "link" and want.data is not None and not want.link:
             target = safe_line(each.data, 80)
@@ -94,6 +91,13 @@ def _looked_at(held: Held, wanted: Sequence[Wanted]) -> list[Seen]:
                 f"{safe_line(want.path, 80)!r} is a link to {target!r}", "name the file it leads to"
             )
     return seen
+
+
+def changed_since(paths: Sequence[str]) -> ConflictError:
+    """What is wrong with files that are not what they were when they were read."""
+    names = ", ".join(safe_line(path, 80) for path in paths)
+    fix = "read them again; nothing was changed"
+    return ConflictError(f"changed since they were read: {names}", fix, tuple(paths))
 
 
 def _post(want: Wanted, seen: Seen) -> State:
@@ -121,7 +125,7 @@ def new_name() -> str:
 def _planned(held: Held, changes: Sequence[tuple[Wanted, Seen]], emptied: Sequence[str], name: str) -> Plan:
     staging = held.house.state / name if _is_shared(held) else held.house.root / f"{STAGING}{name}"
     targets = tuple(Target(want.path, seen.state, _post(want, seen)) for want, seen in changes)
-    above = {each for target in targets if target.post != ABSENT for each in _above(target.path)}
+    above = {each for target in targets if target.post != ABSENT for each in pathname.above(target.path)}
     folders = tuple(sorted(each for each in above if not _is_there(held, each)))
     return Plan(name, time.time(), str(held.house.root), str(staging), targets, folders, tuple(emptied))
 
@@ -129,11 +133,6 @@ def _planned(held: Held, changes: Sequence[tuple[Wanted, Seen]], emptied: Sequen
 def _is_shared(held: Held) -> bool:
     """Whether the tree and what is kept of it are on one disk, so that renaming works between them."""
     return os.fstat(held.state).st_dev == held.tree.device
-
-
-def _above(path: str) -> list[str]:
-    parts = path.split("/")[:-1]
-    return ["/".join(parts[: end + 1]) for end in range(len(parts))]
 
 
 def _is_there(held: Held, folder: str) -> bool:
@@ -202,9 +201,7 @@ def _forward(held: Held, plan: Plan) -> None:
         for number, target in enumerate(plan.targets):  # who held a file open may have written to it
             if slot.state(slots, number) != target.pre:
                 raise _met(target)
-    for folder in sorted(plan.emptied, reverse=True):
-        with suppress(OSError, DeniedError), held.tree.folder(folder) as above:
-            held.disk.remove_folder(above, folder.rpartition("/")[2])
+    _remove_folders(held, sorted(plan.emptied, reverse=True))
     slot.bring_home(held, plan)
     held.disk.replace(held.state, f"{plan.id}.plan", f"{plan.id}.done")
     if Path(plan.staging).parent != held.house.state:
@@ -217,6 +214,13 @@ def _make_folders(held: Held, plan: Plan) -> None:
             with suppress(FileExistsError):
                 held.disk.make_folder(above, folder.rpartition("/")[2])
             held.disk.sync(above)  # a file must not come to the disk before the folder that it is in
+
+
+def _remove_folders(held: Held, folders: Sequence[str]) -> None:
+    """Remove folders in which nothing is left, inner ones first."""
+    for folder in folders:
+        with suppress(OSError, DeniedError), held.tree.folder(folder) as above:
+            held.disk.remove_folder(above, folder.rpartition("/")[2])
 
 
 def _met(target: Target) -> ConflictError:
@@ -239,9 +243,7 @@ def _take_back(held: Held, plan: Plan) -> tuple[str, ...]:
                 slot.exchange(held, slots, number, target)
             if {now, inside} - {target.pre, target.post}:
                 foreign.append(target.path)
-        for folder in reversed(plan.folders):
-            with suppress(OSError, DeniedError), held.tree.folder(folder) as above:
-                held.disk.remove_folder(above, folder.rpartition("/")[2])
+        _remove_folders(held, plan.folders[::-1])
         slot.sync_all(held, plan, slots)
     if foreign:
         slot.set_aside(held, plan)
