@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from prunejuice import change, condition, definition, event, settings
-from prunejuice.cli import codebot, prj
+from prunejuice.cli import codebot, codeclip, prj
 from prunejuice.steps.builtin import BUILTIN
 
 SHELL_TOOLS = (
@@ -70,6 +70,8 @@ def groups() -> Iterator[str]:
         yield f"\n## Commands of `{name}`"
         for word, command in group.commands.items():
             yield from shown(f"{name} {word}", command)
+    yield "\n## `codeclip`"
+    yield from shown("codeclip", codeclip.codeclip)
 
 
 def shown(info: str, command: click.Command) -> Iterator[str]:

@@ -15,6 +15,7 @@ import pytest
 
 from prunejuice.cli import boundary
 from prunejuice.cli.codebot import codebot as codebot_group
+from prunejuice.cli.codeclip import codeclip as codeclip_command
 from prunejuice.cli.plum import plum as plum_group
 from prunejuice.cli.pots import pots as pots_group
 from prunejuice.cli.prj import prj as prj_group
@@ -102,6 +103,13 @@ class Project:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdin", stdin)
             return self._call(codebot_group, args)
+
+    def codeclip(self, *args, given=None):
+        """Call codeclip in this process, with text on stdin."""
+        stdin = io.TextIOWrapper(io.BytesIO((given or "").encode()))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", stdin)
+            return self._call(codeclip_command, args)
 
     def _call(self, group, args):
         self.capsys.readouterr()

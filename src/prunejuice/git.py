@@ -344,6 +344,13 @@ def git(directory: str | Path, environ: dict[str, str], stop: Stop | None = None
     return Git(program, str(directory), kept, stop)
 
 
+def outside(directory: str | Path, environ: dict[str, str]) -> Git:
+    """Git for a folder in no repository: it lists files there, and ignores what it would ignore."""
+    found = git(directory, environ)
+    nowhere = _door(Path(os.devnull), settings.home(environ), "sha1", exact=False)
+    return found._replace(git_dir=nowhere, common=nowhere)
+
+
 def may_be_inside(directory: str | Path) -> bool:
     """Whether a look upwards finds a `.git`; costs no process."""
     return any((place / ".git").exists() for place in (Path(directory), *Path(directory).parents))

@@ -1,6 +1,7 @@
 """`prj` as a user types it: what is seen, the exit code, and what was left behind."""
 
 import contextlib
+import json
 import os
 import pathlib
 import pty
@@ -366,6 +367,25 @@ def test_steps_get_an_allow_listed_environment(project, monkeypatch):
         "ARG_A",
     ):
         assert f"PRUNEJUICE_{name}=" in log
+
+
+def test_the_context_of_a_run_is_about_its_task(project):
+    (project.root / "till.py").write_text("def open_till():\n    ring()\n")
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "till")
+    project.command(
+        "look", "arguments: [{name: task}]\nsteps: [{name: c, uses: gather-context, args: {budget: 900}}]"
+    )
+    _, run = project.run("look", "task=the till does not ring")
+    kept = project.home / "runs" / run["id"] / "context"
+    assert "def open_till():" in (kept / "context.md").read_text()
+    bundle = json.loads((kept / "bundle.json").read_text())
+    assert bundle["query"] == "the till does not ring"
+    assert bundle["used"] <= 900
+    assert {"context/context.md", "context/bundle.json"} <= {each["name"] for each in run["artifacts"]}
+    project.command("wrong", "steps: [{name: c, uses: gather-context, args: {budget: many}}]")
+    answer, _ = project.run("wrong")
+    assert "budget is no number of tokens" in answer.err
 
 
 def test_a_worktree_of_its_own_and_without(project):

@@ -49,7 +49,7 @@ def run_code(status: "RunStatus", reason: "Reason") -> int:
     return _STATUSES.get(status, _REASONS[reason])
 
 
-def guarded(group: click.Group, arguments: list[str] | None = None) -> int:
+def guarded(group: click.Command, arguments: list[str] | None = None) -> int:
     """Run a command line; its exit code. Every error that gets here is shown, none is a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:

@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pending": ("gathering", "Show, split, join or drop the change sets that wait."),
     "undo": ("applying", "Take back the last change set, or the one named."),
     "redo": ("applying", "Make again what was taken back."),
+    "context": ("clipping", "Show the code that a task is about, within a budget of tokens."),
     "blame": ("gathering", "Show which change set wrote a line."),
     "schema": ("gathering", "Show the JSON Schema of changes."),
 }

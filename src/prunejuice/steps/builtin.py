@@ -12,6 +12,9 @@ import msgspec
 
 from prunejuice import event as events
 from prunejuice.artifact import Artifact, media_type
+from prunejuice.context import Bundle, present
+from prunejuice.contexts.asked import BUDGET, Ask
+from prunejuice.contexts.gather import Engine
 from prunejuice.errors import StepError
 from prunejuice.history import DRIVER_LOCK
 from prunejuice.protocols import Handle, StepResult
@@ -58,7 +61,7 @@ def validate_prerequisites(handle: Handle, world: World) -> StepResult:
 
 
 def gather_context(handle: Handle, world: World) -> StepResult:
-    """Keep what a person or model needs to know of the workspace: diff, status, history, files."""
+    """Keep what a person or model needs to know: the code of the task, diff, status, history, files."""
     folder = handle.directory / "context"
     folder.mkdir(exist_ok=True, mode=0o700)
     git = world.git(handle)
@@ -93,8 +96,27 @@ def gather_context(handle: Handle, world: World) -> StepResult:
             "arguments": handle.plan.arguments,
         }),
     )
-    text = f"Gathered context: {count} files, {changed} changed since {base[:12]}"
-    return said(text, files=count, changed=changed, folder=str(folder))
+    bundle = _gathered(handle, world)
+    _keep(handle, folder / "context.md", present(bundle, "markdown"))
+    _keep(handle, folder / "bundle.json", _json(bundle))
+    shown = f"{len(bundle.items)} of them shown in {bundle.used} tokens"
+    text = f"Gathered context: {count} files, {changed} changed since {base[:12]}, {shown}"
+    return said(text, files=count, changed=changed, folder=str(folder), tokens=bundle.used)
+
+
+def _gathered(handle: Handle, world: World) -> Bundle:
+    """The code that the run is about: the task is `query`, or what the run was given as text."""
+    budget = world.args.get("budget") or BUDGET
+    if not isinstance(budget, int):
+        raise StepError(f"budget is no number of tokens: {budget!r}", "write one, as 16000")
+    given = [str(value) for value in handle.plan.arguments.values() if isinstance(value, str)]
+    ask = Ask(
+        query=str(world.args.get("query") or "\n".join(given)),
+        paths=tuple(_list(world.args, "paths")),
+        budget=budget,
+        style="markdown",
+    )
+    return Engine(Path(handle.workspace.directory), world.environ).gather(ask)
 
 
 def store_artifacts(handle: Handle, world: World) -> StepResult:

@@ -1,0 +1,126 @@
+"""What a model is shown: files in whole or in part, within a budget, and why each is there."""
+
+from collections.abc import Mapping
+from typing import Literal
+from xml.sax.saxutils import quoteattr
+
+import msgspec
+
+Mode = Literal["pinned", "full", "slice", "signatures"]
+Strategy = Literal["ranked", "static"]
+Style = Literal["text", "markdown", "xml", "json"]
+GAP = "...\n"
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that speaks for an item: how much, and what was seen."""
+
+    signal: str
+    weight: float
+    evidence: str = ""
+
+
+class Item(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file as it is shown. `ranges` are lines from 1, both ends in; `tokens` count its frame too.
+
+    `blob` is the id that git gives the content; `chance` is how likely the file was held to matter.
+    """
+
+    path: str
+    blob: str
+    mode: Mode
+    tokens: int
+    text: str
+    ranges: tuple[tuple[int, int], ...] = ()
+    language: str = ""
+    score: float = 0.0
+    chance: float = 0.0
+    reasons: tuple[Reason, ...] = ()
+
+
+class LeftOut(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file that is not shown, and why."""
+
+    path: str
+    reason: str
+    chance: float = 0.0
+
+
+class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that is shown for a task; `used` never exceeds `budget`, counted by `tokenizer`.
+
+    `diff` is the difference that was asked for, `given` the output that belongs to the task; `left_out`
+    begins with what was most likely to matter.
+    """
+
+    query: str
+    root: str
+    head: str
+    budget: int
+    used: int
+    tokenizer: str
+    strategy: Strategy
+    items: tuple[Item, ...] = ()
+    diff: str = ""
+    given: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> dict[str, str]:
+        """What is shown of each file."""
+        return {item.path: item.text for item in self.items}
+
+
+class ExecutionContext(msgspec.Struct, frozen=True):
+    """What a command is given to work on."""
+
+    working_directory: str
+    files: Mapping[str, str] = {}
+    git_diff: str = ""
+    clipboard: str = ""
+    token_count: int = 0
+
+
+def frame(style: Style, item: Item) -> tuple[str, str]:
+    """What stands before and after the text of a file."""
+    about = "" if item.mode in {"full", "pinned"} and not item.ranges else _ABOUT[item.mode]
+    if style == "markdown":
+        return f"## {item.path}{about}\n\n````{item.language}\n", "````\n\n"
+    if style == "xml":
+        part = f" part={quoteattr(about.strip(' ()'))}" if about else ""
+        return f"<file path={quoteattr(item.path)}{part}><![CDATA[\n", "]]></file>\n"
+    return f"==> {item.path}{about} <==\n", "\n"
+
+
+_ABOUT: Mapping[Mode, str] = {
+    "pinned": " (in part)",
+    "slice": " (in part)",
+    "signatures": " (signatures)",
+    "full": "",
+}
+
+
+def body(style: Style, text: str) -> str:
+    """The text of a file inside its frame."""
+    text = text if text.endswith("\n") or not text else text + "\n"
+    return text.replace("]]>", "]]]]><![CDATA[>") if style == "xml" else text
+
+
+def framed(style: Style, item: Item) -> str:
+    """A file as it stands in what a model reads."""
+    before, after = frame(style, item)
+    return before + body(style, item.text) + after
+
+
+def present(bundle: Bundle, style: Style) -> str:
+    """A bundle as the text that a model reads."""
+    if style == "json":
+        return msgspec.json.format(msgspec.json.encode(bundle), indent=1).decode() + "\n"
+    beside = (("the output", "", bundle.given), ("the difference", "diff", bundle.diff))
+    shown = [
+        Item(path=name, blob="", mode="full", tokens=0, text=text, language=kind)
+        for name, kind, text in beside
+        if text
+    ]
+    return "".join(framed(style, item) for item in (*shown, *bundle.items))

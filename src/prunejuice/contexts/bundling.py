@@ -1,0 +1,93 @@
+"""Items, and the bundle that they make: what is shown, why, and what was left out."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from prunejuice import grammar
+from prunejuice.context import Bundle, Item, LeftOut, Mode, Reason, Style, present
+from prunejuice.contexts import retrieval, tokens
+from prunejuice.contexts.corpus import Corpus
+from prunejuice.contexts.pages import Pages
+from prunejuice.packing import SHOWN
+from prunejuice.part import lines
+from prunejuice.ranking import MEANINGS, WEIGHTS, Signals, chances
+
+_MOST_LEFT = 50
+
+
+def item(
+    pages: Pages,
+    file: int,
+    forms: Mapping[int, int],
+    mode: Mode,
+    found: retrieval.Found | None,
+    likely: Mapping[int, float],
+) -> Item:
+    """A file in some forms of its parts, with what spoke for it."""
+    corpus = pages.corpus
+    text, ranges = pages.shown(file, forms)
+    whole = len(forms) == corpus.entries[file].length and all(form == SHOWN for form in forms.values())
+    if mode != "pinned":
+        mode = "full" if whole else "slice" if ranges else "signatures"
+    signals = found.signals.get(file) if found else None
+    return Item(
+        path=corpus.paths[file],
+        blob=corpus.blobs[file],
+        mode=mode,
+        tokens=pages.entry(file) + pages.cost(file, forms),
+        text=text,
+        ranges=() if whole else ranges,
+        language=grammar.language(corpus.paths[file]),
+        score=round(found.scores.get(file, 0.0), 3) if found else 0.0,
+        chance=round(likely.get(file, 0.0), 4),
+        reasons=_reasons(signals) if signals else (),
+    )
+
+
+def _reasons(signals: Signals) -> tuple[Reason, ...]:
+    """The signals that speak for a file, the strongest first."""
+    found = [
+        Reason(name, round(weight * value, 2), MEANINGS[name])
+        for name, weight, value in zip(Signals._fields, WEIGHTS, signals, strict=True)
+        if weight * value > 0.05
+    ]
+    return tuple(sorted(found, key=lambda reason: -reason.weight))
+
+
+def left_out(corpus: Corpus, found: retrieval.Found | None, shown: set[str]) -> Iterable[LeftOut]:
+    """What is not shown: the likeliest files first, then those that are never read."""
+    if found is not None:
+        order = [file for file in found.scores if corpus.paths[file] not in shown][:_MOST_LEFT]
+        scores = chances([found.scores[file] for file in order]) if order else []
+        for file, chance in zip(order, scores, strict=True):
+            yield LeftOut(corpus.paths[file], "the budget was spent on what is likelier", round(chance, 4))
+    for path, reason in sorted(corpus.left.items())[:_MOST_LEFT]:
+        yield LeftOut(path, reason)
+
+
+def cut(text: str, budget: int) -> str:
+    """The first lines of a text that fit a budget, with a word about the rest."""
+    if tokens.count(text) <= budget:
+        return text
+    rows = lines(text)
+    low, high = 0, len(rows)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (
+            (middle, high) if tokens.count("".join(rows[:middle])) < budget - 20 else (low, middle - 1)
+        )
+    return "".join(rows[:low]) + f"... {len(rows) - low} more lines\n"
+
+
+def within(bundle: Bundle, style: Style) -> Bundle:
+    """A bundle whose text is counted as a whole, and within the budget."""
+    style = "text" if style == "json" else style
+    while True:
+        used = tokens.count(present(bundle, style))
+        if used <= bundle.budget or not bundle.items:
+            return msgspec.structs.replace(bundle, used=used)
+        least = min(bundle.items, key=lambda item: (item.mode == "pinned", item.chance))
+        rest = tuple(item for item in bundle.items if item is not least)
+        dropped = LeftOut(least.path, "the budget was spent on what is likelier", least.chance)
+        bundle = msgspec.structs.replace(bundle, items=rest, left_out=(dropped, *bundle.left_out))

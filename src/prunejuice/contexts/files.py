@@ -1,0 +1,147 @@
+"""Which files a working tree has, and which content each: what git tracks and what it does not ignore."""
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice.git import Git
+
+_LIMIT = 512 << 20
+IGNORES = (".aiderignore", ".codeiumignore", ".cursorignore", ".aiexclude", ".ignore", ".repomixignore")
+"""Files of other tools that say, in git's own language, what no model should be shown."""
+DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-renames", "--no-color")
+_TYPES = {"160000": "a submodule", "120000": "a link"}
+
+
+class Listing(NamedTuple):
+    """Paths to the object ids of their contents; those of `changed` are not known to git.
+
+    `apart` are paths that are not read, each with the reason.
+    """
+
+    root: str
+    head: str
+    files: Mapping[str, str]
+    changed: frozenset[str]
+    apart: Mapping[str, str]
+
+
+def listed(git: Git) -> Listing:
+    """The files of a working tree as they are now. Git's index is read and never written.
+
+    Raises:
+        GitError: git could not list them.
+    """
+    found = _Found()
+    words = ("ls-files", "-z", "-t", "-s", "-m", "-d", "-o", "--exclude-standard")
+    if git.git_dir and not git.directory.startswith("\0"):
+        index = Path(git.git_dir) / "index"
+        ours = git.apart(index) if not _split(index) else git
+        head = git.resolve("HEAD")
+    else:
+        ours, head = git, ""
+    for line in ours.run(*words, limit=_LIMIT).split("\0"):
+        found.take(line)
+    for name in IGNORES:
+        if (Path(git.directory) / name).is_file():
+            hidden = ours.run(
+                "ls-files", "-z", "-c", "-o", "-i", "-X", str(Path(git.directory) / name), limit=_LIMIT
+            )
+            found.apart.update(dict.fromkeys(filter(None, hidden.split("\0")), f"ignored by {name}"))
+    return found.listing(git.directory, head)
+
+
+class _Found:
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+        self.apart: dict[str, str] = {}
+        self.changed: set[str] = set()
+        self.gone: set[str] = set()
+
+    def take(self, line: str) -> None:
+        tag, rest = line[:1], line[2:]
+        if tag == "?":
+            self.changed.add(rest)
+            return
+        facts, _, path = rest.partition("\t")
+        if not path:
+            return
+        mode, oid, _stage = facts.split(" ")
+        if tag == "R":
+            self.gone.add(path)
+        elif tag == "C":
+            self.changed.add(path)
+        elif tag == "S":
+            self.apart[path] = "not checked out"
+        elif mode in _TYPES:
+            self.apart[path] = _TYPES[mode]
+        else:
+            self.files[path] = oid
+
+    def listing(self, root: str, head: str) -> Listing:
+        for path in [path for path in self.changed if path.endswith("/")]:
+            self.apart[path.rstrip("/")] = "a repository of its own"
+            self.changed.discard(path)
+        changed = self.changed - self.gone - self.apart.keys()
+        files = {
+            path: oid
+            for path, oid in self.files.items()
+            if path not in self.gone and path not in self.apart
+        }
+        files.update(dict.fromkeys(changed, ""))
+        return Listing(root, head, files, frozenset(changed), self.apart)
+
+
+def changed_lines(git: Git, since: str, paths: Collection[str]) -> dict[str, list[tuple[int, int]]]:
+    """The lines of files that differ from a commit; nothing of files that are new."""
+    if not since or not paths:
+        return {}
+    ours = git.apart(Path(git.git_dir) / "index")
+    words = (
+        "diff",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--no-renames",
+        "--no-color",
+        "-U0",
+        "--dst-prefix=b/",
+    )
+    said = ours.run(*words, since, "--", *sorted(paths), limit=_LIMIT)
+    found: dict[str, list[tuple[int, int]]] = {}
+    path = ""
+    for line in said.split("\n"):
+        if line.startswith("+++ b/"):
+            path = line[6:].removesuffix("\t")
+        elif path and (match := _HUNK.match(line)):
+            first, count = int(match[1]), int(match[2] if match[2] is not None else 1)
+            found.setdefault(path, []).append((max(first, 1), max(first, 1) + max(count, 1) - 1))
+    return found
+
+
+_HUNK = re.compile(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@")
+
+
+def _split(index: Path) -> bool:
+    """Whether git keeps a part of the index in another file, which only its own directory leads to."""
+    return any(index.parent.glob("sharedindex.*"))
+
+
+def object_id(content: bytes, like: str = "") -> str:
+    """The id that git gives a content, by the hash that another id was made with."""
+    algorithm = hashlib.sha256 if len(like) == 64 else hashlib.sha1
+    return algorithm(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def content(root: str, path: str, largest: int) -> bytes | None:
+    """The bytes of a file; nothing when it is gone, no plain file, or larger than that."""
+    with suppress(OSError, ValueError):
+        place = Path(root, path)
+        if place.is_symlink() or not place.is_file() or place.stat().st_size > largest:
+            return None
+        with place.open("rb") as file:
+            data = file.read(largest + 1)
+        return data if len(data) <= largest else None
+    return None

@@ -1,0 +1,394 @@
+"""Gathering: from a task and a tree to what a model is shown. Read this first of the contexts."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from prunejuice import git as gits
+from prunejuice import settings
+from prunejuice.context import Bundle, Item, Reason
+from prunejuice.contexts import bundling, files, past, retrieval, static, tokens
+from prunejuice.contexts.asked import Ask, resolved
+from prunejuice.contexts.corpus import Corpus
+from prunejuice.contexts.index import VERSION, Entry, Index
+from prunejuice.contexts.pages import Counted, Pages
+from prunejuice.errors import DamagedError, UsageError
+from prunejuice.git import Git
+from prunejuice.packing import SHOWN, Step, chosen, steps
+from prunejuice.ranking import PRESENT, chances, shares
+from prunejuice.screening import masked
+
+MOST_PACKED = 160
+"""Files of which something may be shown."""
+LEAST = 1.5e-6
+"""Worth for a token below which nothing is shown, however much is left of the budget."""
+_WHOLE = 0.85
+"""A file of which this share would be shown is shown whole."""
+T = TypeVar("T")
+_PINNED = 0.75
+"""The share of the budget that files may take which were given or changed."""
+_DIFF, _INPUT = 0.4, 0.3
+"""The shares of the budget that the difference and the given output may take."""
+_FRAME = 20
+
+
+class _Chosen(NamedTuple):
+    """Files that are pinned, with the reason; those that may be shown; those whose tree it is."""
+
+    pinned: Mapping[int, str]
+    allowed: frozenset[int] | None
+
+
+class Engine:
+    """One tree, its index open, and what is known of it remembered between questions."""
+
+    def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
+        """Open the index of the repository around a folder, or of the folder itself outside one.
+
+        Raises:
+            UsageError: it is in a bare repository.
+        """
+        self.directory = directory.resolve()
+        self.git, place = _opened(self.directory, environ)
+        self.index = Index(place)
+        self._known: dict[str, Entry] = self.index.entries()
+        self._past: tuple[str, past.Past] = ("", past.Past([]))
+        self._corpus: tuple[files.Listing, frozenset[str], Corpus] | None = None
+        self._counted = Counted({}, {})
+
+    def corpus(self, wanted: frozenset[str] = frozenset()) -> Corpus:
+        """The files as they are now; only what changed is read again."""
+        listing = files.listed(self.git)
+        if self._corpus and self._corpus[:2] == (listing, wanted) and not listing.changed:
+            return self._corpus[2]
+        made = Corpus(listing, self.index, self._known, wanted)
+        self._corpus = (listing, wanted, made)
+        return made
+
+    def past(self, head: str) -> past.Past:
+        """The last commits before a head."""
+        if self._past[0] != head:
+            self._past = (head, past.Past(past.commits(self.git, self.index, head)))
+        return self._past[1]
+
+    def gather(self, ask: Ask) -> Bundle:
+        """What a model is shown for a task; never more tokens than the budget.
+
+        Raises:
+            NotFoundError: a path names no file.
+            UsageError: the budget is too small for anything, or there is no such commit.
+        """
+        if ask.budget < 200:
+            raise UsageError(f"a budget of {ask.budget} tokens holds nothing", "give at least 200")
+        ask = ask._replace(paths=tuple(self._rooted(path) for path in ask.paths))
+        return self._whatever(lambda: self._gathered(ask))
+
+    def _whatever(self, do: Callable[[], T]) -> T:
+        """Do something with the index, and once more with a new one when it turns out to be damaged."""
+        try:
+            return do()
+        except DamagedError as error:
+            self.index.rebuild(error.message)
+            self._known, self._corpus, self._past = {}, None, ("", past.Past([]))
+            self._counted = Counted({}, {})
+            return do()
+
+    def _gathered(self, ask: Ask) -> Bundle:
+        corpus = self.corpus(frozenset(path for path in ask.paths if not path.startswith("!")))
+        shown = bundling.cut(ask.given, int(ask.budget * _INPUT))
+        diff, since = self._difference(ask, corpus)
+        spent = tokens.count(diff) + tokens.count(shown) + 2 * _FRAME
+        choice = self._choice(ask, corpus, since)
+        if ask.strategy == "static":
+            items = self._static(ask, corpus, choice, spent)
+            found = None
+        else:
+            query = f"{ask.query}\n{ask.given}" if ask.given else ask.query
+            found = retrieval.search(corpus, self.past(corpus.listing.head), query, list(choice.pinned))
+            items = self._ranked(ask, corpus, found, choice, spent)
+        return self._bundle(ask, corpus, found, items, _Shown(diff, shown))
+
+    def select(
+        self, query: str, given: Sequence[str], budgets: Sequence[int]
+    ) -> dict[int, tuple[Item, ...]]:
+        """What is shown besides some given files, for several budgets at once."""
+        return self._whatever(lambda: self._selected(query, given, budgets))
+
+    def _selected(
+        self, query: str, given: Sequence[str], budgets: Sequence[int]
+    ) -> dict[int, tuple[Item, ...]]:
+        corpus = self.corpus()
+        numbers = [corpus.number[path] for path in given if path in corpus.number]
+        found = retrieval.search(corpus, self.past(corpus.listing.head), query, numbers)
+        pages = Pages(corpus, "text", self._counted)
+        likely = _likely(found, frozenset(numbers), None)
+        ordered, price = self._steps(pages, found, likely)
+        picked = {budget: self._packed(pages, ordered, budget, price) for budget in budgets}
+        items = {
+            budget: tuple(
+                bundling.item(pages, file, forms[file], "slice", found, likely)
+                for file in likely
+                if file in forms
+            )
+            for budget, forms in picked.items()
+        }
+        self._keep(pages)
+        return items
+
+    def _rooted(self, path: str) -> str:
+        """A path as it is from the root of the tree, `!` kept; globs stay as they are."""
+        sign = "!" if path.startswith("!") else ""
+        place = os.path.normpath(self.directory / path.removeprefix("!"))
+        if not Path(place).is_relative_to(self.git.directory):
+            raise UsageError(f"{path} is outside {self.git.directory}", "go there, and ask again")
+        return sign + (
+            "" if place == self.git.directory else str(Path(place).relative_to(self.git.directory))
+        )
+
+    # -- what is asked for ----------------------------------------------------------------------
+
+    def _difference(self, ask: Ask, corpus: Corpus) -> tuple[str, frozenset[str]]:
+        """The difference since a commit, cut to its share of the budget, and the files of it."""
+        if not ask.diff:
+            return "", frozenset()
+        since = self.git.resolve(ask.diff) if corpus.listing.head else ""
+        if not since:
+            fix = "name one that git log shows"
+            raise UsageError(f"there is no commit {ask.diff!r} to compare with", fix)
+        ours = self.git.apart(Path(self.git.git_dir) / "index")
+        named = ours.run(*files.DIFF, "--name-only", "-z", since, "--").split("\0")
+        shown = [path for path in named if path and path not in corpus.left]
+        text = ours.run(*files.DIFF, "-U2", since, "--", *shown) if shown else ""
+        return bundling.cut(masked("", text), int(ask.budget * _DIFF)), frozenset(named) - {""}
+
+    def _choice(self, ask: Ask, corpus: Corpus, since: frozenset[str]) -> _Chosen:
+        given, allowed = resolved(corpus, ask.paths)
+        pinned = dict.fromkeys(given, "given")
+        for path in (*sorted(since), *sorted(corpus.listing.changed)):
+            file = corpus.number.get(path)
+            if file is not None and not ask.only and (allowed is None or file in allowed):
+                pinned.setdefault(file, "changed")
+        if ask.tests:
+            stems = {retrieval.stem(corpus.paths[file]) for file in pinned}
+            for file, path in enumerate(corpus.paths):
+                if file not in pinned and retrieval.stem(path) in stems and "test" in path.lower():
+                    pinned[file] = "a test of what is given"
+        if ask.only:
+            allowed = frozenset(pinned) | (allowed or frozenset())
+        return _Chosen(pinned, allowed)
+
+    # -- ranked ---------------------------------------------------------------------------------
+
+    def _ranked(
+        self, ask: Ask, corpus: Corpus, found: retrieval.Found, choice: _Chosen, spent: int
+    ) -> tuple[Item, ...]:
+        pages = Pages(corpus, ask.style, self._counted)
+        budget = ask.budget - spent
+        items: list[Item] = []
+        room = int(budget * (1 if ask.only else _PINNED))
+        changed = [corpus.paths[file] for file, why in choice.pinned.items() if why == "changed"]
+        since = self.git.resolve(ask.diff) if ask.diff else corpus.listing.head
+        hunks = files.changed_lines(self.git, since, changed)
+        for file, why in choice.pinned.items():
+            touched = hunks.get(corpus.paths[file], ()) if why == "changed" else ()
+            item = self._pinned(pages, found, file, (why, touched), room)
+            if item is not None:
+                items.append(item)
+                room -= item.tokens
+                budget -= item.tokens
+        likely = _likely(found, frozenset(choice.pinned), choice.allowed)
+        ordered, price = self._steps(pages, found, likely)
+        picked = self._packed(pages, ordered, budget, price)
+        items += [
+            bundling.item(pages, file, picked[file], "slice", found, likely)
+            for file in likely
+            if file in picked
+        ]
+        self._keep(pages)
+        return tuple(items)
+
+    def _pinned(
+        self, pages: Pages, found: retrieval.Found, file: int, why: "_Why", room: int
+    ) -> Item | None:
+        """A file that was given, or what changed of one: all of it, or its best parts."""
+        pinned = {file: 1.0}
+        reason, lines = why
+        numbers = [
+            number
+            for number, part in enumerate(pages.parts(file))
+            if not lines or any(part.first <= last and first <= part.last for first, last in lines)
+        ]
+        every = dict.fromkeys(numbers, SHOWN)
+        size = pages.corpus.entries[file].size / 8
+        if (lines or size < room) and pages.entry(file) + pages.cost(file, every) <= room:
+            forms = {file: every}
+        else:
+            ordered, price = self._steps(pages, found, pinned)
+            forms = chosen(ordered, room, price)
+        if file not in forms:
+            return None
+        made = bundling.item(pages, file, forms[file], "pinned", found, pinned)
+        return msgspec.structs.replace(made, reasons=(Reason(reason, 10.0), *made.reasons))
+
+    def _steps(
+        self, pages: Pages, found: retrieval.Found, likely: Mapping[int, float]
+    ) -> tuple[list[Step], "Price"]:
+        groups = []
+        for file, chance in likely.items():
+            _, first, count, _ = pages.corpus.entries[file]
+            if not count:
+                continue
+            scores, named = found.parts[first : first + count], found.named[first : first + count]
+            share = shares(pages.parts(file), scores, named, found.best)
+            groups += pages.groups(file, chance, share, LEAST)
+        entries = {file: (0.5 * PRESENT * chance, pages.entry(file)) for file, chance in likely.items()}
+
+        def price(file: int, before: Mapping[int, int], after: Mapping[int, int]) -> int:
+            fee = 0 if before else pages.entry(file)
+            return fee + pages.cost(file, after) - pages.cost(file, before)
+
+        ordered = [step for step in steps(groups, entries) if step.rate >= LEAST]
+        return ordered, price
+
+    def _packed(
+        self, pages: Pages, ordered: Sequence[Step], budget: int, price: "Price"
+    ) -> dict[int, dict[int, int]]:
+        """Parts within a budget; a file that is nearly whole is made whole while there is room."""
+        picked = chosen(ordered, budget, price)
+        left = budget - sum(price(file, {}, forms) for file, forms in picked.items())
+        for file, forms in picked.items():
+            count = pages.corpus.entries[file].length
+            every = dict.fromkeys(range(count), SHOWN)
+            shown = sum(form == SHOWN for form in forms.values())
+            if forms != every and shown >= count * _WHOLE and (more := price(file, forms, every)) <= left:
+                picked[file] = every
+                left -= more
+        return picked
+
+    def _keep(self, pages: Pages) -> None:
+        if pages.new:
+            self.index.keep_counts({row: self._counted.parts[row] for row in pages.new})
+
+    # -- static ---------------------------------------------------------------------------------
+
+    def _static(self, ask: Ask, corpus: Corpus, choice: _Chosen, spent: int) -> tuple[Item, ...]:
+        """Whole files by fixed weights, the first that fit."""
+        pages = Pages(corpus, ask.style, self._counted)
+        among = choice.allowed if choice.allowed is not None else frozenset(range(len(corpus.paths)))
+        facts = self._facts(corpus, choice, among | choice.pinned.keys())
+        sizes = {file: corpus.entries[file].size for file in facts}
+        budget, items = ask.budget - spent, []
+        for file, worth in static.ordered(facts, sizes):
+            if sizes[file] / 16 > budget or (cost := pages.entry(file) + pages.whole(file)) > budget:
+                continue
+            budget -= cost
+            every = dict.fromkeys(range(corpus.entries[file].length), SHOWN)
+            made = bundling.item(pages, file, every, "full", None, {})
+            items.append(msgspec.structs.replace(made, score=worth, reasons=static.reasons(facts[file])))
+            if budget < 20:
+                break
+        self._keep(pages)
+        return tuple(items)
+
+    def _facts(self, corpus: Corpus, choice: _Chosen, among: Iterable[int]) -> dict[int, list[str]]:
+        recent = self.past(corpus.listing.head).recent
+        stems = {retrieval.stem(corpus.paths[file]) for file in choice.pinned}
+        links = {
+            link.replace("\\", "/").replace("::", "/").replace(".", "/").rpartition("/")[2]
+            for file in choice.pinned
+            for link in corpus.index.links(corpus.entries[file].id)
+        }
+        facts: dict[int, list[str]] = {}
+        for file in among:
+            path = corpus.paths[file]
+            known = facts[file] = []
+            if file in choice.pinned:
+                known.append("diff")
+            elif retrieval.stem(path) in stems:
+                known.append("test")
+            elif retrieval.stem(path) in links:
+                known.append("import")
+            if recent.get(path, 0.0) > 0.5:
+                known.append("recent")
+        return facts
+
+    # -- what comes of it -----------------------------------------------------------------------
+
+    def _bundle(
+        self,
+        ask: Ask,
+        corpus: Corpus,
+        found: retrieval.Found | None,
+        items: tuple[Item, ...],
+        shown: "_Shown",
+    ) -> Bundle:
+        notes = [f"the index was rebuilt: {self.index.rebuilt}"] if self.index.rebuilt else []
+        bundle = Bundle(
+            query=ask.query,
+            root=corpus.listing.root,
+            head=corpus.listing.head,
+            budget=ask.budget,
+            used=0,
+            tokenizer=tokens.ENCODING,
+            strategy=ask.strategy,
+            items=tuple(sorted(items, key=lambda item: item.path)),
+            diff=shown.diff,
+            given=shown.given,
+            left_out=tuple(bundling.left_out(corpus, found, {item.path for item in items})),
+            notes=tuple(notes),
+        )
+        return bundling.within(bundle, ask.style)
+
+
+class _Shown(NamedTuple):
+    """What is shown besides files."""
+
+    diff: str
+    given: str
+
+
+_Why = tuple[str, Sequence[tuple[int, int]]]
+Price = Callable[[int, Mapping[int, int], Mapping[int, int]], int]
+
+
+def _opened(directory: Path, environ: Mapping[str, str]) -> tuple[Git, Path | None]:
+    name = f"context/index-{VERSION}.db"
+    if gits.may_be_inside(directory):
+        git = gits.git(directory, dict(environ)).located()
+        place = Path(git.common) / "prunejuice" / name
+        key = git.common
+    else:
+        root = directory.resolve()
+        if (root / "HEAD").is_file() and (root / "objects").is_dir():
+            gits.git(root, dict(environ)).located()  # says that it is a bare repository
+        git = gits.outside(root, dict(environ))
+        key, place = str(root), Path()
+    if place == Path() or not _writable(place):
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+        place = settings.home(environ) / "trees" / digest / name
+    return git, place if _writable(place) else None
+
+
+def _writable(place: Path) -> bool:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    except OSError:
+        return False
+    return True
+
+
+def _likely(
+    found: retrieval.Found, without: frozenset[int], allowed: frozenset[int] | None
+) -> dict[int, float]:
+    """The files of which something may be shown, the best first, and how likely each matters."""
+    top = [file for file in found.scores if file not in without and (allowed is None or file in allowed)][
+        :MOST_PACKED
+    ]
+    if not top:
+        return {}
+    return dict(zip(top, chances([found.scores[file] for file in top]), strict=True))

@@ -1,0 +1,141 @@
+"""The text of the files of a corpus, whole and in parts, and what each takes in tokens."""
+
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from prunejuice.context import GAP, Item, Style, frame
+from prunejuice.contexts import files, tokens
+from prunejuice.contexts.corpus import Corpus
+from prunejuice.packing import SHOWN, Group, Piece
+from prunejuice.part import Part, grouped, lines, signature
+from prunejuice.ranking import PRESENT
+from prunejuice.screening import LARGEST, masked
+
+CHARACTERS = 3.6
+"""Characters of a token, as long as they were not counted."""
+_MARGIN = 4
+"""How much better the best part of a definition may be than the whole."""
+_SIGNATURE = 12
+"""Tokens of a line of a signature, as long as they were not counted."""
+
+
+class Counted(NamedTuple):
+    """Tokens that were counted: of parts by the row of their content, of frames by style and path."""
+
+    parts: "dict[int, array[int]]"
+    frames: dict[tuple[Style, str], int]
+
+
+class Pages:
+    """Parts and tokens are remembered by content, the text of files only for one question."""
+
+    def __init__(self, corpus: Corpus, style: Style, counted: Counted) -> None:
+        """What is counted anew is added to `counted`."""
+        self.corpus, self.style = corpus, style
+        self.counted = counted
+        self.new: set[int] = set()
+        self._lines: dict[int, list[str]] = {}
+
+    def parts(self, file: int) -> Sequence[Part]:
+        """The parts of a file."""
+        return self.corpus.index.parts(self.corpus.entries[file].id)
+
+    def groups(self, file: int, chance: float, shares: Sequence[float], least: float) -> list[Group]:
+        """The definitions of a file and their worth; none that gives less for a token than `least`."""
+        parts = self.parts(file)
+        counts = self._counts(file)
+        made: list[Group] = []
+        for head, members in grouped(parts):
+            whole = sum(shares[i] for i in members)
+            named = 0.5 * chance * (1 - PRESENT) * whole
+            size = sum(parts[i].size for i in members)
+            if chance * whole * _MARGIN < least * size / CHARACTERS:
+                continue
+            pieces = tuple(
+                Piece(i, 0.5 * chance * shares[i], self._guess(counts, parts, i)) for i in members
+            )
+            if head < 0:
+                pieces = tuple(piece._replace(worth=piece.worth * (2 - PRESENT)) for piece in pieces)
+                made.append(Group(file, head, 0.0, 0, pieces))
+            else:
+                lines_ = parts[head].head - parts[head].first + 1
+                tokens_ = counts[2 * head] or 6 + lines_ * _SIGNATURE
+                made.append(Group(file, head, named, min(tokens_, pieces[0].tokens), pieces))
+        return made
+
+    @staticmethod
+    def _guess(counts: "array[int]", parts: Sequence[Part], number: int) -> int:
+        return counts[2 * number + 1] or int(parts[number].size / CHARACTERS) + 1
+
+    def _counts(self, file: int) -> "array[int]":
+        entry = self.corpus.entries[file]
+        found = self.counted.parts.get(entry.id)
+        if found is None:
+            found = self.corpus.index.counts(entry.id) or array("I")
+            if len(found) != 2 * entry.length:
+                found = array("I", [0]) * (2 * entry.length)
+            self.counted.parts[entry.id] = found
+        return found
+
+    def entry(self, file: int) -> int:
+        """The tokens of naming a file: those of its frame."""
+        path = self.corpus.paths[file]
+        found = self.counted.frames.get((self.style, path))
+        if found is None:
+            shown = Item(path=path, blob="", mode="slice", tokens=0, text="", language="python")
+            found = self.counted.frames[self.style, path] = (
+                tokens.count("".join(frame(self.style, shown))) + 1
+            )
+        return found
+
+    def cost(self, file: int, forms: Mapping[int, int]) -> int:
+        """The tokens of some parts of a file in some forms, with what stands between them."""
+        counts = self._counts(file)
+        total, following = 0, 0
+        for number in sorted(forms):
+            at = 2 * number + (forms[number] == SHOWN)
+            if not counts[at]:
+                counts[at] = tokens.count(self._text(file, number, forms[number]))
+                self.new.add(self.corpus.entries[file].id)
+            total += counts[at] + (0 if number == following else _GAP)
+            following = number + 1
+        return total
+
+    def whole(self, file: int) -> int:
+        """The tokens of a whole file."""
+        return self.cost(file, dict.fromkeys(range(self.corpus.entries[file].length), SHOWN))
+
+    def lines(self, file: int) -> list[str]:
+        """The lines of a file, secrets masked."""
+        if file not in self._lines:
+            path = self.corpus.paths[file]
+            data = files.content(self.corpus.listing.root, path, LARGEST) or b""
+            self._lines[file] = lines(masked(path, data.decode("utf-8", "replace")))
+        return self._lines[file]
+
+    def _text(self, file: int, number: int, form: int) -> str:
+        part = self.parts(file)[number]
+        rows = self.lines(file)
+        return "".join(rows[part.first - 1 : part.last]) if form == SHOWN else signature(rows, part)
+
+    def shown(self, file: int, forms: Mapping[int, int]) -> tuple[str, tuple[tuple[int, int], ...]]:
+        """The text of some parts of a file in some forms, and which lines of it are there."""
+        parts = self.parts(file)
+        text: list[str] = []
+        ranges: list[tuple[int, int]] = []
+        following = 0
+        for number in sorted(forms):
+            part = parts[number]
+            text.append(GAP if number != following else "")
+            text.append(self._text(file, number, forms[number]))
+            if forms[number] == SHOWN:
+                joined = bool(ranges) and ranges[-1][1] + 1 == part.first
+                ranges[-1:] = (
+                    [(ranges[-1][0], part.last)] if joined else [*ranges[-1:], (part.first, part.last)]
+                )
+            following = number + 1
+        return "".join(text), tuple(ranges)
+
+
+_GAP = 2

@@ -1,0 +1,109 @@
+"""What a repository's past says of its files: which were changed together, lately, and for which words."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from prunejuice.contexts.index import Index
+from prunejuice.git import Git
+from prunejuice.words import terms
+
+DEPTH = 3_000
+"""Commits that are looked at."""
+WIDEST = 30
+"""Files of a commit; a wider one says little of each."""
+_MESSAGE = 1_500
+
+
+class Commit(NamedTuple):
+    """What a commit said and touched."""
+
+    terms: frozenset[str]
+    paths: tuple[str, ...]
+
+
+def commits(git: Git, index: Index, head: str, depth: int = DEPTH) -> list[Commit]:
+    """The last commits before a head, newest first; merges and very wide ones have no paths."""
+    if not head:
+        return []
+    ids = index.line(head)
+    if not ids:
+        ids = git.run("rev-list", f"--max-count={depth}", "--no-merges", head).split()
+        known = index.commits(ids, _made)
+        missing = [each for each in ids if each not in known]
+        new = _read(git, missing)
+        index.keep_commits(head, ids, new)
+    found = index.commits(ids, _made)
+    return [found[each] for each in ids if each in found]
+
+
+def _made(row: bytes) -> Commit:
+    words, paths = msgspec.msgpack.decode(row)
+    return Commit(frozenset(words), tuple(paths))
+
+
+def _read(git: Git, ids: Sequence[str]) -> dict[str, bytes]:
+    if not ids:
+        return {}
+    said = git.run(
+        *("log", "--no-walk=unsorted", "--stdin", "--no-renames", "--name-only", "-z"),
+        "--format=%x01%H%x02%B%x03",
+        given="\n".join(ids).encode() + b"\n",
+        limit=512 << 20,
+    )
+    found = {}
+    for entry in said.split("\x01")[1:]:
+        head, _, rest = entry.partition("\x03")
+        commit, _, message = head.partition("\x02")
+        paths = [path.lstrip("\n") for path in rest.split("\0") if path.strip("\n")]
+        words = list(terms(message[:_MESSAGE]))
+        found[commit] = msgspec.msgpack.encode((words, paths if len(paths) <= WIDEST else []))
+    return found
+
+
+class Past:
+    """Counts over the last commits of a head."""
+
+    def __init__(self, line: Sequence[Commit]) -> None:
+        """Count once; the questions below are cheap."""
+        self.line = line
+        self.frequency: Counter[str] = Counter()
+        self.recent: dict[str, float] = {}
+        self.of: dict[str, list[int]] = {}
+        for number, commit in enumerate(line):
+            self.frequency.update(commit.terms)
+            fresh = 1 / (1 + number / 50)
+            for path in commit.paths:
+                self.recent[path] = self.recent.get(path, 0.0) + fresh
+                self.of.setdefault(path, []).append(number)
+
+    def votes(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """Files of commits whose messages have words of the query, by how many and how rare."""
+        said: dict[str, float] = {}
+        for number, commit in enumerate(self.line):
+            if not commit.paths:
+                continue
+            common = commit.terms & weights.keys()
+            if not common:
+                continue
+            alike = sum(weights[term] for term in common)
+            alike = alike * alike / (6 + len(commit.terms)) / (len(commit.paths) + 1) ** 0.5
+            alike /= 1 + number / 2_000
+            for path in commit.paths:
+                said[path] = said.get(path, 0.0) + alike
+        return said
+
+    def beside(self, paths: Iterable[str]) -> dict[str, float]:
+        """Files that were changed together with some: how often; wide commits and far ones count less."""
+        said: dict[str, float] = {}
+        for path in paths:
+            mine = self.of.get(path, ())
+            for number in mine:
+                others = self.line[number].paths
+                share = 1 / len(others) / (1 + number / 1_000)
+                for other in others:
+                    if other != path:
+                        said[other] = said.get(other, 0.0) + share / (2 + len(mine)) ** 0.5
+        return said

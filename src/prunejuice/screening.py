@@ -1,0 +1,76 @@
+"""Which files are kept out of a context unless they are named, and which secrets are masked."""
+
+import re
+
+LARGEST = 400_000
+"""Bytes of a file that is read; a larger one is left out."""
+_SUFFIXES = {
+    "a picture": "avif bmp gif ico icns jpeg jpg png psd svg tif tiff webp",
+    "not text": (
+        "7z a avi bin bz2 class dat db dll dylib exe flac gz jar lib mp3 mp4 o ogg onnx parquet pdf "
+        "pickle pkl pyc pyd so sqlite sqlite3 tar tgz ttf eot otf wasm wav webm whl woff woff2 xz zip zst"
+    ),
+    "a key": "jks key keystore p12 pem pfx ppk",
+    "generated": "lock map min.css min.js pb.go po pot mo snap sum ipynb _pb2.py csv tsv",
+}
+_BY_SUFFIX = {suffix: reason for reason, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
+_NAMES = {
+    "a key": "id_dsa id_ecdsa id_ed25519 id_rsa .npmrc .pypirc .netrc .htpasswd credentials",
+    "generated": "package-lock.json pnpm-lock.yaml npm-shrinkwrap.json yarn.lock bun.lockb",
+}
+_BY_NAME = {name: reason for reason, names in _NAMES.items() for name in names.split()}
+_FOLDERS = {
+    "vendored": "node_modules vendor _vendor third_party bower_components site-packages .venv venv",
+    "generated": (
+        "dist build target __pycache__ __snapshots__ cassettes locale .git .tox .mypy_cache .ruff_cache"
+    ),
+    "a key": ".ssh .aws .gnupg",
+}
+_BY_FOLDER = {name: reason for reason, names in _FOLDERS.items() for name in names.split()}
+_ENV = re.compile(r"^\.env(\..+)?$|\.env$")
+_SAMPLE = re.compile(r"\.(example|sample|template|dist)$")
+_VALUE = re.compile(r"^([ \t]*(?:export[ \t]+)?[\w.]+[ \t]*=[ \t]*)(?=\S).+$", re.MULTILINE)
+_SECRETS = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[abposr]-|sk-(?:ant-|proj-)?|rk_live_|sk_live_|hf_|npm_|pypi-)[\w-]{16,}"
+    r"|\bAIza[\w-]{35}\b"
+    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}",
+    re.DOTALL,
+)
+
+_MARKS = (
+    "PRIVATE KEY-", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
+    "sk-", "k_live_", "hf_", "npm_", "pypi-", "AIza", "eyJ",
+)  # fmt: skip
+"""One of these is in every secret that the pattern finds; looking for them is cheaper."""
+
+
+def unfit(path: str) -> str:
+    """Why a file of this name is kept out; empty when it is not."""
+    folder, _, name = path.rpartition("/")
+    lowered = name.lower()
+    if _ENV.search(lowered) and not _SAMPLE.search(lowered):
+        return "may hold secrets"
+    if reason := _BY_NAME.get(lowered) or _by_suffix(lowered):
+        return reason
+    return next((_BY_FOLDER[part] for part in folder.split("/") if part in _BY_FOLDER), "")
+
+
+def _by_suffix(name: str) -> str:
+    _, *rest = name.split(".")
+    for start in range(max(0, len(rest) - 2), len(rest)):
+        if reason := _BY_SUFFIX.get(".".join(rest[start:])):
+            return reason
+    return "generated" if name.endswith(("_pb2.py", "_pb2.pyi", ".pb.go")) else ""
+
+
+def masked(path: str, text: str) -> str:
+    """A text without the secrets that can be told by their form, or by the kind of file they are in."""
+    if unfit(path) == "may hold secrets":
+        text = _VALUE.sub(r"\1***", text)
+    return _SECRETS.sub(_stars, text) if any(mark in text for mark in _MARKS) else text
+
+
+def _stars(match: "re.Match[str]") -> str:
+    return "***" + "\n" * match.group().count("\n")

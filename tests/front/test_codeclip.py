@@ -1,0 +1,159 @@
+"""`codeclip` and `codebot context` as a user calls them, and `codeclip` as a library."""
+
+import json
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+import codeclip
+from conftest import git
+
+
+@pytest.fixture
+def shop(project):
+    files = {
+        "shop/cart.py": "def checkout(voucher):\n    return voucher.amount\n",
+        "shop/mail.py": "def send_receipt(address):\n    connect(address)\n",
+        "tests/test_cart.py": "from shop.cart import checkout\n\n\ndef test_checkout():\n    assert checkout(None)\n",
+    }
+    for path, text in files.items():
+        (project.root / path).parent.mkdir(exist_ok=True)
+        (project.root / path).write_text(text)
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "Open the shop")
+    return project
+
+
+def test_a_task_in_words(shop):
+    answer = shop.codeclip("-q", "the voucher at checkout")
+    assert answer.code == 0
+    assert "==> shop/cart.py" in answer.out
+    assert "def checkout(voucher):" in answer.out
+    assert "tokens" in answer.err
+
+
+def test_it_is_the_same_behind_codebot(shop):
+    words = ("-q", "the voucher", "--json")
+    assert shop.codebot("context", *words).json["items"] == shop.codeclip(*words).json["items"]
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "xml"])
+def test_forms(shop, form):
+    answer = shop.codeclip("shop/mail.py", "--only", "--format", form)
+    assert "connect(address)" in answer.out
+    if form == "xml":
+        assert ElementTree.fromstring(answer.out).get("path") == "shop/mail.py"
+
+
+def test_json_is_one_object_with_everything(shop):
+    found = shop.codeclip("shop/mail.py", "-q", "voucher", "-b", "1.5k", "--json").json
+    assert found["schema"] == "prunejuice.context/1"
+    assert found["budget"] == 1500
+    assert found["used"] <= 1500
+    assert found["items"][0].keys() >= {"path", "blob", "mode", "tokens", "text"}
+    assert any(item["mode"] == "pinned" for item in found["items"])
+
+
+def test_explain_says_why_and_what_is_left_out(shop):
+    (shop.root / "logo.png").write_bytes(b"x")
+    answer = shop.codeclip("-q", "voucher", "--explain")
+    assert "parts" in answer.out
+    assert "logo.png  a picture" in answer.out
+
+
+def test_the_task_and_the_output_come_from_anywhere(shop, tmp_path):
+    task = tmp_path / "task.txt"
+    task.write_text("voucher")
+    assert "shop/cart.py" in shop.codeclip("-q", f"@{task}").out
+    assert "shop/cart.py" in shop.codeclip("-q", "-", given="voucher").out
+    answer = shop.codeclip("--input", "-", given="E  assert checkout(None)\n")
+    assert answer.out.startswith("==> the output <==\nE  assert checkout(None)\n")
+    missing = shop.codeclip("--input", "nowhere.txt")
+    assert missing.code == 2
+    assert "nowhere.txt cannot be read" in missing.err
+
+
+def test_the_difference(shop):
+    (shop.root / "shop/mail.py").write_text("def send_letter(address):\n    pass\n")
+    answer = shop.codeclip("--diff")
+    assert "-def send_receipt(address):" in answer.out
+    assert "==> shop/mail.py" in answer.out
+    assert "-def send_receipt" in shop.codeclip("--diff", "HEAD", "shop").out
+    assert "-def send_receipt" in shop.codeclip("--diff", "shop").out
+    wrong = shop.codeclip("--diff", "nonsense")
+    assert wrong.code == 2
+    assert "no commit 'nonsense'" in wrong.err
+
+
+def test_copying(shop, tmp_path, monkeypatch):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, script in (
+        ("wl-copy", f"exec cat > {tmp_path}/held"),
+        ("wl-paste", f"exec cat {tmp_path}/held"),
+    ):
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setenv("WAYLAND_DISPLAY", "w")
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    monkeypatch.delenv("SSH_TTY", raising=False)
+    answer = shop.codeclip("shop/mail.py", "--only", "--copy")
+    assert answer.out == ""
+    assert "copied by wl-clipboard" in answer.err
+    assert "connect(address)" in (tmp_path / "held").read_text()
+    assert "==> the output <==" in shop.codeclip("--input", "clipboard").out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nope.py"], "there is no file 'nope.py' here"),
+        (["-b", "many"], "'many' is no number of tokens"),
+        (["-b", "10"], "a budget of 10 tokens holds nothing"),
+        (["--strategy", "magic"], "'magic' is not one of"),
+        (["../other"], "is outside"),
+    ],
+)
+def test_what_cannot_be_done_is_said(shop, words, said):
+    answer = shop.codeclip(*words)
+    assert answer.code == 2
+    assert said in answer.err
+
+
+def test_terminal_signs_in_files_do_not_reach_a_terminal(shop, monkeypatch):
+    (shop.root / "evil.py").write_text("x = '\x1b]52;c;aGk=\x07'\n")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    answer = shop.codeclip("evil.py", "--only")
+    assert "\x1b]52" not in answer.out
+
+
+def test_serving_answers_line_by_line(shop):
+    requests = [
+        {"repo": str(shop.root), "query": "voucher", "seeds": [], "budgets": [1000, 4000]},
+        {"repo": str(shop.root), "query": "voucher", "seeds": ["shop/cart.py"], "budget": 2000},
+        {"repo": "/nowhere-at-all", "query": 7},
+        {"repo": str(shop.root), "query": "receipt", "budgets": ["x"]},
+    ]
+    lines = "".join(json.dumps(each) + "\n" for each in requests) + "not json\n\n"
+    done = subprocess.run(
+        [sys.executable, "-c", "from prunejuice.cli.codeclip import main; main()", "serve"],
+        input=lines, capture_output=True, text=True, cwd=shop.root, check=True,
+    )  # fmt: skip
+    first, second, third, fourth, last = map(json.loads, done.stdout.splitlines())
+    assert set(first["by_budget"]) == {"1000", "4000"}
+    assert "shop/cart.py" in {file["path"] for file in first["by_budget"]["1000"]}
+    assert "shop/cart.py" not in {file["path"] for file in second["files"]}
+    assert "error" in third
+    assert "budgets are numbers" in fourth["error"]
+    assert "error" in last
+
+
+def test_as_a_library(shop):
+    content, token_info = codeclip.get_context(paths=["shop/"], query="voucher", budget=2000)
+    assert "def checkout(voucher):" in content
+    assert 0 < token_info["total_tokens"] <= 2000
+    assert set(token_info["files"]) <= {"shop/cart.py", "shop/mail.py"}
+    assert codeclip.gather(query="voucher").items
