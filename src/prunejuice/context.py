@@ -1,8 +1,8 @@
 """What a model is shown: files in whole or in part, within a budget, and why each is there."""
 
 from collections.abc import Mapping
+from html import escape
 from typing import Literal
-from xml.sax.saxutils import quoteattr
 
 import msgspec
 
@@ -88,8 +88,8 @@ def frame(style: Style, item: Item) -> tuple[str, str]:
     if style == "markdown":
         return f"## {item.path}{about}\n\n````{item.language}\n", "````\n\n"
     if style == "xml":
-        part = f" part={quoteattr(about.strip(' ()'))}" if about else ""
-        return f"<file path={quoteattr(item.path)}{part}><![CDATA[\n", "]]></file>\n"
+        part = f" part={_quoted(about.strip(' ()'))}" if about else ""
+        return f"<file path={_quoted(item.path)}{part}><![CDATA[\n", "]]></file>\n"
     return f"==> {item.path}{about} <==\n", "\n"
 
 
@@ -99,6 +99,10 @@ _ABOUT: Mapping[Mode, str] = {
     "signatures": " (signatures)",
     "full": "",
 }
+
+
+def _quoted(text: str) -> str:
+    return '"' + escape(text).replace("\n", "&#10;") + '"'
 
 
 def body(style: Style, text: str) -> str:

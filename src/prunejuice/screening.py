@@ -1,6 +1,7 @@
 """Which files are kept out of a context unless they are named, and which secrets are masked."""
 
 import re
+from functools import lru_cache
 
 LARGEST = 400_000
 """Bytes of a file that is read; a larger one is left out."""
@@ -46,6 +47,7 @@ _MARKS = (
 """One of these is in every secret that the pattern finds; looking for them is cheaper."""
 
 
+@lru_cache(maxsize=1 << 17)
 def unfit(path: str) -> str:
     """Why a file of this name is kept out; empty when it is not."""
     folder, _, name = path.rpartition("/")

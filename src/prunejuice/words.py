@@ -50,12 +50,12 @@ def terms_of(name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def terms(text: str) -> Counter[str]:
+def terms(text: str) -> dict[str, int]:
     """How often each term occurs."""
-    found: Counter[str] = Counter()
+    found: dict[str, int] = {}
     for word, count in Counter(_WORD.findall(text)).items():
         for term in terms_of(word):
-            found[term] += count
+            found[term] = found.get(term, 0) + count
     return found
 
 

@@ -450,3 +450,12 @@ def test_no_clipboard_at_all_is_told(tmp_path):
         clipboard.read({"PATH": "/nowhere"})
     with pytest.raises(MissingToolError, match="no terminal"):
         clipboard.write("x", {"PATH": "/nowhere"}, tmp_path / "none/tty")
+
+
+def test_a_merge_that_has_not_ended_is_shown_as_it_is(shop):
+    git(shop, "checkout", "-qb", "other", "HEAD~1")
+    (shop / "shop/price.py").write_text(SHOP["shop/price.py"].replace("1.2", "1.9"))
+    git(shop, "commit", "-qam", "Other tax")
+    subprocess.run(["git", "merge", "-q", "main"], cwd=shop, capture_output=True, check=False)
+    [item] = [each for each in gather(shop, "tax").items if each.path == "shop/price.py"]
+    assert "<<<<<<<" in item.text

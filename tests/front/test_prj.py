@@ -385,7 +385,7 @@ def test_the_context_of_a_run_is_about_its_task(project):
     assert {"context/context.md", "context/bundle.json"} <= {each["name"] for each in run["artifacts"]}
     project.command("wrong", "steps: [{name: c, uses: gather-context, args: {budget: many}}]")
     answer, _ = project.run("wrong")
-    assert "budget is no number of tokens" in answer.err
+    assert "budget is no number of tokens" in answer.out
 
 
 def test_a_worktree_of_its_own_and_without(project):

@@ -1,5 +1,6 @@
 """`codeclip serve`: contexts for another program, a JSON object a line in and out."""
 
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,6 +17,7 @@ from prunejuice.errors import PruneJuiceError, UsageError
 def serve(requests: TextIO, answers: TextIO) -> None:
     """Answer until the requests end; one that cannot be answered gets its error, and the next its turn."""
     engines: dict[str, Engine] = {}
+    gc.set_threshold(200_000, 20, 20)  # what is kept is large, and has no cycles
     for line in requests:
         if not line.strip():
             continue

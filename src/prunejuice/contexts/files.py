@@ -62,24 +62,24 @@ class _Found:
         self.gone: set[str] = set()
 
     def take(self, line: str) -> None:
-        tag, rest = line[:1], line[2:]
+        tag = line[:1]
         if tag == "?":
-            self.changed.add(rest)
+            self.changed.add(line[2:])
             return
-        facts, _, path = rest.partition("\t")
+        facts, _, path = line.partition("\t")  # tag, mode of six digits, object id, stage of one digit
         if not path:
             return
-        mode, oid, _stage = facts.split(" ")
-        if tag == "R":
+        mode, oid = facts[2:8], facts[9:-2]
+        if tag == "H" and mode not in _TYPES:
+            self.files[path] = oid
+        elif tag == "R":
             self.gone.add(path)
-        elif tag == "C":
+        elif tag in {"C", "M"}:  # M: a merge has not ended
             self.changed.add(path)
         elif tag == "S":
             self.apart[path] = "not checked out"
-        elif mode in _TYPES:
-            self.apart[path] = _TYPES[mode]
         else:
-            self.files[path] = oid
+            self.apart[path] = _TYPES[mode]
 
     def listing(self, root: str, head: str) -> Listing:
         for path in [path for path in self.changed if path.endswith("/")]:

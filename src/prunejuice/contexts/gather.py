@@ -22,7 +22,7 @@ from prunejuice.packing import SHOWN, Step, chosen, steps
 from prunejuice.ranking import PRESENT, chances, shares
 from prunejuice.screening import masked
 
-MOST_PACKED = 160
+MOST_PACKED = 128
 """Files of which something may be shown."""
 LEAST = 1.5e-6
 """Worth for a token below which nothing is shown, however much is left of the budget."""
@@ -58,7 +58,7 @@ class Engine:
         self._known: dict[str, Entry] = self.index.entries()
         self._past: tuple[str, past.Past] = ("", past.Past([]))
         self._corpus: tuple[files.Listing, frozenset[str], Corpus] | None = None
-        self._counted = Counted({}, {})
+        self._counted = Counted({}, {}, set())
 
     def corpus(self, wanted: frozenset[str] = frozenset()) -> Corpus:
         """The files as they are now; only what changed is read again."""
@@ -94,7 +94,7 @@ class Engine:
         except DamagedError as error:
             self.index.rebuild(error.message)
             self._known, self._corpus, self._past = {}, None, ("", past.Past([]))
-            self._counted = Counted({}, {})
+            self._counted = Counted({}, {}, set())
             return do()
 
     def _gathered(self, ask: Ask) -> Bundle:

@@ -7,7 +7,6 @@ statistics can so be taken over the files of one tree, although the index knows 
 
 import sqlite3
 from array import array
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,6 +40,8 @@ CREATE TABLE IF NOT EXISTS segment (id INTEGER PRIMARY KEY, size INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS commits (id TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS line (head TEXT PRIMARY KEY, ids BLOB NOT NULL) WITHOUT ROWID;
 """
+_FREE = "SELECT coalesce(max(id), 0), coalesce(max(first + count), 0) FROM blob"
+"""The last numbers that are taken."""
 T = TypeVar("T")
 
 
@@ -139,38 +140,23 @@ class Index:
 
     def add(self, readings: Iterable[Reading]) -> None:
         """Add contents; those that another process added meanwhile stay as they are."""
-        batch: list[Reading] = []
-        size = 0
+        found = _Segment()
         for reading in readings:
-            batch.append(reading)
-            size += reading.size
-            if size > _SEGMENT * 5:
-                self._add(batch)
-                batch, size = [], 0
-        if batch:
-            self._add(batch)
+            found.take(reading)
+            if found.size > _SEGMENT:
+                self._add(found)
+                found = _Segment()
+        if found.blobs:
+            self._add(found)
 
-    def _add(self, readings: Sequence[Reading]) -> None:
+    def _add(self, found: "_Segment") -> None:
         with self._writing() as db:
-            [(row, part)] = db.execute(
-                "SELECT coalesce(max(id), 0), coalesce(max(first + count), 0) FROM blob"
-            )
-            found = _Segment()
-            for reading in readings:
-                if db.execute("SELECT 1 FROM blob WHERE key = ?", (reading.key,)).fetchone():
-                    continue
-                row += 1
-                count = len(reading.parts)
-                db.execute(
-                    "INSERT INTO blob VALUES (?,?,?,?,?)", (row, reading.key, part, count, reading.size)
-                )
-                packed = msgspec.msgpack.encode([tuple(each) for each in reading.parts])
-                db.execute(
-                    "INSERT INTO detail VALUES (?,?,?)",
-                    (row, packed, msgspec.msgpack.encode(reading.links)),
-                )
-                found.take(row, part, reading)
-                part += count
+            [(row, part)] = db.execute(_FREE)
+            for number, (key, first, count, size, parts, links) in enumerate(found.blobs, row + 1):
+                values = (number, key, part + first, count, size)
+                if db.execute("INSERT OR IGNORE INTO blob VALUES (?,?,?,?,?)", values).rowcount:
+                    db.execute("INSERT INTO detail VALUES (?,?,?)", (number, parts, links))
+            found.move(row + 1, part)
             self._write(db, found)
 
     def _write(self, db: sqlite3.Connection, found: "_Segment") -> None:
@@ -249,51 +235,71 @@ class Index:
 
 
 class _Segment:
-    def __init__(self) -> None:
-        self.parts: dict[str, array[int]] = defaultdict(lambda: array("I"))
-        self.files: dict[str, array[int]] = defaultdict(lambda: array("I"))
-        self.names: dict[str, array[int]] = defaultdict(lambda: array("I"))
-        self.size = 0
+    """Contents and their postings, numbered from 0 until it is known what numbers are free."""
 
-    def take(self, row: int, first: int, reading: Reading) -> None:
+    def __init__(self) -> None:
+        self.blobs: list[tuple[str, int, int, int, bytes, bytes]] = []
+        self.parts: dict[str, array[int]] = {}
+        self.files: dict[str, array[int]] = {}
+        self.names: dict[str, array[int]] = {}
+        self.length = self.size = 0
+
+    def take(self, reading: Reading) -> None:
+        """Take a content in."""
+        row, first = len(self.blobs), self.length
+        packed = msgspec.msgpack.encode([tuple(part) for part in reading.parts])
+        links = msgspec.msgpack.encode(reading.links)
+        self.blobs.append((reading.key, first, len(reading.parts), reading.size, packed, links))
+        self.length += len(reading.parts)
         whole: dict[str, int] = {}
         for number, (part, text) in enumerate(zip(reading.parts, reading.texts, strict=True), first):
             found = terms(text)
             for term, count in self._named(number, part):
-                found[term] += count
-            length = sum(found.values())
-            norm = _K1 * (1 - _B + _B * length / _PART_LENGTH)
-            shifted = number << IMPACT_BITS
+                found[term] = found.get(term, 0) + count
+            _post(self.parts, number, found, _PART_LENGTH)
             for term, count in found.items():
                 whole[term] = whole.get(term, 0) + count
-                self.parts[term].append(shifted | _impact(count, norm))
             self.size += len(found)
-        norm = _K1 * (1 - _B + _B * sum(whole.values()) / _FILE_LENGTH)
-        for term, count in whole.items():
-            self.files[term].append(row << IMPACT_BITS | _impact(count, norm))
+        _post(self.files, row, whole, _FILE_LENGTH)
 
     def _named(self, number: int, part: Part) -> Iterator[tuple[str, int]]:
+        """The words of a part's name, which count more; in `names` too where it is defined."""
         outer, _, name = part.name.rpartition(".")
         for piece in terms_of(outer):
             yield piece, 1
         pieces = terms_of(name)
         for piece in pieces:
-            exact = piece == pieces[-1]
-            if not part.head:
-                yield piece, 2
-                continue
-            weight = STRONGEST if exact else max(1, STRONGEST // len(pieces))
-            self.names[piece].append(number << IMPACT_BITS | weight)
+            if part.head:
+                weight = STRONGEST if piece == pieces[-1] else max(1, STRONGEST // len(pieces))
+                self.names.setdefault(piece, array("I")).append(number << IMPACT_BITS | weight)
             yield piece, 2
 
+    def move(self, row: int, part: int) -> None:
+        """Number from other beginnings."""
+        for postings, base in ((self.parts, part), (self.files, row), (self.names, part)):
+            shift = base << IMPACT_BITS
+            for term, numbers in postings.items() if shift else ():
+                postings[term] = array("I", [number + shift for number in numbers])
+
     def rows(self, number: int) -> Iterator[tuple[Any, ...]]:
+        """The rows of the segment of a number."""
         for term in sorted(self.parts):
             names = self.names[term].tobytes() if term in self.names else b""
             yield term, number, self.parts[term].tobytes(), self.files[term].tobytes(), names
 
 
-def _impact(count: int, norm: float) -> int:
-    return max(1, int(_SCALE * count * (_K1 + 1) / (count + norm)))
+def _post(postings: dict[str, "array[int]"], number: int, counts: Mapping[str, int], usual: int) -> None:
+    """Add what occurs in a part or file of a number; `usual` is how many terms others have."""
+    norm = _K1 * (1 - _B + _B * sum(counts.values()) / usual)
+    most = _SCALE * (_K1 + 1)
+    shifted = number << IMPACT_BITS
+    single = shifted | max(1, int(most / (1 + norm)))
+    for term, count in counts.items():
+        posting = single if count == 1 else shifted | max(1, int(most * count / (count + norm)))
+        if term in postings:
+            postings[term].append(posting)
+        else:
+            postings[term] = array("I", (posting,))
 
 
 def _merge(db: sqlite3.Connection, older: int, newer: int) -> None:

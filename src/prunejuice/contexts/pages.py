@@ -14,17 +14,22 @@ from prunejuice.screening import LARGEST, masked
 
 CHARACTERS = 3.6
 """Characters of a token, as long as they were not counted."""
-_MARGIN = 4
+_MARGIN = 2
 """How much better the best part of a definition may be than the whole."""
 _SIGNATURE = 12
 """Tokens of a line of a signature, as long as they were not counted."""
 
 
 class Counted(NamedTuple):
-    """Tokens that were counted: of parts by the row of their content, of frames by style and path."""
+    """What was found out of contents and paths, whatever the task.
+
+    `parts` are tokens by the row of a content, `frames` those by style and path; `clean` are paths with
+    the id of a content that has nothing to be masked.
+    """
 
     parts: "dict[int, array[int]]"
     frames: dict[tuple[Style, str], int]
+    clean: set[tuple[str, str]]
 
 
 class Pages:
@@ -109,9 +114,14 @@ class Pages:
     def lines(self, file: int) -> list[str]:
         """The lines of a file, secrets masked."""
         if file not in self._lines:
-            path = self.corpus.paths[file]
+            path, blob = self.corpus.paths[file], self.corpus.blobs[file]
             data = files.content(self.corpus.listing.root, path, LARGEST) or b""
-            self._lines[file] = lines(masked(path, data.decode("utf-8", "replace")))
+            text = data.decode("utf-8", "replace")
+            same = files.object_id(data, blob) == blob  # it may have been written a moment ago
+            shown = text if same and (path, blob) in self.counted.clean else masked(path, text)
+            if same and shown == text:
+                self.counted.clean.add((path, blob))
+            self._lines[file] = lines(shown)
         return self._lines[file]
 
     def _text(self, file: int, number: int, form: int) -> str:
