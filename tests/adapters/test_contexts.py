@@ -368,6 +368,21 @@ def test_secrets_stay_out_unless_they_are_named_and_then_are_masked(shop):
     assert item.text == "PASSWORD=***\n"
 
 
+def test_a_file_that_git_ignores_can_be_named(shop):
+    (shop / ".gitignore").write_text("*.log\n")
+    (shop / "run.log").write_text("it went wrong\n")
+    assert "run.log" not in paths(gather(shop, "wrong"))
+    assert paths(gather(shop, "", paths=("run.log",), only=True)) == ["run.log"]
+
+
+def test_without_commits_nothing_is_taken_for_changed(tmp_path):
+    for number in range(30):
+        (tmp_path / f"f{number}.py").write_text(f"def thing_{number}():\n    return {number}\n")
+    found = gather(tmp_path, "thing_17 is wrong", budget=300)
+    assert {item.mode for item in found.items} <= {"full", "slice", "signatures"}
+    assert max(found.items, key=lambda item: item.chance).path == "f17.py"
+
+
 def test_paths_are_from_where_one_is(shop):
     found = Engine(shop / "shop", os.environ).gather(Ask(paths=("mail.py",), only=True))
     assert paths(found) == ["shop/mail.py"]

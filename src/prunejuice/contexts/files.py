@@ -29,8 +29,10 @@ class Listing(NamedTuple):
     apart: Mapping[str, str]
 
 
-def listed(git: Git) -> Listing:
-    """The files of a working tree as they are now. Git's index is read and never written.
+def listed(git: Git, wanted: Collection[str] = ()) -> Listing:
+    """The files of a working tree as they are now, `wanted` even where git ignores them.
+
+    Git's index is read and never written.
 
     Raises:
         GitError: git could not list them.
@@ -51,6 +53,9 @@ def listed(git: Git) -> Listing:
                 "ls-files", "-z", "-c", "-o", "-i", "-X", str(Path(git.directory) / name), limit=_LIMIT
             )
             found.apart.update(dict.fromkeys(filter(None, hidden.split("\0")), f"ignored by {name}"))
+    for path in wanted:
+        if path not in found.files and (Path(git.directory) / path).is_file():
+            found.changed.add(path)
     return found.listing(git.directory, head)
 
 

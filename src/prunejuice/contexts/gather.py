@@ -62,7 +62,7 @@ class Engine:
 
     def corpus(self, wanted: frozenset[str] = frozenset()) -> Corpus:
         """The files as they are now; only what changed is read again."""
-        listing = files.listed(self.git)
+        listing = files.listed(self.git, wanted)
         if self._corpus and self._corpus[:2] == (listing, wanted) and not listing.changed:
             return self._corpus[2]
         made = Corpus(listing, self.index, self._known, wanted)
@@ -168,7 +168,8 @@ class Engine:
     def _choice(self, ask: Ask, corpus: Corpus, since: frozenset[str]) -> _Chosen:
         given, allowed = resolved(corpus, ask.paths)
         pinned = dict.fromkeys(given, "given")
-        for path in (*sorted(since), *sorted(corpus.listing.changed)):
+        touched = corpus.listing.changed if corpus.listing.head else ()
+        for path in (*sorted(since), *sorted(touched)):
             file = corpus.number.get(path)
             if file is not None and not ask.only and (allowed is None or file in allowed):
                 pinned.setdefault(file, "changed")
