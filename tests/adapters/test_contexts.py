@@ -422,6 +422,22 @@ def test_both_tokenizers_count_the_same(monkeypatch):
         tokens._encode.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("model", "factor"),
+    [
+        ("", 1),
+        ("openai:gpt-5", 1),
+        ("anthropic:claude-sonnet-4-5", 1.2),
+        ("ollama:codellama", 1.4),
+        ("new:thing", 1.2),
+    ],
+)
+def test_the_budget_is_in_the_tokens_of_the_model(shop, model, factor):
+    (shop / "shop/cart.py").write_text(SHOP["shop/cart.py"] * 20)
+    found = gather(shop, "voucher", budget=600, model=model)
+    assert tokens.count(present(found, "text")) * factor <= found.used <= found.budget == 600
+
+
 # -- the clipboard ------------------------------------------------------------------------------
 
 

@@ -64,6 +64,7 @@ _OPTIONS = (
     click.option(
         "-b", "--budget", type=Tokens(), default="32k", show_default=True, help="The most tokens."
     ),
+    click.option("--model", default="", help="Who reads it: the budget is in its tokens."),
     click.option(
         "--strategy", type=click.Choice(["ranked", "static"]), default="ranked", show_default=True
     ),
@@ -146,6 +147,7 @@ def _ask(asked: dict[str, Any]) -> Any:
         diff=diff,
         tests=asked["tests"],
         only=asked["only"],
+        model=asked["model"],
         given=_text(asked["given"]) if asked["given"] else "",
     )
 

@@ -17,6 +17,7 @@ class Ask(NamedTuple):
 
     `given` is output that belongs to the task: it is searched for too. `diff` names a commit: the
     difference since is shown too. `tests` adds the tests of what is given, `only` keeps all else out.
+    `model` is who reads it: the budget is in its tokens.
     """
 
     query: str = ""
@@ -28,6 +29,7 @@ class Ask(NamedTuple):
     tests: bool = False
     only: bool = False
     given: str = ""
+    model: str = ""
 
 
 def resolved(corpus: Corpus, paths: Sequence[str]) -> tuple[list[int], frozenset[int] | None]:

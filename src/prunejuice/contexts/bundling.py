@@ -1,6 +1,7 @@
 """Items, and the bundle that they make: what is shown, why, and what was left out."""
 
 from collections.abc import Iterable, Mapping
+from math import ceil
 
 import msgspec
 
@@ -78,6 +79,20 @@ def cut(text: str, budget: int) -> str:
             (middle, high) if tokens.count("".join(rows[:middle])) < budget - 20 else (low, middle - 1)
         )
     return "".join(rows[:low]) + f"... {len(rows) - low} more lines\n"
+
+
+def counted_for(bundle: Bundle, factor: float, budget: int) -> Bundle:
+    """A bundle with its tokens as another model counts them, rather too many than too few."""
+    if factor == 1:
+        return bundle
+    items = (msgspec.structs.replace(item, tokens=ceil(item.tokens * factor)) for item in bundle.items)
+    return msgspec.structs.replace(
+        bundle,
+        budget=budget,
+        used=min(budget, ceil(bundle.used * factor)),
+        tokenizer=f"{bundle.tokenizer} x {factor:g}",
+        items=tuple(items),
+    )
 
 
 def within(bundle: Bundle, style: Style) -> Bundle:

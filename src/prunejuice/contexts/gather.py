@@ -84,8 +84,11 @@ class Engine:
         """
         if ask.budget < 200:
             raise UsageError(f"a budget of {ask.budget} tokens holds nothing", "give at least 200")
-        ask = ask._replace(paths=tuple(self._rooted(path) for path in ask.paths))
-        return self._whatever(lambda: self._gathered(ask))
+        factor, budget = tokens.factor(ask.model), ask.budget
+        ask = ask._replace(
+            paths=tuple(self._rooted(path) for path in ask.paths), budget=int(ask.budget / factor)
+        )
+        return bundling.counted_for(self._whatever(lambda: self._gathered(ask)), factor, budget)
 
     def _whatever(self, do: Callable[[], T]) -> T:
         """Do something with the index, and once more with a new one when it turns out to be damaged."""
