@@ -188,6 +188,21 @@ def test_only_what_changed_is_read_again(shop):
     assert len(engine(shop).index.entries()) == len(before) + 1
 
 
+def test_an_engine_that_stays_sees_every_change(shop):
+    stays = engine(shop)
+    (shop / "new.py").write_text("def first_word(): pass\n")
+    (shop / "data.py").write_bytes(b"\0")
+    assert "first_word" in present(stays.gather(Ask(query="new")), "text")
+    again = stays.corpus()
+    assert stays.corpus() is again
+    (shop / "new.py").write_text("def second_word(): pass\n")
+    assert "second_word" in present(stays.gather(Ask(query="new")), "text")
+    (shop / "data.py").write_text("def third_word(): pass\n")
+    assert "third_word" in present(stays.gather(Ask(query="new")), "text")
+    (shop / "new.py").unlink()
+    assert "second_word" not in present(stays.gather(Ask(query="new")), "text")
+
+
 def test_worktrees_share_the_index(shop, tmp_path):
     gather(shop, "tax")
     before = engine(shop).index.entries()
@@ -305,6 +320,17 @@ def test_the_file_of_the_task_is_the_likeliest(shop):
     assert {
         reason.signal for item in found.items if item.path == "shop/cart.py" for reason in item.reasons
     } >= {"parts"}
+
+
+def test_reasons_name_what_was_seen(shop):
+    found = gather(shop, "Cart.checkout in shop/cart.py ignores the voucher")
+    [item] = [each for each in found.items if each.path == "shop/cart.py"]
+    said = {reason.signal: reason.evidence for reason in item.reasons}
+    assert "Cart.checkout" in said["parts"]
+    assert said["path"].endswith("cart, shop")
+    assert said["mention"].endswith("shop/cart.py")
+    [item] = [each for each in gather(shop, "send_receipt fails").items if each.path == "shop/mail.py"]
+    assert "send_receipt" in {reason.signal: reason.evidence for reason in item.reasons}["symbol"]
 
 
 @pytest.mark.parametrize("style", ["text", "markdown", "xml"])

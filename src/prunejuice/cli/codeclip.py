@@ -11,7 +11,7 @@ import prunejuice
 from prunejuice.cli import boundary
 
 if TYPE_CHECKING:
-    from prunejuice.context import Bundle, Style
+    from prunejuice.context import Bundle, Reason, Style
     from prunejuice.contexts.gather import Engine
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -194,7 +194,7 @@ def _explained(bundle: "Bundle") -> None:
     items = sorted(bundle.items, key=lambda item: (item.mode != "pinned", -item.score, item.path))
     rows = []
     for item in items:
-        why = "; ".join(f"{reason.signal} {reason.weight:g}" for reason in item.reasons[:4])
+        why = "; ".join(map(_because, item.reasons[:4]))
         lines = ", ".join(f"{a}-{b}" for a, b in item.ranges[:4]) + (" …" if len(item.ranges) > 4 else "")
         rows.append((safe_line(item.path, 80), item.mode, f"{item.tokens:,}", lines, safe_line(why, 100)))
     for row in render.columns(rows):
@@ -205,6 +205,11 @@ def _explained(bundle: "Bundle") -> None:
             (f"  {safe_line(each.path, 80)}", each.reason) for each in bundle.left_out[:20]
         ):
             render.out(row)
+
+
+def _because(reason: "Reason") -> str:
+    seen = reason.evidence.partition(": ")[2]
+    return f"{reason.signal} {reason.weight:g}" + (f" ({seen})" if seen else "")
 
 
 def _serve() -> None:

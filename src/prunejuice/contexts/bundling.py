@@ -1,6 +1,6 @@
 """Items, and the bundle that they make: what is shown, why, and what was left out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 
 import msgspec
@@ -11,10 +11,13 @@ from prunejuice.contexts import retrieval, tokens
 from prunejuice.contexts.corpus import Corpus
 from prunejuice.contexts.pages import Pages
 from prunejuice.packing import SHOWN
-from prunejuice.part import lines
+from prunejuice.part import Part, lines
 from prunejuice.ranking import MEANINGS, WEIGHTS, Signals, chances
 
 _MOST_LEFT = 50
+_MOST_SEEN = 3
+_LEAST = 0.05
+"""A reason that weighs less is not told."""
 
 
 def item(
@@ -31,7 +34,6 @@ def item(
     whole = len(forms) == corpus.entries[file].length and all(form == SHOWN for form in forms.values())
     if mode != "pinned":
         mode = "full" if whole else "slice" if ranges else "signatures"
-    signals = found.signals.get(file) if found else None
     return Item(
         path=corpus.paths[file],
         blob=corpus.blobs[file],
@@ -42,18 +44,42 @@ def item(
         language=grammar.language(corpus.paths[file]),
         score=round(found.scores.get(file, 0.0), 3) if found else 0.0,
         chance=round(likely.get(file, 0.0), 4),
-        reasons=_reasons(signals) if signals else (),
+        reasons=_reasons(corpus, file, pages.parts(file), found) if found else (),
     )
 
 
-def _reasons(signals: Signals) -> tuple[Reason, ...]:
-    """The signals that speak for a file, the strongest first."""
-    found = [
-        Reason(name, round(weight * value, 2), MEANINGS[name])
-        for name, weight, value in zip(Signals._fields, WEIGHTS, signals, strict=True)
-        if weight * value > 0.05
-    ]
-    return tuple(sorted(found, key=lambda reason: -reason.weight))
+def _reasons(
+    corpus: Corpus, file: int, parts: Sequence[Part], found: retrieval.Found
+) -> tuple[Reason, ...]:
+    """The signals that speak for a file, the strongest first, each with what was seen."""
+    signals = found.signals.get(file, Signals())
+    made = []
+    for name, weight, value in zip(Signals._fields, WEIGHTS, signals, strict=True):
+        if weight * value > _LEAST:
+            seen = ", ".join(_seen(name, corpus, file, parts, found))
+            said = MEANINGS[name] + (f": {seen}" if seen else "")
+            made.append(Reason(name, round(weight * value, 2), said))
+    return tuple(sorted(made, key=lambda reason: -reason.weight))
+
+
+def _seen(
+    signal: str, corpus: Corpus, file: int, parts: Sequence[Part], found: retrieval.Found
+) -> list[str]:
+    """What a signal goes by, in words of the file and the task; at most three."""
+    task, first = found.task, corpus.entries[file].first
+    if signal == "path":
+        return sorted(corpus.path_terms[file] & task.weights.keys())[:_MOST_SEEN]
+    if signal == "mention":
+        path = corpus.rooted[file]
+        return [said for said in task.mentions if said in path or said.replace(".", "/") in path][
+            :_MOST_SEEN
+        ]
+    if signal not in {"parts", "names", "symbol"}:
+        return []
+    scores = found.parts if signal == "parts" else found.named
+    order = sorted(range(len(parts)), key=lambda number: -scores[first + number])
+    named = (parts[number].name for number in order if parts[number].name and scores[first + number])
+    return list(dict.fromkeys(named))[:_MOST_SEEN]
 
 
 def left_out(corpus: Corpus, found: retrieval.Found | None, shown: set[str]) -> Iterable[LeftOut]:

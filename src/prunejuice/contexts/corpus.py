@@ -42,6 +42,19 @@ class Corpus:
                 self.file_of[row] = number
                 self.owner[first : first + count] = array("i", [number]) * count
 
+    def current(self) -> bool:
+        """Whether the files whose content git does not know are still what was read."""
+        for path in self.listing.changed:
+            data = files.content(self.listing.root, path, LARGEST)
+            readable = data is not None and b"\0" not in data[:_BINARY]
+            number = self.number.get(path)
+            if number is None:
+                if readable and not unfit(path):
+                    return False
+            elif data is None or files.object_id(data, self.blobs[number]) != self.blobs[number]:
+                return False
+        return True
+
     def _keys(self, known: dict[str, Entry], wanted: frozenset[str]) -> dict[str, str]:
         keys: dict[str, str] = {}
         missing: dict[str, str] = {}

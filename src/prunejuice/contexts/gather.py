@@ -63,7 +63,7 @@ class Engine:
     def corpus(self, wanted: frozenset[str] = frozenset()) -> Corpus:
         """The files as they are now; only what changed is read again."""
         listing = files.listed(self.git, wanted)
-        if self._corpus and self._corpus[:2] == (listing, wanted) and not listing.changed:
+        if self._corpus and self._corpus[:2] == (listing, wanted) and self._corpus[2].current():
             return self._corpus[2]
         made = Corpus(listing, self.index, self._known, wanted)
         self._corpus = (listing, wanted, made)
