@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO
 
 import msgspec
 
@@ -11,38 +11,44 @@ from prunejuice import settings
 from prunejuice.context import Item
 from prunejuice.contexts.asked import BUDGET
 from prunejuice.contexts.gather import Engine
-from prunejuice.errors import PruneJuiceError, UsageError
+from prunejuice.errors import PruneJuiceError
+
+Tokens = Annotated[int, msgspec.Meta(gt=0)]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A task about a repository; `seeds` are files that whoever asks has already.
+
+    With `budgets` the answer has files for each of them, else for `budget`.
+    """
+
+    repo: str = "."
+    query: str = ""
+    seeds: tuple[str, ...] = ()
+    budget: Tokens = BUDGET
+    budgets: tuple[Tokens, ...] = ()
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:
     """Answer until the requests end; one that cannot be answered gets its error, and the next its turn."""
     engines: dict[str, Engine] = {}
     gc.set_threshold(200_000, 20, 20)  # what is kept is large, and has no cycles
-    for line in requests:
-        if not line.strip():
-            continue
+    for line in filter(str.strip, requests):
         try:
-            answer = _answer(engines, msgspec.json.decode(line))
+            answer = _answer(engines, msgspec.json.decode(line, type=Request))
         except (PruneJuiceError, msgspec.DecodeError) as error:
             answer = {"error": str(error)}
         answers.write(msgspec.json.encode(answer).decode() + "\n")
         answers.flush()
 
 
-def _answer(engines: dict[str, Engine], request: Any) -> dict[str, Any]:
-    if not isinstance(request, dict) or not isinstance(request.get("query", ""), str):
-        raise UsageError("a request is an object with repo, query, seeds and budgets")
-    repo = str(request.get("repo") or ".")
-    if repo not in engines:
-        engines[repo] = Engine(Path(repo), settings.environment())
-    budgets = request.get("budgets") or [request.get("budget") or BUDGET]
-    if not isinstance(budgets, list) or not all(isinstance(each, int) and each > 0 for each in budgets):
-        raise UsageError("budgets are numbers of tokens")
-    seeds = [str(each) for each in request.get("seeds") or ()]
-    found = engines[repo].select(request.get("query", ""), seeds, budgets)
-    if "budgets" not in request:
-        return {"files": [_file(item) for item in found[budgets[0]]]}
-    return {"by_budget": {str(budget): [_file(item) for item in items] for budget, items in found.items()}}
+def _answer(engines: dict[str, Engine], request: Request) -> dict[str, Any]:
+    if request.repo not in engines:
+        engines[request.repo] = Engine(Path(request.repo), settings.environment())
+    budgets = request.budgets or (request.budget,)
+    found = engines[request.repo].select(request.query, request.seeds, budgets)
+    by_budget = {str(budget): [_file(item) for item in items] for budget, items in found.items()}
+    return {"by_budget": by_budget} if request.budgets else {"files": by_budget[str(request.budget)]}
 
 
 def _file(item: Item) -> Mapping[str, Any]:
