@@ -66,21 +66,6 @@ class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
-    def files(self) -> dict[str, str]:
-        """What is shown of each file."""
-        return {item.path: item.text for item in self.items}
-
-
-class ExecutionContext(msgspec.Struct, frozen=True):
-    """What a command is given to work on."""
-
-    working_directory: str
-    files: Mapping[str, str] = {}
-    git_diff: str = ""
-    clipboard: str = ""
-    token_count: int = 0
-
 
 def frame(style: Style, item: Item) -> tuple[str, str]:
     """What stands before and after the text of a file."""

@@ -117,9 +117,9 @@ def _cut(lines: Sequence[str], part: Part) -> Iterator[Part]:
     head = part.head if part.head >= first else 0
     while last - first >= LONGEST:
         end = _seam(lines, first, last)
-        yield _sized(lines, part._replace(first=first, last=end, head=head))
+        yield part._replace(first=first, last=end, head=head)
         first, head = end + 1, 0
-    yield _sized(lines, part._replace(first=first, last=last, head=head))
+    yield part._replace(first=first, last=last, head=head)
 
 
 def _seam(lines: Sequence[str], first: int, last: int) -> int:

@@ -12,7 +12,7 @@ _SUFFIXES = {
         "pickle pkl pyc pyd so sqlite sqlite3 tar tgz ttf eot otf wasm wav webm whl woff woff2 xz zip zst"
     ),
     "a key": "jks key keystore p12 pem pfx ppk",
-    "generated": "lock map min.css min.js pb.go po pot mo snap sum ipynb _pb2.py csv tsv",
+    "generated": "lock map min.css min.js pb.go po pot mo snap sum ipynb csv tsv",
 }
 _BY_SUFFIX = {suffix: reason for reason, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 _NAMES = {
@@ -64,7 +64,7 @@ def _by_suffix(name: str) -> str:
     for start in range(max(0, len(rest) - 2), len(rest)):
         if reason := _BY_SUFFIX.get(".".join(rest[start:])):
             return reason
-    return "generated" if name.endswith(("_pb2.py", "_pb2.pyi", ".pb.go")) else ""
+    return "generated" if name.endswith(("_pb2.py", "_pb2.pyi")) else ""
 
 
 def masked(path: str, text: str) -> str:

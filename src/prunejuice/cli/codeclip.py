@@ -12,6 +12,7 @@ from prunejuice.cli import boundary
 
 if TYPE_CHECKING:
     from prunejuice.context import Bundle, Reason, Style
+    from prunejuice.contexts.asked import Ask
     from prunejuice.contexts.gather import Engine
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -102,8 +103,8 @@ def gathered(**asked: Any) -> None:
     from prunejuice.cli import render  # noqa: PLC0415
     from prunejuice.context import present  # noqa: PLC0415
 
-    bundle = _engine().gather(_ask(asked))
-    style: Style = "json" if asked["as_json"] else asked["style"]
+    ask = _ask(asked)
+    bundle, style = _engine().gather(ask), ask.style
     for note in bundle.notes:
         render.say(note)
     if asked["copy"]:
@@ -131,7 +132,7 @@ def _engine() -> "Engine":
     return Engine(project.here(), settings.environment())
 
 
-def _ask(asked: dict[str, Any]) -> Any:
+def _ask(asked: dict[str, Any]) -> "Ask":
     from prunejuice.contexts.asked import Ask  # noqa: PLC0415
 
     diff, paths = asked["diff"], asked["paths"]

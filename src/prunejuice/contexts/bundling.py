@@ -16,6 +16,7 @@ from prunejuice.ranking import MEANINGS, WEIGHTS, Signals, chances
 
 _MOST_LEFT = 50
 _MOST_SEEN = 3
+_SPENT = "the budget was spent on what is likelier"
 _LEAST = 0.05
 """A reason that weighs less is not told."""
 
@@ -88,7 +89,7 @@ def left_out(corpus: Corpus, found: retrieval.Found | None, shown: set[str]) -> 
         order = [file for file in found.scores if corpus.paths[file] not in shown][:_MOST_LEFT]
         scores = chances([found.scores[file] for file in order]) if order else []
         for file, chance in zip(order, scores, strict=True):
-            yield LeftOut(corpus.paths[file], "the budget was spent on what is likelier", round(chance, 4))
+            yield LeftOut(corpus.paths[file], _SPENT, round(chance, 4))
     for path, reason in sorted(corpus.left.items())[:_MOST_LEFT]:
         yield LeftOut(path, reason)
 
@@ -130,5 +131,5 @@ def within(bundle: Bundle, style: Style) -> Bundle:
             return msgspec.structs.replace(bundle, used=used)
         least = min(bundle.items, key=lambda item: (item.mode == "pinned", item.chance))
         rest = tuple(item for item in bundle.items if item is not least)
-        dropped = LeftOut(least.path, "the budget was spent on what is likelier", least.chance)
+        dropped = LeftOut(least.path, _SPENT, least.chance)
         bundle = msgspec.structs.replace(bundle, items=rest, left_out=(dropped, *bundle.left_out))

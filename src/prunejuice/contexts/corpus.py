@@ -46,10 +46,9 @@ class Corpus:
         """Whether the files whose content git does not know are still what was read."""
         for path in self.listing.changed:
             data = files.content(self.listing.root, path, LARGEST)
-            readable = data is not None and b"\0" not in data[:_BINARY]
             number = self.number.get(path)
             if number is None:
-                if readable and not unfit(path):
+                if not _unreadable(data) and not unfit(path):
                     return False
             elif data is None or files.object_id(data, self.blobs[number]) != self.blobs[number]:
                 return False
@@ -77,8 +76,9 @@ class Corpus:
         seen: set[str] = set()
         for path in missing:
             data = files.content(self.listing.root, path, LARGEST)
-            if data is None or b"\0" in data[:_BINARY]:
-                self.left[path] = "not text" if data is not None else "too large, or gone"
+            reason = _unreadable(data)
+            if data is None or reason:
+                self.left[path] = reason
                 continue
             language = grammar.language(path)
             key = f"{files.object_id(data, like)}.{language}"
@@ -86,6 +86,13 @@ class Corpus:
             if key not in known and key not in seen:
                 seen.add(key)
                 yield reading(key, language, data)
+
+
+def _unreadable(data: bytes | None) -> str:
+    """Why a content cannot be read as text; empty when it can."""
+    if data is None:
+        return "too large, or gone"
+    return "not text" if b"\0" in data[:_BINARY] else ""
 
 
 @lru_cache(maxsize=1 << 17)

@@ -39,12 +39,8 @@ def listed(git: Git, wanted: Collection[str] = ()) -> Listing:
     """
     found = _Found()
     words = ("ls-files", "-z", "-t", "-s", "-m", "-d", "-o", "--exclude-standard")
-    if git.git_dir and not git.directory.startswith("\0"):
-        index = Path(git.git_dir) / "index"
-        ours = git.apart(index) if not _split(index) else git
-        head = git.resolve("HEAD")
-    else:
-        ours, head = git, ""
+    index = Path(git.git_dir) / "index"
+    ours = git if _split(index) else git.apart(index)
     for line in ours.run(*words, limit=_LIMIT).split("\0"):
         found.take(line)
     for name in IGNORES:
@@ -56,7 +52,7 @@ def listed(git: Git, wanted: Collection[str] = ()) -> Listing:
     for path in wanted:
         if path not in found.files and (Path(git.directory) / path).is_file():
             found.changed.add(path)
-    return found.listing(git.directory, head)
+    return found.listing(git.directory, git.resolve("HEAD"))
 
 
 class _Found:

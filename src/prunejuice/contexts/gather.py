@@ -265,10 +265,13 @@ class Engine:
         picked = chosen(ordered, budget, price)
         left = budget - sum(price(file, {}, forms) for file, forms in picked.items())
         for file, forms in picked.items():
-            count = pages.corpus.entries[file].length
-            every = dict.fromkeys(range(count), SHOWN)
+            every = pages.whole(file)
             shown = sum(form == SHOWN for form in forms.values())
-            if forms != every and shown >= count * _WHOLE and (more := price(file, forms, every)) <= left:
+            if (
+                forms != every
+                and shown >= len(every) * _WHOLE
+                and (more := price(file, forms, every)) <= left
+            ):
                 picked[file] = every
                 left -= more
         return picked
@@ -287,10 +290,10 @@ class Engine:
         sizes = {file: corpus.entries[file].size for file in facts}
         budget, items = ask.budget - spent, []
         for file, worth in static.ordered(facts, sizes):
-            if sizes[file] / 16 > budget or (cost := pages.entry(file) + pages.whole(file)) > budget:
+            every = pages.whole(file)
+            if sizes[file] / 16 > budget or (cost := pages.entry(file) + pages.cost(file, every)) > budget:
                 continue
             budget -= cost
-            every = dict.fromkeys(range(corpus.entries[file].length), SHOWN)
             made = bundling.item(pages, file, every, "full", None, {})
             items.append(msgspec.structs.replace(made, score=worth, reasons=static.reasons(facts[file])))
             if budget < 20:

@@ -107,9 +107,9 @@ class Pages:
             following = number + 1
         return total
 
-    def whole(self, file: int) -> int:
-        """The tokens of a whole file."""
-        return self.cost(file, dict.fromkeys(range(self.corpus.entries[file].length), SHOWN))
+    def whole(self, file: int) -> dict[int, int]:
+        """All parts of a file, shown."""
+        return dict.fromkeys(range(self.corpus.entries[file].length), SHOWN)
 
     def lines(self, file: int) -> list[str]:
         """The lines of a file, secrets masked."""

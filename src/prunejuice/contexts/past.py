@@ -28,14 +28,14 @@ def commits(git: Git, index: Index, head: str, depth: int = DEPTH) -> list[Commi
     """The last commits before a head, newest first; merges and very wide ones have no paths."""
     if not head:
         return []
-    ids = index.line(head)
-    if not ids:
-        ids = git.run("rev-list", f"--max-count={depth}", "--no-merges", head).split()
-        known = index.commits(ids, _made)
-        missing = [each for each in ids if each not in known]
+    kept = index.line(head)
+    ids = kept or git.run("rev-list", f"--max-count={depth}", "--no-merges", head).split()
+    found = index.commits(ids, _made)
+    missing = [each for each in ids if each not in found]
+    if missing or not kept:
         new = _read(git, missing)
         index.keep_commits(head, ids, new)
-    found = index.commits(ids, _made)
+        found |= {each: _made(row) for each, row in new.items()}
     return [found[each] for each in ids if each in found]
 
 
