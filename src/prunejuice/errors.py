@@ -106,3 +106,11 @@ class GateError(PruneJuiceError):
 
 class StepError(PruneJuiceError):
     """A step cannot do what it is for."""
+
+
+class AgentError(PruneJuiceError):
+    """A model or an agent failed, or could not be reached."""
+
+
+class LimitError(PruneJuiceError):
+    """A limit was reached: of money, tokens, time or rounds."""

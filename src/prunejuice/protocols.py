@@ -1,10 +1,11 @@
 """The ports: what use cases ask of the world. Adapters answer; a shipped fake of each keeps tests real."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from prunejuice.agent import AgentEvent, Task
 from prunejuice.event import ArtifactStored, Event, Reason, SnapshotTaken, WorkspaceSet
 from prunejuice.plan import Plan
 from prunejuice.run import Cut, Run, StepRun
@@ -110,6 +111,20 @@ class Steps(Protocol):
 
     def sweep(self, tag: str) -> int:
         """Kill what is left of the processes that carry `tag`; how many there were."""
+        ...
+
+
+class Agent(Protocol):
+    """Answers a task. Safe to use from several threads at once."""
+
+    name: str
+
+    def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
+        """What happens, as it happens; `Started` comes first and `Ended` last, whatever goes wrong."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
         ...
 
 

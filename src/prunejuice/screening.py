@@ -23,7 +23,8 @@ _BY_NAME = {name: reason for reason, names in _NAMES.items() for name in names.s
 _FOLDERS = {
     "vendored": "node_modules vendor _vendor third_party bower_components site-packages .venv venv",
     "generated": (
-        "dist build target __pycache__ __snapshots__ cassettes locale .git .tox .mypy_cache .ruff_cache"
+        "dist build target __pycache__ __snapshots__ cassettes locale .git .tox .mypy_cache .ruff_cache "
+        ".codebot"
     ),
     "a key": ".ssh .aws .gnupg",
 }

@@ -40,7 +40,7 @@ class Settings(NamedTuple):
 
     `grace` is seconds between TERM and KILL, `setup_timeout` seconds; `log_limit` is bytes kept of one
     step's output; `trash_days` is how long what was removed can be brought back; `apply` brings changes
-    to the disk at once instead of letting them wait.
+    to the disk at once instead of letting them wait; `model` is who is asked, as `provider:name`.
     """
 
     home: Path
@@ -56,6 +56,7 @@ class Settings(NamedTuple):
     check: str = ""
     trash_days: int = 14
     apply: bool = False
+    model: str = ""
     sources: Mapping[str, Source] = {}
 
 
@@ -72,6 +73,7 @@ NAMES: Mapping[str, type] = {
     "check": str,
     "trash_days": int,
     "apply": bool,
+    "model": str,
 }
 
 

@@ -514,8 +514,11 @@ def test_the_facade_only_names_things():
     import ast
 
     tree = ast.parse(Path(codebot.__file__).read_text())
-    assert len(Path(codebot.__file__).read_text().splitlines()) <= 40
-    assert all(isinstance(node, ast.ImportFrom | ast.Assign | ast.Expr) for node in tree.body)
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert [node.name for node in functions] == ["__getattr__"], "it imports a name when that is asked for"
+    assert len(functions[0].body) <= 3
+    rest = [node for node in tree.body if node not in functions]
+    assert all(isinstance(node, ast.ImportFrom | ast.Assign | ast.Expr | ast.If) for node in rest)
     assert all(hasattr(codebot, name) for name in codebot.__all__)
     assert issubclass(codebot.ConflictError, PruneJuiceError)
     assert Difference("a", Version(None), Version(None)).to == ""

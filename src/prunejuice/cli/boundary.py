@@ -27,6 +27,8 @@ _CODES: Mapping[type[errors.PruneJuiceError], int] = {
     errors.ConditionError: 2,
     errors.GateError: 3,
     errors.ConflictError: 4,
+    errors.LimitError: 5,
+    errors.AgentError: 6,
     errors.DeniedError: 7,
     errors.HumanNeededError: 8,
 }

@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "undo": ("applying", "Take back the last change set, or the one named."),
     "redo": ("applying", "Make again what was taken back."),
     "context": ("clipping", "Show the code that a task is about, within a budget of tokens."),
+    "summarize": ("summarizing", "Summarize code: purpose, components, dependencies, entry points."),
     "blame": ("gathering", "Show which change set wrote a line."),
     "schema": ("gathering", "Show the JSON Schema of changes."),
 }

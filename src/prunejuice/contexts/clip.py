@@ -1,13 +1,17 @@
-"""A context in one call, for programs."""
+"""A context or a summary in one call, for programs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prunejuice import settings
 from prunejuice.context import Bundle, present
 from prunejuice.contexts.asked import BUDGET, Ask
 from prunejuice.contexts.gather import Engine
+from prunejuice.protocols import Agent, Stop
+
+if TYPE_CHECKING:
+    from prunejuice.summary import SummaryResult
 
 
 def gather(directory: str | Path = ".", **asked: Any) -> Bundle:
@@ -37,3 +41,32 @@ def get_context(
         "files": {item.path: item.tokens for item in bundle.items},
     }
     return present(bundle, asked.get("style", "text")), info
+
+
+def summarize(
+    paths: Sequence[str] = (),
+    *,
+    token_limit: int = 2_000,
+    model: str = "",
+    agent: Agent | None = None,
+    directory: str | Path = ".",
+) -> "SummaryResult":
+    """A summary of the code in paths: by a model that an agent asks, or without both out of syntax trees.
+
+    Raises:
+        NotFoundError: a path names no file.
+        UsageError: there is an agent and no model, or the limit holds nothing.
+        AgentError: the model did not answer.
+        LimitError: a limit was reached.
+    """
+    from prunejuice.contexts.summaries import Summaries, Wanted  # noqa: PLC0415 - most want a context only
+
+    summaries = Summaries(Engine(Path(directory).absolute(), settings.environment()))
+    wanted = Wanted(tuple(paths), token_limit, model)
+    if agent is None:
+        return summaries.offline(wanted).result
+    stop = Stop()
+    try:
+        return summaries.asked(wanted, agent, stop).result
+    finally:
+        stop.close()

@@ -86,11 +86,11 @@ class Engine:
             raise UsageError(f"a budget of {ask.budget} tokens holds nothing", "give at least 200")
         factor, budget = tokens.factor(ask.model), ask.budget
         ask = ask._replace(
-            paths=tuple(self._rooted(path) for path in ask.paths), budget=int(ask.budget / factor)
+            paths=tuple(self.rooted(path) for path in ask.paths), budget=int(ask.budget / factor)
         )
-        return bundling.counted_for(self._whatever(lambda: self._gathered(ask)), factor, budget)
+        return bundling.counted_for(self.steady(lambda: self._gathered(ask)), factor, budget)
 
-    def _whatever(self, do: Callable[[], T]) -> T:
+    def steady(self, do: Callable[[], T]) -> T:
         """Do something with the index, and once more with a new one when it turns out to be damaged."""
         try:
             return do()
@@ -119,7 +119,7 @@ class Engine:
         self, query: str, given: Sequence[str], budgets: Sequence[int]
     ) -> dict[int, tuple[Item, ...]]:
         """What is shown besides some given files, for several budgets at once."""
-        return self._whatever(lambda: self._selected(query, given, budgets))
+        return self.steady(lambda: self._selected(query, given, budgets))
 
     def _selected(
         self, query: str, given: Sequence[str], budgets: Sequence[int]
@@ -142,7 +142,7 @@ class Engine:
         self._keep(pages)
         return items
 
-    def _rooted(self, path: str) -> str:
+    def rooted(self, path: str) -> str:
         """A path as it is from the root of the tree, `!` kept; globs stay as they are."""
         sign = "!" if path.startswith("!") else ""
         place = os.path.normpath(self.directory / path.removeprefix("!"))

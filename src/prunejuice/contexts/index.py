@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS blob (
   size INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS detail (id INTEGER PRIMARY KEY, parts BLOB NOT NULL, links BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS count (id INTEGER PRIMARY KEY, tokens BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS outline (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, row BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS posting (
   term TEXT NOT NULL, segment INTEGER NOT NULL, parts BLOB NOT NULL, files BLOB NOT NULL,
   names BLOB NOT NULL, PRIMARY KEY (term, segment)) WITHOUT ROWID;
@@ -207,6 +208,18 @@ class Index:
         with self._writing() as db:
             rows = [(row, counts.tobytes()) for row, counts in counted.items()]
             db.executemany("INSERT OR REPLACE INTO count VALUES (?,?)", rows)
+
+    # -- outlines -------------------------------------------------------------------------------
+
+    def outlines(self, version: int) -> dict[int, bytes]:
+        """What is kept of contents by a version of the reader of outlines."""
+        return dict(self._rows("SELECT id, row FROM outline WHERE version = ?", version))
+
+    def keep_outlines(self, version: int, rows: Mapping[int, bytes]) -> None:
+        """Keep outlines of contents."""
+        with self._writing() as db:
+            new = [(row, version, packed) for row, packed in rows.items()]
+            db.executemany("INSERT OR REPLACE INTO outline VALUES (?,?,?)", new)
 
     # -- commits --------------------------------------------------------------------------------
 

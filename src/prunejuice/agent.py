@@ -1,0 +1,105 @@
+"""What an agent is asked, and what it says while it works."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+Status = Literal["ok", "limit", "denied", "cancelled", "failed"]
+
+
+class Limits(NamedTuple):
+    """`cost` in US dollars, `tokens` of both directions, `seconds` of wall time, `rounds` of calls."""
+
+    cost: float | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+    rounds: int | None = None
+
+
+class Task(NamedTuple):
+    """One thing to answer. Without a `schema` the answer is text.
+
+    `schema` is the JSON Schema of the result. `check` sees a result that fits it and returns what is to
+    be kept; it raises `ValueError` with what is wrong, which is told to the agent.
+    """
+
+    prompt: str
+    instructions: str = ""
+    schema: Mapping[str, Any] | None = None
+    check: Callable[[Any], Any] | None = None
+    model: str = ""
+    limits: Limits = Limits()
+
+
+class Happening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+    """Something that happened while an agent worked."""
+
+
+class Started(Happening, frozen=True, tag="started"):
+    """The agent took the task; its conversation can be taken up again by this id, where it has one."""
+
+    agent: str
+    model: str = ""
+    conversation: str = ""
+
+
+class Said(Happening, frozen=True, tag="said"):
+    """Text of the agent."""
+
+    text: str
+
+
+class Spent(Happening, frozen=True, tag="spent"):
+    """What calls took since the last such event; `cost` in US dollars, None where it is not known."""
+
+    input: int
+    output: int
+    cached: int = 0
+    calls: int = 1
+    cost: float | None = None
+
+
+class Ended(Happening, frozen=True, tag="ended"):
+    """How it ended; `output` is the result as plain data, `fix` what to do about an error."""
+
+    status: Status
+    output: Any = None
+    error: str = ""
+    fix: str = ""
+
+
+AgentEvent = Started | Said | Spent | Ended
+
+
+NOTHING = Spent(0, 0, calls=0, cost=0.0)
+
+
+class Answer(NamedTuple):
+    """All of what happened, taken together."""
+
+    ended: Ended
+    spent: Spent
+
+
+def taken(events: Iterable[AgentEvent]) -> Answer:
+    """The end of it, and the sum of what was spent."""
+    ended, spent = Ended("failed", error="the agent ended without an answer"), NOTHING
+    for event in events:
+        if isinstance(event, Spent):
+            spent = added(spent, event)
+        elif isinstance(event, Ended):
+            ended = event
+    return Answer(ended, spent)
+
+
+def added(one: Spent, other: Spent) -> Spent:
+    """The sum; its cost is known when both are."""
+    unknown = one.cost is None or other.cost is None
+    return Spent(
+        one.input + other.input,
+        one.output + other.output,
+        one.cached + other.cached,
+        one.calls + other.calls,
+        None if unknown else (one.cost or 0.0) + (other.cost or 0.0),
+    )

@@ -1,0 +1,1 @@
+"""Agents: what answers a task. One file each, one contract for all."""

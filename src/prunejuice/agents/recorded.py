@@ -1,0 +1,98 @@
+"""Agents that keep what another said, and that say it again."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from prunejuice.agent import AgentEvent, Ended, Started, Task
+from prunejuice.errors import UsageError
+from prunejuice.protocols import Agent, Stop
+from prunejuice.screening import masked
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What happened for one task; `task` is a digest of everything that was asked."""
+
+    task: str
+    begins: str
+    events: list[AgentEvent]
+
+
+class Recorder:
+    """Another agent, and a file of JSON lines that every task it answered is added to, secrets masked."""
+
+    def __init__(self, agent: Agent, path: Path) -> None:
+        self.name, self._agent, self._path = agent.name, agent, path
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"")
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+    def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
+        """Pass everything on, and keep it when it has ended."""
+        events = []
+        for event in self._agent.run(task, stop):
+            events.append(event)
+            yield event
+        begins = " ".join(task.prompt.split())[:120]
+        line = msgspec.json.encode(Record(digest(task), begins, events)).decode()
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
+            file.write(masked("", line) + "\n")
+
+    def close(self) -> None:
+        """Close the agent."""
+        self._agent.close()
+
+
+class Replayer:
+    """Answers tasks with what was recorded for the same ones; nothing else is asked."""
+
+    name = "replay"
+
+    def __init__(self, path: Path) -> None:
+        """Read a recording.
+
+        Raises:
+            UsageError: it is not there, or is none.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+        self._records: dict[str, list[Record]] = {}
+        number = 0
+        try:
+            for line in path.read_bytes().splitlines():
+                number += 1
+                record = msgspec.json.decode(line, type=Record)
+                self._records.setdefault(record.task, []).append(record)
+        except OSError as error:
+            raise UsageError(f"the recording {path} cannot be read: {error.strerror}") from error
+        except msgspec.DecodeError as error:
+            raise UsageError(f"{path}:{number} is no line of a recording: {error}") from error
+
+    def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:  # noqa: ARG002 - it takes no time
+        """Say what was said; the last record of a task serves as often as it is asked for."""
+        with self._lock:
+            records = self._records.get(digest(task), [])
+            record = records.pop(0) if len(records) > 1 else records[0] if records else None
+        if record is not None:
+            yield from record.events
+            return
+        yield Started(self.name, task.model)
+        begins = " ".join(task.prompt.split())[:60]
+        yield Ended(
+            "failed", error=f"{self._path} has no answer to {begins!r}", fix="record it anew with --record"
+        )
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def digest(task: Task) -> str:
+    """What tells tasks apart: everything that is asked, but not how long it may take."""
+    asked = (task.prompt, task.instructions, task.schema, task.model)
+    return hashlib.sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()[:32]

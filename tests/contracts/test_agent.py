@@ -1,0 +1,300 @@
+"""The contract of every agent, and what each must also do; models answer from a server on this machine."""
+
+import json
+import threading
+import time
+
+import pytest
+import yaml
+
+from prunejuice.agent import Ended, Limits, Spent, Started, Task, added, taken
+from prunejuice.agents import scripted
+from prunejuice.agents.choice import chosen
+from prunejuice.agents.oneshot import Oneshot
+from prunejuice.agents.recorded import Recorder, Replayer, digest
+from prunejuice.errors import UsageError
+from prunejuice.protocols import STOP, Stop
+from prunejuice.testing import ModelServer, Reply
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "title": "Number"}
+MODELS = {
+    "chat": "openai-chat:gpt-5.6-luna",
+    "responses": "openai:gpt-6-luna",
+    "messages": "anthropic:claude-haiku-4-5",
+    "ollama": "ollama:qwen3",
+}
+KINDS = [*MODELS, "scripted", "replay"]
+
+
+def even(output):
+    if output["n"] % 2:
+        raise ValueError(f"{output['n']} is odd")
+    return output
+
+
+@pytest.fixture
+def stop():
+    made = Stop()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch, stop):
+    """Ask an agent of a kind that is going to say some replies; what happened, and the model's server."""
+
+    def asked(kind, replies, task):
+        left = list(replies)
+        with ModelServer(lambda _: left.pop(0) if len(left) > 1 else left[0]) as server:
+            for name, value in server.environment.items():
+                monkeypatch.setenv(name, value)
+            task = task._replace(model=MODELS.get(kind, MODELS["chat"]))
+            if kind == "scripted":
+                rows = [
+                    {"output": r.output, "text": r.text} if r.status == 200 else {"error": r.text}
+                    for r in replies
+                ]
+                agent = scripted.Script([scripted.Scripted(**row) for row in rows])
+            elif kind == "replay":
+                path = tmp_path / "recording"
+                first = Recorder(Oneshot(), path)
+                list(first.run(task, stop))
+                first.close()
+                agent = Replayer(path)
+            else:
+                agent = Oneshot()
+            try:
+                return list(agent.run(task, stop)), server
+            finally:
+                agent.close()
+
+    return asked
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_result_by_its_schema(ask, kind):
+    events, server = ask(kind, [Reply(output={"n": 2})], Task("how many?", "count", SCHEMA))
+    assert isinstance(events[0], Started)
+    assert events[-1] == Ended("ok", output={"n": 2})
+    if kind in MODELS:
+        assert "how many?" in server.asked[0].prompt
+        assert "count" in server.asked[0].instructions
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_result_that_does_not_pass_is_asked_for_again(ask, kind):
+    events, server = ask(
+        kind, [Reply(output={"n": 1}), Reply(output={"n": 4})], Task("?", "", SCHEMA, even)
+    )
+    assert events[-1] == Ended("ok", output={"n": 4})
+    if kind in MODELS:
+        assert any("1 is odd" in json.dumps(asked.body) for asked in server.asked)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_text_when_no_schema_is_given(ask, kind):
+    events, _ = ask(kind, [Reply(text="plain words")], Task("say"))
+    assert events[-1] == Ended("ok", output="plain words")
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_an_answer_that_never_fits_is_a_failure(ask, kind):
+    events, server = ask(kind, [Reply(output={"n": 1})], Task("?", "", SCHEMA, even))
+    assert events[-1].status == "failed"
+    assert "does not fit" in events[-1].error
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("kind", ["chat", "messages"])
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, "the key was refused"),
+        (404, "no such model"),
+        (400, "the request was refused"),
+    ],
+)
+def test_a_refusal_has_a_name_and_is_not_repeated(ask, kind, status, said):
+    events, server = ask(kind, [Reply("the reason", status=status)], Task("?"))
+    assert events[-1].status == "failed"
+    assert said in events[-1].error
+    assert "the reason" in events[-1].error
+    assert MODELS[kind] in events[-1].error
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 529])
+def test_a_passing_fault_is_waited_for(ask, status):
+    soon = {"retry-after-ms": "1"}
+    replies = [
+        Reply("busy", status=status, headers=soon),
+        Reply("busy", status=status, headers=soon),
+        Reply("done"),
+    ]
+    events, server = ask("chat", replies, Task("?"))
+    assert events[-1] == Ended("ok", output="done")
+    assert len(server.asked) == 3
+
+
+def test_a_fault_that_stays_has_a_name(ask):
+    events, server = ask("chat", [Reply("busy", status=429, headers={"retry-after-ms": "1"})], Task("?"))
+    assert "too many requests" in events[-1].error
+    assert len(server.asked) == 5
+
+
+def test_another_model_answers_when_the_first_fails(ask, stop, monkeypatch):
+    with ModelServer(lambda a: Reply("no", status=401) if a.model == "one" else Reply("two")) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        agent = Oneshot()
+        events = list(agent.run(Task("?", model="openai-chat:one, openai-chat:two"), stop))
+        agent.close()
+    assert events[-1] == Ended("ok", output="two")
+    assert [asked.model for asked in server.asked] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("openai-chat:gpt-6-luna", "OPENAI_API_KEY"),
+        ("nobody:x", "Unknown model"),
+        ("x", "Unknown model"),
+        ("", "no model"),
+    ],
+)
+def test_a_model_that_cannot_be_asked(stop, monkeypatch, model, said):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    agent = Oneshot()
+    [_, ended] = agent.run(Task("?", model=model), stop)
+    agent.close()
+    assert ended.status == "failed"
+    assert said in ended.error
+    assert ended.fix
+
+
+def test_a_server_that_is_not_there(stop, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    agent = Oneshot()
+    [_, ended] = agent.run(Task("?", model=MODELS["chat"], limits=Limits(seconds=30)), stop)
+    agent.close()
+    assert "cannot be reached" in ended.error
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(ask):
+    events, _ = ask("chat", [Reply("late", delay=5)], Task("?", limits=Limits(seconds=0.3)))
+    assert events[-1].status == "limit"
+    assert "no answer in time" in events[-1].error
+
+
+def test_a_stop_ends_a_question(ask, stop):
+    timer = threading.Timer(0.3, stop.request, [STOP])
+    timer.start()
+    begun = time.monotonic()
+    events, _ = ask("chat", [Reply("late", delay=4)], Task("?"))
+    assert events[-1].status == "cancelled"
+    assert time.monotonic() - begun < 20
+    timer.join()
+
+
+def test_a_limit_of_tokens_is_one(ask):
+    replies = [Reply(output={"n": 1}), Reply(output={"n": 2})]
+    events, _ = ask("chat", replies, Task("word " * 500, "", SCHEMA, even, limits=Limits(tokens=10)))
+    assert events[-1].status == "limit"
+
+
+def test_what_was_spent_is_told(ask):
+    events, _ = ask("chat", [Reply(output={"n": 2})], Task("?", "", SCHEMA))
+    answer = taken(events)
+    assert answer.spent.calls == 1
+    assert answer.spent.input > 0
+    assert answer.spent.cost > 0
+    unknown, _ = ask("ollama", [Reply(output={"n": 2})], Task("?", "", SCHEMA))
+    assert taken(unknown).spent.cost is None
+
+
+def test_costs_are_known_when_all_are():
+    assert added(Spent(1, 2, cost=0.5), Spent(3, 4, cost=0.25)) == Spent(4, 6, 0, 2, 0.75)
+    assert added(Spent(1, 2, cost=0.5), Spent(3, 4)).cost is None
+    assert taken([]).ended.status == "failed"
+
+
+# -- a script -----------------------------------------------------------------------------------------
+
+
+def test_a_script_answers_by_what_is_asked(tmp_path, stop):
+    path = tmp_path / "script.yaml"
+    answers = [
+        {"when": "cart", "text": "a cart", "times": 0},
+        {"text": "first", "cost": 0.5},
+        {"error": "broken"},
+    ]
+    path.write_text(yaml.safe_dump({"answers": answers}))
+    agent = scripted.read(path)
+    said = [taken(agent.run(Task(prompt), stop)).ended for prompt in ("the cart", "x", "a cart", "y", "z")]
+    assert [each.output or each.error for each in said[:4]] == ["a cart", "first", "a cart", "broken"]
+    assert "no answer" in said[4].error
+    stop.request(STOP)
+    assert taken(agent.run(Task("cart"), stop)).ended.status == "cancelled"
+
+
+@pytest.mark.parametrize("text", ["answers: 3", "answer: []", "- x", "answers:\n- {tetx: x}", ""])
+def test_a_script_that_is_none(tmp_path, text):
+    path = tmp_path / "script.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="script"):
+        scripted.read(path)
+
+
+def test_a_script_that_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"), chosen("scripted", script=str(tmp_path / "no")):
+        pass
+    with pytest.raises(UsageError, match="needs its answers"), chosen("scripted"):
+        pass
+    with pytest.raises(UsageError, match="no agent 'onehsot'"), chosen("onehsot"):
+        pass
+
+
+# -- a recording --------------------------------------------------------------------------------------
+
+
+def test_a_recording_says_the_same_again_with_secrets_masked(tmp_path, stop):
+    key = "sk-" + "a1B2" * 8
+    script = scripted.Script([
+        scripted.Scripted(text=f"the key is {key}"),
+        scripted.Scripted(text="second"),
+    ])
+    path = tmp_path / "sub" / "recording"
+    recorder = Recorder(script, path)
+    task = Task("one")
+    first = [list(recorder.run(task, stop)), list(recorder.run(task, stop))]
+    assert key not in path.read_text()
+    replayer = Replayer(path)
+    again = [list(replayer.run(task, stop)) for _ in range(3)]
+    assert again[1] == again[2] == first[1]
+    assert "***" in again[0][-1].output
+    other = list(replayer.run(Task("another"), stop))
+    assert "no answer to 'another'" in other[-1].error
+    assert [event for event in first[0] if isinstance(event, Started)] == [Started("scripted")]
+
+
+def test_a_recording_that_is_none(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"), chosen("oneshot", replay=str(tmp_path / "no")):
+        pass
+    (tmp_path / "bad").write_text('{"task": "x", "begins": "", "events": []}\n{"x"\n')
+    with pytest.raises(UsageError, match="bad:2 is no line"):
+        Replayer(tmp_path / "bad")
+    with pytest.raises(UsageError, match="cannot be written"):
+        Recorder(scripted.Script([]), tmp_path)
+
+
+def test_tasks_are_told_apart_by_what_is_asked():
+    task = Task("a", "b", SCHEMA, model="m")
+    assert digest(task) == digest(task._replace(limits=Limits(seconds=3), check=even))
+    others = [
+        task._replace(prompt="x"),
+        task._replace(instructions="x"),
+        task._replace(schema=None),
+        task._replace(model="x"),
+    ]
+    assert len({digest(each) for each in [task, *others]}) == 5
