@@ -1,10 +1,14 @@
 """What a model is shown: files in whole or in part, within a budget, and why each is there."""
 
+import json
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Literal
 
 import msgspec
+
+from prunejuice.text import safe_text
 
 Mode = Literal["pinned", "full", "slice", "signatures"]
 Strategy = Literal["ranked", "static"]
@@ -70,12 +74,14 @@ class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
 def frame(style: Style, item: Item) -> tuple[str, str]:
     """What stands before and after the text of a file."""
     about = "" if item.mode in {"full", "pinned"} and not item.ranges else _ABOUT[item.mode]
+    path = _shown(item.path)
     if style == "markdown":
-        return f"## {item.path}{about}\n\n````{item.language}\n", "````\n\n"
+        fence = max([3, *(len(run) for run in _FENCES.findall(item.text))]) * "`" + "`"
+        return f"## {path}{about}\n\n{fence}{item.language}\n", f"{fence}\n\n"
     if style == "xml":
         part = f" part={_quoted(about.strip(' ()'))}" if about else ""
-        return f"<file path={_quoted(item.path)}{part}><![CDATA[\n", "]]></file>\n"
-    return f"==> {item.path}{about} <==\n", "\n"
+        return f"<file path={_quoted(path)}{part}><![CDATA[\n", "]]></file>\n"
+    return f"==> {path}{about} <==\n", "\n"
 
 
 _ABOUT: Mapping[Mode, str] = {
@@ -86,14 +92,26 @@ _ABOUT: Mapping[Mode, str] = {
 }
 
 
+_FENCES = re.compile(r"^\s*(`{3,})", re.M)
+_FRAMES = re.compile(r"^(?=={2}> .* <={2}\s*$)", re.M)
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+
+
+def _shown(path: str) -> str:
+    """A path on one line, in which nothing can look like the end of it or steer a terminal."""
+    return safe_text(path).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def _quoted(text: str) -> str:
-    return '"' + escape(text).replace("\n", "&#10;") + '"'
+    return '"' + escape(text) + '"'
 
 
 def body(style: Style, text: str) -> str:
-    """The text of a file inside its frame."""
+    """The text of a file inside its frame; no line of it looks like the frame of another."""
     text = text if text.endswith("\n") or not text else text + "\n"
-    return text.replace("]]>", "]]]]><![CDATA[>") if style == "xml" else text
+    if style == "xml":
+        return _NOT_XML.sub("\ufffd", text.replace("]]>", "]]]]><![CDATA[>"))
+    return _FRAMES.sub(" ", text) if style == "text" else text
 
 
 def framed(style: Style, item: Item) -> str:
@@ -105,7 +123,7 @@ def framed(style: Style, item: Item) -> str:
 def present(bundle: Bundle, style: Style) -> str:
     """A bundle as the text that a model reads."""
     if style == "json":
-        return msgspec.json.format(msgspec.json.encode(bundle), indent=1).decode() + "\n"
+        return f"{_json(bundle)}\n"
     beside = (("the output", "", bundle.given), ("the difference", "diff", bundle.diff))
     shown = [
         Item(path=name, blob="", mode="full", tokens=0, text=text, language=kind)
@@ -113,3 +131,10 @@ def present(bundle: Bundle, style: Style) -> str:
         if text
     ]
     return "".join(framed(style, item) for item in (*shown, *bundle.items))
+
+
+def _json(bundle: Bundle) -> str:
+    try:
+        return msgspec.json.format(msgspec.json.encode(bundle), indent=1).decode()
+    except UnicodeEncodeError:  # a name that is not UTF-8
+        return json.dumps(msgspec.to_builtins(bundle), indent=1)

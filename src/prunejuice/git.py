@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from prunejuice import process, settings
-from prunejuice.errors import GitError, MissingToolError, UsageError
+from prunejuice.errors import GitError, MissingToolError, StoreError, UsageError
 from prunejuice.protocols import Stop
 from prunejuice.text import safe_line
 from prunejuice.workspace import Workspace
@@ -173,7 +173,13 @@ class Git(NamedTuple):
 
     def _refuse(self) -> NoReturn:
         bare = self.try_("rev-parse", "--is-bare-repository").out.strip() == b"true"
-        if bare or b"bare" in self.try_("rev-parse", "--show-toplevel").err:
+        said = self.try_("rev-parse", "--show-toplevel").err
+        if b"dubious ownership" in said:
+            fix = f"if you trust it: git config --global --add safe.directory {self.directory}"
+            raise UsageError(f"{self.directory} belongs to somebody else, so git does not read it", fix)
+        if ".git" in Path(self.directory).parts:
+            raise UsageError(f"{self.directory} is inside a git directory", "go to the working tree")
+        if bare or b"bare" in said:
             fix = "go to one of its worktrees (git worktree add makes one)"
             raise UsageError(f"{self.directory} is in a bare repository", fix)
         raise UsageError(f"{self.directory} is not in a git repository", "git init makes one")
@@ -314,8 +320,12 @@ def _door(common: Path, home: Path, hash_name: str, *, exact: bool) -> str:
 
 
 def _built(door: Path, files: dict[str, bytes]) -> None:
-    door.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    aside = Path(tempfile.mkdtemp(dir=door.parent))
+    try:
+        door.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        aside = Path(tempfile.mkdtemp(dir=door.parent))
+    except OSError as error:
+        fix = "set PRUNEJUICE_HOME to a folder that you can write to"
+        raise StoreError(f"{door.parent} cannot be written: {error.strerror}", fix) from error
     for folder in ("refs", "info", "objects"):
         (aside / folder).mkdir()
     for name, content in files.items():

@@ -5,6 +5,8 @@ from functools import lru_cache
 
 LARGEST = 400_000
 """Bytes of a file that is read; a larger one is left out."""
+LARGEST_NAMED = 4_000_000
+"""Bytes of a file that is read because it is named."""
 _SUFFIXES = {
     "a picture": "avif bmp gif ico icns jpeg jpg png psd svg tif tiff webp",
     "not text": (
@@ -31,18 +33,23 @@ _FOLDERS = {
 _BY_FOLDER = {name: reason for reason, names in _FOLDERS.items() for name in names.split()}
 _ENV = re.compile(r"^\.env(\..+)?$|\.env$")
 _SAMPLE = re.compile(r"\.(example|sample|template|dist)$")
-_VALUE = re.compile(r"^([ \t]*(?:export[ \t]+)?[\w.]+[ \t]*=[ \t]*)(?=\S).+$", re.MULTILINE)
+_VALUE = re.compile(
+    r"^([+\- ]?[ \t]*(?:export[ \t]+)?[\w.]+[ \t]*=[ \t]*)"
+    r"(?:\"[^\"]*\"|'[^']*'|\S.*)",
+    re.MULTILINE,
+)
+"""A name and what it is set to, over several lines in quotes; in a difference with a sign before it."""
 _SECRETS = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
     r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[abposr]-|sk-(?:ant-|proj-)?|rk_live_|sk_live_|hf_|npm_|pypi-)[\w-]{16,}"
     r"|\bAIza[\w-]{35}\b"
-    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}",
+    r"|(?<![\w-])eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}",
     re.DOTALL,
 )
 
 _MARKS = (
-    "PRIVATE KEY-", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
+    "PRIVATE KEY", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
     "sk-", "k_live_", "hf_", "npm_", "pypi-", "AIza", "eyJ",
 )  # fmt: skip
 """One of these is in every secret that the pattern finds; looking for them is cheaper."""
@@ -70,9 +77,11 @@ def _by_suffix(name: str) -> str:
 
 def masked(path: str, text: str) -> str:
     """A text without the secrets that can be told by their form, or by the kind of file they are in."""
+    if any(mark in text for mark in _MARKS):
+        text = _SECRETS.sub(_stars, text)
     if unfit(path) == "may hold secrets":
-        text = _VALUE.sub(r"\1***", text)
-    return _SECRETS.sub(_stars, text) if any(mark in text for mark in _MARKS) else text
+        text = _VALUE.sub(lambda match: match[1] + "***" + "\n" * match[0].count("\n"), text)
+    return text
 
 
 def _stars(match: "re.Match[str]") -> str:

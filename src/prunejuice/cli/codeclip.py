@@ -63,7 +63,12 @@ _OPTIONS = (
     click.option("--tests", is_flag=True, help="The tests of what is given too."),
     click.option("--only", is_flag=True, help="Nothing but what is given."),
     click.option(
-        "-b", "--budget", type=Tokens(), default="32k", show_default=True, help="The most tokens."
+        "-b",
+        "--budget",
+        type=Tokens(),
+        default="32k",
+        show_default=True,
+        help="The most tokens; of JSON those of its texts.",
     ),
     click.option("--model", default="", help="Who reads it: the budget is in its tokens."),
     click.option(
@@ -140,7 +145,7 @@ def _ask(asked: dict[str, Any]) -> "Ask":
         diff, paths = "HEAD", (diff, *paths)
     style: Style = "json" if asked["as_json"] else asked["style"]
     return Ask(
-        query=_text(asked["query"]) if asked["query"][:1] in {"-", "@"} else asked["query"],
+        query=_task(asked["query"]),
         paths=paths,
         budget=asked["budget"],
         strategy=asked["strategy"],
@@ -151,6 +156,11 @@ def _ask(asked: dict[str, Any]) -> "Ask":
         model=asked["model"],
         given=_text(asked["given"]) if asked["given"] else "",
     )
+
+
+def _task(said: str) -> str:
+    """The words of a task, or where they are: `-`, or `@` and a file that is there."""
+    return _text(said) if said == "-" or (said[:1] == "@" and Path(said[1:]).is_file()) else said
 
 
 def _text(source: str) -> str:
@@ -217,7 +227,7 @@ def _serve() -> None:
     """Answer a request a line: `{repo, query, seeds, budgets}` with `{by_budget: {budget: [files]}}`."""
     from prunejuice.cli import serving  # noqa: PLC0415
 
-    serving.serve(sys.stdin, sys.stdout)
+    serving.serve(sys.stdin.buffer, sys.stdout.buffer)
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
 """`codeclip serve`: contexts for another program, a JSON object a line in and out."""
 
 import gc
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, BinaryIO
 
 import msgspec
 
@@ -29,17 +30,24 @@ class Request(msgspec.Struct, frozen=True):
     budgets: tuple[Tokens, ...] = ()
 
 
-def serve(requests: TextIO, answers: TextIO) -> None:
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer until the requests end; one that cannot be answered gets its error, and the next its turn."""
     engines: dict[str, Engine] = {}
     gc.set_threshold(200_000, 20, 20)  # what is kept is large, and has no cycles
-    for line in filter(str.strip, requests):
+    for line in filter(bytes.strip, requests):
         try:
             answer = _answer(engines, msgspec.json.decode(line, type=Request))
-        except (PruneJuiceError, msgspec.DecodeError) as error:
+        except (PruneJuiceError, OSError, ValueError) as error:  # a word that is not UTF-8 is a ValueError
             answer = {"error": str(error)}
-        answers.write(msgspec.json.encode(answer).decode() + "\n")
+        answers.write(_encoded(answer) + b"\n")
         answers.flush()
+
+
+def _encoded(answer: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(answer)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(answer)).encode()
 
 
 def _answer(engines: dict[str, Engine], request: Request) -> dict[str, Any]:

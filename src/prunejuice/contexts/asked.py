@@ -32,31 +32,58 @@ class Ask(NamedTuple):
     model: str = ""
 
 
-def resolved(corpus: Corpus, paths: Sequence[str]) -> tuple[list[int], frozenset[int] | None]:
-    """Files that are named, and those that lie in what is named; None where nothing but files is."""
-    given: list[int] = []
-    within: set[int] = set()
-    folders = False
-    for path in (each for each in paths if not each.startswith("!")):
+class Reach(NamedTuple):
+    """What paths mean: files that are named themselves, those in what is named, and what is taken out.
+
+    `within` is None where no folder and no glob is named.
+    """
+
+    named: tuple[int, ...]
+    within: frozenset[int] | None
+    inside: tuple[str, ...]
+    out: tuple[str, ...]
+
+    def has(self, path: str) -> bool:
+        """Whether a path may be shown, if it is there or not."""
+        inside = not self.inside or any(_matches(path, each) for each in self.inside)
+        return inside and not self.excludes(path)
+
+    def excludes(self, path: str) -> bool:
+        """Whether a path is taken out."""
+        return any(_matches(path, each) for each in self.out)
+
+    def allowed(self, corpus: Corpus) -> frozenset[int] | None:
+        """The files that may be shown besides those that are named; None for all."""
+        if self.within is not None:
+            return self.within
+        if not self.out:
+            return None
+        return frozenset(file for file, name in enumerate(corpus.paths) if not self.excludes(name))
+
+
+def resolved(corpus: Corpus, paths: Sequence[str]) -> Reach:
+    """What paths mean in a tree.
+
+    Raises:
+        NotFoundError: a path names nothing that can be shown.
+    """
+    out = tuple(path[1:] for path in paths if path.startswith("!"))
+    wanted = [path.removeprefix("./") for path in paths if not path.startswith("!")]
+    reach = Reach((), None, (), out)
+    for path in wanted:
         if path in corpus.number:
-            given.append(corpus.number[path])
+            reach = reach._replace(named=(*reach.named, corpus.number[path]), inside=(*reach.inside, path))
             continue
-        folders = True
-        hits = {file for file, name in enumerate(corpus.paths) if _matches(name, path)}
+        hits = frozenset(file for file, name in enumerate(corpus.paths) if _matches(name, path))
         if not hits:
             raise unknown(corpus, path)
-        within |= hits
-    out = {
-        file
-        for path in paths
-        if path.startswith("!")
-        for file, name in enumerate(corpus.paths)
-        if _matches(name, path[1:])
-    }
-    if folders:
-        return [file for file in given if file not in out], frozenset(within) - out
-    allowed = frozenset(range(len(corpus.paths))) - out if out else None
-    return [file for file in given if file not in out], allowed
+        reach = reach._replace(within=(reach.within or frozenset()) | hits, inside=(*reach.inside, path))
+    named = tuple(file for file in reach.named if reach.has(corpus.paths[file]))
+    within = reach.within
+    if within is not None:
+        within = frozenset(file for file in within if reach.has(corpus.paths[file]))
+    folders = within is not None
+    return reach._replace(named=named, within=within, inside=reach.inside if folders else ())
 
 
 def _matches(name: str, path: str) -> bool:
@@ -66,9 +93,12 @@ def _matches(name: str, path: str) -> bool:
 def unknown(corpus: Corpus, path: str) -> NotFoundError:
     """Why a path names nothing: it is kept out, or is not there."""
     for apart, reason in corpus.left.items():
-        if apart == path or apart.startswith(f"{path}/"):
+        if apart == path:
+            return NotFoundError(f"{path} cannot be shown: {reason}")
+        if apart.startswith(f"{path}/"):
             return NotFoundError(
                 f"nothing of {path} can be shown: {reason}", "name a file itself to have it shown"
             )
-    hint = nearest(path, corpus.paths)
-    return NotFoundError(f"there is no file {path!r} here", hint or "codeclip lists what there is")
+    if not path:
+        return NotFoundError("there is nothing to show here", "go to a folder with files in it")
+    return NotFoundError(f"there is no file {path!r} here", nearest(path, corpus.paths))

@@ -6,17 +6,21 @@ from math import ceil
 import msgspec
 
 from prunejuice import grammar
-from prunejuice.context import Bundle, Item, LeftOut, Mode, Reason, Style, present
+from prunejuice.context import Bundle, Item, LeftOut, Mode, Reason, Style, body, present
 from prunejuice.contexts import retrieval, tokens
 from prunejuice.contexts.corpus import Corpus
 from prunejuice.contexts.pages import Pages
 from prunejuice.packing import SHOWN
 from prunejuice.part import Part, lines
-from prunejuice.ranking import MEANINGS, WEIGHTS, Signals, chances
+from prunejuice.ranking import MEANINGS, Signals, chances
 
 _MOST_LEFT = 50
 _MOST_SEEN = 3
 _SPENT = "the budget was spent on what is likelier"
+_NOTHING = "little in it speaks for the task"
+_ROOM = 400
+"""Tokens that are left when the budget is as good as spent."""
+DOES_NOT_FIT = "it does not fit into the budget"
 _LEAST = 0.05
 """A reason that weighs less is not told."""
 
@@ -55,7 +59,7 @@ def _reasons(
     """The signals that speak for a file, the strongest first, each with what was seen."""
     signals = found.signals.get(file, Signals())
     made = []
-    for name, weight, value in zip(Signals._fields, WEIGHTS, signals, strict=True):
+    for name, weight, value in zip(Signals._fields, found.weights, signals, strict=True):
         if weight * value > _LEAST:
             seen = ", ".join(_seen(name, corpus, file, parts, found))
             said = MEANINGS[name] + (f": {seen}" if seen else "")
@@ -83,28 +87,33 @@ def _seen(
     return list(dict.fromkeys(named))[:_MOST_SEEN]
 
 
-def left_out(corpus: Corpus, found: retrieval.Found | None, shown: set[str]) -> Iterable[LeftOut]:
-    """What is not shown: the likeliest files first, then those that are never read."""
+def left_out(
+    corpus: Corpus, found: retrieval.Found | None, shown: set[str], *, room: int
+) -> Iterable[LeftOut]:
+    """What is not shown: the likeliest files first, then those that are never read.
+
+    `room` is what is left of the budget: with much of it, nothing else was worth its tokens.
+    """
     if found is not None:
+        reason = _SPENT if room < _ROOM else _NOTHING
         order = [file for file in found.scores if corpus.paths[file] not in shown][:_MOST_LEFT]
         scores = chances([found.scores[file] for file in order]) if order else []
         for file, chance in zip(order, scores, strict=True):
-            yield LeftOut(corpus.paths[file], _SPENT, round(chance, 4))
+            yield LeftOut(corpus.paths[file], reason, round(chance, 4))
     for path, reason in sorted(corpus.left.items())[:_MOST_LEFT]:
         yield LeftOut(path, reason)
 
 
-def cut(text: str, budget: int) -> str:
-    """The first lines of a text that fit a budget, with a word about the rest."""
-    if tokens.count(text) <= budget:
+def cut(text: str, budget: int, style: Style = "text") -> str:
+    """The first lines of a text that fit a budget as they are shown, with a word about the rest."""
+    if tokens.count(body(style, text)) <= budget:
         return text
     rows = lines(text)
     low, high = 0, len(rows)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (
-            (middle, high) if tokens.count("".join(rows[:middle])) < budget - 20 else (low, middle - 1)
-        )
+        fits = tokens.count(body(style, "".join(rows[:middle]))) < budget - 20
+        low, high = (middle, high) if fits else (low, middle - 1)
     return "".join(rows[:low]) + f"... {len(rows) - low} more lines\n"
 
 
@@ -123,13 +132,27 @@ def counted_for(bundle: Bundle, factor: float, budget: int) -> Bundle:
 
 
 def within(bundle: Bundle, style: Style) -> Bundle:
-    """A bundle whose text is counted as a whole, and within the budget."""
+    """A bundle whose text is counted as a whole, and within the budget; of JSON that of its texts."""
     style = "text" if style == "json" else style
     while True:
         used = tokens.count(present(bundle, style))
-        if used <= bundle.budget or not bundle.items:
+        if used <= bundle.budget or not (bundle.items or bundle.diff or bundle.given):
             return msgspec.structs.replace(bundle, used=used)
-        least = min(bundle.items, key=lambda item: (item.mode == "pinned", item.chance))
-        rest = tuple(item for item in bundle.items if item is not least)
-        dropped = LeftOut(least.path, _SPENT, least.chance)
-        bundle = msgspec.structs.replace(bundle, items=rest, left_out=(dropped, *bundle.left_out))
+        bundle = _less(bundle, style, used) if not bundle.items else _without_least(bundle)
+
+
+def _without_least(bundle: Bundle) -> Bundle:
+    least = min(bundle.items, key=lambda item: (item.mode == "pinned", item.chance))
+    rest = tuple(item for item in bundle.items if item is not least)
+    dropped = LeftOut(least.path, _SPENT if least.mode != "pinned" else DOES_NOT_FIT, least.chance)
+    return msgspec.structs.replace(bundle, items=rest, left_out=(dropped, *bundle.left_out))
+
+
+def _less(bundle: Bundle, style: Style, used: int) -> Bundle:
+    """A bundle of nothing but a difference and output, with less of both."""
+    share = 0.8 * bundle.budget / used
+    diff, given = (
+        cut(text, int(tokens.count(body(style, text)) * share), style) if len(text) > 200 else ""
+        for text in (bundle.diff, bundle.given)
+    )
+    return msgspec.structs.replace(bundle, diff=diff, given=given)

@@ -62,14 +62,15 @@ def write(text: str, environ: Mapping[str, str], terminal: Path = Path("/dev/tty
     Raises:
         MissingToolError: nothing here can do it.
     """
+    data = text.encode("utf-8", "surrogateescape")
     for tool in _usable(environ, ""):
-        if process.capture(process.Call(tool.write, "/", environ, _SECONDS, given=text.encode())).code == 0:
+        if process.capture(process.Call(tool.write, "/", environ, _SECONDS, given=data)).code == 0:
             return tool.name
-    packed = base64.b64encode(text.encode())
+    packed = base64.b64encode(data)
     if len(packed) > _TERMINAL:
         fix = "install wl-clipboard, xclip or xsel, work in tmux, or lower --budget"
         raise MissingToolError(
-            f"a terminal takes {_TERMINAL * 3 // 4:,} bytes at most, not {len(text.encode()):,}", fix
+            f"a terminal takes {_TERMINAL * 3 // 4:,} bytes at most, not {len(data):,}", fix
         )
     try:
         with terminal.open("wb") as screen:

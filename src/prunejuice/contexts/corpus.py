@@ -8,7 +8,7 @@ from prunejuice import grammar
 from prunejuice.contexts import files
 from prunejuice.contexts.index import Entry, Index, Reading
 from prunejuice.part import lines, parts
-from prunejuice.screening import LARGEST, unfit
+from prunejuice.screening import LARGEST, LARGEST_NAMED, unfit
 from prunejuice.words import terms
 
 _BINARY = 8_000
@@ -17,8 +17,9 @@ _BINARY = 8_000
 class Corpus:
     """Which part of the index is of which file of a tree; files are numbered in order of their paths.
 
-    `owner` gives the file of a part, -1 where it is of none here; two files of one content share what
-    is known of it, and the first of them owns it. `left` are files that are not read, with the reason.
+    `owner` gives the file of a part, -1 where it is of none here; files of one content share what is
+    known of it: the first of them owns it, and the others are its `twins`. `left` are files that are not
+    read, with the reason.
     """
 
     def __init__(
@@ -37,15 +38,18 @@ class Corpus:
         top = max((entry.first + entry.length for entry in self.entries), default=0)
         self.owner = array("i", [-1]) * top
         self.file_of: dict[int, int] = {}
+        self.twins: dict[int, list[int]] = {}
         for number, (row, first, count, _) in enumerate(self.entries):
             if row not in self.file_of:
                 self.file_of[row] = number
                 self.owner[first : first + count] = array("i", [number]) * count
+            else:
+                self.twins.setdefault(self.file_of[row], []).append(number)
 
     def current(self) -> bool:
         """Whether the files whose content git does not know are still what was read."""
         for path in self.listing.changed:
-            data = files.content(self.listing.root, path, LARGEST)
+            data = files.content(self.listing.root, path, LARGEST_NAMED)
             number = self.number.get(path)
             if number is None:
                 if not _unreadable(data) and not unfit(path):
@@ -65,17 +69,22 @@ class Corpus:
             else:
                 missing[path] = oid
         if missing:
-            self.index.add(self._readings(missing, keys, known))
+            self.index.add(self._readings(missing, keys, known, wanted))
             known.update(self.index.entries())
         return {path: key for path, key in keys.items() if key in known}
 
     def _readings(
-        self, missing: Mapping[str, str], keys: dict[str, str], known: Mapping[str, Entry]
+        self,
+        missing: Mapping[str, str],
+        keys: dict[str, str],
+        known: Mapping[str, Entry],
+        wanted: frozenset[str],
     ) -> Iterator[Reading]:
-        like = next(iter(self.listing.files.values()), "")
+        like = next(filter(None, self.listing.files.values()), self.listing.head)
         seen: set[str] = set()
         for path in missing:
-            data = files.content(self.listing.root, path, LARGEST)
+            largest = LARGEST_NAMED if path in wanted else LARGEST
+            data = files.content(self.listing.root, path, largest)
             reason = _unreadable(data)
             if data is None or reason:
                 self.left[path] = reason
@@ -91,7 +100,7 @@ class Corpus:
 def _unreadable(data: bytes | None) -> str:
     """Why a content cannot be read as text; empty when it can."""
     if data is None:
-        return "too large, or gone"
+        return "too large, gone, or not to be read"
     return "not text" if b"\0" in data[:_BINARY] else ""
 
 

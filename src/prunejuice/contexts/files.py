@@ -1,7 +1,6 @@
 """Which files a working tree has, and which content each: what git tracks and what it does not ignore."""
 
 import hashlib
-import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,6 @@ from prunejuice.git import Git
 _LIMIT = 512 << 20
 IGNORES = (".aiderignore", ".codeiumignore", ".cursorignore", ".aiexclude", ".ignore", ".repomixignore")
 """Files of other tools that say, in git's own language, what no model should be shown."""
-DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-renames", "--no-color")
 _TYPES = {"160000": "a submodule", "120000": "a link"}
 
 
@@ -48,7 +46,8 @@ def listed(git: Git, wanted: Collection[str] = ()) -> Listing:
             hidden = ours.run(
                 "ls-files", "-z", "-c", "-o", "-i", "-X", str(Path(git.directory) / name), limit=_LIMIT
             )
-            found.apart.update(dict.fromkeys(filter(None, hidden.split("\0")), f"ignored by {name}"))
+            kept_out = (path for path in hidden.split("\0") if path and path not in wanted)
+            found.apart.update(dict.fromkeys(kept_out, f"ignored by {name}"))
     for path in wanted:
         if path not in found.files and (Path(git.directory) / path).is_file():
             found.changed.add(path)
@@ -96,33 +95,17 @@ class _Found:
         return Listing(root, head, files, frozenset(changed), self.apart)
 
 
-def changed_lines(git: Git, since: str, paths: Collection[str]) -> dict[str, list[tuple[int, int]]]:
-    """The lines of files that differ from a commit; nothing of files that are new."""
-    if not since or not paths:
-        return {}
-    ours = git.apart(Path(git.git_dir) / "index")
-    words = (
-        "diff",
-        "--no-ext-diff",
-        "--no-textconv",
-        "--no-renames",
-        "--no-color",
-        "-U0",
-        "--dst-prefix=b/",
-    )
-    said = ours.run(*words, since, "--", *sorted(paths), limit=_LIMIT)
-    found: dict[str, list[tuple[int, int]]] = {}
-    path = ""
-    for line in said.split("\n"):
-        if line.startswith("+++ b/"):
-            path = line[6:].removesuffix("\t")
-        elif path and (match := _HUNK.match(line)):
-            first, count = int(match[1]), int(match[2] if match[2] is not None else 1)
-            found.setdefault(path, []).append((max(first, 1), max(first, 1) + max(count, 1) - 1))
-    return found
-
-
-_HUNK = re.compile(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@")
+def hidden(git: Git, paths: Collection[str]) -> set[str]:
+    """Those of some paths, there or not, that git or a file of another tool ignores."""
+    found: set[str] = set()
+    given = "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
+    for name in IGNORES if paths else ():
+        place = Path(git.directory) / name
+        if place.is_file():
+            words = ("-c", f"core.excludesFile={place}", "check-ignore", "--no-index", "--stdin", "-z")
+            said = git.try_(*words, given=given, limit=_LIMIT).out
+            found.update(said.decode("utf-8", "surrogateescape").split("\0"))
+    return found & set(paths)
 
 
 def _split(index: Path) -> bool:

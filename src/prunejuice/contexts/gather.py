@@ -10,17 +10,18 @@ import msgspec
 
 from prunejuice import git as gits
 from prunejuice import settings
-from prunejuice.context import Bundle, Item, Reason
+from prunejuice.context import Bundle, Item, LeftOut, Reason, body
 from prunejuice.contexts import bundling, files, past, retrieval, static, tokens
-from prunejuice.contexts.asked import Ask, resolved
+from prunejuice.contexts.asked import Ask, Reach, resolved
 from prunejuice.contexts.corpus import Corpus
+from prunejuice.contexts.differences import Difference, difference
 from prunejuice.contexts.index import VERSION, Entry, Index
 from prunejuice.contexts.pages import Counted, Pages
-from prunejuice.errors import DamagedError, UsageError
+from prunejuice.errors import DamagedError, GitError, UsageError
 from prunejuice.git import Git
 from prunejuice.packing import SHOWN, Step, chosen, steps
 from prunejuice.ranking import PRESENT, chances, shares
-from prunejuice.screening import masked
+from prunejuice.screening import masked, unfit
 
 MOST_PACKED = 128
 """Files of which something may be shown."""
@@ -37,10 +38,15 @@ _FRAME = 20
 
 
 class _Chosen(NamedTuple):
-    """Files that are pinned, with the reason; those that may be shown; those whose tree it is."""
+    """Files that are pinned, with the reason, and those that may be shown besides; None for all.
+
+    `difference` is how they differ from the commit that was asked for, else from the head.
+    """
 
     pinned: Mapping[int, str]
     allowed: frozenset[int] | None
+    reach: Reach
+    difference: Difference
 
 
 class Engine:
@@ -55,10 +61,12 @@ class Engine:
         self.directory = directory.resolve()
         self.git, place = _opened(self.directory, environ)
         self.index = Index(place)
-        self._known: dict[str, Entry] = self.index.entries()
+        self._known: dict[str, Entry] = {}
         self._past: tuple[str, past.Past] = ("", past.Past([]))
         self._corpus: tuple[files.Listing, frozenset[str], Corpus] | None = None
         self._counted = Counted({}, {}, set())
+        self._without: list[str] = []
+        self._known = self.steady(self.index.entries)
 
     def corpus(self, wanted: frozenset[str] = frozenset()) -> Corpus:
         """The files as they are now; only what changed is read again."""
@@ -72,7 +80,12 @@ class Engine:
     def past(self, head: str) -> past.Past:
         """The last commits before a head."""
         if self._past[0] != head:
-            self._past = (head, past.Past(past.commits(self.git, self.index, head)))
+            try:
+                found = past.commits(self.git, self.index, head)
+            except GitError as error:
+                found = []
+                self._without.append(f"the history is not used: {error.message}")
+            self._past = (head, past.Past(found))
         return self._past[1]
 
     def gather(self, ask: Ask) -> Bundle:
@@ -102,18 +115,19 @@ class Engine:
 
     def _gathered(self, ask: Ask) -> Bundle:
         corpus = self.corpus(frozenset(path for path in ask.paths if not path.startswith("!")))
-        shown = bundling.cut(ask.given, int(ask.budget * _INPUT))
-        diff, since = self._difference(ask, corpus)
-        spent = tokens.count(diff) + tokens.count(shown) + 2 * _FRAME
-        choice = self._choice(ask, corpus, since)
+        shown = bundling.cut(masked("", ask.given), int(ask.budget * _INPUT), ask.style)
+        choice = self._choice(ask, corpus)
+        diff = bundling.cut(self._differing(ask, corpus, choice), int(ask.budget * _DIFF), ask.style)
+        spent = tokens.count(body(ask.style, diff)) + tokens.count(body(ask.style, shown)) + 2 * _FRAME
+        found = None
         if ask.strategy == "static":
             items = self._static(ask, corpus, choice, spent)
-            found = None
         else:
             query = f"{ask.query}\n{ask.given}" if ask.given else ask.query
-            found = retrieval.search(corpus, self.past(corpus.listing.head), query, list(choice.pinned))
+            line = self.past(corpus.listing.head)
+            found = retrieval.search(corpus, line, query, list(choice.pinned), choice.allowed)
             items = self._ranked(ask, corpus, found, choice, spent)
-        return self._bundle(ask, corpus, found, items, _Shown(diff, shown))
+        return self._bundle(ask, corpus, found, items, _Shown(diff, shown, choice))
 
     def select(
         self, query: str, given: Sequence[str], budgets: Sequence[int]
@@ -145,45 +159,60 @@ class Engine:
     def rooted(self, path: str) -> str:
         """A path as it is from the root of the tree, `!` kept; globs stay as they are."""
         sign = "!" if path.startswith("!") else ""
-        place = os.path.normpath(self.directory / path.removeprefix("!"))
-        if not Path(place).is_relative_to(self.git.directory):
-            raise UsageError(f"{path} is outside {self.git.directory}", "go there, and ask again")
-        return sign + (
-            "" if place == self.git.directory else str(Path(place).relative_to(self.git.directory))
-        )
+        place = Path(os.path.normpath(self.directory / path.removeprefix("!")))
+        root = self.git.directory
+        if not place.is_relative_to(root):
+            place = place.parent.resolve() / place.name
+        if not place.is_relative_to(root):
+            raise UsageError(f"{path} is outside {root}", "go there, and ask again")
+        found = "" if str(place) == root else str(place.relative_to(root))
+        return sign + (f"./{found}" if found.startswith("!") else found)
 
     # -- what is asked for ----------------------------------------------------------------------
 
-    def _difference(self, ask: Ask, corpus: Corpus) -> tuple[str, frozenset[str]]:
-        """The difference since a commit, cut to its share of the budget, and the files of it."""
-        if not ask.diff:
-            return "", frozenset()
-        since = self.git.resolve(ask.diff) if corpus.listing.head else ""
-        if not since:
-            fix = "name one that git log shows"
-            raise UsageError(f"there is no commit {ask.diff!r} to compare with", fix)
-        ours = self.git.apart(Path(self.git.git_dir) / "index")
-        named = ours.run(*files.DIFF, "--name-only", "-z", since, "--").split("\0")
-        shown = [path for path in named if path and path not in corpus.left]
-        text = ours.run(*files.DIFF, "-U2", since, "--", *shown) if shown else ""
-        return bundling.cut(masked("", text), int(ask.budget * _DIFF)), frozenset(named) - {""}
-
-    def _choice(self, ask: Ask, corpus: Corpus, since: frozenset[str]) -> _Chosen:
-        given, allowed = resolved(corpus, ask.paths)
-        pinned = dict.fromkeys(given, "given")
+    def _choice(self, ask: Ask, corpus: Corpus) -> _Chosen:
+        reach = resolved(corpus, ask.paths)
+        differs = self._difference(ask, corpus)
+        allowed = reach.allowed(corpus)
+        pinned = dict.fromkeys(reach.named, "given")
         touched = corpus.listing.changed if corpus.listing.head else ()
-        for path in (*sorted(since), *sorted(touched)):
+        for path in (*sorted(differs.lines if ask.diff else ()), *sorted(touched)):
             file = corpus.number.get(path)
             if file is not None and not ask.only and (allowed is None or file in allowed):
                 pinned.setdefault(file, "changed")
         if ask.tests:
-            stems = {retrieval.stem(corpus.paths[file]) for file in pinned}
-            for file, path in enumerate(corpus.paths):
-                if file not in pinned and retrieval.stem(path) in stems and "test" in path.lower():
-                    pinned[file] = "a test of what is given"
+            pinned |= dict.fromkeys(_tests(corpus, pinned, reach), "a test of what is given")
+            if reach.within is not None:
+                allowed = reach.within.union(_tests(corpus, reach.within, reach))
         if ask.only:
-            allowed = frozenset(pinned) | (allowed or frozenset())
-        return _Chosen(pinned, allowed)
+            allowed = frozenset(pinned) | (allowed if reach.within is not None and allowed else frozenset())
+        return _Chosen(pinned, allowed, reach, differs)
+
+    def _difference(self, ask: Ask, corpus: Corpus) -> Difference:
+        """How the tree differs from the commit that is asked for, else from its head.
+
+        Raises:
+            UsageError: there is no such commit.
+        """
+        head = corpus.listing.head
+        if not ask.diff:
+            return difference(self.git, head, 0) if head and corpus.listing.changed else Difference()
+        since = self.git.resolve(ask.diff) if head else ""
+        if not since:
+            fix = "name one that git log shows"
+            raise UsageError(f"there is no commit {ask.diff!r} to compare with", fix)
+        return difference(self.git, since, 2)
+
+    def _differing(self, ask: Ask, corpus: Corpus, choice: _Chosen) -> str:
+        """The text of a difference: of files that may be shown, also of those that are gone."""
+        named, lines = frozenset(ask.paths), choice.difference.lines
+        gone = files.hidden(self.git, [path for path in lines if path not in corpus.number])
+
+        def fits(path: str) -> bool:
+            apart = path in corpus.left or (path not in corpus.number and unfit(path)) or path in gone
+            return choice.reach.has(path) and (path in named or not apart)
+
+        return choice.difference.text(fits) if ask.diff else ""
 
     # -- ranked ---------------------------------------------------------------------------------
 
@@ -194,9 +223,7 @@ class Engine:
         budget = ask.budget - spent
         items: list[Item] = []
         room = int(budget * (1 if ask.only else _PINNED))
-        changed = [corpus.paths[file] for file, why in choice.pinned.items() if why == "changed"]
-        since = self.git.resolve(ask.diff) if ask.diff else corpus.listing.head
-        hunks = files.changed_lines(self.git, since, changed)
+        hunks = choice.difference.lines
         for file, why in choice.pinned.items():
             touched = hunks.get(corpus.paths[file], ()) if why == "changed" else ()
             item = self._pinned(pages, found, file, (why, touched), room)
@@ -205,7 +232,8 @@ class Engine:
                 room -= item.tokens
                 budget -= item.tokens
         likely = _likely(found, frozenset(choice.pinned), choice.allowed)
-        ordered, price = self._steps(pages, found, likely)
+        least = LEAST if found.task.weights else 0.0
+        ordered, price = self._steps(pages, found, likely, least)
         picked = self._packed(pages, ordered, budget, price)
         items += [
             bundling.item(pages, file, picked[file], "slice", found, likely)
@@ -239,7 +267,7 @@ class Engine:
         return msgspec.structs.replace(made, reasons=(Reason(reason, 10.0), *made.reasons))
 
     def _steps(
-        self, pages: Pages, found: retrieval.Found, likely: Mapping[int, float]
+        self, pages: Pages, found: retrieval.Found, likely: Mapping[int, float], least: float = LEAST
     ) -> tuple[list[Step], "Price"]:
         groups = []
         for file, chance in likely.items():
@@ -248,14 +276,14 @@ class Engine:
                 continue
             scores, named = found.parts[first : first + count], found.named[first : first + count]
             share = shares(pages.parts(file), scores, named, found.best)
-            groups += pages.groups(file, chance, share, LEAST)
+            groups += pages.groups(file, chance, share, least)
         entries = {file: (0.5 * PRESENT * chance, pages.entry(file)) for file, chance in likely.items()}
 
         def price(file: int, before: Mapping[int, int], after: Mapping[int, int]) -> int:
             fee = 0 if before else pages.entry(file)
             return fee + pages.cost(file, after) - pages.cost(file, before)
 
-        ordered = [step for step in steps(groups, entries) if step.rate >= LEAST]
+        ordered = [step for step in steps(groups, entries) if step.rate >= least]
         return ordered, price
 
     def _packed(
@@ -334,8 +362,15 @@ class Engine:
         shown: "_Shown",
     ) -> Bundle:
         notes = [f"the index was rebuilt: {self.index.rebuilt}"] if self.index.rebuilt else []
+        there = {item.path for item in items}
+        given = [corpus.paths[file] for file, why in shown.choice.pinned.items() if why == "given"]
+        lacking = [path for path in given if path not in there]
+        notes += [*self._without, *(f"{path} is not shown: {bundling.DOES_NOT_FIT}" for path in lacking)]
+        room = ask.budget - sum(item.tokens for item in items)
+        left = [LeftOut(path, bundling.DOES_NOT_FIT, 1.0) for path in lacking]
+        rest = bundling.left_out(corpus, found, there.union(lacking), room=room)
         bundle = Bundle(
-            query=ask.query,
+            query=masked("", ask.query),
             root=corpus.listing.root,
             head=corpus.listing.head,
             budget=ask.budget,
@@ -345,7 +380,7 @@ class Engine:
             items=tuple(sorted(items, key=lambda item: item.path)),
             diff=shown.diff,
             given=shown.given,
-            left_out=tuple(bundling.left_out(corpus, found, {item.path for item in items})),
+            left_out=(*left, *rest),
             notes=tuple(notes),
         )
         return bundling.within(bundle, ask.style)
@@ -356,6 +391,7 @@ class _Shown(NamedTuple):
 
     diff: str
     given: str
+    choice: _Chosen
 
 
 _Why = tuple[str, Sequence[tuple[int, int]]]
@@ -381,12 +417,23 @@ def _opened(directory: Path, environ: Mapping[str, str]) -> tuple[Git, Path | No
 
 
 def _writable(place: Path) -> bool:
+    """Whether a file can be written, and others beside it: SQLite keeps two."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.touch()
     except OSError:
         return False
-    return True
+    return os.access(place, os.R_OK | os.W_OK) and os.access(place.parent, os.W_OK | os.X_OK)
+
+
+def _tests(corpus: Corpus, of: Iterable[int], reach: Reach) -> list[int]:
+    """The files that look like tests of some files, and may be shown."""
+    stems = {retrieval.stem(corpus.paths[file]) for file in of}
+    return [
+        file
+        for file, path in enumerate(corpus.paths)
+        if retrieval.stem(path) in stems and "test" in path.lower() and not reach.excludes(path)
+    ]
 
 
 def _likely(

@@ -18,7 +18,7 @@ from prunejuice.errors import DamagedError, StoreError
 from prunejuice.part import Part
 from prunejuice.words import terms, terms_of
 
-VERSION = 1
+VERSION = 2
 """Of the rows and of what is read out of a file; another version is another file."""
 IMPACT_BITS = 6
 STRONGEST = (1 << IMPACT_BITS) - 1
@@ -100,7 +100,8 @@ class Index:
 
     def _wrong(self, error: sqlite3.DatabaseError) -> StoreError:
         """What an error means: the file is damaged, or it cannot be used now."""
-        if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
+        damaged = any(words in str(error) for words in ("no such", "Could not decode", "malformed"))
+        if isinstance(error, sqlite3.OperationalError) and not damaged:
             fix = "see that the disk has room, and that no other program holds the file"
             return StoreError(f"the index {self.path} cannot be used: {error}", fix)
         return DamagedError(f"the index {self.path} cannot be read: {error}")
@@ -137,7 +138,13 @@ class Index:
     def entries(self) -> dict[str, Entry]:
         """Every content that is known, by its key."""
         rows = self._rows("SELECT key, id, first, count, size FROM blob")
-        return {key: Entry(*rest) for key, *rest in rows}
+        try:
+            known = {key: Entry(*rest) for key, *rest in rows}
+            if all(entry.first >= 0 and 0 <= entry.length <= entry.size + 1 for entry in known.values()):
+                return known
+        except TypeError:
+            pass
+        raise DamagedError("the index has a row that cannot be")
 
     def add(self, readings: Iterable[Reading]) -> None:
         """Add contents; those that another process added meanwhile stay as they are."""
@@ -175,11 +182,14 @@ class Index:
                 break
             _merge(db, older, newer)
 
-    def parts(self, row: int) -> list[Part]:
-        """The parts of a content."""
+    def parts(self, row: int, length: int) -> list[Part]:
+        """The parts of a content; so many."""
         if row not in self._parts:
             found = self._rows("SELECT parts FROM detail WHERE id = ?", row)
             self._parts[row] = _decoded(found, list[Part])
+            if len(self._parts[row]) != length:
+                del self._parts[row]
+                raise DamagedError("the index has a content with other parts than it counts")
             if len(self._parts) > _REMEMBERED:
                 self._parts.pop(next(iter(self._parts)))
         return self._parts[row]
@@ -193,7 +203,7 @@ class Index:
         found = Postings(array("I"), array("I"), array("I"))
         for row in self._rows("SELECT parts, files, names FROM posting WHERE term = ?", term):
             for numbers, packed in zip(found, row, strict=True):
-                numbers.frombytes(packed)
+                numbers.extend(_numbers(packed))
         return found
 
     # -- tokens ---------------------------------------------------------------------------------
@@ -201,7 +211,7 @@ class Index:
     def counts(self, row: int) -> "array[int] | None":
         """The tokens of each part of a content, 0 where they were not counted yet."""
         found = self._rows("SELECT tokens FROM count WHERE id = ?", row)
-        return array("I", found[0][0]) if found else None
+        return _numbers(found[0][0]) if found else None
 
     def keep_counts(self, counted: Mapping[int, "array[int]"]) -> None:
         """Keep what was counted."""
@@ -235,7 +245,10 @@ class Index:
             some = ids[start : start + 500]
             marks = ",".join("?" * len(some))
             rows = self._rows(f"SELECT id, row FROM commits WHERE id IN ({marks})", *some)  # noqa: S608
-            found.update({key: make(row) for key, row in rows})
+            try:
+                found.update({key: make(row) for key, row in rows})
+            except (ValueError, TypeError, msgspec.DecodeError) as error:
+                raise DamagedError(f"a commit in the index cannot be read: {error}") from error
         return found
 
     def keep_commits(self, head: str, ids: Sequence[str], new: Mapping[str, bytes]) -> None:
@@ -340,6 +353,13 @@ def _connected(path: str) -> sqlite3.Connection:
     db.execute("PRAGMA synchronous = OFF")
     db.executescript(_SCHEMA)
     return db
+
+
+def _numbers(packed: Any) -> "array[int]":
+    try:
+        return array("I", packed)
+    except (ValueError, TypeError) as error:
+        raise DamagedError(f"numbers in the index cannot be read: {error}") from error
 
 
 def _decoded(rows: list[Any], kind: type[T]) -> T:

@@ -10,14 +10,14 @@ from prunejuice.contexts.corpus import Corpus
 from prunejuice.packing import SHOWN, Group, Piece
 from prunejuice.part import Part, grouped, lines, signature
 from prunejuice.ranking import PRESENT
-from prunejuice.screening import LARGEST, masked
+from prunejuice.screening import LARGEST_NAMED, masked
 
 CHARACTERS = 3.6
-"""Characters of a token, as long as they were not counted."""
+"""Characters of a token, roughly."""
 _MARGIN = 2
 """How much better the best part of a definition may be than the whole."""
 _SIGNATURE = 12
-"""Tokens of a line of a signature, as long as they were not counted."""
+"""Tokens of a line of a signature, roughly."""
 
 
 class Counted(NamedTuple):
@@ -44,12 +44,12 @@ class Pages:
 
     def parts(self, file: int) -> Sequence[Part]:
         """The parts of a file."""
-        return self.corpus.index.parts(self.corpus.entries[file].id)
+        entry = self.corpus.entries[file]
+        return self.corpus.index.parts(entry.id, entry.length)
 
     def groups(self, file: int, chance: float, shares: Sequence[float], least: float) -> list[Group]:
         """The definitions of a file and their worth; none that gives less for a token than `least`."""
         parts = self.parts(file)
-        counts = self._counts(file)
         made: list[Group] = []
         for head, members in grouped(parts):
             whole = sum(shares[i] for i in members)
@@ -57,21 +57,15 @@ class Pages:
             size = sum(parts[i].size for i in members)
             if chance * whole * _MARGIN < least * size / CHARACTERS:
                 continue
-            pieces = tuple(
-                Piece(i, 0.5 * chance * shares[i], self._guess(counts, parts, i)) for i in members
-            )
+            pieces = tuple(Piece(i, 0.5 * chance * shares[i], _guess(parts[i])) for i in members)
             if head < 0:
                 pieces = tuple(piece._replace(worth=piece.worth * (2 - PRESENT)) for piece in pieces)
                 made.append(Group(file, head, 0.0, 0, pieces))
             else:
                 lines_ = parts[head].head - parts[head].first + 1
-                tokens_ = counts[2 * head] or 6 + lines_ * _SIGNATURE
+                tokens_ = 6 + lines_ * _SIGNATURE
                 made.append(Group(file, head, named, min(tokens_, pieces[0].tokens), pieces))
         return made
-
-    @staticmethod
-    def _guess(counts: "array[int]", parts: Sequence[Part], number: int) -> int:
-        return counts[2 * number + 1] or int(parts[number].size / CHARACTERS) + 1
 
     def _counts(self, file: int) -> "array[int]":
         entry = self.corpus.entries[file]
@@ -115,7 +109,7 @@ class Pages:
         """The lines of a file, secrets masked."""
         if file not in self._lines:
             path, blob = self.corpus.paths[file], self.corpus.blobs[file]
-            data = files.content(self.corpus.listing.root, path, LARGEST) or b""
+            data = files.content(self.corpus.listing.root, path, LARGEST_NAMED) or b""
             text = data.decode("utf-8", "replace")
             same = files.object_id(data, blob) == blob  # it may have been written a moment ago
             shown = text if same and (path, blob) in self.counted.clean else masked(path, text)
@@ -146,6 +140,11 @@ class Pages:
                 )
             following = number + 1
         return "".join(text), tuple(ranges)
+
+
+def _guess(part: Part) -> int:
+    """About how many tokens: whatever was counted before, the same question has the same answer."""
+    return int(part.size / CHARACTERS) + 1
 
 
 _GAP = 2

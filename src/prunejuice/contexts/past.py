@@ -1,7 +1,11 @@
 """What a repository's past says of its files: which were changed together, lately, and for which words."""
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -25,23 +29,36 @@ class Commit(NamedTuple):
 
 
 def commits(git: Git, index: Index, head: str, depth: int = DEPTH) -> list[Commit]:
-    """The last commits before a head, newest first; merges and very wide ones have no paths."""
+    """The last commits before a head, newest first; merges and very wide ones have no paths.
+
+    Raises:
+        GitError: some of them are not here, and git is not let fetch them.
+    """
     if not head:
         return []
-    kept = index.line(head)
+    ends = _ends(git)
+    line = f"{head} {hashlib.sha256(' '.join(ends).encode()).hexdigest()[:12]}" if ends else head
+    kept = index.line(line)
     ids = kept or git.run("rev-list", f"--max-count={depth}", "--no-merges", head).split()
     found = index.commits(ids, _made)
     missing = [each for each in ids if each not in found]
     if missing or not kept:
         new = _read(git, missing)
-        index.keep_commits(head, ids, new)
+        index.keep_commits(line, ids, {each: row for each, row in new.items() if each not in ends})
         found |= {each: _made(row) for each, row in new.items()}
     return [found[each] for each in ids if each in found]
 
 
+def _ends(git: Git) -> frozenset[str]:
+    """The commits at which a shallow clone ends: they look as if they had made every file."""
+    with suppress(OSError):
+        return frozenset((Path(git.common) / "shallow").read_text().split())
+    return frozenset()
+
+
 def _made(row: bytes) -> Commit:
     words, paths = msgspec.msgpack.decode(row)
-    return Commit(frozenset(words), tuple(paths))
+    return Commit(frozenset(words), tuple(map(os.fsdecode, paths)))
 
 
 def _read(git: Git, ids: Sequence[str]) -> dict[str, bytes]:
@@ -59,7 +76,8 @@ def _read(git: Git, ids: Sequence[str]) -> dict[str, bytes]:
         commit, _, message = head.partition("\x02")
         paths = [path.lstrip("\n") for path in rest.split("\0") if path.strip("\n")]
         words = list(terms(message[:_MESSAGE]))
-        found[commit] = msgspec.msgpack.encode((words, paths if len(paths) <= WIDEST else []))
+        kept = [os.fsencode(path) for path in paths] if len(paths) <= WIDEST else []
+        found[commit] = msgspec.msgpack.encode((words, kept))
     return found
 
 

