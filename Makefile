@@ -46,6 +46,9 @@ bench: setup ## Measure, as ratios in one run; writes bench/RESULTS.md
 bench-edits: setup ## Measure the ladder on git repositories: make bench-edits REPOSITORIES="a b"
 	@$(BIN)/python bench/edits.py $(REPOSITORIES) --write
 
+bench-contexts: setup ## Measure contexts on git repositories: make bench-contexts REPOSITORIES="a b"
+	@$(BIN)/python bench/contexts.py $(REPOSITORIES)
+
 docs: setup ## Generate the reference
 	@$(BIN)/python scripts/reference.py
 
@@ -58,4 +61,4 @@ lock: setup ## Pin the newest versions that fit
 clean: ## Remove everything that tasks made
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
 
-.PHONY: help setup demo test check format format-check lint types imports coverage bench bench-edits docs picture lock clean
+.PHONY: help setup demo test check format format-check lint types imports coverage bench bench-edits bench-contexts docs picture lock clean

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import changes as sets
+import contexts as clips
 import workspaces as trees
 
 BIN = Path(sys.executable).parent
@@ -72,6 +73,7 @@ def main() -> None:
             worktrees,
             changes,
             kills,
+            contexts,
         ):
             if named and measure.__name__ not in named:
                 continue
@@ -387,6 +389,11 @@ def kills(_place: Place) -> Iterator[Figure]:
         ("stuck", "runs stuck"),
     ):
         yield Figure(f"{words} after them", str(found[key]), "0", found[key] == 0)
+
+
+def contexts(place: Place) -> Iterator[Figure]:
+    """Contexts of a large repository; how good they are is measured by bench/contexts.py."""
+    yield from (Figure(*figure) for figure in clips.figures(place.folder, place.env))
 
 
 if __name__ == "__main__":
