@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
@@ -74,6 +74,26 @@ class SummaryResult(BaseModel):
         if (words := len(value.split())) > MOST_WORDS:
             raise ValueError(f"the overview has {words} words: write at most {MOST_WORDS}")
         return value
+
+    @classmethod
+    def schema_within(cls, limit: int) -> dict[str, Any]:
+        """The JSON Schema of a result of about `limit` tokens: small models do not know when to end."""
+        schema = cls.model_json_schema()
+        most = {"components": 40, "external_dependencies": 100, "patterns": 150, "entry_points": 100}
+        for name, each in most.items():
+            schema["properties"][name]["maxItems"] = max(2, limit // each)
+        schema["properties"]["overview"]["maxLength"] = 4 * limit
+        lists = [schema["properties"][name] for name in ("external_dependencies", "entry_points")]
+        for kind in schema["$defs"].values():
+            for field in kind["properties"].values():
+                if field.get("type") == "array":
+                    field["maxItems"] = 6
+                    lists.append(field)
+                elif "enum" not in field:
+                    field["maxLength"] = 300
+        for field in lists:
+            field["items"]["maxLength"] = 120
+        return schema
 
     def to_markdown(self) -> str:
         """Markdown with one thing a line, so that two summaries can be compared."""

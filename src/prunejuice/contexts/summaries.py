@@ -193,7 +193,10 @@ class Summaries:
         contents = {path: scope.blob(path) for path in scope.paths if grammar.language(path)}
         contents = contents or {path: scope.blob(path) for path in scope.paths}
         salt = _digest(
-            *map(_prompt, ("file", "module")), json.dumps(_SCHEMA), wanted.model, f"{_FILE} {_MODULE}"
+            *map(_prompt, ("file", "module")),
+            json.dumps(SummaryResult.schema_within(_FILE)),
+            wanted.model,
+            f"{_FILE} {_MODULE}",
         )
         top = hierarchy.hierarchy(contents, salt)
         facts = sorted(
@@ -233,7 +236,7 @@ class Summaries:
         return Task(
             prompt=f"{material}\n\nSummarize this in at most {limit} tokens.",
             instructions=_prompt("module" if node.children else "file"),
-            schema=_SCHEMA,
+            schema=SummaryResult.schema_within(limit),
             check=check,
             model=work.wanted.model,
         )
@@ -331,9 +334,6 @@ class _Work(NamedTuple):
     top: Node
     results: dict[str, SummaryResult]
     levels: list[list[Node]]
-
-
-_SCHEMA: Mapping[str, Any] = SummaryResult.model_json_schema()
 
 
 def _prompt(name: str) -> str:
