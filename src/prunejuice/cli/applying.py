@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     decisions: str
     yes: bool
     grant: tuple[str, ...]
-    again: str
+    again: str | Callable[[Sequence[Any]], str]
     as_json: bool
 
 
@@ -109,8 +109,8 @@ def apply_command(
     if taken.rejected:
         return refused(taken, as_json=asked.as_json)
     if dry_run:
-        return _previewed(taken.differences, taken, as_json=asked.as_json)
-    return _settle(shelf, None, taken, asked)
+        return previewed(taken.differences, taken, as_json=asked.as_json)
+    return settle(shelf, None, taken, asked)
 
 
 def _demand_sense(what: str, asked: Asked, *, dry_run: bool) -> None:
@@ -209,7 +209,8 @@ def _edit(path: str, said: int, rejected: RejectedError | None, placed: Any) -> 
     return {**about, "tier": placed.tier, "line": placed.line, "count": placed.count}
 
 
-def _previewed(differences: Sequence[Difference], taken: Taken | None, *, as_json: bool) -> int:
+def previewed(differences: Sequence[Difference], taken: Taken | None, *, as_json: bool) -> int:
+    """Show what would be changed; nothing is."""
     text = "".join(hunk.diff(each) for each in differences)
     if as_json:
         found = review.begin(differences)
@@ -252,18 +253,28 @@ def _apply_records(shelf: Shelf, records: list[Record], asked: Asked, *, dry_run
         pending.demand_fit(each)
     differences = [one for each in ready for one in each.differences]
     if dry_run:
-        return _previewed(differences, None, as_json=asked.as_json)
+        return previewed(differences, None, as_json=asked.as_json)
     if asked.grain or asked.decisions:
         if len(records) > 1:
             raise UsageError("one change set is reviewed at a time", "name it: codebot apply ID -r")
-        return _settle(
-            shelf, records[0], Taken(records[0].change_set, tuple(differences), "pending"), asked
-        )
+        return settle(shelf, records[0], Taken(records[0].change_set, tuple(differences), "pending"), asked)
     _question(len({one.path for one in differences}), asked)
     approved = _granted_by_person(differences, asked)
     made = pending.apply(shelf, records, asked.grant, approved)
     _told(made, differences, asked, None)
     return 0
+
+
+def waits(record: Record, taken: Taken, asked: Asked, about: Mapping[str, Any]) -> None:
+    """Say that a change set waits, and how to go on."""
+    if asked.as_json:
+        text = "".join(hunk.diff(each) for each in taken.differences)
+        more = {"format": taken.format, "edits": _edits(taken), "diff": utf8(text)}
+        render.json("proposed", {"id": record.id, "files": _files(taken.differences), **more, **about})
+        return
+    _show_files(taken.differences, asked)
+    render.out(record.id)
+    render.say(f"waits: codebot pending show {record.id}, codebot apply {record.id} (-r judges every hunk)")
 
 
 def _question(files: int, asked: Asked) -> None:
@@ -286,7 +297,7 @@ def _granted_by_person(differences: Sequence[Difference], asked: Asked) -> list[
     ]
 
 
-def _settle(shelf: Shelf, record: Record | None, taken: Taken, asked: Asked) -> int:
+def settle(shelf: Shelf, record: Record | None, taken: Taken, asked: Asked) -> int:
     """Review if that is wanted; apply what is accepted, keep what was left open."""
     if not taken.differences:
         _told([], [], asked, taken)
@@ -354,7 +365,10 @@ def _after_review(shelf: Shelf, record: Record | None, taken: Taken, found: Revi
 def _again(shelf: Shelf, back: Sequence[Any], asked: Asked, tell: Callable[[dict[str, Any]], None]) -> int:
     """Let the maker make again what was sent back; a person judges that in turn, or it waits."""
     try:
-        taken = answers.take(makers.ask(asked.again, shelf.house.root, back), shelf.house)
+        text = (
+            asked.again(back) if callable(asked.again) else makers.ask(asked.again, shelf.house.root, back)
+        )
+        taken = answers.take(text, shelf.house)
     except PruneJuiceError as error:
         if not asked.as_json:
             raise
@@ -366,7 +380,7 @@ def _again(shelf: Shelf, back: Sequence[Any], asked: Asked, tell: Callable[[dict
         tell({"again": {"format": taken.format, "edits": _edits(taken)}})
         return 4
     if not asked.decisions and not asked.as_json:
-        return _settle(shelf, None, taken, asked._replace(again=""))
+        return settle(shelf, None, taken, asked._replace(again=""))
     kept = pending.propose(shelf, taken.change_set, taken.differences)
     if asked.as_json:
         tell({"again": {"pending": kept.id}})

@@ -154,16 +154,16 @@ def _ask(asked: dict[str, Any]) -> "Ask":
         tests=asked["tests"],
         only=asked["only"],
         model=asked["model"],
-        given=_text(asked["given"]) if asked["given"] else "",
+        given=text_of(asked["given"]) if asked["given"] else "",
     )
 
 
 def _task(said: str) -> str:
     """The words of a task, or where they are: `-`, or `@` and a file that is there."""
-    return _text(said) if said == "-" or (said[:1] == "@" and Path(said[1:]).is_file()) else said
+    return text_of(said) if said == "-" or (said[:1] == "@" and Path(said[1:]).is_file()) else said
 
 
-def _text(source: str) -> str:
+def text_of(source: str) -> str:
     """The text of a source: `-`, `clipboard`, `tmux`, a file, or `@` and a file."""
     from prunejuice import settings  # noqa: PLC0415
     from prunejuice.contexts import clipboard  # noqa: PLC0415

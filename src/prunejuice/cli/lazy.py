@@ -1,6 +1,6 @@
 """A group of commands that imports a command's module when the command is called."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -30,14 +30,22 @@ class Lazy(click.Group):
         found: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return found
 
+    def knows(self, word: str) -> bool:
+        """Whether a word names a command."""
+        return word in self.known
+
+    def names(self) -> Iterable[str]:
+        """All words that name a command, for hints."""
+        return self.table
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the arguments name; an unknown one is told what is near."""
-        if args and args[0] not in self.known and not args[0].startswith("-"):
+        if args and not args[0].startswith("-") and not self.knows(args[0]):
             from prunejuice.text import nearest  # noqa: PLC0415
 
-            hint = nearest(args[0], self.table)
+            hint = nearest(args[0], self.names())
             ctx.fail(f"there is no command {args[0]!r}" + (f": {hint}" if hint else ""))
         return super().resolve_command(ctx, args)
 

@@ -1,0 +1,173 @@
+"""Asking an agent for changes: context in, an answer out, until all of its edits have a place."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice import answer as answers
+from prunejuice.agent import NOTHING, Limits, Spent, Task, added, taken
+from prunejuice.answer import Taken
+from prunejuice.context import Bundle, present
+from prunejuice.contexts.asked import Ask
+from prunejuice.contexts.gather import Engine
+from prunejuice.edit import RejectedError, UnreadableError
+from prunejuice.errors import AgentError, ConflictError, LimitError, PruneJuiceError
+from prunejuice.protocols import Agent, Stop
+from prunejuice.text import utf8
+from prunejuice.verb import Verb
+from prunejuice.workspaces.house import House
+
+NO_CHANGES = "NO CHANGES"
+ROUNDS = 3
+"""How often an agent is asked when nothing else is said: once, and twice about edits without a place."""
+_ANSWER = 20_000
+"""Letters of an answer that are shown again."""
+_INSTRUCTIONS = Path(__file__).with_name("prompts") / "edits.md"
+
+
+class Request(NamedTuple):
+    """What is asked: a verb, the words of a person, and what a context is gathered for."""
+
+    verb: Verb
+    words: str = ""
+    paths: tuple[str, ...] = ()
+    given: str = ""
+    diff: str = ""
+    budget: int = 32_000
+    model: str = ""
+    limits: Limits = Limits()
+
+
+class Answered(NamedTuple):
+    """`taken` is what would be changed, None when nothing has to be; `text` the last answer."""
+
+    taken: Taken | None
+    text: str
+    spent: Spent
+    rounds: int
+    context: Bundle
+
+
+class UnplacedError(ConflictError):
+    """Edits have no place after the last round; `answer` is what the agent said last."""
+
+    def __init__(self, message: str, fix: str, answer: str) -> None:
+        super().__init__(message, fix)
+        self.answer = answer
+
+
+def ask(
+    request: Request,
+    engine: Engine,
+    house: House,
+    agent: Agent,
+    stop: Stop,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Answered:
+    """Let an agent answer with edits; those that have no place are asked for again, with the reason.
+
+    Raises:
+        AgentError: the agent failed.
+        LimitError: a limit was reached before an answer could be used.
+        UnplacedError: the edits of the last round have no place; nothing was changed.
+    """
+    bundle = engine.gather(_context(request))
+    first = f"{_told(request)}\n\n{utf8(present(bundle, 'text'))}"
+    prompt, spent = first, NOTHING
+    most = request.limits.rounds or ROUNDS
+    for number in range(1, most + 1):
+        tell(f"round {number} of {most}: {len(bundle.items)} files, {bundle.used:,} tokens of context")
+        text, more = _said(request, prompt, agent, stop, spent)
+        spent = added(spent, more)
+        if _nothing(text):
+            return Answered(None, text, spent, number, bundle)
+        found, wrong = _taken(text, house)
+        if found is not None and not wrong:
+            return Answered(found, text, spent, number, bundle)
+        tell(wrong)
+        prompt = f"{first}\n\n{_again(text, wrong)}"
+    raise UnplacedError(
+        f"after {most} rounds: {wrong}", "ask again, or name the files that it is about", text
+    )
+
+
+def _told(request: Request) -> str:
+    """What is to be done, and with what; the rest of what is shown only helps to do it."""
+    paths = [path for path in request.paths or request.verb.paths if not path.startswith("!")]
+    where = f"Look at {', '.join(paths)}. What else is shown may help." if paths else ""
+    return f"{request.verb.told(request.words)}\n\n{utf8(where)}".strip()
+
+
+def _context(request: Request) -> Ask:
+    return Ask(
+        query=f"{request.words}\n{request.verb.description}" if request.words else request.verb.description,
+        paths=request.paths or request.verb.paths,
+        budget=request.budget,
+        given=request.given,
+        diff=request.diff,
+        model=request.model,
+    )
+
+
+def _said(request: Request, prompt: str, agent: Agent, stop: Stop, spent: Spent) -> tuple[str, Spent]:
+    """An answer, and what it took.
+
+    Raises:
+        LimitError: a limit was reached, or would be by another question.
+    """
+    limits = request.limits
+    _demand_room(limits, spent)
+    left = limits._replace(
+        cost=None if limits.cost is None else limits.cost - (spent.cost or 0.0),
+        tokens=None if limits.tokens is None else limits.tokens - spent.input - spent.output,
+        rounds=None,
+    )
+    task = Task(prompt, _INSTRUCTIONS.read_text(), model=request.model, limits=left)
+    ended, more = taken(agent.run(task, stop))
+    if ended.status == "cancelled":
+        raise KeyboardInterrupt
+    if ended.status != "ok":
+        kind = LimitError if ended.status == "limit" else AgentError
+        raise kind(ended.error, ended.fix)
+    return str(ended.output), more
+
+
+def _demand_room(limits: Limits, spent: Spent) -> None:
+    used = spent.input + spent.output
+    if limits.tokens is not None and used >= limits.tokens:
+        raise LimitError(f"{used:,} of {limits.tokens:,} tokens are used up", "raise --max-tokens")
+    if limits.cost is not None and (spent.cost or 0.0) >= limits.cost:
+        raise LimitError(f"${spent.cost:.4f} of ${limits.cost:.4f} are used up", "raise --max-cost")
+
+
+def _nothing(text: str) -> bool:
+    """Whether an answer says that there is nothing to be done."""
+    return NO_CHANGES in text and "SEARCH" not in text
+
+
+def _taken(text: str, house: House) -> tuple[Taken | None, str]:
+    """What an answer would change, and what is wrong with it; one of the two says nothing."""
+    try:
+        found = answers.take(text, house)
+    except UnreadableError as error:
+        return None, _fault(error)
+    except ConflictError as error:
+        return None, _fault(error)
+    wrong = "\n".join(_unplaced(each.edit.path, each.edit.said, each.rejected) for each in found.rejected)
+    return found, wrong
+
+
+def _unplaced(path: str, said: int, error: RejectedError | None) -> str:
+    return f"{path} (line {said} of the answer): {_fault(error) if error else 'it has no place'}"
+
+
+def _fault(error: PruneJuiceError) -> str:
+    return f"{error.message}. {error.fix}".rstrip()
+
+
+def _again(text: str, wrong: str) -> str:
+    shown = text if len(text) <= _ANSWER else text[:_ANSWER] + "\n… (cut)"
+    return (
+        f"You answered:\n\n{shown}\n\nNothing of it was applied, because:\n\n{wrong}\n\n"
+        "Write all blocks of your answer again, those corrected. The files above are as they are now."
+    )

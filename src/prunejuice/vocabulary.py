@@ -1,0 +1,69 @@
+"""Which verbs there are: built in, the user's, the project's, and those written for other tools."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from prunejuice import settings, verb
+from prunejuice.errors import NotFoundError, UsageError
+from prunejuice.project import Project
+from prunejuice.text import nearest
+from prunejuice.verb import Verb
+
+_BUILT_IN = Path(__file__).with_name("verbs")
+_LARGEST = 200_000
+
+
+def find(name: str, project: Project, environ: Mapping[str, str]) -> Verb:
+    """The verb of a name; a project cannot put another in the place of one that is built in or the user's.
+
+    Raises:
+        NotFoundError: there is none.
+        DefinitionError: it is written wrongly.
+        UsageError: it cannot be read.
+    """
+    places = dict(reversed(list(_places(project, environ))))
+    if name not in places:
+        hint = nearest(name, places) or "codebot list shows what there is"
+        raise NotFoundError(f"there is no verb {name!r}", hint)
+    return _read(name, *places[name])
+
+
+def every(project: Project, environ: Mapping[str, str]) -> list[Verb]:
+    """All verbs, by name; those that are written wrongly are left out."""
+    names = sorted({name for name, _ in _places(project, environ)})
+    found = []
+    for name in names:
+        try:
+            found.append(find(name, project, environ))
+        except UsageError:  # what is wrong is told to whoever calls it
+            continue
+    return found
+
+
+def _places(project: Project, environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[Path, str]]]:
+    """Names with the file that says what they mean; the first of a name counts."""
+    folders = (
+        (_BUILT_IN, "built in"),
+        (settings.config_directory(environ) / "verbs", "yours"),
+        (project.prj / "verbs", ".prj/verbs"),
+        (project.root / ".claude" / "commands", ".claude/commands"),
+    )
+    for folder, source in folders:
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        for path in sorted(folder.rglob("*.md")):
+            name = ":".join(path.relative_to(folder).with_suffix("").parts)
+            if verb.is_name(name) and not path.is_symlink():
+                yield name, (path, source)
+
+
+def _read(name: str, path: Path, source: str) -> Verb:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if len(text) > _LARGEST:
+        raise UsageError(f"{path} is longer than {_LARGEST:,} bytes", "say it in fewer words")
+    found = verb.read(name, text.decode("utf-8", "replace"), str(path))
+    return found._replace(source=source)
