@@ -23,11 +23,13 @@ def key(choices: str) -> str:
     Raises:
         click.Abort: the input is at its end.
     """
-    click.echo(f"{choices}\n? ", nl=False, err=True)
     fd = sys.stdin.fileno()
     before = termios.tcgetattr(fd)
     try:
         tty.setcbreak(fd, termios.TCSADRAIN)  # what was typed ahead must not be thrown away
+        click.echo(
+            f"{choices}\n? ", nl=False, err=True
+        )  # now, for an end of input is a key only from here on
         pressed = os.read(fd, 1)
         _skip_rest(fd, pressed)
     finally:
