@@ -124,8 +124,6 @@ def _said(request: Request, prompt: str, agent: Agent, stop: Stop, spent: Spent)
     )
     task = Task(prompt, _INSTRUCTIONS.read_text(), model=request.model, limits=left)
     ended, more = taken(agent.run(task, stop))
-    if ended.status == "cancelled":
-        raise KeyboardInterrupt
     if ended.status != "ok":
         kind = LimitError if ended.status == "limit" else AgentError
         raise kind(ended.error, ended.fix)

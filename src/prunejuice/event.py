@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
+from prunejuice import errors
 from prunejuice.artifact import Artifact
 from prunejuice.errors import StoreError
 from prunejuice.plan import Plan
@@ -17,6 +18,19 @@ from prunejuice.workspace import Workspace
 Outcome = Literal["completed", "failed", "skipped"]
 RunEnd = Literal["completed", "failed", "cancelled"]
 Reason = Literal["", "failed", "stopped", "limit", "usage", "denied", "gate", "conflict", "agent"]
+_REASONS: tuple[tuple[type[errors.PruneJuiceError], Reason], ...] = (
+    (errors.UsageError, "usage"),
+    (errors.LimitError, "limit"),
+    (errors.AgentError, "agent"),
+    (errors.GateError, "gate"),
+    (errors.DeniedError, "denied"),
+    (errors.ConflictError, "conflict"),
+)
+
+
+def because(error: errors.PruneJuiceError) -> Reason:
+    """The reason that an error is for what it ends."""
+    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "failed")
 
 
 class Fact(Struct, frozen=True, tag_field="kind", omit_defaults=True, kw_only=True):

@@ -399,7 +399,7 @@ class _Driver(_Record):
             result = StepResult(ok=False, error=error.message, fix=error.fix, blocked=True)
         except PruneJuiceError as error:
             fix = f" ({error.fix})" if error.fix else ""
-            reason = "stopped" if handle.stop.level else _reason(error)
+            reason = "stopped" if handle.stop.level else events.because(error)
             result = StepResult(ok=False, error=error.message + fix, reason=reason)
         except Exception as error:  # noqa: BLE001 - a step's fault must not end the run unrecorded
             diagnostics.crash(error, run=handle.run.id, step=handle.step.id)
@@ -492,7 +492,3 @@ class _Driver(_Record):
         done = self.tools.steps.put_back(self.run, self.run.cut)
         names = ", ".join(cut.step for cut in self.run.cut)
         self.stage(events.FilesPutBack(at=self.now(), step=names, operation=done))
-
-
-def _reason(error: PruneJuiceError) -> events.Reason:
-    return "usage" if isinstance(error, UsageError) else "failed"

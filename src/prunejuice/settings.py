@@ -40,7 +40,8 @@ class Settings(NamedTuple):
 
     `grace` is seconds between TERM and KILL, `setup_timeout` seconds; `log_limit` is bytes kept of one
     step's output; `trash_days` is how long what was removed can be brought back; `apply` brings changes
-    to the disk at once instead of letting them wait; `model` is who is asked, as `provider:name`.
+    to the disk at once instead of letting them wait; `model` is who is asked, as `provider:name`;
+    `script` is a file of answers that stands in for every model.
     """
 
     home: Path
@@ -57,6 +58,7 @@ class Settings(NamedTuple):
     trash_days: int = 14
     apply: bool = False
     model: str = ""
+    script: str = ""
     sources: Mapping[str, Source] = {}
 
 
@@ -74,6 +76,7 @@ NAMES: Mapping[str, type] = {
     "trash_days": int,
     "apply": bool,
     "model": str,
+    "script": str,
 }
 
 

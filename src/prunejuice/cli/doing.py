@@ -194,6 +194,7 @@ def _doing(verb: "Verb", words: str, given: dict[str, Any]) -> _Doing:
     from prunejuice.cli import applying  # noqa: PLC0415
 
     found = settings.load(settings.environment())
+    given["script"] = given["script"] or ("" if given["replay"] else found.script)
     model = given["model"] or found.model or ("scripted" if given["script"] or given["replay"] else "")
     if not model:
         fix = "--model provider:name, or `model:` in your config.yaml, and the provider's key set"

@@ -49,7 +49,9 @@ def summarize_command(paths: tuple[str, ...], style: str, as_json: bool, **asked
 
     environ = settings.environment()
     summaries = Summaries(Engine(project.here(), environ))
-    wanted = Wanted(paths, asked["token_limit"], _model(asked, settings.load(environ)), asked["jobs"])
+    found = settings.load(environ)
+    asked["script"] = asked["script"] or ("" if asked["replay"] else found.script)
+    wanted = Wanted(paths, asked["token_limit"], _model(asked, found), asked["jobs"])
     if asked["dry_run"]:
         _planned(summaries, wanted, offline=_offline(asked, wanted))
         return

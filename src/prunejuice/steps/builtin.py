@@ -1,17 +1,12 @@
 """The built-in steps, under the names that commands use. Each is a function of what it is given."""
 
-import hashlib
-import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from prunejuice import event as events
-from prunejuice.artifact import Artifact, media_type
 from prunejuice.context import Bundle, present
 from prunejuice.contexts.asked import BUDGET, Ask
 from prunejuice.contexts.gather import Engine
@@ -19,6 +14,7 @@ from prunejuice.errors import StepError
 from prunejuice.history import DRIVER_LOCK
 from prunejuice.protocols import Handle, StepResult
 from prunejuice.steps import workspace
+from prunejuice.steps.keeping import keep, store
 from prunejuice.steps.world import World, said
 from prunejuice.workspaces import snapshot
 
@@ -73,17 +69,17 @@ def gather_context(handle: Handle, world: World) -> StepResult:
         status = ours.files.run("diff-tree", "-r", "--name-status", git.head(), now.tree)
         files = ours.files.run("ls-files", "-z", "--cached")
     snapshot.patch(git, base, now.commit, folder / "diff.patch")
-    _store(handle, folder / "diff.patch")
+    store(handle, folder / "diff.patch")
     kept = {
         "status.txt": f"## {git.branch()}\n{status}",
         "history.txt": git.run("log", "-20", "--no-show-signature", "--format=%h %as %an: %s"),
         "files.txt": files.replace("\0", "\n"),
     }
     for name, text in kept.items():
-        _keep(handle, folder / name, text)
+        keep(handle, folder / name, text)
     changed = len(status.splitlines())
     count = files.count("\0")
-    _keep(
+    keep(
         handle,
         folder / "context.json",
         _json({
@@ -97,8 +93,8 @@ def gather_context(handle: Handle, world: World) -> StepResult:
         }),
     )
     bundle = _gathered(handle, world)
-    _keep(handle, folder / "context.md", present(bundle, "markdown"))
-    _keep(handle, folder / "bundle.json", _json(bundle))
+    keep(handle, folder / "context.md", present(bundle, "markdown"))
+    keep(handle, folder / "bundle.json", _json(bundle))
     shown = f"{len(bundle.items)} of them shown in {bundle.used} tokens"
     text = f"Gathered context: {count} files, {changed} changed since {base[:12]}, {shown}"
     return said(text, files=count, changed=changed, folder=str(folder), tokens=bundle.used)
@@ -129,7 +125,7 @@ def store_artifacts(handle: Handle, world: World) -> StepResult:
         shutil.copyfile(path, target, follow_symlinks=False)
     found = list(_own_files(handle))
     for path in found:
-        _store(handle, path)
+        store(handle, path)
     return said(f"Stored {len(found)} artifacts", count=len(found))
 
 
@@ -153,11 +149,6 @@ def _json(value: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
 
 
-def _keep(handle: Handle, path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", errors="surrogateescape")
-    _store(handle, path)
-
-
 def _keep_changes(handle: Handle, world: World) -> None:
     workspace = handle.workspace
     if workspace.base:
@@ -166,7 +157,7 @@ def _keep_changes(handle: Handle, world: World) -> None:
         folder.mkdir(exist_ok=True, mode=0o700)
         now = snapshot.now(git, exact=False)
         snapshot.patch(git, workspace.base, now.commit, folder / "changes.patch")
-        _store(handle, folder / "changes.patch")
+        store(handle, folder / "changes.patch")
 
 
 def _matches(workspace: Path, patterns: list[str]) -> Iterator[Path]:
@@ -189,15 +180,3 @@ def _own_files(handle: Handle) -> Iterator[Path]:
         own = own or path == handle.log or path.name == DRIVER_LOCK
         if path.is_file() and not path.is_symlink() and not own:
             yield path
-
-
-def _store(handle: Handle, path: Path) -> None:
-    name = os.fsencode(path.relative_to(handle.directory)).decode("utf-8", "backslashreplace")
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    artifact = Artifact(
-        name, name, path.stat().st_size, digest.hexdigest(), media_type(name), handle.step.id
-    )
-    handle.emit(events.ArtifactStored(at=time.time(), artifact=artifact))

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from prunejuice import process, template
-from prunejuice.errors import HumanNeededError, StepError
+from prunejuice.errors import StepError
 from prunejuice.output import Log
 from prunejuice.protocols import Handle, StepResult
 from prunejuice.run import Cut, Run, StepRun
 from prunejuice.settings import Settings
-from prunejuice.steps import script
+from prunejuice.steps import agent, script
 from prunejuice.steps.builtin import BUILTIN
 from prunejuice.steps.environment import hidden_from, surroundings
 from prunejuice.steps.tracking import Tracker, put_back
@@ -35,8 +35,6 @@ class Carrier:
         The files of the worktree are kept as they were before and after whatever may change them.
         """
         step = handle.step
-        if step.agent:
-            return _no_agent(handle)
         if step.uses in BUILTIN:
             return self._built_in(handle)
         if not self.settings.snapshots:
@@ -50,6 +48,8 @@ class Carrier:
 
     def _carried_out(self, handle: Handle) -> StepResult:
         step = handle.step
+        if step.agent:
+            return self._within(handle, agent.carried_out)
         if step.script:
             return script.inline(handle, surroundings(handle, self.environ), self.settings)
         if path := self.step_file(handle.plan.project, step.uses):
@@ -75,25 +75,16 @@ class Carrier:
         return process.sweep(tag)
 
     def _built_in(self, handle: Handle) -> StepResult:
+        return self._within(handle, BUILTIN[handle.step.uses])
+
+    def _within(self, handle: Handle, do: Callable[[Handle, World], StepResult]) -> StepResult:
+        """Let a function of ours carry a step out, with its arguments filled in and a log."""
         args = template.fill(handle.step.args, handle.facts)
         hidden = hidden_from(handle.plan, handle.step, self.environ)
         log = Log(handle.log, self.settings.log_limit, hidden, handle.tell)
         try:
-            result = BUILTIN[handle.step.uses](
-                handle, World(self.settings, self.environ, args, handle.stop, log)
-            )
+            result = do(handle, World(self.settings, self.environ, args, handle.stop, log))
             log(result.output.encode() + b"\n")
         finally:
             log.close()
         return result
-
-
-def _no_agent(handle: Handle) -> StepResult:
-    run, step = handle.run.id[:8], handle.step
-    raise HumanNeededError(
-        f"no agent is set up that can do {step.agent!r}",
-        f"let an agent or a person do it in {handle.workspace.directory}, then: "
-        f"prj resume {run} --decide {step.id}=done  (or =skip); to have it done by a program, "
-        f"write .prj/steps/{step.agent}.sh, which calls your agent's CLI, and say "
-        f"'uses: {step.agent}' instead of 'agent:'",
-    )
