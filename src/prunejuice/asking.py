@@ -38,6 +38,20 @@ class Request(NamedTuple):
     limits: Limits = Limits()
 
 
+class Means(NamedTuple):
+    """What asking works with: whose context, whose files, who answers; `tell` hears how it goes."""
+
+    engine: Engine
+    house: House
+    agent: Agent
+    stop: Stop
+    tell: Callable[[str], None] = lambda _: None
+
+
+NO_CONTEXT = Bundle("", "", "", 0, 0, "", "ranked")
+"""What is shown when nothing is asked."""
+
+
 class Answered(NamedTuple):
     """`taken` is what would be changed, None when nothing has to be; `text` the last answer."""
 
@@ -56,14 +70,7 @@ class UnplacedError(ConflictError):
         self.answer = answer
 
 
-def ask(
-    request: Request,
-    engine: Engine,
-    house: House,
-    agent: Agent,
-    stop: Stop,
-    tell: Callable[[str], None] = lambda _: None,
-) -> Answered:
+def ask(request: Request, means: Means) -> Answered:
     """Let an agent answer with edits; those that have no place are asked for again, with the reason.
 
     Raises:
@@ -71,20 +78,22 @@ def ask(
         LimitError: a limit was reached before an answer could be used.
         UnplacedError: the edits of the last round have no place; nothing was changed.
     """
-    bundle = engine.gather(_context(request))
+    bundle = means.engine.gather(_context(request))
     first = f"{_told(request)}\n\n{utf8(present(bundle, 'text'))}"
     prompt, spent = first, NOTHING
     most = request.limits.rounds or ROUNDS
     for number in range(1, most + 1):
-        tell(f"round {number} of {most}: {len(bundle.items)} files, {bundle.used:,} tokens of context")
-        text, more = _said(request, prompt, agent, stop, spent)
+        means.tell(
+            f"round {number} of {most}: {len(bundle.items)} files, {bundle.used:,} tokens of context"
+        )
+        text, more = _said(request, prompt, means, spent)
         spent = added(spent, more)
         if _nothing(text):
             return Answered(None, text, spent, number, bundle)
-        found, wrong = _taken(text, house)
+        found, wrong = _taken(text, means.house)
         if found is not None and not wrong:
             return Answered(found, text, spent, number, bundle)
-        tell(wrong)
+        means.tell(wrong)
         prompt = f"{first}\n\n{_again(text, wrong)}"
     raise UnplacedError(
         f"after {most} rounds: {wrong}", "ask again, or name the files that it is about", text
@@ -109,7 +118,7 @@ def _context(request: Request) -> Ask:
     )
 
 
-def _said(request: Request, prompt: str, agent: Agent, stop: Stop, spent: Spent) -> tuple[str, Spent]:
+def _said(request: Request, prompt: str, means: Means, spent: Spent) -> tuple[str, Spent]:
     """An answer, and what it took.
 
     Raises:
@@ -123,7 +132,7 @@ def _said(request: Request, prompt: str, agent: Agent, stop: Stop, spent: Spent)
         rounds=None,
     )
     task = Task(prompt, _INSTRUCTIONS.read_text(), model=request.model, limits=left)
-    ended, more = taken(agent.run(task, stop))
+    ended, more = taken(means.agent.run(task, means.stop))
     if ended.status != "ok":
         kind = LimitError if ended.status == "limit" else AgentError
         raise kind(ended.error, ended.fix)

@@ -22,7 +22,8 @@ class Verb(NamedTuple):
     """`prompt` is what an agent is told; `paths` are those it looks at when none are given.
 
     `input` says where output that belongs to the task comes from when none is given (`clipboard`);
-    `needs` is true when nothing can be done without further words. `source` is where it was found.
+    `needs` is true when nothing can be done without further words, `mends` when there is a check that
+    fails and has to pass. `source` is where it was found.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Verb(NamedTuple):
     paths: tuple[str, ...] = ()
     input: str = ""
     needs: bool = False
+    mends: bool = False
     source: str = ""
 
     def told(self, words: str) -> str:
@@ -62,7 +64,16 @@ def read(name: str, text: str, source: str) -> Verb:
     if given not in {"", "clipboard"}:
         raise DefinitionError((Problem(source, 1, "input", "can only be clipboard"),))
     needs = bool(found.get("needs", _ARGUMENTS in prompt))
-    return Verb(name, " ".join(description.split())[:200], prompt, tuple(paths), given, needs, source)
+    return Verb(
+        name,
+        " ".join(description.split())[:200],
+        prompt,
+        tuple(paths),
+        given,
+        needs,
+        bool(found.get("mends")),
+        source,
+    )
 
 
 def is_name(word: str) -> bool:

@@ -14,8 +14,9 @@ from prunejuice.errors import UsageError
 _ABOVE = click.FloatRange(0, min_open=True)
 
 if TYPE_CHECKING:
-    from prunejuice.asking import Answered, Request
+    from prunejuice.asking import Answered, Means, Request
     from prunejuice.cli.applying import Asked
+    from prunejuice.mending import Check
     from prunejuice.protocols import Agent, Stop
     from prunejuice.shelf import Shelf
     from prunejuice.verb import Verb
@@ -59,6 +60,13 @@ _ANSWERED = (
     click.option("--max-rounds", type=click.IntRange(1, 10), default=3, show_default=True, help="Answers."),
 )
 _DONE = (
+    click.option("--check", default="", metavar="COMMAND", help="What has to pass; asked until it does."),
+    click.option(
+        "--from-cmd", "command", default="", metavar="COMMAND", help="The same, run first to see why."
+    ),
+    click.option(
+        "--allow-tests-change", "tests", is_flag=True, help="Tests, checks and CI may be changed."
+    ),
     click.option("--dry-run", is_flag=True, help="Only show the diff; nothing waits, nothing is changed."),
     click.option("-r", "reviewed", is_flag=True, help="Judge every hunk, then apply those you approve."),
     click.option(
@@ -149,6 +157,7 @@ class _Doing(NamedTuple):
     dry_run: bool
     apply: bool
     verbose: bool
+    check: "Check | None" = None
 
 
 def _do(verb: "Verb", words: str, given: dict[str, Any]) -> int:
@@ -217,7 +226,26 @@ def _doing(verb: "Verb", words: str, given: dict[str, Any]) -> _Doing:
     grain = given["grain"] or ("hunk" if given["reviewed"] else "")
     asked = applying.Asked(grain, "", True, tuple(given["grant"]), "", given["as_json"])
     apply = bool(given["apply"] or found.apply)
-    return _Doing(request, applying.shelf_here(), asked, given["dry_run"], apply, given["verbose"])
+    check = _check(verb, given, found.check)
+    return _Doing(request, applying.shelf_here(), asked, given["dry_run"], apply, given["verbose"], check)
+
+
+def _check(verb: "Verb", given: dict[str, Any], usual: str) -> "Check | None":
+    """What has to pass: what is named, or for a verb that mends what is set.
+
+    Raises:
+        UsageError: a verb that mends has nothing to go by.
+    """
+    from prunejuice.mending import Check  # noqa: PLC0415
+
+    told = bool(given["given"]) or "given_text" in given
+    command = given["command"] or given["check"] or (usual if verb.mends else "")
+    if command:
+        return Check(command, bool(given["command"]) or (verb.mends and not told), given["tests"])
+    if verb.mends and not (told or verb.input):
+        fix = f"codebot {verb.name} --check 'pytest -q', or `check:` in your config.yaml"
+        raise UsageError(f"{verb.name} has to know what shall pass", fix)
+    return None
 
 
 def _input(verb: "Verb", given: dict[str, Any]) -> str:
@@ -225,12 +253,12 @@ def _input(verb: "Verb", given: dict[str, Any]) -> str:
 
     if "given_text" in given:
         return str(given["given_text"])
-    source = given["given"] or verb.input
+    source = given["given"] or ("" if given["command"] or given["check"] else verb.input)
     return text_of(source) if source else ""
 
 
 def _done(doing: _Doing, agent: "Agent", stop: "Stop") -> int:
-    from prunejuice import asking, project, settings  # noqa: PLC0415
+    from prunejuice import asking, mending, project, settings  # noqa: PLC0415
     from prunejuice.cli import render  # noqa: PLC0415
     from prunejuice.contexts.gather import Engine  # noqa: PLC0415
     from prunejuice.text import safe_line, safe_text  # noqa: PLC0415
@@ -241,17 +269,31 @@ def _done(doing: _Doing, agent: "Agent", stop: "Stop") -> int:
         for line in text.splitlines():
             render.say(safe_line(line))
 
+    means = asking.Means(engine, doing.shelf.house, agent, stop, tell)
     try:
-        answered = asking.ask(doing.request, engine, doing.shelf.house, agent, stop, tell)
-    except asking.UnplacedError as error:
+        answered = _answered(doing, means)
+    except (asking.UnplacedError, mending.StuckError, mending.WeakenedError) as error:
         raise _kept(error) from error
     if doing.verbose:
         render.say(safe_text(answered.text))
     render.say(_spent(answered))
     if answered.taken is None or not answered.taken.differences:
         return _nothing(doing, answered)
-    again = _again(doing, engine, agent, stop) if doing.asked.grain else ""
+    again = _again(doing, means) if doing.asked.grain else ""
     return _settled(doing, answered, again)
+
+
+def _answered(doing: _Doing, means: "Means") -> "Answered":
+    """What an agent answers: once, or until a check passes."""
+    from prunejuice import asking, change, mending  # noqa: PLC0415
+    from prunejuice.answer import Taken  # noqa: PLC0415
+
+    if doing.check is None:
+        return asking.ask(doing.request, means)
+    made = mending.mend(doing.request, doing.check, means)
+    taken = Taken(change.ChangeSet(change.of_differences(made.differences)), made.differences, "checked")
+    context = made.context or asking.NO_CONTEXT
+    return asking.Answered(taken if made.differences else None, made.text, made.spent, made.rounds, context)
 
 
 def _settled(doing: _Doing, answered: "Answered", again: "str | Callable[[Sequence[Any]], str]") -> int:
@@ -311,20 +353,21 @@ def _spent(answered: "Answered") -> str:
 
 
 def _kept(error: Any) -> Exception:
-    """The error, with the answer kept in a file: what was paid for is not lost."""
+    """The error, with what was answered kept in a file: what was paid for is not lost."""
     import time  # noqa: PLC0415
 
     from prunejuice import settings  # noqa: PLC0415
-    from prunejuice.errors import ConflictError  # noqa: PLC0415
 
-    folder = settings.home(settings.environment()) / "answers"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}.md"
-    path.write_text(error.answer, encoding="utf-8")
-    return ConflictError(error.message, f"the answer is kept: correct it, and codebot apply {path}")
+    if error.answer:
+        folder = settings.home(settings.environment()) / "answers"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 1000:03}.md"
+        path.write_text(error.answer, encoding="utf-8", errors="surrogateescape")
+        error.fix = f"{error.fix}; what was answered is kept: codebot apply {path}"
+    return error  # type: ignore[no-any-return]
 
 
-def _again(doing: _Doing, engine: Any, agent: "Agent", stop: "Stop") -> "Callable[[Sequence[Any]], str]":
+def _again(doing: _Doing, means: "Means") -> "Callable[[Sequence[Any]], str]":
     """Who is asked again for the hunks that a person sent back: the same agent, for those hunks only."""
     from prunejuice import asking  # noqa: PLC0415
     from prunejuice.cli.again import sent  # noqa: PLC0415
@@ -339,8 +382,7 @@ def _again(doing: _Doing, engine: Any, agent: "Agent", stop: "Stop") -> "Callabl
             f"These were sent back, with the reason; make them again, and nothing else:\n\n{shown}"
         )
         paths = tuple(dict.fromkeys(each["filepath"] for each in hunks))
-        request = doing.request._replace(words=words, paths=paths)
-        return asking.ask(request, engine, doing.shelf.house, agent, stop).text
+        return asking.ask(doing.request._replace(words=words, paths=paths), means).text
 
     return asked
 

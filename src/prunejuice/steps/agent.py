@@ -7,7 +7,7 @@ from typing import Any
 from prunejuice import asking, change, hunk, vocabulary
 from prunejuice.agent import Limits
 from prunejuice.agents.choice import chosen
-from prunejuice.asking import Answered, Request
+from prunejuice.asking import Answered, Means, Request
 from prunejuice.context import present
 from prunejuice.contexts.gather import Engine
 from prunejuice.errors import HumanNeededError, NotFoundError, StepError
@@ -46,7 +46,7 @@ def carried_out(handle: Handle, world: World) -> StepResult:
     name = "scripted" if world.settings.script else "oneshot"
     with chosen(name, script=world.settings.script) as agent:
         try:
-            answered = asking.ask(request, engine, house, agent, handle.stop, tell)
+            answered = asking.ask(request, Means(engine, house, agent, handle.stop, tell))
         except asking.UnplacedError as error:
             _keep(handle, "answer.md", error.answer)
             raise

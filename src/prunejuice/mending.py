@@ -1,0 +1,220 @@
+"""Asking until a check passes: in a copy of the tree, by us, until there is no getting on."""
+
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice import asking, change, guard, process, settings
+from prunejuice.agent import NOTHING, Spent, added
+from prunejuice.asking import Means, Request
+from prunejuice.context import Bundle
+from prunejuice.contexts import files
+from prunejuice.errors import DeniedError, LimitError
+from prunejuice.hunk import Difference, diff
+from prunejuice.overlay import Overlay
+from prunejuice.text import safe_line
+from prunejuice.workspaces import usable
+from prunejuice.workspaces.house import House
+
+SECONDS = 900.0
+_SHOWN = 12_000
+"""Letters of what a check says that an agent sees: its end, where failures are told."""
+_LARGEST = 64 << 20
+_BORROWED = (".venv", "venv", "node_modules")
+"""Folders that git ignores and checks need; the copy has links to them."""
+_VARIES = re.compile(r"0x[0-9a-f]+|\b\d+\.\d+ ?s(?:econds)?\b")
+"""What differs between two runs of a check that fail alike: addresses and times."""
+_ALIKE = 3
+"""How often a check may say the same before there is no getting on."""
+
+
+class Check(NamedTuple):
+    """A command that has to pass; `first` when it is run before anything is asked, to see what fails.
+
+    `tests` lets a change touch what judges it.
+    """
+
+    command: str
+    first: bool = False
+    tests: bool = False
+    seconds: float = SECONDS
+
+
+class Mended(NamedTuple):
+    """What would be changed so that the check passes; nothing when it did at once."""
+
+    differences: tuple[Difference, ...]
+    text: str
+    spent: Spent
+    rounds: int
+    context: Bundle | None
+
+
+class StuckError(LimitError):
+    """The check still fails; `answer` is the difference so far, which is worth keeping."""
+
+    def __init__(self, message: str, fix: str, answer: str) -> None:
+        super().__init__(message, fix)
+        self.answer = answer
+
+
+class WeakenedError(DeniedError):
+    """A change weakens what judges it; `answer` is that change."""
+
+    def __init__(self, message: str, fix: str, answer: str) -> None:
+        super().__init__(message, fix)
+        self.answer = answer
+
+
+def mend(request: Request, check: Check, means: Means) -> Mended:
+    """Ask, make the changes in a copy, check them there, and ask again with what failed.
+
+    Raises:
+        StuckError: the rounds are used up, or nothing changes any more.
+        WeakenedError: a change weakens what judges it.
+        AgentError, LimitError, ConflictError: as asking once does.
+    """
+    with _copied(means) as copy:
+        return _Mending(request, check, means, copy).mended()
+
+
+class _Mending:
+    """One loop: what the tree was, what the copy is, what was said and seen."""
+
+    def __init__(self, request: Request, check: Check, means: Means, copy: House) -> None:
+        self.request, self.check = request, check
+        self.means, self.copy = means, copy
+        self.paths: dict[str, None] = {}
+        self.seen = {""}
+        self.told: Counter[str] = Counter()
+        self.spent = NOTHING
+
+    def mended(self) -> Mended:
+        failed = self.request.given
+        if self.check.first:
+            passed, said = self._checked()
+            if passed:
+                return Mended((), f"{self.check.command!r} passes as it is", NOTHING, 0, None)
+            failed = said
+            self.told[_alike(said)] += 1
+        most = self.request.limits.rounds or asking.ROUNDS
+        for number in range(1, most + 1):
+            answered = self._asked(failed)
+            self.spent = added(self.spent, answered.spent)
+            if answered.taken is None:
+                raise self._stuck("the agent says that nothing has to be changed")
+            self._make(answered.taken.differences)
+            passed, failed = self._checked()
+            verdict = "passes" if passed else "fails"
+            self.means.tell(f"round {number} of {most}: {self.check.command!r} {verdict}")
+            if passed:
+                return Mended(self._differences(), answered.text, self.spent, number, answered.context)
+            self._demand_progress(failed)
+        raise self._stuck(f"{self.check.command!r} still fails after {most} rounds")
+
+    def _asked(self, failed: str) -> asking.Answered:
+        limits = self.request.limits
+        left = limits._replace(
+            cost=None if limits.cost is None else limits.cost - (self.spent.cost or 0.0),
+            tokens=None if limits.tokens is None else limits.tokens - self.spent.input - self.spent.output,
+            rounds=None,
+        )
+        words = f"{self.request.words}\n\n{self._so_far()}".strip()
+        request = self.request._replace(words=words, given=failed, limits=left)
+        return asking.ask(request, self.means._replace(house=self.copy))
+
+    def _so_far(self) -> str:
+        """What was changed already, which the files that are shown do not have yet."""
+        shown = "".join(map(diff, self._differences()))
+        if not shown:
+            return ""
+        return (
+            "These changes are made already, and are not in the files that are shown; write SEARCH as the "
+            f"lines are after them:\n\n{shown}"
+        )
+
+    def _make(self, found: tuple[Difference, ...]) -> None:
+        change.demand_grants(found)
+        change.carry_out(self.copy, found)
+        self.paths |= dict.fromkeys(name for each in found for name in (each.path, each.to) if name)
+        weak = [] if self.check.tests else guard.weakened(self._differences())
+        if weak:
+            shown = "; ".join(f"{safe_line(each.path, 80)}:{each.line}: {each.why}" for each in weak[:3])
+            fix = "if that is what you want: --allow-tests-change"
+            raise WeakenedError(f"a change weakens what judges it: {shown}", fix, self._text())
+
+    def _demand_progress(self, failed: str) -> None:
+        """Stop when the files, or what fails, have been just so before."""
+        state, told = self._text(), _alike(failed)
+        self.told[told] += 1
+        if state in self.seen or self.told[told] >= _ALIKE:
+            raise self._stuck(f"there is no getting on: {self.check.command!r} fails as it did before")
+        self.seen.add(state)
+
+    def _stuck(self, why: str) -> StuckError:
+        return StuckError(why, "ask with other words, or show more with --context", self._text())
+
+    def _differences(self) -> tuple[Difference, ...]:
+        with change.seeing(self.means.house) as old, change.seeing(self.copy) as new:
+            overlay = Overlay(old)
+            for path in self.paths:
+                overlay.put(path, new(path))
+            return tuple(overlay.differences())
+
+    def _text(self) -> str:
+        return "".join(map(diff, self._differences()))
+
+    def _checked(self) -> tuple[bool, str]:
+        """Whether the check passes in the copy, and the end of what it says."""
+        environ = settings.environment()
+        root = self.copy.root
+        env = {**settings.passed_on(environ), "PYTHONDONTWRITEBYTECODE": "1"}
+        env["PYTHONPATH"] = f"{root / 'src'}:{root}"  # before what is installed from the tree itself
+        argv = process.bash(self.check.command, env.get("PATH"))
+        call = process.Call(argv, str(root), env, timeout=self.check.seconds)
+        said = bytearray()
+        ended = process.run(call, lambda chunk: _append(said, chunk), self.means.stop)
+        text = bytes(said).decode("utf-8", "replace").replace(str(root), ".")
+        if ended.timed_out:
+            text += f"\n{self.check.command!r} was stopped after {self.check.seconds:g} seconds"
+        if self.means.stop.requested():
+            raise LimitError("stopped")
+        return ended.code == 0 and not ended.timed_out, text[-_SHOWN:]
+
+
+def _alike(said: str) -> str:
+    return _VARIES.sub("", said)
+
+
+def _append(said: bytearray, chunk: bytes) -> None:
+    said.extend(chunk)
+    if len(said) > 2 * _LARGEST:
+        del said[:_LARGEST]
+
+
+@contextmanager
+def _copied(means: Means) -> Iterator[House]:
+    """A copy of the files of a tree as they are, with the folders that checks need; gone at the end."""
+    house = means.house
+    with tempfile.TemporaryDirectory(prefix="codebot-") as folder:
+        root = Path(folder).resolve() / house.root.name
+        root.mkdir()
+        for path in files.listed(means.engine.git).files:
+            here, there = house.root / path, root / path
+            there.parent.mkdir(parents=True, exist_ok=True)
+            if here.is_file() and not here.is_symlink():
+                usable.clone(here, there)
+                shutil.copymode(here, there)
+            elif here.is_symlink():
+                there.symlink_to(here.readlink())
+        for name in _BORROWED:
+            if (house.root / name).is_dir() and not (root / name).exists():
+                (root / name).symlink_to(house.root / name)
+        state = Path(folder) / "state"
+        state.mkdir()
+        yield House(root, state / "changes", state / "lock", house.key)
