@@ -2,17 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prunejuice import answer as answers
-from prunejuice.agent import NOTHING, Limits, Spent, Task, added, taken
+from prunejuice import pathname
+from prunejuice import report as reports
+from prunejuice.agent import NOTHING, Ended, Limits, Spent, Task, added, taken
 from prunejuice.answer import Taken
 from prunejuice.context import Bundle, present
+from prunejuice.contexts import files
 from prunejuice.contexts.asked import Ask
 from prunejuice.contexts.gather import Engine
 from prunejuice.edit import RejectedError, UnreadableError
 from prunejuice.errors import AgentError, ConflictError, LimitError, PruneJuiceError
 from prunejuice.protocols import Agent, Stop
+from prunejuice.screening import LARGEST_NAMED
 from prunejuice.text import utf8
 from prunejuice.verb import Verb
 from prunejuice.workspaces.house import House
@@ -23,6 +27,7 @@ ROUNDS = 3
 _ANSWER = 20_000
 """Letters of an answer that are shown again."""
 _INSTRUCTIONS = Path(__file__).with_name("prompts") / "edits.md"
+_REPORTS = Path(__file__).with_name("prompts") / "report.md"
 
 
 class Request(NamedTuple):
@@ -100,6 +105,50 @@ def ask(request: Request, means: Means) -> Answered:
     )
 
 
+class Reported(NamedTuple):
+    """A result that fits the verb's schema, and what it took."""
+
+    output: dict[str, Any]
+    spent: Spent
+    context: Bundle
+
+
+def report(request: Request, means: Means) -> Reported:
+    """Let an agent answer with data as the verb's schema says; what names no file of the tree is left out.
+
+    Raises:
+        AgentError: the agent failed, or its answer never fits.
+        LimitError: a limit was reached.
+    """
+    schema = request.verb.result or {}
+    bundle = means.engine.gather(_context(request))
+
+    def check(output: Any) -> Any:
+        reports.demand(schema, output)
+        return reports.grounded(output, lambda path: _rows(means.house.root, path))
+
+    prompt = f"{_told(request)}\n\n{utf8(present(bundle, 'text'))}"
+    task = Task(
+        prompt, _REPORTS.read_text(), schema, check, request.model, request.limits._replace(rounds=None)
+    )
+    means.tell(f"{len(bundle.items)} files, {bundle.used:,} tokens of context")
+    ended, spent = taken(means.agent.run(task, means.stop))
+    _demand_ok(ended)
+    return Reported(ended.output, spent, bundle)
+
+
+def _rows(root: Path, path: str) -> list[str] | None:
+    """The lines of a file of the tree; None where it has none of that name."""
+    data = files.content(str(root), path, LARGEST_NAMED) if pathname.fault(path) == "" else None
+    return None if data is None else data.decode("utf-8", "replace").split("\n")
+
+
+def _demand_ok(ended: Ended) -> None:
+    if ended.status != "ok":
+        kind = LimitError if ended.status == "limit" else AgentError
+        raise kind(ended.error, ended.fix)
+
+
 def _told(request: Request) -> str:
     """What is to be done, and with what; the rest of what is shown only helps to do it."""
     paths = [path for path in request.paths or request.verb.paths if not path.startswith("!")]
@@ -133,9 +182,7 @@ def _said(request: Request, prompt: str, means: Means, spent: Spent) -> tuple[st
     )
     task = Task(prompt, _INSTRUCTIONS.read_text(), model=request.model, limits=left)
     ended, more = taken(means.agent.run(task, means.stop))
-    if ended.status != "ok":
-        kind = LimitError if ended.status == "limit" else AgentError
-        raise kind(ended.error, ended.fix)
+    _demand_ok(ended)
     return str(ended.output), more
 
 

@@ -10,7 +10,7 @@ Refactor the code. $ARGUMENTS
 import re
 from typing import Any, NamedTuple
 
-from prunejuice import document
+from prunejuice import document, report
 from prunejuice.errors import DefinitionError, Problem
 
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
@@ -23,7 +23,8 @@ class Verb(NamedTuple):
 
     `input` says where output that belongs to the task comes from when none is given (`clipboard`);
     `needs` is true when nothing can be done without further words, `mends` when there is a check that
-    fails and has to pass. `source` is where it was found.
+    fails and has to pass. `result` is the JSON Schema of what it answers with instead of edits.
+    `source` is where it was found.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Verb(NamedTuple):
     input: str = ""
     needs: bool = False
     mends: bool = False
+    result: dict[str, Any] | None = None
     source: str = ""
 
     def told(self, words: str) -> str:
@@ -63,6 +65,9 @@ def read(name: str, text: str, source: str) -> Verb:
     given = str(found.get("input", ""))
     if given not in {"", "clipboard"}:
         raise DefinitionError((Problem(source, 1, "input", "can only be clipboard"),))
+    result = found.get("result")
+    if result is not None and (wrong := report.fault(result)):
+        raise DefinitionError((Problem(source, 1, "result", wrong),))
     needs = bool(found.get("needs", _ARGUMENTS in prompt))
     return Verb(
         name,
@@ -72,6 +77,7 @@ def read(name: str, text: str, source: str) -> Verb:
         given,
         needs,
         bool(found.get("mends")),
+        result,
         source,
     )
 

@@ -148,3 +148,25 @@ def test_nothing_to_do_is_a_success(shop, script):
     _, run = shop.run("build")
     assert run["status"] == "completed"
     assert (shop.root / "cart.py").read_text() == CART
+
+
+def test_a_report_is_handed_on_and_kept(shop, script):
+    script({
+        "output": {
+            "summary": "It is wrong.",
+            "findings": [{"path": "cart.py", "line": 2, "severity": "high", "message": "always 0"}],
+        }
+    })
+    shop.command(
+        "look",
+        """
+        steps:
+          - {name: look, agent: review, args: {paths: cart.py}}
+          - {name: tell, script: 'echo "$PRUNEJUICE_ARG_WHAT"', args: {what: "${{ steps.look.result.findings[0].message }}"}}
+        """,
+    )
+    answer, run = shop.run("look")
+    assert answer.code == 0, answer.err + answer.out
+    assert "always 0" in shop.log(run, "tell")
+    assert any(each["name"].endswith("-report.md") for each in run["artifacts"])
+    assert "`cart.py:2` (high) always 0" in shop.log(run, "look")

@@ -310,3 +310,95 @@ def test_what_the_agent_said_can_be_seen(shop, says):
     answer = shop.codebot("refactor", "shop/cart.py", "--verbose")
     assert "The loop is a sum." in answer.err
     assert "\x1b[31m" not in answer.err
+
+
+# -- reports ------------------------------------------------------------------------------------------
+
+FINDINGS = {
+    "summary": "It adds up.",
+    "findings": [
+        {
+            "path": "shop/cart.py",
+            "line": 1,
+            "quote": "result += price",
+            "severity": "high",
+            "message": "overflows \x1b[31m",
+            "suggestion": "use sum",
+        },
+        {"path": "shop/ghost.py", "line": 3, "severity": "low", "message": "is not there"},
+        {"path": "../../etc/passwd", "line": 3, "severity": "low", "message": "is not ours"},
+        {"path": "shop/mail.py", "line": 900, "severity": "medium", "message": "ends before that"},
+    ],
+}
+
+
+def test_a_review_names_places_that_are_there(shop, says):
+    server = says(Reply(output=FINDINGS))
+    answer = shop.codebot("review", "shop")
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("# Review\n\nIt adds up.\n")
+    assert "- `shop/cart.py:5` (high) overflows \\x1b[31m use sum" in answer.out, (
+        "the line is where the quote is"
+    )
+    assert "- `shop/mail.py:3` (medium) ends before that" in answer.out
+    assert "ghost" not in answer.out
+    assert "passwd" not in answer.out
+    assert "faults" in server.asked[0].prompt
+    said = shop.codebot("review", "shop", "--json").json
+    assert [each["line"] for each in said["result"]["findings"]] == [5, 3]
+    assert said["tokens"]["input"] > 0
+
+
+def test_a_report_that_does_not_fit_its_schema_is_asked_for_again(shop, says):
+    wrong = {
+        "summary": "x",
+        "findings": [{"path": "shop/cart.py", "line": "one", "severity": "high", "message": "m"}],
+    }
+    server = says(Reply(output=wrong), Reply(output={"summary": "fine", "findings": []}))
+    answer = shop.codebot("review", "shop/cart.py")
+    assert answer.code == 0, answer.err
+    assert "## Findings\n\nnone" in answer.out
+    assert "the result['findings'][0]['line']" in json.dumps(server.asked[1].body)
+    says(Reply(output=wrong))
+    assert shop.codebot("review", "shop/cart.py").code == 6
+
+
+def test_a_report_of_ones_own_by_a_schema_in_yaml(shop, says):
+    folder = shop.root / ".prj/verbs"
+    folder.mkdir(parents=True)
+    (folder / "count.md").write_text(
+        "---\nresult:\n  title: Count\n  type: object\n  required: [n]\n  properties: {n: {type: integer}, of_what: {type: string}}\n---\nCount.\n"
+    )
+    says(Reply(output={"n": 3, "of_what": "carts"}))
+    assert shop.codebot("count").out == "# Count\n\n**N**: 3\n\n**Of what**: carts\n"
+    (folder / "bad.md").write_text("---\nresult: {type: nonsense}\n---\nx\n")
+    assert shop.codebot("bad").code == 2
+    (folder / "list.md").write_text("---\nresult: {type: array}\n---\nx\n")
+    (folder / "array.md").write_text("---\nresult: {type: array}\n---\nx\n")
+    assert "must be of type object" in shop.codebot("array").err
+
+
+@pytest.mark.parametrize(
+    "flag", [["-r"], ["--apply"], ["--check", "true"], ["--from-cmd", "true"], ["--dry-run"]]
+)
+def test_a_report_changes_nothing(shop, says, flag):
+    server = says(Reply(output=FINDINGS))
+    answer = shop.codebot("review", *flag)
+    assert answer.code == 2
+    assert f"leave out {flag[0]}" in answer.err
+    assert server.asked == []
+
+
+def test_an_analysis(shop, says):
+    says(
+        Reply(
+            output={
+                "summary": "s",
+                "observations": [{"path": "shop/cart.py", "kind": "risk", "message": "m"}],
+                "recommendations": ["r"],
+            }
+        )
+    )
+    answer = shop.codebot("analyze", "shop/cart.py", "--prompt", "for speed")
+    assert "- `shop/cart.py` (risk) m" in answer.out
+    assert "## Recommendations\n\n- r" in answer.out

@@ -14,6 +14,7 @@ from prunejuice.errors import UsageError
 _ABOVE = click.FloatRange(0, min_open=True)
 
 if TYPE_CHECKING:
+    from prunejuice.agent import Spent
     from prunejuice.asking import Answered, Means, Request
     from prunejuice.cli.applying import Asked
     from prunejuice.mending import Check
@@ -80,6 +81,17 @@ _DONE = (
     click.option("--verbose", is_flag=True, help="Show what the agent said."),
     click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout."),
 )
+
+
+_CHANGING = {
+    "reviewed": "-r",
+    "grain": "--review",
+    "apply": "--apply",
+    "check": "--check",
+    "command": "--from-cmd",
+    "dry_run": "--dry-run",
+}
+"""Options that make no sense where nothing is changed."""
 
 
 def command(name: str) -> click.Command:
@@ -210,6 +222,11 @@ def _doing(verb: "Verb", words: str, given: dict[str, Any]) -> _Doing:
         raise UsageError("no model is set", fix)
     if verb.needs and not words.strip():
         raise UsageError(f"{verb.name} has to know what to do", f'codebot {verb.name} --prompt "…"')
+    changing = [word for name, word in _CHANGING.items() if given[name]]
+    if verb.result is not None and changing:
+        raise UsageError(
+            f"{verb.name} answers with a report and changes nothing", f"leave out {changing[0]}"
+        )
     if given["dry_run"] and (given["reviewed"] or given["grain"] or given["apply"]):
         raise UsageError("--dry-run shows the changes, it judges and applies none", "leave one of them out")
     limits = Limits(given["max_cost"], given["max_tokens"], given["max_time"], given["max_rounds"])
@@ -270,17 +287,36 @@ def _done(doing: _Doing, agent: "Agent", stop: "Stop") -> int:
             render.say(safe_line(line))
 
     means = asking.Means(engine, doing.shelf.house, agent, stop, tell)
+    if doing.request.verb.result is not None:
+        return _reported(doing, means)
     try:
         answered = _answered(doing, means)
     except (asking.UnplacedError, mending.StuckError, mending.WeakenedError) as error:
         raise _kept(error) from error
     if doing.verbose:
         render.say(safe_text(answered.text))
-    render.say(_spent(answered))
+    render.say(_took(answered.rounds, answered.spent))
     if answered.taken is None or not answered.taken.differences:
         return _nothing(doing, answered)
     again = _again(doing, means) if doing.asked.grain else ""
     return _settled(doing, answered, again)
+
+
+def _reported(doing: _Doing, means: "Means") -> int:
+    """Show data that an agent answers with: as Markdown, or as it is."""
+    from prunejuice import asking, report  # noqa: PLC0415
+    from prunejuice.cli import render  # noqa: PLC0415
+
+    found = asking.report(doing.request, means)
+    spent = found.spent
+    if doing.asked.as_json:
+        used = {"input": spent.input, "output": spent.output, "cached": spent.cached}
+        body = {"result": found.output, "tokens": used, "cost": spent.cost}
+        render.json("report", {"verb": doing.request.verb.name, **body})
+    else:
+        render.raw(report.markdown(doing.request.verb.result or {}, found.output))
+    render.say(_took(1, spent))
+    return 0
 
 
 def _answered(doing: _Doing, means: "Means") -> "Answered":
@@ -345,11 +381,10 @@ def _nothing(doing: _Doing, answered: "Answered") -> int:
     return 0
 
 
-def _spent(answered: "Answered") -> str:
-    spent = answered.spent
+def _took(rounds: int, spent: "Spent") -> str:
     cost = "" if spent.cost is None else f", ${spent.cost:.4f}"
-    rounds = "1 round" if answered.rounds == 1 else f"{answered.rounds} rounds"
-    return f"{rounds}, {spent.input + spent.output:,} tokens{cost}"
+    times = "1 round" if rounds == 1 else f"{rounds} rounds"
+    return f"{times}, {spent.input + spent.output:,} tokens{cost}"
 
 
 def _kept(error: Any) -> Exception:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prunejuice import asking, change, hunk, vocabulary
+from prunejuice import asking, change, hunk, report, vocabulary
 from prunejuice.agent import Limits
 from prunejuice.agents.choice import chosen
 from prunejuice.asking import Answered, Means, Request
@@ -45,14 +45,27 @@ def carried_out(handle: Handle, world: World) -> StepResult:
 
     name = "scripted" if world.settings.script else "oneshot"
     with chosen(name, script=world.settings.script) as agent:
+        means = Means(engine, house, agent, handle.stop, tell)
+        if request.verb.result is not None:
+            return _reported(handle, request, means)
         try:
-            answered = asking.ask(request, Means(engine, house, agent, handle.stop, tell))
+            answered = asking.ask(request, means)
         except asking.UnplacedError as error:
             _keep(handle, "answer.md", error.answer)
             raise
     _keep(handle, "context.md", present(answered.context, "markdown"))
     _keep(handle, "answer.md", answered.text)
     return _made(handle, answered, house, _list(world.args, "grant"))
+
+
+def _reported(handle: Handle, request: Request, means: Means) -> StepResult:
+    """Keep the data that an agent answers with, and hand it on as `result`."""
+    found = asking.report(request, means)
+    text = report.markdown(request.verb.result or {}, found.output)
+    _keep(handle, "context.md", present(found.context, "markdown"))
+    _keep(handle, "report.md", text)
+    used = found.spent.input + found.spent.output
+    return said(text, result=found.output, tokens=used, cost=found.spent.cost)
 
 
 def _made(handle: Handle, answered: Answered, house: houses.House, grant: Sequence[str]) -> StepResult:
