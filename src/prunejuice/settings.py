@@ -41,7 +41,7 @@ class Settings(NamedTuple):
     `grace` is seconds between TERM and KILL, `setup_timeout` seconds; `log_limit` is bytes kept of one
     step's output; `trash_days` is how long what was removed can be brought back; `apply` brings changes
     to the disk at once instead of letting them wait; `model` is who is asked, as `provider:name`;
-    `script` is a file of answers that stands in for every model.
+    `script` is a file of answers that stands in for every model; `daily_cost` is US dollars (0: no limit).
     """
 
     home: Path
@@ -59,6 +59,7 @@ class Settings(NamedTuple):
     apply: bool = False
     model: str = ""
     script: str = ""
+    daily_cost: float = 0.0
     sources: Mapping[str, Source] = {}
 
 
@@ -77,6 +78,7 @@ NAMES: Mapping[str, type] = {
     "apply": bool,
     "model": str,
     "script": str,
+    "daily_cost": float,
 }
 
 

@@ -9,11 +9,13 @@ import yaml
 
 from prunejuice.agent import Ended, Limits, Spent, Started, Task, added, taken
 from prunejuice.agents import scripted
-from prunejuice.agents.choice import chosen
+from prunejuice.agents.choice import Source, chosen
+from prunejuice.agents.metered import Ledger, Metered, Usage
 from prunejuice.agents.oneshot import Oneshot
 from prunejuice.agents.recorded import Recorder, Replayer, digest
 from prunejuice.errors import UsageError
 from prunejuice.protocols import STOP, Stop
+from prunejuice.settings import Settings
 from prunejuice.testing import ModelServer, Reply
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "title": "Number"}
@@ -219,6 +221,10 @@ def test_costs_are_known_when_all_are():
     assert taken([]).ended.status == "failed"
 
 
+def choose(name, home, **source):
+    return chosen(name, Source(**source), command="c", settings=Settings(home))
+
+
 # -- a script -----------------------------------------------------------------------------------------
 
 
@@ -247,11 +253,14 @@ def test_a_script_that_is_none(tmp_path, text):
 
 
 def test_a_script_that_is_not_there(tmp_path):
-    with pytest.raises(UsageError, match="cannot be read"), chosen("scripted", script=str(tmp_path / "no")):
+    with (
+        pytest.raises(UsageError, match="cannot be read"),
+        choose("scripted", tmp_path, script=str(tmp_path / "no")),
+    ):
         pass
-    with pytest.raises(UsageError, match="needs its answers"), chosen("scripted"):
+    with pytest.raises(UsageError, match="needs its answers"), choose("scripted", tmp_path):
         pass
-    with pytest.raises(UsageError, match="no agent 'onehsot'"), chosen("onehsot"):
+    with pytest.raises(UsageError, match="no agent 'onehsot'"), choose("onehsot", tmp_path):
         pass
 
 
@@ -279,7 +288,10 @@ def test_a_recording_says_the_same_again_with_secrets_masked(tmp_path, stop):
 
 
 def test_a_recording_that_is_none(tmp_path):
-    with pytest.raises(UsageError, match="cannot be read"), chosen("oneshot", replay=str(tmp_path / "no")):
+    with (
+        pytest.raises(UsageError, match="cannot be read"),
+        choose("oneshot", tmp_path, replay=str(tmp_path / "no")),
+    ):
         pass
     (tmp_path / "bad").write_text('{"task": "x", "begins": "", "events": []}\n{"x"\n')
     with pytest.raises(UsageError, match="bad:2 is no line"):
@@ -298,3 +310,43 @@ def test_tasks_are_told_apart_by_what_is_asked():
         task._replace(model="x"),
     ]
     assert len({digest(each) for each in [task, *others]}) == 5
+
+
+# -- a ledger -----------------------------------------------------------------------------------------
+
+
+def test_what_is_spent_is_written_down_and_a_day_has_a_limit(tmp_path, stop):
+    script = [scripted.Scripted(text="x", cost=0.4, input_tokens=10, output_tokens=5, times=0)]
+    ledger = Ledger(tmp_path / "state")
+    agent = Metered(scripted.Script(script), ledger, "refactor", 1.0)
+    ends = [taken(agent.run(Task("?", model="m"), stop)).ended for _ in range(4)]
+    assert [end.status for end in ends] == ["ok", "ok", "ok", "limit"]
+    assert "$1.20 of $1.00 a day" in ends[-1].error
+    kept = ledger.all()
+    assert [(each.command, each.model, each.input, each.cost) for each in kept] == [
+        ("refactor", "m", 10, 0.4)
+    ] * 3
+    old = Usage(0.0, "c", "m", "a", 1, 1, cost=50.0)
+    ledger.add(old)
+    (tmp_path / "state/usage.jsonl").open("a").close()
+    with (tmp_path / "state/usage.jsonl").open("ab") as file:
+        file.write(b'{"at": 1, "comm')
+    assert len(ledger.all()) == 4
+    assert ledger.today() == pytest.approx(1.2)
+    assert Ledger(tmp_path / "none").all() == []
+
+
+def test_many_processes_write_one_ledger(tmp_path):
+    threads = [
+        threading.Thread(
+            target=lambda n=n: [
+                Ledger(tmp_path).add(Usage(n, "c" * 500, "m", "a", i, 1)) for i in range(50)
+            ]
+        )
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(Ledger(tmp_path).all()) == 400

@@ -402,3 +402,26 @@ def test_an_analysis(shop, says):
     answer = shop.codebot("analyze", "shop/cart.py", "--prompt", "for speed")
     assert "- `shop/cart.py` (risk) m" in answer.out
     assert "## Recommendations\n\n- r" in answer.out
+
+
+def test_what_it_cost_is_shown(shop, says):
+    says(GOLD)
+    shop.codebot("refactor", "shop/cart.py")
+    shop.codebot("@use sum", "shop/cart.py")
+    said = shop.codebot("cost", "--by", "command", "--json").json
+    assert [(each["name"], each["calls"]) for each in said["items"]] == [("@", 1), ("refactor", 1)]
+    assert said["total"]["cost"] > 0
+    shown = shop.codebot("cost", "--by", "model").out
+    assert MODEL in shown
+    assert "2 calls" in shown
+    assert "total" in shop.codebot("cost").out
+
+
+def test_a_day_has_a_limit(shop, says, monkeypatch):
+    server = says(GOLD)
+    monkeypatch.setenv("PRUNEJUICE_DAILY_COST", "0.0000001")
+    assert shop.codebot("refactor", "shop/cart.py").code == 0
+    answer = shop.codebot("refactor", "shop/cart.py")
+    assert answer.code == 5
+    assert "a day are used up" in answer.err
+    assert len(server.asked) == 1

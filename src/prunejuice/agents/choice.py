@@ -1,28 +1,44 @@
-"""Which agent a name means."""
+"""Which agent a name source."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from prunejuice.errors import UsageError
 from prunejuice.protocols import Agent
+from prunejuice.settings import Settings
 from prunejuice.text import nearest
 
 NAMES = ("oneshot", "scripted")
 
 
+class Source(NamedTuple):
+    """Where an agent's answers come from and go to: a `script`, a recording to make or to `replay`."""
+
+    script: str = ""
+    record: str = ""
+    replay: str = ""
+
+
 @contextmanager
-def chosen(name: str, *, script: str = "", record: str = "", replay: str = "") -> Iterator[Agent]:
+def chosen(name: str, source: Source, *, command: str, settings: Settings) -> Iterator[Agent]:
     """The agent of a name, recorded or replayed where that is asked for; closed at the end.
+
+    What it takes is written down for the `command`; what was recorded costs nothing again.
 
     Raises:
         UsageError: there is none of that name, or a file it needs cannot be read.
     """
-    agent = _agent(name, script, replay)
-    if record:
+    agent = _agent(name, source.script, source.replay)
+    if not source.replay:
+        from prunejuice.agents.metered import Ledger, Metered  # noqa: PLC0415
+
+        agent = Metered(agent, Ledger(settings.home), command, settings.daily_cost)
+    if source.record:
         from prunejuice.agents.recorded import Recorder  # noqa: PLC0415
 
-        agent = Recorder(agent, Path(record))
+        agent = Recorder(agent, Path(source.record))
     try:
         yield agent
     finally:

@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "redo": ("applying", "Make again what was taken back."),
     "context": ("clipping", "Show the code that a task is about, within a budget of tokens."),
     "summarize": ("summarizing", "Summarize code: purpose, components, dependencies, entry points."),
+    "cost": ("costing", "Show what models took, by day, model or command."),
     "blame": ("gathering", "Show which change set wrote a line."),
     "schema": ("gathering", "Show the JSON Schema of changes."),
 }

@@ -173,7 +173,8 @@ class _Doing(NamedTuple):
 
 
 def _do(verb: "Verb", words: str, given: dict[str, Any]) -> int:
-    from prunejuice.agents.choice import chosen  # noqa: PLC0415
+    from prunejuice import settings  # noqa: PLC0415
+    from prunejuice.agents.choice import Source, chosen  # noqa: PLC0415
     from prunejuice.protocols import Stop  # noqa: PLC0415
 
     if given["piped"]:
@@ -181,9 +182,10 @@ def _do(verb: "Verb", words: str, given: dict[str, Any]) -> int:
     doing = _doing(verb, words or _words(given["words"]), given)
     stop = Stop()
     try:
-        with chosen(
-            given["agent"], script=given["script"], record=given["record"], replay=given["replay"]
-        ) as agent:
+        source = Source(given["script"], given["record"], given["replay"])
+        name = "@" if verb.name.startswith("@") else verb.name
+        found = settings.load(settings.environment())
+        with chosen(given["agent"], source, command=name, settings=found) as agent:
             return _done(doing, agent, stop)
     finally:
         stop.close()

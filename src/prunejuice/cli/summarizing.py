@@ -60,7 +60,7 @@ def summarize_command(paths: tuple[str, ...], style: str, as_json: bool, **asked
             render.say("no model is set, so this is read out of the syntax trees; --model NAME asks one")
         made = summaries.offline(wanted)
     else:
-        made = _asked(summaries, wanted, asked)
+        made = _asked(summaries, wanted, asked, found)
     published = summaries.publish(made.result)
     if as_json or style == "json":
         render.json("summary", _object(made, LATEST if published else ""))
@@ -93,8 +93,8 @@ def _planned(summaries: "Summaries", wanted: "Wanted", *, offline: bool) -> None
     )
 
 
-def _asked(summaries: "Summaries", wanted: "Wanted", asked: dict[str, Any]) -> "Made":
-    from prunejuice.agents.choice import chosen  # noqa: PLC0415
+def _asked(summaries: "Summaries", wanted: "Wanted", asked: dict[str, Any], found: "Settings") -> "Made":
+    from prunejuice.agents.choice import Source, chosen  # noqa: PLC0415
     from prunejuice.cli import render  # noqa: PLC0415
     from prunejuice.protocols import Stop  # noqa: PLC0415
 
@@ -104,9 +104,8 @@ def _asked(summaries: "Summaries", wanted: "Wanted", asked: dict[str, Any]) -> "
 
     stop = Stop()
     try:
-        with chosen(
-            asked["agent"], script=asked["script"], record=asked["record"], replay=asked["replay"]
-        ) as agent:
+        source = Source(asked["script"], asked["record"], asked["replay"])
+        with chosen(asked["agent"], source, command="summarize", settings=found) as agent:
             return summaries.asked(wanted, agent, stop, tell)
     finally:
         stop.close()

@@ -6,7 +6,7 @@ from typing import Any
 
 from prunejuice import asking, change, hunk, report, vocabulary
 from prunejuice.agent import Limits
-from prunejuice.agents.choice import chosen
+from prunejuice.agents.choice import Source, chosen
 from prunejuice.asking import Answered, Means, Request
 from prunejuice.context import present
 from prunejuice.contexts.gather import Engine
@@ -44,7 +44,8 @@ def carried_out(handle: Handle, world: World) -> StepResult:
         world.log(utf8(text).encode() + b"\n")
 
     name = "scripted" if world.settings.script else "oneshot"
-    with chosen(name, script=world.settings.script) as agent:
+    source, command = Source(world.settings.script), handle.plan.command.name
+    with chosen(name, source, command=command, settings=world.settings) as agent:
         means = Means(engine, house, agent, handle.stop, tell)
         if request.verb.result is not None:
             return _reported(handle, request, means)
