@@ -75,7 +75,7 @@ class Ledger:
 
 
 class Metered:
-    """An agent whose every task is written into a ledger, and none begun when the day's limit is reached."""
+    """An agent whose tasks are written into a ledger; none begins when the limit of a day is reached."""
 
     def __init__(self, agent: Agent, ledger: Ledger, command: str, most: float = 0.0) -> None:
         """`most` is US dollars a day; 0 is no limit."""
