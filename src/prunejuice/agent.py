@@ -6,22 +6,45 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 Status = Literal["ok", "limit", "denied", "cancelled", "failed"]
+Access = Literal["read", "edit", "full"]
+"""What an agent may do in its directory: look, change files, or run commands too."""
+
+
+class Can(NamedTuple):
+    """What an agent can do by itself; the contract of agents holds each to it.
+
+    `edits`: it changes files of a directory instead of answering with edits. `schema`: its results fit a
+    schema. `cost`: it says what it took in US dollars. `resume`: a conversation can be gone on with.
+    `approve`: it asks before it does what it may not. `stream`: it says what it does while it works.
+    """
+
+    edits: bool = False
+    schema: bool = True
+    cost: bool = True
+    resume: bool = False
+    approve: bool = False
+    stream: bool = False
 
 
 class Limits(NamedTuple):
-    """`cost` in US dollars, `tokens` of both directions, `seconds` of wall time, `rounds` of calls."""
+    """`cost` in US dollars, `tokens` of both directions, `seconds` of wall time, `rounds` of calls.
+
+    `turns` is how often a program that works by itself may ask its model within one round.
+    """
 
     cost: float | None = None
     tokens: int | None = None
     seconds: float | None = None
     rounds: int | None = None
+    turns: int | None = None
 
 
 class Task(NamedTuple):
     """One thing to answer. Without a `schema` the answer is text.
 
     `schema` is the JSON Schema of the result. `check` sees a result that fits it and returns what is to
-    be kept; it raises `ValueError` with what is wrong, which is told to the agent.
+    be kept; it raises `ValueError` with what is wrong, which is told to the agent. `directory` is where an
+    agent that edits works, `conversation` one of its own to go on with; `tag` marks its processes.
     """
 
     prompt: str
@@ -30,6 +53,10 @@ class Task(NamedTuple):
     check: Callable[[Any], Any] | None = None
     model: str = ""
     limits: Limits = Limits()
+    directory: str = ""
+    access: Access = "edit"
+    conversation: str = ""
+    tag: str = ""
 
 
 class Happening(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
@@ -48,6 +75,20 @@ class Said(Happening, frozen=True, tag="said"):
     """Text of the agent."""
 
     text: str
+
+
+class Did(Happening, frozen=True, tag="did"):
+    """A tool that the agent used, and on what."""
+
+    tool: str
+    title: str = ""
+
+
+class Refused(Happening, frozen=True, tag="refused"):
+    """What the agent wanted to do and may not."""
+
+    tool: str
+    why: str = ""
 
 
 class Spent(Happening, frozen=True, tag="spent"):
@@ -69,7 +110,7 @@ class Ended(Happening, frozen=True, tag="ended"):
     fix: str = ""
 
 
-AgentEvent = Started | Said | Spent | Ended
+AgentEvent = Started | Said | Did | Refused | Spent | Ended
 
 
 NOTHING = Spent(0, 0, calls=0, cost=0.0)

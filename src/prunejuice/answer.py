@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prunejuice import change, content, formats, ladder, proposal
 from prunejuice.change import ChangeSet
@@ -45,6 +45,20 @@ def take(text: str, house: House, named: Format | None = None, *, as_json: bool 
     proposed, differences = _proposed(edits, house)
     made = ChangeSet(change.of_differences(differences))
     return Taken(made, tuple(differences), form, proposed.outcomes)
+
+
+def placed(taken: Taken) -> list[dict[str, Any]]:
+    """What became of each edit of an answer, as plain data."""
+    return [_placed(each) for each in taken.outcomes]
+
+
+def _placed(each: Outcome) -> dict[str, Any]:
+    about: dict[str, Any] = {"path": each.edit.path, "said": each.edit.said}
+    if error := each.rejected:
+        more = {"cause": error.cause, "message": error.message, "fix": error.fix}
+        return {**about, **more, "lines": list(error.lines)}
+    found = each.placed
+    return {**about, **({"tier": found.tier, "line": found.line, "count": found.count} if found else {})}
 
 
 def _json_of(text: str) -> str:

@@ -1,33 +1,47 @@
 """Asking an agent for changes: context in, an answer out, until all of its edits have a place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from prunejuice import answer as answers
 from prunejuice import pathname
 from prunejuice import report as reports
-from prunejuice.agent import NOTHING, Ended, Limits, Spent, Task, added, taken
+from prunejuice.agent import (
+    NOTHING,
+    Access,
+    AgentEvent,
+    Did,
+    Ended,
+    Limits,
+    Refused,
+    Said,
+    Spent,
+    Started,
+    Task,
+    added,
+    taken,
+)
 from prunejuice.answer import Taken
 from prunejuice.context import Bundle, present
 from prunejuice.contexts import files
 from prunejuice.contexts.asked import Ask
 from prunejuice.contexts.gather import Engine
 from prunejuice.edit import RejectedError, UnreadableError
-from prunejuice.errors import AgentError, ConflictError, LimitError, PruneJuiceError
+from prunejuice.errors import AgentError, ConflictError, DeniedError, LimitError, PruneJuiceError
 from prunejuice.protocols import Agent, Stop
 from prunejuice.screening import LARGEST_NAMED
 from prunejuice.text import utf8
 from prunejuice.verb import Verb
+from prunejuice.working import NO_CHANGES
 from prunejuice.workspaces.house import House
 
-NO_CHANGES = "NO CHANGES"
 ROUNDS = 3
 """How often an agent is asked when nothing else is said: once, and twice about edits without a place."""
+_CUT_OFF = "You were cut off while you did this. The files are again as they were in the beginning."
 _ANSWER = 20_000
 """Letters of an answer that are shown again."""
-_INSTRUCTIONS = Path(__file__).with_name("prompts") / "edits.md"
-_REPORTS = Path(__file__).with_name("prompts") / "report.md"
+_PROMPTS = Path(__file__).with_name("prompts")
 
 
 class Request(NamedTuple):
@@ -41,16 +55,44 @@ class Request(NamedTuple):
     budget: int = 32_000
     model: str = ""
     limits: Limits = Limits()
+    access: Access = "edit"
 
 
 class Means(NamedTuple):
-    """What asking works with: whose context, whose files, who answers; `tell` hears how it goes."""
+    """What asking works with: whose context, whose files, who answers.
+
+    `tell` hears how it goes, `begun` the conversation that an agent began; `conversation` is one to go on
+    with. `tag` marks the processes of an agent.
+    """
 
     engine: Engine
     house: House
     agent: Agent
     stop: Stop
     tell: Callable[[str], None] = lambda _: None
+    begun: Callable[[Started], None] = lambda _: None
+    conversation: str = ""
+    tag: str = ""
+
+    def answer(self, task: Task) -> tuple[Ended, Spent]:
+        """Let the agent do a task in the tree, and tell how it goes."""
+        prompt = f"{_CUT_OFF}\n\n{task.prompt}" if self.conversation else task.prompt
+        where, told, tag = str(self.house.root), self.conversation, self.tag
+        placed = task._replace(prompt=prompt, directory=where, conversation=told, tag=tag)
+        return taken(self._heard(placed))
+
+    def _heard(self, task: Task) -> Iterator[AgentEvent]:
+        for event in self.agent.run(task, self.stop):
+            match event:
+                case Started() if event.conversation:
+                    self.begun(event)
+                case Said() if self.agent.can.stream:
+                    self.tell(event.text)
+                case Did():
+                    self.tell(f"{event.tool} {event.title}".rstrip())
+                case Refused():
+                    self.tell(f"refused: {event.tool}: {event.why}")
+            yield event
 
 
 NO_CONTEXT = Bundle("", "", "", 0, 0, "", "ranked")
@@ -128,11 +170,11 @@ def report(request: Request, means: Means) -> Reported:
         return reports.grounded(output, lambda path: _rows(means.house.root, path))
 
     prompt = f"{_told(request)}\n\n{utf8(present(bundle, 'text'))}"
-    task = Task(
-        prompt, _REPORTS.read_text(), schema, check, request.model, request.limits._replace(rounds=None)
-    )
+    words = _words("look" if means.agent.can.edits else "report")
+    limits = request.limits._replace(rounds=None)
+    task = Task(prompt, words, schema, check, request.model, limits, access="read")
     means.tell(f"{len(bundle.items)} files, {bundle.used:,} tokens of context")
-    ended, spent = taken(means.agent.run(task, means.stop))
+    ended, spent = means.answer(task)
     _demand_ok(ended)
     return Reported(ended.output, spent, bundle)
 
@@ -143,10 +185,32 @@ def _rows(root: Path, path: str) -> list[str] | None:
     return None if data is None else data.decode("utf-8", "replace").split("\n")
 
 
+class FailedError(AgentError):
+    """The agent failed; `answer` is what it had done until then."""
+
+    def __init__(self, message: str, fix: str, answer: str = "") -> None:
+        super().__init__(message, fix)
+        self.answer = answer
+
+
+class LimitedError(LimitError):
+    """A limit was reached; `answer` is what the agent had done until then."""
+
+    def __init__(self, message: str, fix: str, answer: str = "") -> None:
+        super().__init__(message, fix)
+        self.answer = answer
+
+
 def _demand_ok(ended: Ended) -> None:
+    if ended.status == "denied":
+        raise DeniedError(ended.error, ended.fix)
     if ended.status != "ok":
-        kind = LimitError if ended.status == "limit" else AgentError
-        raise kind(ended.error, ended.fix)
+        kind = LimitedError if ended.status == "limit" else FailedError
+        raise kind(ended.error, ended.fix, str(ended.output or ""))
+
+
+def _words(name: str) -> str:
+    return (_PROMPTS / f"{name}.md").read_text(encoding="utf-8")
 
 
 def _told(request: Request) -> str:
@@ -180,8 +244,9 @@ def _said(request: Request, prompt: str, means: Means, spent: Spent) -> tuple[st
         tokens=None if limits.tokens is None else limits.tokens - spent.input - spent.output,
         rounds=None,
     )
-    task = Task(prompt, _INSTRUCTIONS.read_text(), model=request.model, limits=left)
-    ended, more = taken(means.agent.run(task, means.stop))
+    words = _words("work" if means.agent.can.edits else "edits")
+    task = Task(prompt, words, model=request.model, limits=left, access=request.access)
+    ended, more = means.answer(task)
     _demand_ok(ended)
     return str(ended.output), more
 
@@ -196,7 +261,7 @@ def _demand_room(limits: Limits, spent: Spent) -> None:
 
 def _nothing(text: str) -> bool:
     """Whether an answer says that there is nothing to be done."""
-    return NO_CHANGES in text and "SEARCH" not in text
+    return NO_CHANGES in text and "SEARCH" not in text and not text.startswith("{")
 
 
 def _taken(text: str, house: House) -> tuple[Taken | None, str]:

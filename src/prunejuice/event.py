@@ -125,13 +125,14 @@ class StepBlocked(Fact, frozen=True, tag="step.blocked"):
 class StepEnded(Fact, frozen=True, tag="step.ended"):
     """A step is over. `output` is the tail of what it printed; `fires` are the links it set off.
 
-    `decided` when a person said how it went.
+    `decided` when a person said how it went; `fix` is the part of `error` that says what to do.
     """
 
     step: str
     visit: int
     status: Outcome
     error: str = ""
+    fix: str = ""
     reason: Reason = ""
     exit_code: int | None = None
     outputs: dict[str, Any] = field(default_factory=dict)
@@ -182,6 +183,16 @@ class RunLanded(Fact, frozen=True, tag="run.landed"):
     operation: str = ""
 
 
+class ConversationBegun(Fact, frozen=True, tag="conversation.begun"):
+    """An agent began a conversation that can be gone on with when the step is cut off."""
+
+    step: str
+    visit: int
+    attempt: int
+    agent: str
+    conversation: str
+
+
 class ArtifactStored(Fact, frozen=True, tag="artifact.stored"):
     """A file is kept with the run."""
 
@@ -203,6 +214,7 @@ Event = (
     | StepEnded
     | StepReset
     | ArtifactStored
+    | ConversationBegun
     | SnapshotTaken
     | FilesPutBack
     | RunLanded

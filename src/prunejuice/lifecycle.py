@@ -400,7 +400,7 @@ class _Driver(_Record):
         except PruneJuiceError as error:
             fix = f" ({error.fix})" if error.fix else ""
             reason = "stopped" if handle.stop.level else events.because(error)
-            result = StepResult(ok=False, error=error.message + fix, reason=reason)
+            result = StepResult(ok=False, error=error.message + fix, reason=reason, fix=error.fix)
         except Exception as error:  # noqa: BLE001 - a step's fault must not end the run unrecorded
             diagnostics.crash(error, run=handle.run.id, step=handle.step.id)
             result = StepResult(ok=False, error=f"{type(error).__name__}: {error}")

@@ -1,32 +1,25 @@
 """Asking until a check passes: in a copy of the tree, by us, until there is no getting on."""
 
 import re
-import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice import asking, change, guard, process, settings
+from prunejuice import asking, change, guard, process, replica, settings
 from prunejuice.agent import NOTHING, Spent, added
 from prunejuice.asking import Means, Request
 from prunejuice.context import Bundle
-from prunejuice.contexts import files
 from prunejuice.errors import DeniedError, LimitError
 from prunejuice.hunk import Difference, diff
 from prunejuice.overlay import Overlay
 from prunejuice.text import safe_line
-from prunejuice.workspaces import usable
 from prunejuice.workspaces.house import House
 
 SECONDS = 900.0
 _SHOWN = 12_000
 """Letters of what a check says that an agent sees: its end, where failures are told."""
 _LARGEST = 64 << 20
-_BORROWED = (".venv", "venv", "node_modules")
-"""Folders that git ignores and checks need; the copy has links to them."""
 _VARIES = re.compile(r"0x[0-9a-f]+|\b\d+\.\d+ ?s(?:econds)?\b")
 """What differs between two runs of a check that fail alike: addresses and times."""
 _ALIKE = 3
@@ -79,8 +72,11 @@ def mend(request: Request, check: Check, means: Means) -> Mended:
         WeakenedError: a change weakens what judges it.
         AgentError, LimitError, ConflictError: as asking once does.
     """
-    with _copied(means) as copy:
-        return _Mending(request, check, means, copy).mended()
+    environ = settings.environment()
+    with tempfile.TemporaryDirectory(prefix="codebot-") as folder:
+        place = Path(folder).resolve()
+        with replica.made(means.house, place, environ) as copy:
+            return _Mending(request, check, means, copy.house).mended()
 
 
 class _Mending:
@@ -133,10 +129,8 @@ class _Mending:
         shown = "".join(map(diff, self._differences()))
         if not shown:
             return ""
-        return (
-            "These changes are made already, and are not in the files that are shown; write SEARCH as the "
-            f"lines are after them:\n\n{shown}"
-        )
+        where = "" if self.means.agent.can.edits else "; write SEARCH as the lines are after them"
+        return f"These changes are made already, and are not in the files that are shown{where}:\n\n{shown}"
 
     def _make(self, found: tuple[Difference, ...]) -> None:
         change.demand_grants(found)
@@ -195,26 +189,3 @@ def _append(said: bytearray, chunk: bytes) -> None:
     said.extend(chunk)
     if len(said) > 2 * _LARGEST:
         del said[:_LARGEST]
-
-
-@contextmanager
-def _copied(means: Means) -> Iterator[House]:
-    """A copy of the files of a tree as they are, with the folders that checks need; gone at the end."""
-    house = means.house
-    with tempfile.TemporaryDirectory(prefix="codebot-") as folder:
-        root = Path(folder).resolve() / house.root.name
-        root.mkdir()
-        for path in files.listed(means.engine.git).files:
-            here, there = house.root / path, root / path
-            there.parent.mkdir(parents=True, exist_ok=True)
-            if here.is_file() and not here.is_symlink():
-                usable.clone(here, there)
-                shutil.copymode(here, there)
-            elif here.is_symlink():
-                there.symlink_to(here.readlink())
-        for name in _BORROWED:
-            if (house.root / name).is_dir() and not (root / name).exists():
-                (root / name).symlink_to(house.root / name)
-        state = Path(folder) / "state"
-        state.mkdir()
-        yield House(root, state / "changes", state / "lock", house.key)

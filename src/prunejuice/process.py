@@ -15,13 +15,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO, NamedTuple, NoReturn
+from typing import IO, NamedTuple, NoReturn, cast
 
 from prunejuice.errors import MissingToolError
 from prunejuice.protocols import KILL, STOP, Stop
@@ -121,6 +122,69 @@ def capture(call: Call, limit: int = 16 << 20, stop: Stop | None = None) -> Capt
     return Captured(code, bytes(kept[0]), bytes(kept[1]), max(seen) > limit)
 
 
+def foreground(call: Call) -> int:
+    """Run a process in our terminal, as a shell does: the keys are its, Ctrl-C too; its exit code.
+
+    Raises:
+        MissingToolError: there is no such program.
+    """
+    ours = os.tcgetpgrp(0)
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    settings = termios.tcgetattr(0)
+    try:
+        child = subprocess.Popen(list(call.argv), cwd=call.cwd, env=_tagged(call), process_group=0)
+        os.tcsetpgrp(0, child.pid)
+        _signal_group(child.pid, signal.SIGCONT)  # it may have asked for the terminal before it had it
+        code = child.wait()
+        _end(child.pid, call.tag)
+        return code if code >= 0 else 128 - code
+    finally:
+        os.tcsetpgrp(0, ours)
+        termios.tcsetattr(0, termios.TCSADRAIN, settings)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+@contextmanager
+def conversing(call: Call, errors: Path) -> "Iterator[tuple[IO[bytes], IO[bytes]]]":
+    """A process that is talked with over its input and output; gone, with all it started, at the end.
+
+    Raises:
+        MissingToolError: there is no such program.
+    """
+    with errors.open("ab") as said, _not_there(call):
+        child = subprocess.Popen(
+            list(call.argv),
+            cwd=call.cwd,
+            env=_tagged(call),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            start_new_session=True,
+        )
+    try:
+        yield cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
+    finally:
+        _signal_group(child.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(call.grace)
+        _end(child.pid, call.tag)
+        child.wait()
+        for stream in (child.stdin, child.stdout):
+            with suppress(OSError):
+                cast("IO[bytes]", stream).close()
+
+
+@contextmanager
+def _not_there(call: Call) -> Iterator[None]:
+    """Say what is missing when a process cannot be started."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if Path(call.cwd).is_dir():
+            raise MissingToolError(f"there is no program {call.argv[0]!r}") from error
+        raise MissingToolError(f"there is no directory {str(call.cwd)!r}") from error
+
+
 def detach(call: Call, log: Path) -> int:
     """Start a process that outlives us, with its output in `log`; its pid."""
     with log.open("ab") as file:
@@ -150,26 +214,25 @@ def _start_piped(call: Call) -> "tuple[subprocess.Popen[bytes], IO[bytes] | None
 def _start(
     call: Call, out: "int | IO[bytes]", err: "int | IO[bytes]", keep: tuple[int, ...] = ()
 ) -> subprocess.Popen[bytes]:
+    with _input(call.given) as given, _not_there(call):
+        return subprocess.Popen(
+            list(call.argv),
+            cwd=call.cwd,
+            env=_tagged(call),
+            stdin=given,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            pass_fds=(*keep, *call.keep),
+        )
+
+
+def _tagged(call: Call) -> dict[str, str]:
+    """The environment of a process, with the tags of all that it is part of."""
     env = dict(call.env)
     if call.tag:
         env[TAG] = f"{env[TAG]}>{call.tag}" if env.get(TAG) else call.tag
-    try:
-        with _input(call.given) as given:
-            child = subprocess.Popen(
-                list(call.argv),
-                cwd=call.cwd,
-                env=env,
-                stdin=given,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-                pass_fds=(*keep, *call.keep),
-            )
-    except FileNotFoundError as error:
-        if Path(call.cwd).is_dir():
-            raise MissingToolError(f"there is no program {call.argv[0]!r}") from error
-        raise MissingToolError(f"there is no directory {str(call.cwd)!r}") from error
-    return child
+    return env
 
 
 @contextmanager

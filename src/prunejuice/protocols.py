@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from prunejuice.agent import AgentEvent, Task
-from prunejuice.event import ArtifactStored, Event, Reason, SnapshotTaken, WorkspaceSet
+from prunejuice.agent import AgentEvent, Can, Task
+from prunejuice.event import ArtifactStored, ConversationBegun, Event, Reason, SnapshotTaken, WorkspaceSet
 from prunejuice.plan import Plan
 from prunejuice.run import Cut, Run, StepRun
 from prunejuice.view import Summary
@@ -75,7 +75,7 @@ class Handle(NamedTuple):
     timeout: float
     stop: Stop
     tag: str
-    emit: Callable[[WorkspaceSet | ArtifactStored | SnapshotTaken], None]
+    emit: Callable[[WorkspaceSet | ArtifactStored | ConversationBegun | SnapshotTaken], None]
     tell: Callable[[str], None]
     call: Callable[["Handle", str, Mapping[str, Any]], StepResult]
 
@@ -118,6 +118,7 @@ class Agent(Protocol):
     """Answers a task. Safe to use from several threads at once."""
 
     name: str
+    can: Can
 
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
         """What happens, as it happens; `Started` comes first and `Ended` last, whatever goes wrong."""

@@ -54,6 +54,7 @@ def ended(run: Run, visit: StepRun, result: StepResult, at: float) -> events.Ste
         visit=visit.visit,
         status=status,
         error=result.error,
+        fix=result.fix,
         reason="" if result.ok else result.reason or "failed",
         exit_code=result.exit_code,
         outputs=dict(result.outputs),

@@ -94,6 +94,7 @@ class Run(Struct, frozen=True):
     cut: tuple[Cut, ...] = ()
     noticed: float = 0
     landed: events.RunLanded | None = None
+    conversations: tuple[events.ConversationBegun, ...] = ()
 
     def of(self, step: str) -> tuple[StepRun, ...]:
         """The visits to a step, oldest first."""
@@ -155,6 +156,7 @@ def evolve(run: Run, event: Event) -> Run:
         case (
             events.WorkspaceSet()
             | events.ArtifactStored()
+            | events.ConversationBegun()
             | events.SnapshotTaken()
             | events.FilesPutBack()
             | events.RunLanded()
@@ -169,6 +171,7 @@ def evolve(run: Run, event: Event) -> Run:
 _Note = (
     events.WorkspaceSet
     | events.ArtifactStored
+    | events.ConversationBegun
     | events.SnapshotTaken
     | events.FilesPutBack
     | events.RunLanded
@@ -183,6 +186,8 @@ def _noted(run: Run, event: _Note) -> Run:
         case events.ArtifactStored():
             kept = tuple(a for a in run.artifacts if a.name != event.artifact.name)
             return replace(run, artifacts=(*kept, event.artifact))
+        case events.ConversationBegun():
+            return replace(run, conversations=(*run.conversations, event))
         case events.SnapshotTaken():
             return replace(run, snapshots=(*run.snapshots, event))
         case events.FilesPutBack():
@@ -272,6 +277,7 @@ def _after(visit: StepRun, event: events.StepRetried | events.StepBlocked | even
                 ended=event.at,
                 exit_code=event.exit_code,
                 error=event.error,
+                fix=event.fix,
                 reason=event.reason,
                 outputs=event.outputs,
                 output=event.output,

@@ -42,6 +42,7 @@ class Settings(NamedTuple):
     step's output; `trash_days` is how long what was removed can be brought back; `apply` brings changes
     to the disk at once instead of letting them wait; `model` is who is asked, as `provider:name`;
     `script` is a file of answers that stands in for every model; `daily_cost` is US dollars (0: no limit).
+    `agent` is how it is asked; `agent_env` are names of variables that programs which are agents get too.
     """
 
     home: Path
@@ -60,6 +61,8 @@ class Settings(NamedTuple):
     model: str = ""
     script: str = ""
     daily_cost: float = 0.0
+    agent: str = ""
+    agent_env: tuple[str, ...] = ()
     sources: Mapping[str, Source] = {}
 
 
@@ -79,6 +82,8 @@ NAMES: Mapping[str, type] = {
     "model": str,
     "script": str,
     "daily_cost": float,
+    "agent": str,
+    "agent_env": tuple,
 }
 
 

@@ -222,7 +222,7 @@ def test_costs_are_known_when_all_are():
 
 
 def choose(name, home, **source):
-    return chosen(name, Source(**source), command="c", settings=Settings(home))
+    return chosen(name, Source(**source), command="c", settings=Settings(home), environ={})
 
 
 # -- a script -----------------------------------------------------------------------------------------

@@ -409,7 +409,7 @@ def test_what_it_cost_is_shown(shop, says):
     shop.codebot("refactor", "shop/cart.py")
     shop.codebot("@use sum", "shop/cart.py")
     said = shop.codebot("cost", "--by", "command", "--json").json
-    assert [(each["name"], each["calls"]) for each in said["items"]] == [("@", 1), ("refactor", 1)]
+    assert [(each["name"], each["calls"]) for each in said["items"]] == [("do", 1), ("refactor", 1)]
     assert said["total"]["cost"] > 0
     shown = shop.codebot("cost", "--by", "model").out
     assert MODEL in shown

@@ -1,6 +1,6 @@
-"""Which agent a name source."""
+"""Which agent a name means."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,9 @@ from prunejuice.protocols import Agent
 from prunejuice.settings import Settings
 from prunejuice.text import nearest
 
-NAMES = ("oneshot", "scripted")
+NAMES = ("oneshot", "claude", "codex", "acp:NAME", "interactive", "scripted")
+CLAUDESDK = "claudesdk"
+"""Another name of `claude`."""
 
 
 class Source(NamedTuple):
@@ -22,18 +24,28 @@ class Source(NamedTuple):
 
 
 @contextmanager
-def chosen(name: str, source: Source, *, command: str, settings: Settings) -> Iterator[Agent]:
+def chosen(
+    name: str,
+    source: Source,
+    *,
+    command: str,
+    settings: Settings,
+    environ: Mapping[str, str],
+    around: Callable[[Agent], Agent] = lambda agent: agent,
+) -> Iterator[Agent]:
     """The agent of a name, recorded or replayed where that is asked for; closed at the end.
 
-    What it takes is written down for the `command`; what was recorded costs nothing again.
+    What it takes is written down for the `command`; what was recorded costs nothing again. `around` is
+    what one that edits files by itself works in.
 
     Raises:
         UsageError: there is none of that name, or a file it needs cannot be read.
     """
-    agent = _agent(name, source.script, source.replay)
+    agent = _agent(name, source.script, source.replay, environ)
     if not source.replay:
         from prunejuice.agents.metered import Ledger, Metered  # noqa: PLC0415
 
+        agent = around(agent) if agent.can.edits else agent
         agent = Metered(agent, Ledger(settings.home), command, settings.daily_cost)
     if source.record:
         from prunejuice.agents.recorded import Recorder  # noqa: PLC0415
@@ -45,7 +57,7 @@ def chosen(name: str, source: Source, *, command: str, settings: Settings) -> It
         agent.close()
 
 
-def _agent(name: str, script: str, replay: str) -> Agent:
+def _agent(name: str, script: str, replay: str, environ: Mapping[str, str]) -> Agent:
     if replay:
         from prunejuice.agents.recorded import Replayer  # noqa: PLC0415
 
@@ -60,4 +72,25 @@ def _agent(name: str, script: str, replay: str) -> Agent:
         from prunejuice.agents.oneshot import Oneshot  # noqa: PLC0415
 
         return Oneshot()
+    return _program(name, environ)
+
+
+def _program(name: str, environ: Mapping[str, str]) -> Agent:
+    kind, _, row = name.partition(":")
+    if name in {"claude", CLAUDESDK}:
+        from prunejuice.agents.claude import Claude  # noqa: PLC0415
+
+        return Claude(environ)
+    if name == "codex":
+        from prunejuice.agents.codex import Codex  # noqa: PLC0415
+
+        return Codex(environ)
+    if kind == "acp":
+        from prunejuice.agents.acp import Acp  # noqa: PLC0415
+
+        return Acp(row, environ)
+    if kind == "interactive":
+        from prunejuice.agents.interactive import Interactive  # noqa: PLC0415
+
+        return Interactive(row or "claude", environ)
     raise UsageError(f"there is no agent {name!r}", nearest(name, NAMES) or f"there are {', '.join(NAMES)}")

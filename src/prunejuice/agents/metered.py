@@ -79,7 +79,7 @@ class Metered:
 
     def __init__(self, agent: Agent, ledger: Ledger, command: str, most: float = 0.0) -> None:
         """`most` is US dollars a day; 0 is no limit."""
-        self.name, self._agent, self._ledger = agent.name, agent, ledger
+        self.name, self.can, self._agent, self._ledger = agent.name, agent.can, agent, ledger
         self._command, self._most = command, most
 
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:

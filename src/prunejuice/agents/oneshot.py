@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from prunejuice.agent import AgentEvent, Ended, Spent, Started, Status, Task
+from prunejuice.agent import AgentEvent, Can, Ended, Spent, Started, Status, Task
 from prunejuice.protocols import Stop
 
 SECONDS = 600.0
@@ -24,6 +24,7 @@ class Oneshot:
     """PydanticAI on an event loop of its own: threads ask at once over one set of connections."""
 
     name = "oneshot"
+    can = Can()
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()

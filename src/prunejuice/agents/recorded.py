@@ -7,25 +7,29 @@ from pathlib import Path
 
 import msgspec
 
-from prunejuice.agent import AgentEvent, Ended, Started, Task
+from prunejuice.agent import AgentEvent, Can, Ended, Started, Task
 from prunejuice.errors import UsageError
 from prunejuice.protocols import Agent, Stop
 from prunejuice.screening import masked
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What happened for one task; `task` is a digest of everything that was asked."""
+    """What happened for one task; `task` is a digest of everything that was asked.
+
+    `edits` when the agent changed files by itself: it is asked in other words.
+    """
 
     task: str
     begins: str
     events: list[AgentEvent]
+    edits: bool = False
 
 
 class Recorder:
     """Another agent, and a file of JSON lines that every task it answered is added to, secrets masked."""
 
     def __init__(self, agent: Agent, path: Path) -> None:
-        self.name, self._agent, self._path = agent.name, agent, path
+        self.name, self.can, self._agent, self._path = agent.name, agent.can, agent, path
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +44,7 @@ class Recorder:
             events.append(event)
             yield event
         begins = " ".join(task.prompt.split())[:120]
-        line = msgspec.json.encode(Record(digest(task), begins, events)).decode()
+        line = msgspec.json.encode(Record(digest(task), begins, events, self.can.edits)).decode()
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(masked("", line) + "\n")
 
@@ -73,6 +77,8 @@ class Replayer:
             raise UsageError(f"the recording {path} cannot be read: {error.strerror}") from error
         except msgspec.DecodeError as error:
             raise UsageError(f"{path}:{number} is no line of a recording: {error}") from error
+        edits = any(record.edits for records in self._records.values() for record in records)
+        self.can = Can(edits=edits)
 
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:  # noqa: ARG002 - it takes no time
         """Say what was said; the last record of a task serves as often as it is asked for."""

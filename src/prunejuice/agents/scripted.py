@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from prunejuice import document
-from prunejuice.agent import AgentEvent, Ended, Said, Spent, Started, Task
+from prunejuice.agent import AgentEvent, Can, Ended, Said, Spent, Started, Task
 from prunejuice.errors import UsageError
 from prunejuice.protocols import Stop
 
@@ -33,6 +33,7 @@ class Script:
     """The agent: each task gets the first answer that fits and is not used up."""
 
     name = "scripted"
+    can = Can()
 
     def __init__(self, answers: list[Scripted]) -> None:
         self._answers = answers

@@ -13,7 +13,6 @@ from prunejuice import change, hunk, pathname, pending, project, review, setting
 from prunejuice.answer import Taken
 from prunejuice.cli import again as makers
 from prunejuice.cli import render, reviewing, terminal
-from prunejuice.edit import RejectedError
 from prunejuice.errors import ConflictError, DeniedError, NotFoundError, PruneJuiceError, UsageError
 from prunejuice.formats import FORMATS
 from prunejuice.hunk import Difference
@@ -104,12 +103,12 @@ def apply_command(
     _demand_sense(what, asked, dry_run=dry_run)
     records = _waiting(shelf, what, every=every)
     if records:
-        return _apply_records(shelf, records, asked, dry_run=dry_run)
+        return apply_records(shelf, records, asked, dry_run=dry_run)
     taken = answers.take(text_of(what), shelf.house, format_of(form), as_json=form == "json" or None)
     if taken.rejected:
         return refused(taken, as_json=asked.as_json)
     if dry_run:
-        return previewed(taken.differences, taken, as_json=asked.as_json)
+        return previewed(taken.differences, _judged(taken), as_json=asked.as_json)
     return settle(shelf, None, taken, asked)
 
 
@@ -187,38 +186,24 @@ def refused(taken: Taken, *, as_json: bool) -> int:
     if as_json:
         message = f"{count} of {all_of} edits have no place"
         render.json(
-            "rejected", {"error": {"message": message}, "format": taken.format, "edits": _edits(taken)}
+            "rejected",
+            {"error": {"message": message}, "format": taken.format, "edits": answers.placed(taken)},
         )
     return 4
 
 
-def _edits(taken: Taken) -> list[dict[str, Any]]:
-    return [_edit(each.edit.path, each.edit.said, each.rejected, each.placed) for each in taken.outcomes]
+def _judged(taken: Taken) -> dict[str, Any]:
+    return {"format": taken.format, "edits": answers.placed(taken)}
 
 
-def _edit(path: str, said: int, rejected: RejectedError | None, placed: Any) -> dict[str, Any]:
-    about: dict[str, Any] = {"path": path, "said": said}
-    if rejected:
-        return {
-            **about,
-            "cause": rejected.cause,
-            "message": rejected.message,
-            "fix": rejected.fix,
-            "lines": rejected.lines,
-        }
-    return {**about, "tier": placed.tier, "line": placed.line, "count": placed.count}
-
-
-def previewed(differences: Sequence[Difference], taken: Taken | None, *, as_json: bool) -> int:
+def previewed(differences: Sequence[Difference], about: Mapping[str, Any], *, as_json: bool) -> int:
     """Show what would be changed; nothing is."""
     text = "".join(hunk.diff(each) for each in differences)
     if as_json:
         found = review.begin(differences)
         items = [reviewing.item(found, each) for each in found.hunks]
         body = {"dry_run": True, "files": _files(differences), "diff": utf8(text), "hunks": items}
-        render.json(
-            "preview", {**body, **({"format": taken.format, "edits": _edits(taken)} if taken else {})}
-        )
+        render.json("preview", {**about, **body})
     elif sys.stdout.isatty():
         for line in text.split("\n")[:-1]:
             render.out(render.patch_line(safe_text(line)))
@@ -247,13 +232,14 @@ def _file(each: Difference) -> dict[str, Any]:
     return {**about, "added": sum(a for a, _ in counted), "removed": sum(r for _, r in counted)}
 
 
-def _apply_records(shelf: Shelf, records: list[Record], asked: Asked, *, dry_run: bool) -> int:
+def apply_records(shelf: Shelf, records: list[Record], asked: Asked, *, dry_run: bool = False) -> int:
+    """Apply change sets that wait, reviewed where that is asked for."""
     ready = pending.standings(shelf, records)
     for each in ready:
         pending.demand_fit(each)
     differences = [one for each in ready for one in each.differences]
     if dry_run:
-        return previewed(differences, None, as_json=asked.as_json)
+        return previewed(differences, {}, as_json=asked.as_json)
     if asked.grain or asked.decisions:
         if len(records) > 1:
             raise UsageError("one change set is reviewed at a time", "name it: codebot apply ID -r")
@@ -265,14 +251,16 @@ def _apply_records(shelf: Shelf, records: list[Record], asked: Asked, *, dry_run
     return 0
 
 
-def waits(record: Record, taken: Taken, asked: Asked, about: Mapping[str, Any]) -> None:
+def waits(
+    record: Record, differences: Sequence[Difference], asked: Asked, about: Mapping[str, Any]
+) -> None:
     """Say that a change set waits, and how to go on."""
     if asked.as_json:
-        text = "".join(hunk.diff(each) for each in taken.differences)
-        more = {"format": taken.format, "edits": _edits(taken), "diff": utf8(text)}
-        render.json("proposed", {"id": record.id, "files": _files(taken.differences), **more, **about})
+        text = "".join(hunk.diff(each) for each in differences)
+        files = _files(differences)
+        render.json("proposed", {"id": record.id, "diff": utf8(text), **about, "files": files})
         return
-    _show_files(taken.differences, asked)
+    _show_files(differences, asked)
     render.out(record.id)
     render.say(f"waits: codebot pending show {record.id}, codebot apply {record.id} (-r judges every hunk)")
 
@@ -377,7 +365,7 @@ def _again(shelf: Shelf, back: Sequence[Any], asked: Asked, tell: Callable[[dict
     if taken.rejected:
         if not asked.as_json:
             return refused(taken, as_json=False)
-        tell({"again": {"format": taken.format, "edits": _edits(taken)}})
+        tell({"again": {"format": taken.format, "edits": answers.placed(taken)}})
         return 4
     if not asked.decisions and not asked.as_json:
         return settle(shelf, None, taken, asked._replace(again=""))
@@ -421,7 +409,7 @@ def _told(
     back = review.sent_back(found) if found else []
     if asked.as_json:
         body: dict[str, Any] = {"ids": [each.id for each, _ in made], "files": _files(differences)}
-        body |= {"format": taken.format, "edits": _edits(taken)} if taken else {}
+        body |= {"format": taken.format, "edits": answers.placed(taken)} if taken else {}
         body |= {"pending": kept.id} if kept else {}
         body |= {"hunks": [reviewing.item(found, each) for each in found.hunks]} if found else {}
         body |= {"sent_back": [makers.sent(each, why) for each, why in back]} if back else {}

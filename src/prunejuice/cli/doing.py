@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from prunejuice.cli.codeclip import Tokens
-from prunejuice.errors import UsageError
+from prunejuice.errors import AgentError, UsageError
 
 _ABOVE = click.FloatRange(0, min_open=True)
 
 if TYPE_CHECKING:
-    from prunejuice.agent import Spent
-    from prunejuice.asking import Answered, Means, Request
+    from prunejuice.app import App
     from prunejuice.cli.applying import Asked
-    from prunejuice.mending import Check
-    from prunejuice.protocols import Agent, Stop
-    from prunejuice.shelf import Shelf
+    from prunejuice.lifecycle import Tools
+    from prunejuice.protocols import Stop
+    from prunejuice.run import Run, StepRun
     from prunejuice.verb import Verb
 
 _ASKED = (
@@ -49,7 +48,20 @@ _ASKED = (
 )
 _ANSWERED = (
     click.option("-m", "--model", default="", help="Who is asked: provider:name; A,B asks B when A fails."),
-    click.option("--agent", default="oneshot", show_default=True, help="How: oneshot or scripted."),
+    click.option(
+        "--agent",
+        default="",
+        help="How: oneshot, claude, codex, acp:NAME, interactive[:NAME], scripted  [oneshot].",
+    ),
+    click.option("--claudesdk", is_flag=True, help="The same as --agent claude."),
+    click.option("-i", "interactive", is_flag=True, help="In your terminal, with Claude Code or --agent."),
+    click.option(
+        "--access",
+        type=click.Choice(["read", "edit", "full"]),
+        default="edit",
+        show_default=True,
+        help="What an agent that works by itself may do: look, change files, or run commands too.",
+    ),
     click.option("--script", default="", metavar="FILE", help="The answers of the agent 'scripted'."),
     click.option("--record", default="", metavar="FILE", help="Keep every answer in a file."),
     click.option("--replay", default="", metavar="FILE", help="Take the answers from such a file."),
@@ -59,6 +71,9 @@ _ANSWERED = (
     ),
     click.option("--max-time", type=_ABOVE, metavar="SECONDS", help="The longest to wait for an answer."),
     click.option("--max-rounds", type=click.IntRange(1, 10), default=3, show_default=True, help="Answers."),
+    click.option(
+        "--max-turns", type=click.IntRange(1), help="How often an agent may ask its model itself."
+    ),
 )
 _DONE = (
     click.option("--check", default="", metavar="COMMAND", help="What has to pass; asked until it does."),
@@ -90,20 +105,22 @@ _CHANGING = {
     "check": "--check",
     "command": "--from-cmd",
     "dry_run": "--dry-run",
+    "interactive": "-i",
 }
 """Options that make no sense where nothing is changed."""
+_AS_THEY_ARE = (
+    "model", "diff", "budget", "script", "record", "replay", "access", "max_cost", "max_tokens", "max_time",
+    "max_rounds", "max_turns",
+)  # fmt: skip
+"""Options that an agent step has under the same name."""
+ASK = "do"
+"""The verb that does what is asked for in one's own words."""
 
 
 def command(name: str) -> click.Command:
     """The command of a verb, or of `@` and what to do."""
-    from prunejuice.verb import Verb  # noqa: PLC0415
-
-    words = ""
-    if name.startswith("@"):
-        words = _words(name[1:], at=True)
-        found = Verb(name, "Do what is asked", "Do what is asked for below, and nothing besides.")
-    else:
-        found = _found(name)
+    words = _words(name[1:], at=True) if name.startswith("@") else ""
+    found = _found(ASK if name.startswith("@") else name)
 
     def call(**given: Any) -> int:
         return _do(found, words, given)
@@ -160,35 +177,31 @@ def _words(text: str, *, at: bool = False) -> str:
     return Path(place).read_text(encoding="utf-8", errors="replace") if is_file else text
 
 
+# -- what is asked ----------------------------------------------------------------------------------
+
+
 class _Doing(NamedTuple):
     """What is to be done, and how its changes are treated."""
 
-    request: "Request"
-    shelf: "Shelf"
+    app: "App"
+    verb: "Verb"
+    arguments: dict[str, Any]
     asked: "Asked"
     dry_run: bool
     apply: bool
     verbose: bool
-    check: "Check | None" = None
+    shown: bool
 
 
 def _do(verb: "Verb", words: str, given: dict[str, Any]) -> int:
-    from prunejuice import settings  # noqa: PLC0415
-    from prunejuice.agents.choice import Source, chosen  # noqa: PLC0415
-    from prunejuice.protocols import Stop  # noqa: PLC0415
+    from prunejuice.cli import driving, live  # noqa: PLC0415
 
     if given["piped"]:
         given |= _piped()
     doing = _doing(verb, words or _words(given["words"]), given)
-    stop = Stop()
-    try:
-        source = Source(given["script"], given["record"], given["replay"])
-        name = "@" if verb.name.startswith("@") else verb.name
-        found = settings.load(settings.environment())
-        with chosen(given["agent"], source, command=name, settings=found) as agent:
-            return _done(doing, agent, stop)
-    finally:
-        stop.close()
+    with driving.watched(doing.app, as_json=False, progress=live.Lines(quiet=doing.shown)) as (tools, stop):
+        run = _run(doing, tools, stop)
+        return _done(doing, run, tools, stop)
 
 
 def _piped() -> dict[str, Any]:
@@ -197,7 +210,7 @@ def _piped() -> dict[str, Any]:
     Raises:
         UsageError: it is no object, or has keys that are none of them.
     """
-    same = ("paths", "context", "diff", "budget", "model", "apply", "dry_run")
+    same = ("paths", "context", "diff", "budget", "model", "apply", "dry_run", "agent", "check", "access")
     known = {"prompt": "words", "input": "given_text", **{name: name for name in same}}
     text = sys.stdin.read().strip() or "{}"
     try:
@@ -211,18 +224,40 @@ def _piped() -> dict[str, Any]:
 
 
 def _doing(verb: "Verb", words: str, given: dict[str, Any]) -> _Doing:
-    from prunejuice import settings  # noqa: PLC0415
-    from prunejuice.agent import Limits  # noqa: PLC0415
-    from prunejuice.asking import Request  # noqa: PLC0415
+    from prunejuice import app as apps  # noqa: PLC0415
     from prunejuice.cli import applying  # noqa: PLC0415
 
-    found = settings.load(settings.environment())
-    given["script"] = given["script"] or ("" if given["replay"] else found.script)
-    model = given["model"] or found.model or ("scripted" if given["script"] or given["replay"] else "")
-    if not model:
-        fix = "--model provider:name, or `model:` in your config.yaml, and the provider's key set"
-        raise UsageError("no model is set", fix)
-    if verb.needs and not words.strip():
+    app = apps.open_app()
+    _demand_sense(verb, words, given)
+    given["agent"] = _agent(given) or app.settings.agent
+    given["script"] = given["script"] or ("" if given["replay"] else app.settings.script)
+    _demand_model(given, app.settings.model)
+    grain = given["grain"] or ("hunk" if given["reviewed"] else "")
+    asked = applying.Asked(grain, "", True, tuple(given["grant"]), "", given["as_json"])
+    apply = bool(given["apply"] or app.settings.apply)
+    shown = given["interactive"]
+    arguments = _arguments(verb, words, given)
+    return _Doing(app, verb, arguments, asked, given["dry_run"], apply, given["verbose"], shown)
+
+
+def _agent(given: dict[str, Any]) -> str:
+    """The agent that the flags name.
+
+    Raises:
+        UsageError: they name two.
+    """
+    named = "claude" if given["claudesdk"] else given["agent"]
+    if given["claudesdk"] and given["agent"] not in {"", "claude", "claudesdk"}:
+        raise UsageError(f"--claudesdk is --agent claude, and --agent says {given['agent']}", "say one")
+    if not given["interactive"]:
+        return str(named)
+    if given["piped"]:
+        raise UsageError("-i is for a person, -p for programs", "leave one of them out")
+    return str(named) if str(named).startswith("interactive") else f"interactive:{named or 'claude'}"
+
+
+def _demand_sense(verb: "Verb", words: str, given: dict[str, Any]) -> None:
+    if verb.needs and not words.strip() and not given["interactive"]:
         raise UsageError(f"{verb.name} has to know what to do", f'codebot {verb.name} --prompt "…"')
     changing = [word for name, word in _CHANGING.items() if given[name]]
     if verb.result is not None and changing:
@@ -231,40 +266,36 @@ def _doing(verb: "Verb", words: str, given: dict[str, Any]) -> _Doing:
         )
     if given["dry_run"] and (given["reviewed"] or given["grain"] or given["apply"]):
         raise UsageError("--dry-run shows the changes, it judges and applies none", "leave one of them out")
-    limits = Limits(given["max_cost"], given["max_tokens"], given["max_time"], given["max_rounds"])
-    request = Request(
-        verb,
-        words,
-        (*given["paths"], *given["context"]),
-        _input(verb, given),
-        given["diff"],
-        given["budget"],
-        model,
-        limits,
-    )
-    grain = given["grain"] or ("hunk" if given["reviewed"] else "")
-    asked = applying.Asked(grain, "", True, tuple(given["grant"]), "", given["as_json"])
-    apply = bool(given["apply"] or found.apply)
-    check = _check(verb, given, found.check)
-    return _Doing(request, applying.shelf_here(), asked, given["dry_run"], apply, given["verbose"], check)
 
 
-def _check(verb: "Verb", given: dict[str, Any], usual: str) -> "Check | None":
-    """What has to pass: what is named, or for a verb that mends what is set.
+def _demand_model(given: dict[str, Any], usual: str) -> None:
+    stands_in = given["script"] or given["replay"]
+    if (given["agent"] or "oneshot") == "oneshot" and not (given["model"] or usual or stands_in):
+        fix = (
+            "--model provider:name, or `model:` in your config.yaml, and the provider's key set; "
+            "or --agent claude, codex, … which know theirs"
+        )
+        raise UsageError("no model is set", fix)
 
-    Raises:
-        UsageError: a verb that mends has nothing to go by.
-    """
-    from prunejuice.mending import Check  # noqa: PLC0415
 
-    told = bool(given["given"]) or "given_text" in given
-    command = given["command"] or given["check"] or (usual if verb.mends else "")
-    if command:
-        return Check(command, bool(given["command"]) or (verb.mends and not told), given["tests"])
-    if verb.mends and not (told or verb.input):
-        fix = f"codebot {verb.name} --check 'pytest -q', or `check:` in your config.yaml"
-        raise UsageError(f"{verb.name} has to know what shall pass", fix)
-    return None
+def _arguments(verb: "Verb", words: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of the agent step that does it."""
+    places = {
+        name: str(Path(given[name]).absolute()) for name in ("script", "record", "replay") if given[name]
+    }
+    return {
+        **{name: given[name] for name in _AS_THEY_ARE},
+        **places,
+        "prompt": words,
+        "paths": list(given["paths"]),
+        "context": list(given["context"]),
+        "input": _input(verb, given),
+        "agent": given["agent"],
+        "check": given["command"] or given["check"],
+        "first": bool(given["command"]),
+        "allow_tests_change": given["tests"],
+        "changes": "keep" if given["dry_run"] else "wait",
+    }
 
 
 def _input(verb: "Verb", given: dict[str, Any]) -> str:
@@ -276,137 +307,118 @@ def _input(verb: "Verb", given: dict[str, Any]) -> str:
     return text_of(source) if source else ""
 
 
-def _done(doing: _Doing, agent: "Agent", stop: "Stop") -> int:
-    from prunejuice import asking, mending, project, settings  # noqa: PLC0415
-    from prunejuice.cli import render  # noqa: PLC0415
-    from prunejuice.contexts.gather import Engine  # noqa: PLC0415
-    from prunejuice.text import safe_line, safe_text  # noqa: PLC0415
-
-    engine = Engine(project.here(), settings.environment())
-
-    def tell(text: str) -> None:
-        for line in text.splitlines():
-            render.say(safe_line(line))
-
-    means = asking.Means(engine, doing.shelf.house, agent, stop, tell)
-    if doing.request.verb.result is not None:
-        return _reported(doing, means)
-    try:
-        answered = _answered(doing, means)
-    except (asking.UnplacedError, mending.StuckError, mending.WeakenedError) as error:
-        raise _kept(error) from error
-    if doing.verbose:
-        render.say(safe_text(answered.text))
-    render.say(_took(answered.rounds, answered.spent))
-    if answered.taken is None or not answered.taken.differences:
-        return _nothing(doing, answered)
-    again = _again(doing, means) if doing.asked.grain else ""
-    return _settled(doing, answered, again)
+# -- what comes of it -------------------------------------------------------------------------------
 
 
-def _reported(doing: _Doing, means: "Means") -> int:
+def _run(doing: _Doing, tools: "Tools", stop: "Stop", **other: Any) -> "Run":
+    """Carry the errand out as a run.
+
+    Raises:
+        UsageError: an argument does not fit.
+    """
+    from prunejuice import errand, lifecycle, project  # noqa: PLC0415
+
+    plan = errand.plan(doing.app, doing.verb.name, {**doing.arguments, **other}, project.here())
+    return lifecycle.start(plan, tools, stop)
+
+
+def _done(doing: _Doing, run: "Run", tools: "Tools", stop: "Stop") -> int:
+    from prunejuice import errand  # noqa: PLC0415
+    from prunejuice.cli import boundary, render  # noqa: PLC0415
+    from prunejuice.text import safe_text  # noqa: PLC0415
+
+    visit = errand.outcome(run)
+    if run.status != "completed" or visit is None:
+        fix = visit.fix if visit else ""
+        told = (run.error or run.status).removesuffix(f" ({fix})")
+        render.error(told, fix or f"prj show {run.id[:8]}", as_json=doing.asked.as_json)
+        return boundary.run_code(run.status, run.reason)
+    if doing.verbose and (path := errand.kept(tools.home, run, "answer.md")):
+        render.say(safe_text(path.read_text(encoding="utf-8", errors="replace")))
+    render.say(f"{_took(visit)}; prj show {run.id[:8]}")
+    if "result" in visit.outputs:
+        return _reported(doing, run, visit)
+    if not visit.outputs.get("files"):
+        return _nothing(doing, run, visit)
+    return _settled(doing, run, tools, stop)
+
+
+def _reported(doing: _Doing, run: "Run", visit: "StepRun") -> int:
     """Show data that an agent answers with: as Markdown, or as it is."""
-    from prunejuice import asking, report  # noqa: PLC0415
+    from prunejuice import report  # noqa: PLC0415
     from prunejuice.cli import render  # noqa: PLC0415
 
-    found = asking.report(doing.request, means)
-    spent = found.spent
+    outputs = visit.outputs
     if doing.asked.as_json:
-        used = {"input": spent.input, "output": spent.output, "cached": spent.cached}
-        body = {"result": found.output, "tokens": used, "cost": spent.cost}
-        render.json("report", {"verb": doing.request.verb.name, **body})
+        body = {"result": outputs["result"], "tokens": outputs["usage"], "cost": outputs["cost"]}
+        render.json("report", {"verb": doing.verb.name, "run": run.id, **body})
     else:
-        render.raw(report.markdown(doing.request.verb.result or {}, found.output))
-    render.say(_took(1, spent))
+        render.raw(report.markdown(doing.verb.result or {}, outputs["result"]))
     return 0
 
 
-def _answered(doing: _Doing, means: "Means") -> "Answered":
-    """What an agent answers: once, or until a check passes."""
-    from prunejuice import asking, change, mending  # noqa: PLC0415
-    from prunejuice.answer import Taken  # noqa: PLC0415
-
-    if doing.check is None:
-        return asking.ask(doing.request, means)
-    made = mending.mend(doing.request, doing.check, means)
-    taken = Taken(change.ChangeSet(change.of_differences(made.differences)), made.differences, "checked")
-    context = made.context or asking.NO_CONTEXT
-    return asking.Answered(taken if made.differences else None, made.text, made.spent, made.rounds, context)
-
-
-def _settled(doing: _Doing, answered: "Answered", again: "str | Callable[[Sequence[Any]], str]") -> int:
-    from prunejuice import pending  # noqa: PLC0415
+def _settled(doing: _Doing, run: "Run", tools: "Tools", stop: "Stop") -> int:
+    from prunejuice import change  # noqa: PLC0415
     from prunejuice.cli import applying  # noqa: PLC0415
+    from prunejuice.shelf import Shelf  # noqa: PLC0415
+    from prunejuice.workspaces import house as houses  # noqa: PLC0415
 
-    taken = answered.taken
-    if taken is None:
-        return 0
+    house = houses.around(Path(run.plan.directory), doing.app.environ)
+    about = _about(run)
     if doing.dry_run:
-        return applying.previewed(taken.differences, taken, as_json=doing.asked.as_json)
-    if doing.asked.grain or doing.apply:
-        return applying.settle(doing.shelf, None, taken, doing.asked._replace(again=again))
-    record = pending.propose(doing.shelf, taken.change_set, taken.differences)
-    applying.waits(record, taken, doing.asked, about(answered))
+        found = change.resolve(change.read(_kept(tools, run, "changes.json")), house)
+        return applying.previewed(found, about, as_json=doing.asked.as_json)
+    shelf = Shelf(house)
+    record = shelf.find(about["change_set"])
+    if doing.asked.grain:
+        again = _again(doing, tools, stop)
+        return applying.apply_records(shelf, [record], doing.asked._replace(again=again))
+    if doing.apply:
+        return applying.apply_records(shelf, [record], doing.asked)
+    found = change.resolve(record.change_set, house)
+    applying.waits(record, found, doing.asked, about)
     return 0
 
 
-def about(answered: "Answered") -> dict[str, Any]:
+def _kept(tools: "Tools", run: "Run", name: str) -> str:
+    from prunejuice import errand  # noqa: PLC0415
+
+    path = errand.kept(tools.home, run, name)
+    return path.read_text(encoding="utf-8", errors="surrogateescape") if path else ""
+
+
+def _about(run: "Run") -> dict[str, Any]:
     """What was shown, what was said, and what it took."""
-    spent = answered.spent
-    return {
-        "summary": _prose(answered.text),
-        "rounds": answered.rounds,
-        "tokens": {"input": spent.input, "output": spent.output, "cached": spent.cached},
-        "cost": spent.cost,
-        "context": {
-            "tokens": answered.context.used,
-            "files": [{"path": item.path, "mode": item.mode} for item in answered.context.items],
-        },
-    }
+    from prunejuice import errand  # noqa: PLC0415
+
+    visit = errand.outcome(run)
+    outputs = dict(visit.outputs) if visit else {}
+    outputs["tokens"] = outputs.pop("usage", None)
+    return {"run": run.id, **outputs}
 
 
-def _prose(text: str) -> str:
-    """What an answer says before its first block."""
-    before = text.partition("<<<<<<<")[0].rstrip().splitlines()
-    return "\n".join(before[:-1] if "<<<<<<<" in text else before).strip()[:2000]
-
-
-def _nothing(doing: _Doing, answered: "Answered") -> int:
+def _nothing(doing: _Doing, run: "Run", visit: "StepRun") -> int:
     from prunejuice.cli import render  # noqa: PLC0415
     from prunejuice.text import safe_text  # noqa: PLC0415
 
     if doing.asked.as_json:
-        render.json("nothing", {"files": [], **about(answered)})
+        render.json("nothing", {**_about(run), "files": []})
     else:
         render.say("nothing has to be changed")
-        render.say(safe_text(answered.text.strip()[:2000]))
+        render.say(safe_text(visit.outputs.get("summary", "").strip()))
     return 0
 
 
-def _took(rounds: int, spent: "Spent") -> str:
-    cost = "" if spent.cost is None else f", ${spent.cost:.4f}"
+def _took(visit: "StepRun") -> str:
+    outputs = visit.outputs
+    cost = "" if outputs.get("cost") is None else f", ${outputs['cost']:.4f}"
+    rounds = outputs.get("rounds", 1)
     times = "1 round" if rounds == 1 else f"{rounds} rounds"
-    return f"{times}, {spent.input + spent.output:,} tokens{cost}"
+    return f"{times}, {outputs['tokens']:,} tokens{cost}"
 
 
-def _kept(error: Any) -> Exception:
-    """The error, with what was answered kept in a file: what was paid for is not lost."""
-    import time  # noqa: PLC0415
-
-    from prunejuice import settings  # noqa: PLC0415
-
-    if error.answer:
-        folder = settings.home(settings.environment()) / "answers"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 1000:03}.md"
-        path.write_text(error.answer, encoding="utf-8", errors="surrogateescape")
-        error.fix = f"{error.fix}; what was answered is kept: codebot apply {path}"
-    return error  # type: ignore[no-any-return]
-
-
-def _again(doing: _Doing, means: "Means") -> "Callable[[Sequence[Any]], str]":
+def _again(doing: _Doing, tools: "Tools", stop: "Stop") -> "Callable[[Sequence[Any]], str]":
     """Who is asked again for the hunks that a person sent back: the same agent, for those hunks only."""
-    from prunejuice import asking  # noqa: PLC0415
     from prunejuice.cli.again import sent  # noqa: PLC0415
 
     def asked(back: Sequence[Any]) -> str:
@@ -415,11 +427,14 @@ def _again(doing: _Doing, means: "Means") -> "Callable[[Sequence[Any]], str]":
             f"{each['filepath']}: {each['action']}: {each['reason']}\n{each['diff']}" for each in hunks
         )
         words = (
-            f"{doing.request.words}\n\nA person looked at your changes. What was approved is in the files. "
-            f"These were sent back, with the reason; make them again, and nothing else:\n\n{shown}"
+            f"{doing.arguments['prompt']}\n\nA person looked at your changes. What was approved is in the "
+            f"files. These were sent back, with the reason; make them again, and nothing else:\n\n{shown}"
         )
-        paths = tuple(dict.fromkeys(each["filepath"] for each in hunks))
-        return asking.ask(doing.request._replace(words=words, paths=paths), means).text
+        paths = list(dict.fromkeys(each["filepath"] for each in hunks))
+        more = _run(doing, tools, stop, prompt=words, paths=paths, changes="keep", check="")
+        if more.status != "completed":
+            raise AgentError(more.error or more.status, f"prj show {more.id[:8]}")
+        return _kept(tools, more, "changes.json") or _kept(tools, more, "answer.md")
 
     return asked
 

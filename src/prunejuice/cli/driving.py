@@ -37,9 +37,11 @@ def demand_trust(app: apps.App) -> None:
 
 
 @contextmanager
-def watched(app: apps.App, *, as_json: bool) -> Iterator[tuple[lifecycle.Tools, Stop]]:
+def watched(
+    app: apps.App, *, as_json: bool, progress: live.Progress | None = None
+) -> Iterator[tuple[lifecycle.Tools, Stop]]:
     """Tools that show progress, and a stop that signals raise."""
-    progress = live.progress(quiet=as_json)
+    progress = progress or live.progress(quiet=as_json)
     stop = Stop()
 
     def tell(run: Run, event: events.Event) -> None:

@@ -25,11 +25,12 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on
 
 
 @click.group("pending", invoke_without_command=True)
+@_JSON
 @click.pass_context
-def pending_command(context: click.Context) -> None:
+def pending_command(context: click.Context, *, as_json: bool) -> None:
     """The change sets that wait to be applied; without a command, list them."""
     if context.invoked_subcommand is None:
-        _list(every=False, as_json=False)
+        _list(every=False, as_json=as_json)
 
 
 @pending_command.command("list")

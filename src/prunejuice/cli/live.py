@@ -122,7 +122,26 @@ def _lasted(visit: StepRun | None) -> str:
     return render.seconds((visit.ended or time.time()) - visit.started)
 
 
-Progress = Plain | Board
+class Lines:
+    """Each line that a step tells, and nothing else."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+
+    def tell(self, run: Run, event: Event) -> None:
+        """Events are in the history."""
+
+    def hear(self, _step: str, line: str) -> None:
+        """Show a line; that nobody is there to see it is no reason to stop."""
+        if not self.quiet:
+            with suppress(OSError):
+                render.say(safe_line(line, 400))
+
+    def close(self) -> None:
+        """Nothing to put away."""
+
+
+Progress = Plain | Board | Lines
 
 
 def progress(*, quiet: bool) -> Progress:

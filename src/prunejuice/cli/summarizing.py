@@ -94,6 +94,7 @@ def _planned(summaries: "Summaries", wanted: "Wanted", *, offline: bool) -> None
 
 
 def _asked(summaries: "Summaries", wanted: "Wanted", asked: dict[str, Any], found: "Settings") -> "Made":
+    from prunejuice import settings  # noqa: PLC0415
     from prunejuice.agents.choice import Source, chosen  # noqa: PLC0415
     from prunejuice.cli import render  # noqa: PLC0415
     from prunejuice.protocols import Stop  # noqa: PLC0415
@@ -105,7 +106,8 @@ def _asked(summaries: "Summaries", wanted: "Wanted", asked: dict[str, Any], foun
     stop = Stop()
     try:
         source = Source(asked["script"], asked["record"], asked["replay"])
-        with chosen(asked["agent"], source, command="summarize", settings=found) as agent:
+        environ = settings.environment()
+        with chosen(asked["agent"], source, command="summarize", settings=found, environ=environ) as agent:
             return summaries.asked(wanted, agent, stop, tell)
     finally:
         stop.close()

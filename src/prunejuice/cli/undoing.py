@@ -7,15 +7,17 @@ from pathlib import Path
 import click
 
 from prunejuice import app as apps
+from prunejuice import errand, pending, work
 from prunejuice import git as gits
-from prunejuice import work
 from prunejuice.cli import render
 from prunejuice.errors import UsageError
 from prunejuice.git import Git
 from prunejuice.history import History
 from prunejuice.run import Run
+from prunejuice.shelf import Shelf
 from prunejuice.text import safe_line, safe_text, unicode
 from prunejuice.view import stamp
+from prunejuice.workspaces import house as houses
 from prunejuice.workspaces import operation, snapshot
 from prunejuice.workspaces.operation import Operation
 
@@ -36,7 +38,11 @@ def found_run(app: apps.App, prefix: str) -> Run:
 def diff_command(*, run: str, step: str, stat: bool, as_json: bool) -> None:
     """Show what RUN changed, or one STEP of it. In a pipe it is a patch that git can apply."""
     app = apps.open_app()
-    span = work.span(app, found_run(app, run), step)
+    found = found_run(app, run)
+    if path := errand.kept(app.settings.home, found, "changes.diff"):
+        _show_errand(path, found, plain=not (stat or as_json), as_json=as_json)
+        return
+    span = work.span(app, found, step)
     if not (stat or as_json):
         _show_patch(span)
         return
@@ -48,6 +54,20 @@ def diff_command(*, run: str, step: str, stat: bool, as_json: bool) -> None:
         render.out(row)
 
 
+def _show_errand(path: Path, run: Run, *, plain: bool, as_json: bool) -> None:
+    """Show what an errand asked to be changed, whatever became of it."""
+    if plain:
+        _show_file(path)
+        return
+    visit = errand.outcome(run)
+    files = visit.outputs.get("files", []) if visit else []
+    if as_json:
+        render.json("diff", {"old": None, "new": None, "items": [{"path": each} for each in files]})
+        return
+    for each in files:
+        render.out(safe_line(each, 200))
+
+
 def _change(each: snapshot.Change) -> dict[str, object]:
     return {**each._asdict(), "path": unicode(each.path)}
 
@@ -57,13 +77,17 @@ def _show_patch(span: work.Span) -> None:
     with tempfile.TemporaryDirectory(prefix="prj-") as folder:
         path = Path(folder) / "patch"
         snapshot.patch(span.git, span.old, span.new, path)
-        with path.open("rb") as file:
-            if not sys.stdout.isatty():
-                while chunk := file.read(1 << 20):
-                    render.bytes_out(chunk)
-                return
-            for line in file:
-                render.out(render.patch_line(safe_text(line.rstrip(b"\n"))))
+        _show_file(path)
+
+
+def _show_file(path: Path) -> None:
+    with path.open("rb") as file:
+        if not sys.stdout.isatty():
+            while chunk := file.read(1 << 20):
+                render.bytes_out(chunk)
+            return
+        for line in file:
+            render.out(render.patch_line(safe_text(line.rstrip(b"\n"))))
 
 
 @click.command("undo")
@@ -89,12 +113,32 @@ def undo_command(*, what: str, step: str, listed: bool, as_json: bool) -> None:
         return
     name, _, inner = what.partition("/")
     run = found_run(app, name)
+    if errand.outcome(run) is not None:
+        note = _errand_undone(app, run)
+        _told(
+            note or "nothing of it is there any more", {"undone": run.id if note else None}, as_json=as_json
+        )
+        return
     began = work.undo_work(app, app.tools(), run, step or inner)
     if began is None:
         _told("nothing of it is there any more", {"undone": None}, as_json=as_json)
         return
     told = f"the files in {began.path} are as before; prj undo {began.id} takes this back"
     _told(told, {"undone": run.id, "operation": began.id}, as_json=as_json)
+
+
+def _errand_undone(app: apps.App, run: Run) -> str:
+    """Take back, newest first, what an errand's change sets did, and drop what waits of them."""
+    shelf = Shelf(houses.around(Path(run.plan.directory), app.environ))
+    done = []
+    for record in reversed([each for each in shelf.all() if each.change_set.run == run.id]):
+        if record.state == "applied":
+            pending.undo(shelf, record)
+            done.append(f"{record.id} is taken back; codebot redo {record.id} makes it again")
+        elif record.state == "pending":
+            pending.drop(shelf, record)
+            done.append(f"{record.id} waits no more; prj diff {run.id[:8]} still shows it")
+    return "; ".join(done)
 
 
 def _repository(app: apps.App) -> Git:

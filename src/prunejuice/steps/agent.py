@@ -1,101 +1,262 @@
-"""Steps that an agent does: it is asked for changes where the run works, and they are made there."""
+"""Steps that an agent does: it is asked for changes, which are made where the run works, or wait."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from prunejuice import asking, change, hunk, report, vocabulary
-from prunejuice.agent import Limits
+from prunejuice import answer, asking, change, hunk, mending, pending, report, vocabulary
+from prunejuice.agent import Access, Limits, Started
 from prunejuice.agents.choice import Source, chosen
+from prunejuice.answer import Taken
 from prunejuice.asking import Answered, Means, Request
+from prunejuice.change import ChangeSet
 from prunejuice.context import present
 from prunejuice.contexts.gather import Engine
-from prunejuice.errors import HumanNeededError, NotFoundError, StepError
+from prunejuice.errors import HumanNeededError, NotFoundError, PruneJuiceError, StepError, UsageError
+from prunejuice.event import ConversationBegun
+from prunejuice.hunk import Difference
+from prunejuice.mending import Check
 from prunejuice.project import Project
-from prunejuice.protocols import Handle, StepResult
+from prunejuice.protocols import Agent, Handle, StepResult
+from prunejuice.shelf import Shelf
 from prunejuice.steps.keeping import keep
 from prunejuice.steps.world import World, said
-from prunejuice.text import utf8
+from prunejuice.text import safe_line, utf8
 from prunejuice.verb import Verb
+from prunejuice.workflow import Step
+from prunejuice.working import Working
 from prunejuice.workspaces import house as houses
+from prunejuice.workspaces.house import House
 
 ARGUMENTS = frozenset((
     "prompt", "paths", "context", "input", "output", "diff", "budget", "model", "grant", "max_cost",
-    "max_tokens", "max_time", "max_rounds",
+    "max_tokens", "max_time", "max_rounds", "max_turns", "agent", "script", "record", "replay", "access",
+    "check", "first", "allow_tests_change", "changes",
 ))  # fmt: skip
 """Arguments that mean something of their own; any other is told to the agent by its name."""
+ELSEWHERE = ("wait", "keep")
+"""What becomes of changes that are not made where the run works: they wait, or are kept as a file."""
+
+
+def stays_out(step: Step) -> bool:
+    """Whether a step changes nothing where the run works."""
+    return bool(step.agent) and step.args.get("changes") in ELSEWHERE
+
+
+class _Doing(NamedTuple):
+    """What one agent step works with."""
+
+    handle: Handle
+    world: World
+    request: Request
+    means: Means
+
+    @property
+    def house(self) -> House:
+        return self.means.house
+
+    def keep(self, name: str, text: str) -> Path:
+        """Keep a file of this visit; where it is."""
+        path = self.handle.directory / "prompts" / f"{self.handle.log.stem}-{name}"
+        keep(self.handle, path, text)
+        return path
 
 
 def carried_out(handle: Handle, world: World) -> StepResult:
-    """Ask, and make the changes of the answer, all or none; the question and the answer are kept.
+    """Ask, and see to the changes of the answer, all or none; the question and the answer are kept.
 
     Raises:
         HumanNeededError: no model is set, or nobody knows what the agent is to do.
         AgentError: the model failed.
         LimitError: a limit was reached.
         ConflictError: edits have no place after the last round.
-        DeniedError: a file needs a grant.
+        DeniedError: a file needs a grant, or a check is weakened.
     """
-    request = _request(handle, world)
-    house = houses.around(Path(handle.workspace.directory), world.environ)
-    engine = Engine(Path(handle.workspace.directory), world.environ)
+    request, name = _request(handle, world), _agent(world)
+    args, directory = world.args, Path(handle.workspace.directory)
 
+    def around(agent: Agent) -> Agent:
+        return Working(agent, handle.directory / "work", world.environ)
+
+    source = Source(*(str(args.get(key) or "") for key in ("script", "record", "replay")))
+    if not source.replay:
+        source = source._replace(script=source.script or world.settings.script)
+    environ, command = world.environ, handle.plan.command.name
+    with chosen(
+        name, source, command=command, settings=world.settings, environ=environ, around=around
+    ) as agent:
+        engine = Engine(directory, environ)
+        house = houses.around(directory, environ)
+        told = _conversation(handle, agent.name)
+        begun, tell = _begun(handle), _teller(handle, world)
+        means = Means(engine, house, agent, handle.stop, tell, begun, told, handle.tag)
+        doing = _Doing(handle, world, request, means)
+        return _reported(doing) if request.verb.result is not None else _answered(doing)
+
+
+def _teller(handle: Handle, world: World) -> Any:
     def tell(text: str) -> None:
-        world.log(utf8(text).encode() + b"\n")
+        for line in text.splitlines():
+            world.log(utf8(line).encode() + b"\n")
+            handle.tell(safe_line(line, 400))
 
-    name = "scripted" if world.settings.script else "oneshot"
-    source, command = Source(world.settings.script), handle.plan.command.name
-    with chosen(name, source, command=command, settings=world.settings) as agent:
-        means = Means(engine, house, agent, handle.stop, tell)
-        if request.verb.result is not None:
-            return _reported(handle, request, means)
-        try:
-            answered = asking.ask(request, means)
-        except asking.UnplacedError as error:
-            _keep(handle, "answer.md", error.answer)
-            raise
-    _keep(handle, "context.md", present(answered.context, "markdown"))
-    _keep(handle, "answer.md", answered.text)
-    return _made(handle, answered, house, _list(world.args, "grant"))
+    return tell
 
 
-def _reported(handle: Handle, request: Request, means: Means) -> StepResult:
-    """Keep the data that an agent answers with, and hand it on as `result`."""
-    found = asking.report(request, means)
-    text = report.markdown(request.verb.result or {}, found.output)
-    _keep(handle, "context.md", present(found.context, "markdown"))
-    _keep(handle, "report.md", text)
-    used = found.spent.input + found.spent.output
-    return said(text, result=found.output, tokens=used, cost=found.spent.cost)
+def _begun(handle: Handle) -> Any:
+    def begun(event: Started) -> None:
+        fact = ConversationBegun(
+            at=time.time(),
+            step=handle.step.id,
+            visit=handle.visit,
+            attempt=handle.attempt,
+            agent=event.agent,
+            conversation=event.conversation,
+        )
+        handle.emit(fact)
+
+    return begun
 
 
-def _made(handle: Handle, answered: Answered, house: houses.House, grant: Sequence[str]) -> StepResult:
-    """Make the changes of an answer where the run works."""
-    taken = answered.taken
-    differences = taken.differences if taken else ()
-    if differences:
-        change.demand_grants(differences, grant)
-        change.carry_out(house, differences)
-        _keep(handle, "changes.diff", "".join(map(hunk.diff, differences)))
-    spent = answered.spent
-    files = sorted({each.to or each.path for each in differences})
-    about = f"{len(files)} files changed" if files else "nothing had to be changed"
-    return said(
-        f"{handle.step.agent}: {about} in {answered.rounds} rounds, {spent.input + spent.output} tokens",
-        files=files,
-        rounds=answered.rounds,
-        tokens=spent.input + spent.output,
-        cost=spent.cost,
+def _conversation(handle: Handle, agent: str) -> str:
+    """The conversation that the same attempt had begun before it was cut off."""
+    key = (handle.step.id, handle.visit, handle.attempt, agent)
+    found = (
+        each.conversation
+        for each in reversed(handle.run.conversations)
+        if (each.step, each.visit, each.attempt, each.agent) == key
     )
+    return next(found, "")
+
+
+# -- reports ----------------------------------------------------------------------------------------
+
+
+def _reported(doing: _Doing) -> StepResult:
+    """Keep the data that an agent answers with, and hand it on as `result`."""
+    found = asking.report(doing.request, doing.means)
+    text = report.markdown(doing.request.verb.result or {}, found.output)
+    doing.keep("context.md", present(found.context, "markdown"))
+    doing.keep("report.md", text)
+    spent = found.spent
+    usage = {"input": spent.input, "output": spent.output, "cached": spent.cached}
+    return said(text, result=found.output, tokens=spent.input + spent.output, usage=usage, cost=spent.cost)
+
+
+# -- changes ----------------------------------------------------------------------------------------
+
+
+def _answered(doing: _Doing) -> StepResult:
+    try:
+        found = _asked(doing)
+    except PruneJuiceError as error:
+        if text := str(getattr(error, "answer", "") or ""):
+            path = doing.keep("answer.md", text)
+            error.fix = f"{error.fix}; what was answered is kept: codebot apply {path}"
+        raise
+    doing.keep("context.md", present(found.context, "markdown"))
+    doing.keep("answer.md", found.text)
+    return _settled(doing, found)
+
+
+def _asked(doing: _Doing) -> Answered:
+    """What an agent answers: once, or until a check passes."""
+    check = _check(doing)
+    if check is None:
+        return asking.ask(doing.request, doing.means)
+    made = mending.mend(doing.request, check, doing.means)
+    taken = Taken(ChangeSet(change.of_differences(made.differences)), made.differences, "checked")
+    context = made.context or asking.NO_CONTEXT
+    return Answered(taken if made.differences else None, made.text, made.spent, made.rounds, context)
+
+
+def _check(doing: _Doing) -> Check | None:
+    """What has to pass: what is named, or for a verb that mends what is set.
+
+    Raises:
+        UsageError: a verb that mends has nothing to go by.
+    """
+    args, verb = doing.world.args, doing.request.verb
+    command = str(args.get("check") or (doing.world.settings.check if verb.mends else ""))
+    given = bool(doing.request.given)
+    if command:
+        first = bool(args.get("first")) or (verb.mends and not given)
+        return Check(command, first, bool(args.get("allow_tests_change")))
+    if verb.mends and not given:
+        fix = f"codebot {verb.name} --check 'pytest -q', or `check:` in your config.yaml"
+        raise UsageError(f"{verb.name} has to know what shall pass", fix)
+    return None
+
+
+def _settled(doing: _Doing, found: Answered) -> StepResult:
+    """Make the changes of an answer, let them wait, or keep them."""
+    taken = found.taken
+    differences = taken.differences if taken else ()
+    outputs = _about(doing, found)
+    if taken and differences:
+        named = ChangeSet(
+            change.of_differences(differences, change.reasons(taken.change_set)),
+            outputs["summary"],
+            command=doing.request.verb.name,
+            run=doing.handle.run.id,
+        )
+        doing.keep("changes.diff", "".join(map(hunk.diff, differences)))
+        doing.keep("changes.json", named.to_json())
+        outputs |= {"format": taken.format, "edits": answer.placed(taken)}
+        outputs |= _seen_to(doing, named, differences)
+    files = outputs["files"]
+    about = f"{len(files)} files changed" if files else "nothing had to be changed"
+    spent = f"{found.rounds} rounds, {outputs['tokens']} tokens"
+    return said(f"{doing.handle.step.agent}: {about} in {spent}", **outputs)
+
+
+def _seen_to(doing: _Doing, named: ChangeSet, differences: Sequence[Difference]) -> dict[str, Any]:
+    way = doing.world.args.get("changes") or "make"
+    if way == "keep":
+        return {}
+    if way == "wait":
+        return {"change_set": pending.propose(Shelf(doing.house), named, differences).id}
+    if way != "make":
+        raise StepError(f"changes is none of make, wait, keep: {way!r}")
+    change.demand_grants(differences, _list(doing.world.args, "grant"))
+    change.carry_out(doing.house, differences)
+    return {}
+
+
+def _about(doing: _Doing, found: Answered) -> dict[str, Any]:
+    """What was shown, what was said, and what it took."""
+    spent, taken = found.spent, found.taken
+    differences = taken.differences if taken else ()
+    shown = [{"path": item.path, "mode": item.mode} for item in found.context.items]
+    return {
+        "files": sorted({each.to or each.path for each in differences}),
+        "summary": (taken.change_set.summary if taken else "") or _prose(found.text),
+        "rounds": found.rounds,
+        "tokens": spent.input + spent.output,
+        "usage": {"input": spent.input, "output": spent.output, "cached": spent.cached},
+        "cost": spent.cost,
+        "agent": doing.means.agent.name,
+        "context": {"tokens": found.context.used, "files": shown},
+    }
+
+
+def _prose(text: str) -> str:
+    """What an answer says before its first block."""
+    before = text.partition("<<<<<<<")[0].rstrip().splitlines()
+    return "\n".join(before[:-1] if "<<<<<<<" in text else before).strip()[:2000]
+
+
+# -- what is asked ----------------------------------------------------------------------------------
+
+
+def _agent(world: World) -> str:
+    return str(world.args.get("agent") or world.settings.agent or "oneshot")
 
 
 def _request(handle: Handle, world: World) -> Request:
     args, step = world.args, handle.step
-    verb = _verb(handle, world)
-    scripted = "scripted" if world.settings.script else ""
-    model = str(args.get("model") or world.settings.model or scripted)
-    if not model:
-        raise nobody(handle)
+    verb, model = _verb(handle, world), _model(handle, world)
     told = [f"{name}: {value}" for name, value in args.items() if name not in ARGUMENTS]
     words = "\n".join(filter(None, [str(args.get("prompt") or ""), *told]))
     if verb.needs and not words.strip():
@@ -109,7 +270,28 @@ def _request(handle: Handle, world: World) -> Request:
         int(_number(args, "budget") or Request._field_defaults["budget"]),
         model,
         _limits(args),
+        _access(args),
     )
+
+
+def _model(handle: Handle, world: World) -> str:
+    """Who is asked. A program that is an agent knows for itself; nothing else is asked without a name."""
+    args, name = world.args, _agent(world)
+    stands_in = args.get("script") or args.get("replay") or world.settings.script
+    scripted = "scripted" if name == "scripted" or (stands_in and name == "oneshot") else ""
+    usual = world.settings.model if name in {"oneshot", "scripted"} else ""
+    model = str(args.get("model") or usual or scripted)
+    if not model and name == "oneshot":
+        raise nobody(handle)
+    return model
+
+
+def _access(args: Mapping[str, Any]) -> Access:
+    match args.get("access") or "edit":
+        case "read" | "edit" | "full" as known:
+            return known
+        case other:
+            raise StepError(f"access is none of read, edit, full: {other!r}")
 
 
 def _verb(handle: Handle, world: World) -> Verb:
@@ -120,12 +302,13 @@ def _verb(handle: Handle, world: World) -> Verb:
 
 
 def _limits(args: Mapping[str, Any]) -> Limits:
-    tokens, rounds = _number(args, "max_tokens"), _number(args, "max_rounds")
+    tokens, rounds, turns = (_number(args, name) for name in ("max_tokens", "max_rounds", "max_turns"))
     return Limits(
         _number(args, "max_cost"),
         None if tokens is None else int(tokens),
         _number(args, "max_time"),
         None if rounds is None else int(rounds),
+        None if turns is None else int(turns),
     )
 
 
@@ -147,17 +330,12 @@ def _list(args: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(map(str, value))
 
 
-def _keep(handle: Handle, name: str, text: str) -> None:
-    """Keep a file of this visit."""
-    keep(handle, handle.directory / "prompts" / f"{handle.log.stem}-{name}", text)
-
-
 def nobody(handle: Handle) -> HumanNeededError:
     """That nobody is set up to do an agent's step; a person can."""
     run, step = handle.run.id[:8], handle.step
     return HumanNeededError(
         f"no agent is set up that can do {step.agent!r}",
-        "set a model (`model: provider:name` in config.yaml, or PRUNEJUICE_MODEL) and resume the run; "
-        f"or let a person do it in {handle.workspace.directory}, then: "
+        "set a model (`model: provider:name` in config.yaml, or PRUNEJUICE_MODEL) or an agent "
+        f"(`agent: claude`) and resume the run; or let a person do it in {handle.workspace.directory}: "
         f"prj resume {run} --decide {step.id}=done  (or =skip)",
     )

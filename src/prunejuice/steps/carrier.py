@@ -37,7 +37,7 @@ class Carrier:
         step = handle.step
         if step.uses in BUILTIN:
             return self._built_in(handle)
-        if not self.settings.snapshots:
+        if not self.settings.snapshots or agent.stays_out(step):
             return self._carried_out(handle)
         tracker = Tracker(handle, self.environ)
         tracker.before()
@@ -81,7 +81,8 @@ class Carrier:
         """Let a function of ours carry a step out, with its arguments filled in and a log."""
         args = template.fill(handle.step.args, handle.facts)
         hidden = hidden_from(handle.plan, handle.step, self.environ)
-        log = Log(handle.log, self.settings.log_limit, hidden, handle.tell)
+        tell = None if handle.step.agent else handle.tell  # an agent's step tells every line by itself
+        log = Log(handle.log, self.settings.log_limit, hidden, tell)
         try:
             result = do(handle, World(self.settings, self.environ, args, handle.stop, log))
             log(result.output.encode() + b"\n")

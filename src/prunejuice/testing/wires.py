@@ -10,10 +10,11 @@ Said = Mapping[str, Any]
 
 
 class Call(NamedTuple):
-    """A tool that the model calls."""
+    """A tool that the model calls; `namespace` is that of a server's tools, where the wire has such."""
 
     name: str
     arguments: Mapping[str, Any]
+    namespace: str = ""
 
 
 class Reply(NamedTuple):
@@ -44,7 +45,7 @@ class Asked(NamedTuple):
 def _chat(asked: Asked, reply: Reply) -> Said:
     calls = [
         {"id": f"call_{n}", "type": "function", "function": {"name": name, "arguments": json.dumps(given)}}
-        for n, (name, given) in enumerate(reply.calls)
+        for n, (name, given, _) in enumerate(reply.calls)
     ]
     message = {
         "role": "assistant",
@@ -84,8 +85,9 @@ def _responses(asked: Asked, reply: Reply) -> Said:
             "call_id": f"call_{n}",
             "name": name,
             "arguments": json.dumps(given),
+            **({"namespace": namespace} if namespace else {}),
         }
-        for n, (name, given) in enumerate(reply.calls)
+        for n, (name, given, namespace) in enumerate(reply.calls)
     ]
     read, written = _tokens(asked, reply)
     usage = {
@@ -132,7 +134,7 @@ def _messages(asked: Asked, reply: Reply) -> Said:
     content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
     content += [
         {"type": "tool_use", "id": f"toolu_{n}", "name": name, "input": dict(given)}
-        for n, (name, given) in enumerate(reply.calls)
+        for n, (name, given, _) in enumerate(reply.calls)
     ]
     read, written = _tokens(asked, reply)
     named = {"id": "msg_1", "type": "message", "role": "assistant", "model": asked.model}

@@ -1,0 +1,183 @@
+"""What agents that are programs share: turns until a result fits, and names for what goes wrong."""
+
+import json
+from collections.abc import Iterator, Mapping
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+
+from prunejuice.agent import AgentEvent, Ended, Refused, Said, Started, Task
+from prunejuice.agents import endpoint
+from prunejuice.agents.endpoint import Endpoint, Heard
+from prunejuice.agents.program import Program
+from prunejuice.errors import MissingToolError
+from prunejuice.protocols import Stop
+from prunejuice.text import safe_line
+
+_CORRECTIONS = 2
+_SUBMIT = (
+    "You have not handed in a result that fits. Call the tool submit_result (of the server "
+    f"{endpoint.NAME}) with it now, and do nothing else."
+)
+
+
+class Talker(Protocol):
+    """An agent that is a program and holds conversations."""
+
+    name: str
+
+    def begun(self, task: Task) -> str:
+        """The id of the conversation, empty when only the first turn tells it."""
+        ...
+
+    def turn(self, task: Task, prompt: str, told: str, stop: Stop, end: Endpoint) -> Iterator[AgentEvent]:
+        """What happens in one turn; its own `Started` when only that tells the id."""
+        ...
+
+
+def held(agent: Talker, task: Task, stop: Stop) -> Iterator[AgentEvent]:
+    """Let an agent work, and go on with it until its result fits; what the endpoint hears is told."""
+    return _Talk(agent, task, stop).events()
+
+
+class _Talk:
+    """One conversation: its id, and what came of the turn before."""
+
+    def __init__(self, agent: Talker, task: Task, stop: Stop) -> None:
+        self.agent, self.task, self.stop = agent, task, stop
+        self.told = agent.begun(task)
+        self.heard: SimpleQueue[Heard] = SimpleQueue()
+        self.ended = Ended("failed", error=f"{agent.name} ended without an answer")
+
+    def events(self) -> Iterator[AgentEvent]:
+        if self.told:
+            yield Started(self.agent.name, self.task.model, self.told)
+        with endpoint.opened(self.task, self._approves, self.heard.put) as end:
+            try:
+                yield from self._turns(end)
+            except MissingToolError as error:
+                self.ended = Ended("failed", error=error.message, fix=error.fix)
+        if not self.told:
+            yield Started(self.agent.name, self.task.model)
+        yield self._answer(end)
+
+    def _turns(self, end: Endpoint) -> Iterator[AgentEvent]:
+        yield from self._turn(self.task.prompt, end)
+        for _ in range(_CORRECTIONS):
+            wanting = self.task.schema is not None and not end.submitted
+            if not (wanting and self.ended.status == "ok" and self.told):
+                return
+            yield from self._turn(_SUBMIT, end)
+
+    def _turn(self, prompt: str, end: Endpoint) -> Iterator[AgentEvent]:
+        for event in self.agent.turn(self.task, prompt, self.told, self.stop, end):
+            yield from _told(self.heard)
+            if isinstance(event, Ended):
+                self.ended = event
+                continue
+            if isinstance(event, Started):
+                if self.told:
+                    continue
+                self.told = event.conversation
+            yield event
+        yield from _told(self.heard)
+
+    def _approves(self, tool: str, given: Mapping[str, Any]) -> str:
+        return refusal_of(self.task, tool, given)
+
+    def _answer(self, end: Endpoint) -> Ended:
+        if self.task.schema is None or self.ended.status != "ok":
+            return self.ended
+        if end.submitted:
+            return Ended("ok", output=end.result)
+        wrong = f"{self.agent.name} handed in no result that fits"
+        return Ended("failed", error=wrong, fix="ask again, or ask another agent: --agent")
+
+
+def _told(heard: "SimpleQueue[Heard]") -> Iterator[AgentEvent]:
+    while True:
+        try:
+            each = heard.get_nowait()
+        except Empty:
+            return
+        if each.kind == "refused":
+            yield Refused(each.text, each.about)
+        else:
+            yield Said(f"{'asks: ' if each.kind == 'ask' else ''}{each.text}")
+
+
+def refusal_of(task: Task, tool: str, given: Mapping[str, Any]) -> str:  # noqa: ARG001 - by tool alone
+    """Why a tool that asks may not be used; what lies in the grant does not ask."""
+    if task.access == "full":
+        return ""
+    if tool in {"Edit", "Write", "NotebookEdit", "Read", "Grep", "Glob", "edit", "read"}:
+        where = "looked at" if task.access == "read" else "read and changed"
+        return f"only files below {task.directory} may be {where}"
+    return "no commands, no network: checks are run for you"
+
+
+# -- reading what they print ------------------------------------------------------------------------
+
+
+def message(line: bytes) -> dict[str, Any]:
+    """One line of JSON; empty when it is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def title(given: Mapping[str, Any]) -> str:
+    """What a tool was used on, in a line."""
+    for key in ("file_path", "path", "command", "pattern", "query", "url", "description"):
+        if isinstance(given.get(key), str):
+            return safe_line(given[key], 120)
+    return ""
+
+
+def first_line(text: Any) -> str:
+    """The first line of what was said."""
+    if isinstance(text, list):
+        text = "; ".join(map(str, text))
+    return safe_line(str(text).strip().split("\n")[0], 300)
+
+
+def cut_off(name: str, running: Program) -> Ended:
+    """The end of a program that said no end."""
+    if running.silent:
+        fix = "see whether the network and the provider are there, and ask again"
+        return Ended("failed", error=f"{name} said nothing for {running.idle:g} seconds", fix=fix)
+    if running.exit is None or running.exit.stopped:
+        return Ended("cancelled", error="stopped")
+    if running.exit.timed_out:
+        return Ended("limit", error=f"{name} was not done in time", fix="raise --max-time")
+    said = f": {running.errors}" if running.errors else ""
+    return Ended(
+        "failed", error=f"{name} ended without a result (exit {running.exit.code}){said}", fix="ask again"
+    )
+
+
+_LOGINS = ("api key", "logged in", "/login", "unauthorized")
+_NETWORKS = ("connect", "network", "enotfound", "econnrefused")
+
+
+def refusal(status: Any, said: str, login: str) -> tuple[str, str]:
+    """What a provider's refusal is called, and what to do about it."""
+    low = said.lower()
+    if status in {401, 403} or any(
+        word in low for word in ("api key", "logged in", "/login", "unauthorized")
+    ):
+        return "the login was refused", login
+    if any(word in low for word in ("quota", "credit balance", "usage limit", "billing")):
+        return "the quota is used up", "see to billing, or ask another agent: --agent"
+    if status == 429 or "too many requests" in low or "rate limit" in low:
+        return "too many requests", "wait, and ask again"
+    if status in {500, 502, 503, 504, 529} or "overloaded" in low or "high demand" in low:
+        return "the provider is overloaded", "wait, or name a second model: --model A,B"
+    if any(
+        word in low for word in ("connect", "network", "enotfound", "econnrefused", "stream disconnected")
+    ):
+        return "the provider cannot be reached", "see to the network and the base URL"
+    if status == 404:
+        return "there is no such model", "see the provider's list of models"
+    return "it failed", "ask again, or ask another agent: --agent"

@@ -1,0 +1,76 @@
+"""The agent `interactive`: a person works with a program in the terminal; what changed is the answer."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from prunejuice import process
+from prunejuice.agent import AgentEvent, Can, Ended, Started, Task
+from prunejuice.agents import program
+from prunejuice.errors import MissingToolError
+from prunejuice.process import Call
+from prunejuice.protocols import Stop
+
+TASK = ".codebot/task.md"
+"""Where the program finds what it is to do, in the directory where it works."""
+_ASKS = f"Read {TASK}. It says what is to be done, and shows the code that it is about."
+_WORDS: Mapping[str, Callable[[Task], list[str]]] = {
+    "claude": lambda task: [*_option("--model", task.model), "--setting-sources", "user", _ASKS],
+    "codex": lambda task: [
+        *_option("--model", task.model), "--disable", "plugins", "--disable", "daemon_auto_start", _ASKS
+    ],
+    "gemini": lambda task: [*_option("-m", task.model), "-i", _ASKS],
+    "opencode": lambda task: [*_option("--model", task.model), "--prompt", _ASKS],
+}  # fmt: skip
+"""The words that programs which are known are started with; any other is started without."""
+_MINE = (
+    "ANTHROPIC_",
+    "CLAUDE_",
+    "OPENAI_",
+    "CODEX_",
+    "GEMINI_",
+    "GOOGLE_",
+    "OPENCODE_",
+    "AWS_",
+    "COLORTERM",
+)
+
+
+class Interactive:
+    """A program in the terminal of the person who called; there has to be one."""
+
+    can = Can(edits=True, schema=False, cost=False, approve=True)
+
+    def __init__(self, name: str, environ: Mapping[str, str]) -> None:
+        self.name = "interactive"
+        self._program, self._environ = name, environ
+
+    def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:  # noqa: ARG002 - the person ends it
+        """Write down what is to be done, and hand the terminal over until the program ends."""
+        yield Started(self.name, task.model)
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            fix = "call it in a terminal, or leave out -i"
+            yield Ended("failed", error="there is no terminal to work in", fix=fix)
+            return
+        path = Path(task.directory, TASK)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{task.instructions}\n\n{task.prompt}\n", encoding="utf-8", errors="replace")
+        try:
+            argv = [program.found(self._program, self._environ, "install it, or name another: --agent")]
+        except MissingToolError as error:
+            yield Ended("failed", error=error.message, fix=error.fix)
+            return
+        argv += _WORDS[self._program](task) if self._program in _WORDS else []
+        env = program.surroundings(self._environ, _MINE)
+        code = process.foreground(Call(argv, task.directory, env, tag=task.tag))
+        if code:
+            yield Ended("failed", error=f"{self._program} ended with exit {code}", fix="")
+        else:
+            yield Ended("ok", output=f"Made by a person with {self._program}.")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _option(name: str, value: str) -> list[str]:
+    return [name, value] if value else []
