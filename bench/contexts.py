@@ -395,7 +395,8 @@ def main() -> None:
         selectors["repomix"] = repomix
     if python:
         selectors["aider"] = aider(python)
-    lines = ["# Contexts", "", *(__doc__ or "").split("\n")[4:9], ""]
+    _, _, case, names = (__doc__ or "").split("\n\n")
+    lines = ["# Contexts", "", case, "", "```text", names.rstrip(), "```", ""]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PRUNEJUICE_HOME"] = f"{folder}/state"
         for repository in repositories:

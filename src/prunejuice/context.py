@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from html import escape
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -13,6 +13,8 @@ from prunejuice.text import safe_text
 Mode = Literal["pinned", "full", "slice", "signatures"]
 Strategy = Literal["ranked", "static"]
 Style = Literal["text", "markdown", "xml", "json"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+STYLES: tuple[Style, ...] = get_args(Style)
 GAP = "...\n"
 
 
@@ -50,7 +52,7 @@ class LeftOut(msgspec.Struct, frozen=True, omit_defaults=True):
     chance: float = 0.0
 
 
-class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
+class Bundle(msgspec.Struct, frozen=True):
     """All that is shown for a task; `used` never exceeds `budget`, counted by `tokenizer`.
 
     `diff` is the difference that was asked for, `given` the output that belongs to the task; `left_out`

@@ -14,6 +14,7 @@ PruneJuiceError
 ├── GitError              git refused
 ├── ConflictError         changes meet other changes; nothing was moved
 ├── GateError             a check was not passed; nothing was moved
+├── PublishError          a remote or a forge refuses, or cannot be reached
 └── StepError             a step cannot do what it is for
 """
 
@@ -102,6 +103,10 @@ class ConflictError(PruneJuiceError):
 
 class GateError(PruneJuiceError):
     """A check was not passed; nothing was moved."""
+
+
+class PublishError(PruneJuiceError):
+    """A remote or a forge refuses, or cannot be reached; what was made until then stays."""
 
 
 class StepError(PruneJuiceError):

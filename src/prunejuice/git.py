@@ -52,6 +52,8 @@ _OFF = (
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
 )
+_WAY_OUT = ("core.sshCommand", "core.gitProxy", "core.askPass", "credential.helper")
+"""What has to be the user's own where git goes to another machine."""
 # What a repository may say about its files; each is a plain value.
 _KEPT = (
     "core.filemode",
@@ -73,7 +75,8 @@ class Git(NamedTuple):
     """Git for one working tree; `stop` ends what it is at, `keep` are descriptors its processes inherit.
 
     `git_dir` and `common` are empty until it is `located`; `main` is the working tree that the repository
-    was made with, and empty when there is none (a bare repository).
+    was made with, and empty when there is none (a bare repository). `protocols` are ways to other
+    repositories, none without a word.
     """
 
     program: str
@@ -85,6 +88,7 @@ class Git(NamedTuple):
     main: str = ""
     more: tuple[tuple[str, str], ...] = ()
     keep: tuple[int, ...] = ()
+    protocols: str = ""
 
     def run(self, *args: str, given: bytes = b"", timeout: float = 120, limit: int = 16 << 20) -> str:
         """What git answers.
@@ -123,13 +127,14 @@ class Git(NamedTuple):
         return process.Call(argv, self.directory, self._env(), timeout, given=given, keep=self.keep)
 
     def _env(self) -> dict[str, str]:
-        config = (*_OFF, *self.more)
+        off = [each for each in _OFF if not (self.protocols and each[0] in _WAY_OUT)]
+        config = (*off, *self.more)
         env = {
             **self.environ,
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_NO_LAZY_FETCH": "1",
-            "GIT_ALLOW_PROTOCOL": "none",
+            "GIT_ALLOW_PROTOCOL": self.protocols or "none",
             "LC_ALL": "C",
             "GIT_CONFIG_COUNT": str(len(config)),
         }
@@ -141,6 +146,14 @@ class Git(NamedTuple):
         return env
 
     # -- where ----------------------------------------------------------------------------------
+
+    def outwards(self) -> "Git":
+        """The same objects under a configuration that only the user wrote, and with a way out.
+
+        Their own login is used (helpers for passwords, ssh); nothing that the repository says is.
+        """
+        apart = self.apart(Path(self.git_dir) / "index", exact=True)
+        return apart._replace(protocols="file:http:https:ssh")
 
     def is_repository(self) -> bool:
         """Whether there is a working tree of a repository around the directory."""

@@ -142,7 +142,12 @@ def _node_package(link: str) -> str:
 
 
 def _go_package(link: str) -> str:
-    return "/".join(link.split("/")[:3]) if "." in link.split("/")[0].lstrip(".") else ""
+    return link if "." in link.split("/")[0].lstrip(".") else ""
+
+
+def short(name: str) -> str:
+    """A package as it is known: of one with an address, the host, the owner and the name."""
+    return "/".join(name.split("/")[:3]) if "." in name.partition("/")[0] else name
 
 
 def _rust_package(link: str) -> str:

@@ -70,7 +70,9 @@ def _links(language: str, text: str) -> tuple[str, ...]:
     if language != "python":
         return tuple(grammar.links(language, text))
     found: dict[str, None] = {}
-    for module, names, plain in _IMPORT.findall(text):
+    for module, names, plain in _IMPORT.findall(_STRINGS.sub("", text)):
+        if plain and not _PLAIN.fullmatch(plain.strip()):
+            continue
         for name in re.split(r"[,\s()]+", re.sub(r"#.*|\bas\s+\w+|\\\n", "", names or plain)):
             if name:
                 joined = name if plain else f"{module}{'' if module.endswith('.') else '.'}{name}"
@@ -81,6 +83,8 @@ def _links(language: str, text: str) -> tuple[str, ...]:
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]+)|import[ \t]+([^\n]+))", re.M
 )
+_STRINGS = re.compile(r"(\"{3}|'{3}).*?\1", re.S)
+_PLAIN = re.compile(r"[\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+(?:\s+as\s+\w+)?)*\s*(?:[#;].*)?\\?")
 _MOST_LINKS = 300
 
 

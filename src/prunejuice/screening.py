@@ -13,12 +13,15 @@ _SUFFIXES = {
         "7z a avi bin bz2 class dat db dll dylib exe flac gz jar lib mp3 mp4 o ogg onnx parquet pdf "
         "pickle pkl pyc pyd so sqlite sqlite3 tar tgz ttf eot otf wasm wav webm whl woff woff2 xz zip zst"
     ),
-    "a key": "jks key keystore p12 pem pfx ppk",
+    "a key": "jks key keystore p12 pem pfx ppk tfstate tfvars",
     "generated": "lock map min.css min.js pb.go po pot mo snap sum ipynb csv tsv",
 }
 _BY_SUFFIX = {suffix: reason for reason, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 _NAMES = {
-    "a key": "id_dsa id_ecdsa id_ed25519 id_rsa .npmrc .pypirc .netrc .htpasswd credentials",
+    "a key": (
+        "id_dsa id_ecdsa id_ed25519 id_rsa .npmrc .pypirc .netrc .htpasswd .git-credentials credentials "
+        "credentials.json kubeconfig secrets.json secrets.toml secrets.yaml secrets.yml"
+    ),
     "generated": "package-lock.json pnpm-lock.yaml npm-shrinkwrap.json yarn.lock bun.lockb",
 }
 _BY_NAME = {name: reason for reason, names in _NAMES.items() for name in names.split()}
@@ -28,10 +31,10 @@ _FOLDERS = {
         "dist build target __pycache__ __snapshots__ cassettes locale .git .tox .mypy_cache .ruff_cache "
         ".codebot"
     ),
-    "a key": ".ssh .aws .gnupg",
+    "a key": ".ssh .aws .gnupg .docker .kube",
 }
 _BY_FOLDER = {name: reason for reason, names in _FOLDERS.items() for name in names.split()}
-_ENV = re.compile(r"^\.env(\..+)?$|\.env$")
+_ENV = re.compile(r"^\.env(rc|[._-].+)?$|\.env$|^service-?account.*\.json$")
 _SAMPLE = re.compile(r"\.(example|sample|template|dist)$")
 _VALUE = re.compile(
     r"^([+\- ]?[ \t]*(?:export[ \t]+)?[\w.]+[ \t]*=[ \t]*)"
@@ -47,6 +50,21 @@ _SECRETS = re.compile(
     r"|(?<![\w-])eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}",
     re.DOTALL,
 )
+
+_SET = re.compile(
+    r"([\w.-]{0,40}(?:passwd|password|secret|(?:api|access|private)_?key|auth_?token)[\w.-]{0,40}[\"']?"
+    r"[ \t]{0,9}[:=][ \t]{0,9})"
+    r"([\"'])(?=[^\"'\s]*[0-9])(?=[^\"'\s]*[a-z])[^\"'\s]{8,}\2",
+    re.IGNORECASE,
+)
+"""A name that says it is secret, set to a quoted word with letters and digits."""
+_LOGIN = re.compile(
+    r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']{1,64}:)[^\s/@\"'{}$<]{3,}(?=@)", re.IGNORECASE
+)
+"""An address with a name and a password in it."""
+_AWS = re.compile(r"(secret_?access_?key[\"']?[ \t]*[:=][ \t]*)[A-Za-z0-9/+=]{40}\b", re.IGNORECASE)
+_SIGNS = ("passw", "secret", "key", "token", "://")
+"""One of these, in small letters, is in every text in which the last three find anything."""
 
 _MARKS = (
     "PRIVATE KEY", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
@@ -79,6 +97,10 @@ def masked(path: str, text: str) -> str:
     """A text without the secrets that can be told by their form, or by the kind of file they are in."""
     if any(mark in text for mark in _MARKS):
         text = _SECRETS.sub(_stars, text)
+    small = text.lower()
+    if any(sign in small for sign in _SIGNS):
+        text = _SET.sub(r"\1\2***\2", text)
+        text = _AWS.sub(r"\1***", _LOGIN.sub(r"\1***", text))
     if unfit(path) == "may hold secrets":
         text = _VALUE.sub(lambda match: match[1] + "***" + "\n" * match[0].count("\n"), text)
     return text

@@ -16,9 +16,18 @@ from prunejuice.text import safe_line
 from prunejuice.workspaces import operation, transaction
 from prunejuice.workspaces.house import House
 
-State = Literal["pending", "applied", "undone", "dropped"]
+State = Literal["pending", "applied", "undone", "dropped", "submitted"]
 What = Literal[
-    "proposed", "decided", "reviewed", "applied", "undone", "redone", "dropped", "split", "squashed"
+    "proposed",
+    "decided",
+    "reviewed",
+    "applied",
+    "undone",
+    "redone",
+    "dropped",
+    "split",
+    "squashed",
+    "submitted",
 ]
 
 

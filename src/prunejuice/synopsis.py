@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from prunejuice import imports
 from prunejuice.outline import Outline
 from prunejuice.relations import TEST, Relations, Told
 from prunejuice.summary import CodePattern
@@ -124,8 +125,11 @@ def dependencies(told: Told, known: Relations) -> Iterable[str]:
     plain = {_plain(name): name for name in declared}
     seen: set[str] = set()
     few: list[str] = []
-    for name, paths in sorted(known.packages.items(), key=lambda item: (-len(item[1]), item[0])):
-        full = _declared(name, plain)
+    found: dict[str, set[str]] = {}
+    for link, paths in known.packages.items():
+        found.setdefault(_declared(link, plain) or imports.short(link), set()).update(paths)
+    for name, paths in sorted(found.items(), key=lambda item: (-len(item[1]), item[0])):
+        full = name if name in declared else ""
         own = paths - known.tests
         if (full or name) in seen or (not own and not full) or (not full and _sibling(name, told)):
             continue
@@ -146,7 +150,8 @@ def _declared(name: str, plain: Mapping[str, str]) -> str:
     for each in (_NAMED.get(name, name), name):
         if found := plain.get(_plain(each)):
             return found
-    return next((full for full in plain.values() if "/" in full and name.startswith(full)), "")
+    within = [full for full in plain.values() if "/" in full and f"{name}/".startswith(f"{full}/")]
+    return max(within, key=len, default="")
 
 
 def _sibling(name: str, told: Told) -> bool:
@@ -180,7 +185,8 @@ def patterns(known: Relations) -> Iterable[CodePattern]:
     ]
     for base, names in _often((base, member.name) for member in own for base in member.bases)[:4]:
         if len(names) > 2:
-            where = f", defined in {known.homes[base][0]}" if base in known.homes else ""
+            homes = known.homes.get(base, ())
+            where = f", defined in {homes[0]}" if len(homes) == 1 else ""
             said = f"{len(names)} classes derive from {base}{where}."
             yield _pattern(f"{base} subclasses", said, names)
     for mark, names in _often((mark, member.name) for member in own for mark in member.marks)[:3]:

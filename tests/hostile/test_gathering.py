@@ -22,7 +22,7 @@ from prunejuice.contexts.asked import Ask
 from prunejuice.contexts.differences import difference
 from prunejuice.contexts.gather import Engine
 from prunejuice.errors import NotFoundError, PruneJuiceError, StoreError, UsageError
-from prunejuice.screening import masked
+from prunejuice.screening import masked, unfit
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIsecretsecret\nAAAA\n-----END RSA PRIVATE KEY-----"
 TOKEN = "ghp_" + "a1B2" * 9
@@ -548,3 +548,39 @@ def test_hidden_files_are_told_by_every_ignore_file(tree):
     assert files.hidden(found, ["a.txt", "b.txt", "sub/gone.txt"]) == {"a.txt", "sub/gone.txt"}
     assert files.hidden(found, []) == set()
     assert issubclass(NotFoundError, PruneJuiceError)
+
+
+@pytest.mark.parametrize(
+    ("line", "hidden"),
+    [
+        ('AWS_SECRET_ACCESS_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"', "wJalr"),
+        ("aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalr"),
+        ('PASSWORD = "hunter22x"', "hunter22x"),
+        ("client_secret: 'abc123def456'", "abc123"),
+        ('URL = "postgres://user:s3cret@host/db"', "s3cret"),
+    ],
+)
+def test_what_is_set_to_a_secret_is_masked(line, hidden):
+    shown = masked("settings.py", f"import os\n{line}\n")
+    assert hidden not in shown
+    assert shown.count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'field = "password"',
+        "token = get_token(request)",
+        'url = "https://host/path"',
+        'key = "api_key_name"',
+    ],
+)
+def test_words_about_secrets_are_no_secrets(line):
+    assert masked("a.py", line) == line
+
+
+@pytest.mark.parametrize(
+    "path", [".envrc", ".env-prod", ".git-credentials", "service-account.json", "x.tfstate", ".kube/config"]
+)
+def test_files_that_hold_secrets_are_kept_out(path):
+    assert unfit(path)

@@ -211,7 +211,7 @@ def test_what_an_import_leads_to(importer, link, file):
         ("javascript", "react-dom/client", "react-dom"),
         ("tsx", "node:fs", ""),
         ("javascript", "path", ""),
-        ("go", "github.com/a/b/c", "github.com/a/b"),
+        ("go", "github.com/a/b/c", "github.com/a/b/c"),
         ("go", "net/http", ""),
         ("rust", "serde::Deserialize", "serde"),
         ("rust", "std::io", ""),

@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pending": ("gathering", "Show, split, join or drop the change sets that wait."),
     "undo": ("applying", "Take back the last change set, or the one named."),
     "redo": ("applying", "Make again what was taken back."),
+    "submit-pr": ("submitting", "Hand in what waits: a branch, pushed, and a pull request."),
     "context": ("clipping", "Show the code that a task is about, within a budget of tokens."),
     "summarize": ("summarizing", "Summarize code: purpose, components, dependencies, entry points."),
     "cost": ("costing", "Show what models took, by day, model or command."),

@@ -160,7 +160,8 @@ def _ask(asked: dict[str, Any]) -> "Ask":
 
 def _task(said: str) -> str:
     """The words of a task, or where they are: `-`, or `@` and a file that is there."""
-    return text_of(said) if said == "-" or (said[:1] == "@" and Path(said[1:]).is_file()) else said
+    is_file = said[:1] == "@" and (len(said.split()) == 1 or Path(said[1:]).is_file())
+    return text_of(said) if said == "-" or is_file else said
 
 
 def text_of(source: str) -> str:

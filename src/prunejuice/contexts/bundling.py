@@ -1,6 +1,7 @@
 """Items, and the bundle that they make: what is shown, why, and what was left out."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from math import ceil
 
 import msgspec
@@ -37,7 +38,7 @@ def item(
     corpus = pages.corpus
     text, ranges = pages.shown(file, forms)
     whole = len(forms) == corpus.entries[file].length and all(form == SHOWN for form in forms.values())
-    if mode != "pinned":
+    if mode != "pinned" or not (whole or ranges):
         mode = "full" if whole else "slice" if ranges else "signatures"
     return Item(
         path=corpus.paths[file],
@@ -100,6 +101,9 @@ def left_out(
         scores = chances([found.scores[file] for file in order]) if order else []
         for file, chance in zip(order, scores, strict=True):
             yield LeftOut(corpus.paths[file], reason, round(chance, 4))
+    else:
+        others = (path for path in corpus.paths if path not in shown)
+        yield from (LeftOut(path, _SPENT) for path in islice(others, _MOST_LEFT))
     for path, reason in sorted(corpus.left.items())[:_MOST_LEFT]:
         yield LeftOut(path, reason)
 

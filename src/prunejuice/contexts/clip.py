@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunejuice import settings
-from prunejuice.context import Bundle, present
+from prunejuice.context import STRATEGIES, STYLES, Bundle, present
 from prunejuice.contexts.asked import BUDGET, Ask
 from prunejuice.contexts.gather import Engine
+from prunejuice.errors import UsageError
 from prunejuice.protocols import Agent, Stop
 
 if TYPE_CHECKING:
@@ -21,7 +22,19 @@ def gather(directory: str | Path = ".", **asked: Any) -> Bundle:
         NotFoundError: a path names no file.
         UsageError: it is in a bare repository, the budget holds nothing, there is no such commit.
     """
-    return Engine(Path(directory).absolute(), settings.environment()).gather(Ask(**asked))
+    try:
+        ask = Ask(**asked)
+    except TypeError as error:
+        raise UsageError(
+            str(error).replace("Ask.__new__() ", ""), f"it takes {', '.join(Ask._fields)}"
+        ) from error
+    for name, value, known in (("strategy", ask.strategy, STRATEGIES), ("style", ask.style, STYLES)):
+        if value not in known:
+            raise UsageError(f"there is no {name} {value!r}", f"there are {', '.join(known)}")
+    budget = asked.get("budget", BUDGET)
+    if not (isinstance(budget, int) and budget > 0):
+        raise UsageError(f"budget is no number of tokens: {budget!r}", "write one, as 8000")
+    return Engine(Path(directory).absolute(), settings.environment()).gather(ask)
 
 
 def get_context(
@@ -33,7 +46,8 @@ def get_context(
     **asked: Any,
 ) -> tuple[str, Mapping[str, Any]]:
     """The text that a model reads, and its tokens: `total_tokens`, `budget`, and of each file `files`."""
-    bundle = gather(directory, paths=tuple(paths), query=query, budget=budget, **asked)
+    named = (paths,) if isinstance(paths, str) else tuple(paths)
+    bundle = gather(directory, paths=named, query=query, budget=budget, **asked)
     info = {
         "total_tokens": bundle.used,
         "budget": bundle.budget,

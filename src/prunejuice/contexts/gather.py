@@ -366,7 +366,8 @@ class Engine:
         given = [corpus.paths[file] for file, why in shown.choice.pinned.items() if why == "given"]
         lacking = [path for path in given if path not in there]
         notes += [*self._without, *(f"{path} is not shown: {bundling.DOES_NOT_FIT}" for path in lacking)]
-        room = ask.budget - sum(item.tokens for item in items)
+        beside = (shown.diff, shown.given)
+        room = ask.budget - sum(item.tokens for item in items) - sum(map(tokens.count, beside))
         left = [LeftOut(path, bundling.DOES_NOT_FIT, 1.0) for path in lacking]
         rest = bundling.left_out(corpus, found, there.union(lacking), room=room)
         bundle = Bundle(

@@ -91,15 +91,27 @@ class Pages:
     def cost(self, file: int, forms: Mapping[int, int]) -> int:
         """The tokens of some parts of a file in some forms, with what stands between them."""
         counts = self._counts(file)
-        total, following = 0, 0
+        total = _GAP * sum(self._gaps(file, forms).values())
         for number in sorted(forms):
             at = 2 * number + (forms[number] == SHOWN)
             if not counts[at]:
                 counts[at] = tokens.count(self._text(file, number, forms[number]))
                 self.new.add(self.corpus.entries[file].id)
-            total += counts[at] + (0 if number == following else _GAP)
-            following = number + 1
+            total += counts[at]
         return total
+
+    def _gaps(self, file: int, forms: Mapping[int, int]) -> dict[int, bool]:
+        """Before which parts, and at the end of a file (-1), lines are left out that nothing else marks.
+
+        A signature says by itself that a body follows, unless another piece of it comes next.
+        """
+        parts, gaps, before = self.parts(file), {}, -1
+        for number in sorted(forms):
+            cut = before >= 0 and forms[before] != SHOWN and parts[before].last > parts[before].head
+            gaps[number] = number != before + 1 or (cut and forms[number] == SHOWN)
+            before = number
+        gaps[-1] = before >= 0 and forms[before] == SHOWN and before + 1 < len(parts)
+        return gaps
 
     def whole(self, file: int) -> dict[int, int]:
         """All parts of a file, shown."""
@@ -128,17 +140,18 @@ class Pages:
         parts = self.parts(file)
         text: list[str] = []
         ranges: list[tuple[int, int]] = []
-        following = 0
+        gaps = self._gaps(file, forms)
         for number in sorted(forms):
             part = parts[number]
-            text.append(GAP if number != following else "")
+            text.append(GAP if gaps[number] else "")
             text.append(self._text(file, number, forms[number]))
             if forms[number] == SHOWN:
                 joined = bool(ranges) and ranges[-1][1] + 1 == part.first
                 ranges[-1:] = (
                     [(ranges[-1][0], part.last)] if joined else [*ranges[-1:], (part.first, part.last)]
                 )
-            following = number + 1
+        if gaps[-1]:
+            text.append(GAP if text[-1].endswith("\n") else f"\n{GAP}")
         return "".join(text), tuple(ranges)
 
 

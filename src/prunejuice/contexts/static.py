@@ -7,7 +7,7 @@ from prunejuice.context import Reason
 WEIGHTS: Mapping[str, tuple[float, str]] = {
     "diff": (10.0, "given, or changed in the working tree"),
     "test": (2.0, "the test of a file that is shown"),
-    "import": (1.5, "imports, or is imported by, a file that is shown"),
+    "import": (1.5, "a file that is shown imports it"),
     "recent": (1.2, "changed lately"),
 }
 

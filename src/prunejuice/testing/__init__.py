@@ -1,6 +1,7 @@
-"""What tests of commands need: a model server on this machine that says what it is told to say."""
+"""What tests of commands need: a model server and a forge on this machine that do what they are told."""
 
+from prunejuice.testing.forge import Forge
 from prunejuice.testing.server import ModelServer
 from prunejuice.testing.wires import Asked, Call, Reply
 
-__all__ = ["Asked", "Call", "ModelServer", "Reply"]
+__all__ = ["Asked", "Call", "Forge", "ModelServer", "Reply"]

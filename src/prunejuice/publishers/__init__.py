@@ -1,0 +1,1 @@
+"""Where changes are handed in for others to look at: forges. One file each."""

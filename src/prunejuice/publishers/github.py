@@ -1,0 +1,131 @@
+"""GitHub's API, also that of a server of one's own: pull requests and issues."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from prunejuice import process
+from prunejuice.errors import MissingToolError, PublishError, UsageError
+from prunejuice.text import safe_line
+
+_URL = re.compile(
+    r"^(?:https?://(?:[^@/]*@)?|ssh://(?:[^@/]*@)?|[\w.-]+@)([\w.-]+)(?::\d+)?[:/](.+?)(?:\.git)?/?$"
+)
+_SECONDS = 30.0
+_LOGIN = "set GH_TOKEN to a token that may write to the repository, or log in: gh auth login"
+
+
+class Place(NamedTuple):
+    """A repository at a forge: where its API is, and its owner and name."""
+
+    api: str
+    owner: str
+    name: str
+
+
+class Issue(NamedTuple):
+    """An issue as people wrote it."""
+
+    number: int
+    title: str
+    body: str
+    url: str
+
+
+def place(url: str, environ: Mapping[str, str]) -> Place | None:
+    """The repository that a remote's address means; GITHUB_REPOSITORY and GITHUB_API_URL go first."""
+    named = environ.get("GITHUB_REPOSITORY", "")
+    found = _URL.match(url)
+    path = named or (found[2] if found else "")
+    owner, _, name = path.partition("/")
+    if not (owner and name) or "/" in name:
+        return None
+    host = found[1] if found else "github.com"
+    usual = "https://api.github.com" if host == "github.com" else f"https://{host}/api/v3"
+    return Place(environ.get("GITHUB_API_URL", "").rstrip("/") or usual, owner, name)
+
+
+def token(environ: Mapping[str, str]) -> str:
+    """The token to log in with; empty when there is none."""
+    for name in ("GH_TOKEN", "GITHUB_TOKEN"):
+        if environ.get(name):
+            return environ[name]
+    try:
+        program = process.which("gh", environ.get("PATH"))
+    except MissingToolError:
+        return ""
+    done = process.capture(process.Call([program, "auth", "token"], "/", dict(environ), 20))
+    return done.out.decode("utf-8", "replace").strip() if done.code == 0 else ""
+
+
+class GitHub(NamedTuple):
+    """The API of one repository, with the token of whoever asks."""
+
+    place: Place
+    token: str
+
+    def pull_request(self, head: str, base: str, title: str, body: str, *, draft: bool) -> str:
+        """Open a pull request; its address. One that is open for the branch already is taken.
+
+        Raises:
+            PublishError: the forge refuses, or cannot be reached.
+        """
+        asked = {"title": title, "head": head, "base": base, "body": body, "draft": draft}
+        status, said = self._asked("POST", "pulls", asked)
+        if status == 201:
+            return str(said.get("html_url"))
+        if status == 422 and "already exists" in _message(said):
+            _, open_ones = self._asked(
+                "GET", f"pulls?state=open&head={quote(f'{self.place.owner}:{head}')}"
+            )
+            if isinstance(open_ones, list) and open_ones:
+                return str(open_ones[0].get("html_url"))
+        raise _refused(status, said, self.place)
+
+    def issue(self, number: int) -> Issue:
+        """An issue.
+
+        Raises:
+            PublishError: there is none, or the forge cannot be reached.
+        """
+        status, said = self._asked("GET", f"issues/{number}")
+        if status != 200:
+            raise _refused(status, said, self.place)
+        return Issue(number, str(said.get("title")), str(said.get("body") or ""), str(said.get("html_url")))
+
+    def _asked(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        import httpx2  # noqa: PLC0415 - slow
+
+        where = self.place
+        headers = {"Accept": "application/vnd.github+json", "User-Agent": "prunejuice"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        url = f"{where.api}/repos/{quote(where.owner)}/{quote(where.name)}/{path}"
+        try:
+            answer = httpx2.request(method, url, json=body, headers=headers, timeout=_SECONDS)
+            return answer.status_code, answer.json() if answer.content else {}
+        except (httpx2.HTTPError, ValueError, httpx2.InvalidURL) as error:
+            fix = "see to the network, and do it again; nothing was lost"
+            raise PublishError(
+                f"{where.api} cannot be reached: {safe_line(str(error), 200)}", fix
+            ) from error
+
+
+def _message(said: Any) -> str:
+    if not isinstance(said, Mapping):
+        return ""
+    more = [str(each.get("message", "")) for each in said.get("errors") or () if isinstance(each, Mapping)]
+    return safe_line("; ".join(filter(None, [str(said.get("message", "")), *more])), 300)
+
+
+def _refused(status: int, said: Any, where: Place) -> Exception:
+    """What a refusal means, and what to do."""
+    name, told = f"{where.owner}/{where.name}", _message(said)
+    if status in {401, 403}:
+        return UsageError(f"{where.api} does not accept the login for {name}: {told}", _LOGIN)
+    if status == 404:
+        return UsageError(
+            f"{where.api} knows nothing of that in {name}, or the token may not see it", _LOGIN
+        )
+    return PublishError(f"{where.api} refuses ({status}): {told}", "see what it says, and do it again")

@@ -1,0 +1,262 @@
+"""`codebot submit-pr` against a bare repository and a forge on this machine."""
+
+import json
+import os
+import stat
+
+import pytest
+
+from conftest import git
+from prunejuice.testing import Forge
+
+CART = "def total(prices):\n    return 0\n"
+
+
+@pytest.fixture
+def remote(tmp_path):
+    place = tmp_path / "remote.git"
+    git(tmp_path, "init", "-q", "--bare", str(place))
+    return place
+
+
+@pytest.fixture
+def shop(project, remote):
+    (project.root / "cart.py").write_text(CART)
+    (project.root / "run.sh").write_text("#!/bin/sh\n")
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "Open the shop")
+    git(project.root, "remote", "add", "origin", f"file://{remote}")
+    git(project.root, "push", "-q", "origin", "main")
+    return project
+
+
+@pytest.fixture
+def forge(monkeypatch):
+    with Forge(issues={12: ("Totals are wrong", "The sum of [1, 2] is 0.")}) as made:
+        for name, value in made.environment.items():
+            monkeypatch.setenv(name, value)
+        yield made
+
+
+def wait(shop, *changes, summary="", command=""):
+    """Let a change set wait; its id."""
+    text = json.dumps({"file_changes": list(changes), "summary": summary, "command": command})
+    answer = shop.codebot("pending", "add", "-", "--json", given=text)
+    assert answer.code == 0, answer.err
+    return answer.json["id"]
+
+
+@pytest.fixture
+def two(shop):
+    one = wait(
+        shop,
+        {"filepath": "cart.py", "content": "def total(prices):\n    return sum(prices)\n"},
+        summary="Add up the prices.\n\nThe total was always 0.",
+        command="fix",
+    )
+    other = wait(
+        shop,
+        {
+            "filepath": "cart.py",
+            "content": '"""The cart."""\n\n\ndef total(prices):\n    return sum(prices)\n',
+        },
+        {"filepath": "run.sh", "operation": "mode", "mode": "755"},
+        {"filepath": "docs/cart.md", "content": "# Cart\n"},
+        command="document",
+    )
+    return one, other
+
+
+def state(shop):
+    return (
+        git(shop.root, "status", "--porcelain"),
+        git(shop.root, "rev-parse", "HEAD"),
+        git(shop.root, "symbolic-ref", "HEAD"),
+        git(shop.root, "stash", "list"),
+    )
+
+
+def test_what_waits_becomes_a_branch_and_a_pull_request(shop, remote, forge, two):
+    before = state(shop)
+    answer = shop.codebot("submit-pr", "--title", "Totals", "--description", "Closes #12.", "--draft")
+    assert answer.code == 0, answer.err
+    assert answer.out == "https://forge.test/shop/cart/pull/1\n"
+    assert state(shop) == before
+    log = git(
+        remote, "log", "--format=%s|%an|%(trailers:key=Codebot-Command,valueonly)", "main..codebot/totals"
+    )
+    assert log.splitlines() == [
+        "Document cart.py, run.sh, docs/cart.md|tester|document",
+        "",
+        "Add up the prices.|tester|fix",
+    ]
+    assert git(remote, "show", "codebot/totals:cart.py").startswith('"""The cart."""')
+    assert git(remote, "ls-tree", "codebot/totals", "run.sh").startswith("100755")
+    [sent] = forge.sent
+    assert sent.body["head"] == "codebot/totals"
+    assert sent.body["base"] == "main"
+    assert sent.body["draft"] is True
+    assert sent.body["body"].startswith("Closes #12.\n\n## fix (c-")
+    assert "- `docs/cart.md` +1 -0" in sent.body["body"]
+    assert shop.codebot("pending", "--json").json["items"] == []
+    [*_, last] = shop.codebot("pending", "list", "--all", "--json").json["items"]
+    assert last["state"] == "submitted"
+
+
+def test_a_dry_run_shows_all_of_it_and_does_nothing(shop, remote, forge, two):
+    answer = shop.codebot("submit-pr", "--dry-run")
+    assert answer.code == 0
+    assert "Add up the prices" in answer.out
+    assert "codebot/add-up-the-prices" in answer.out
+    assert "+    return sum(prices)" in answer.out
+    assert git(shop.root, "branch", "--format=%(refname:short)").split() == ["main"]
+    assert forge.sent == []
+    assert shop.codebot("submit-pr", "--dry-run", "--json").json["files"] == [
+        "cart.py",
+        "docs/cart.md",
+        "run.sh",
+    ]
+
+
+def test_only_some_and_those_that_are_applied(shop, remote, forge, two):
+    assert shop.codebot("apply", two[0], "--yes").code == 0
+    answer = shop.codebot("submit-pr", "--only", two[0], "--branch", "fix-totals", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["files"] == ["cart.py"]
+    assert answer.json["url"].endswith("/1")
+    assert "return sum" in git(remote, "show", "fix-totals:cart.py")
+    [left] = shop.codebot("pending", "--json").json["items"]
+    assert left["id"] == two[1]
+
+
+def test_again_takes_the_pull_request_that_is_open(shop, remote, forge, two):
+    forge.refuses = (502, "bad gateway")
+    answer = shop.codebot("submit-pr", "--title", "Totals")
+    assert answer.code == 1
+    assert "bad gateway" in answer.err
+    assert git(remote, "rev-parse", "codebot/totals")
+    assert len(shop.codebot("pending", "--json").json["items"]) == 2
+    forge.refuses = None
+    forge.sent.clear()
+    again = shop.codebot("submit-pr", "--title", "Totals")
+    assert again.code == 0, again.err
+    assert git(remote, "branch", "--format=%(refname:short)").split() == ["codebot/totals", "main"]
+
+
+def test_without_a_login_the_branch_stays_and_all_still_waits(shop, remote, forge, two, monkeypatch):
+    monkeypatch.delenv("GH_TOKEN")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    answer = shop.codebot("submit-pr", "--title", "Totals")
+    assert answer.code == 2
+    assert "no login for shop/cart" in answer.err
+    assert "GH_TOKEN" in answer.err
+    assert git(shop.root, "rev-parse", "codebot/totals")
+    assert git(remote, "branch", "--format=%(refname:short)").split() == ["main"]
+    assert len(shop.codebot("pending", "--json").json["items"]) == 2
+
+
+def test_a_login_that_is_refused(shop, forge, two, monkeypatch):
+    monkeypatch.setenv("GH_TOKEN", "wrong")
+    answer = shop.codebot("submit-pr", "--title", "Totals")
+    assert answer.code == 2
+    assert "Bad credentials" in answer.err
+    assert "wrong" not in answer.err
+
+
+def test_without_a_remote(shop, two):
+    git(shop.root, "remote", "remove", "origin")
+    answer = shop.codebot("submit-pr", "--title", "Totals")
+    assert answer.code == 2
+    assert "no remote" in answer.err
+    assert git(shop.root, "rev-parse", "codebot/totals")
+
+
+def test_a_remote_of_no_known_forge(shop, remote, two):
+    answer = shop.codebot("submit-pr", "--title", "Totals")
+    assert answer.code == 2
+    assert "--no-pr" in answer.err
+    pushed = shop.codebot("submit-pr", "--title", "Totals", "--no-pr")
+    assert (pushed.code, pushed.out) == (0, "codebot/totals\n")
+    assert git(remote, "rev-parse", "codebot/totals")
+
+
+def test_a_push_that_is_refused_loses_nothing(shop, remote, forge, two):
+    git(remote, "update-ref", "refs/heads/codebot/totals", "main")
+    git(shop.root, "commit", "--allow-empty", "-qm", "elsewhere")
+    git(shop.root, "push", "-q", "--force", "origin", "HEAD:codebot/totals")
+    git(shop.root, "reset", "-q", "--hard", "HEAD^")
+    answer = shop.codebot("submit-pr", "--title", "Totals")
+    assert answer.code == 1
+    assert "did not take the branch" in answer.err
+    assert "stays here" in answer.err
+    assert len(shop.codebot("pending", "--json").json["items"]) == 2
+    assert forge.sent == []
+
+
+def test_a_change_that_does_not_fit_the_base(shop, forge):
+    (shop.root / "cart.py").write_text("def total(prices, tax):\n    return 0 + tax\n")
+    git(shop.root, "commit", "-qam", "Taxes, not pushed")
+    wait(
+        shop, {"filepath": "cart.py", "content": "def total(prices, tax):\n    return sum(prices) + tax\n"}
+    )
+    answer = shop.codebot("submit-pr", "--title", "Totals")
+    assert answer.code == 4
+    assert "--onto HEAD" in answer.err
+    assert forge.sent == []
+    assert shop.codebot("submit-pr", "--title", "Totals", "--onto", "HEAD").code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--base", "nowhere"], "no branch 'nowhere'"),
+        (["--remote", "nowhere"], "no remote 'nowhere'"),
+        (["--branch", "a..b"], "no name of a branch"),
+        (["--branch", "main"], "--branch"),
+        (["--only", "c-00000000"], "no change set"),
+        (["--onto", "nowhere"], "no commit 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_handed_in(shop, forge, two, args, said):
+    answer = shop.codebot("submit-pr", *args)
+    assert answer.code == 2
+    assert said in answer.err
+    assert forge.sent == []
+
+
+def test_nothing_waits(shop, forge):
+    answer = shop.codebot("submit-pr")
+    assert answer.code == 2
+    assert "no change set waits" in answer.err
+
+
+def test_nothing_that_the_repository_names_is_run(shop, remote, forge, two, tmp_path):
+    mark = tmp_path / "mark"
+    evil = tmp_path / "evil"
+    evil.write_text(f"#!/bin/sh\necho $0 >> {mark}\n")
+    evil.chmod(0o755)
+    for key in ("core.sshCommand", "credential.helper", "core.askPass", "core.gitProxy", "gpg.program"):
+        git(shop.root, "config", key, str(evil))
+    git(shop.root, "config", "remote.origin.receivepack", str(evil))
+    git(shop.root, "config", "push.gpgSign", "if-asked")
+    hook = shop.root / ".git/hooks/pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(evil.read_text())
+    hook.chmod(hook.stat().st_mode | stat.S_IEXEC)
+    assert shop.codebot("submit-pr", "--title", "Totals").code == 0
+    assert not mark.exists()
+    git(shop.root, "remote", "set-url", "origin", f"ext::{evil}")
+    wait(shop, {"filepath": "new.txt", "content": "x\n"})
+    answer = shop.codebot("submit-pr", "--title", "Other")
+    assert answer.code == 1
+    assert not mark.exists()
+
+
+def test_the_login_in_an_address_is_not_shown(shop, forge, two):
+    git(shop.root, "remote", "set-url", "origin", "https://me:s3cret@127.0.0.1:9/shop/cart.git")
+    os.environ.pop("GITHUB_REPOSITORY", None)
+    answer = shop.codebot("submit-pr", "--dry-run")
+    assert "s3cret" not in answer.out
+    answer = shop.codebot("submit-pr", "--title", "Totals")
+    assert answer.code == 1
+    assert "s3cret" not in answer.err
