@@ -140,9 +140,9 @@ class _Talk:
             await asyncio.gather(*waited, gone, return_exceptions=True)
             with contextlib.suppress(TimeoutError, OSError):  # it may be gone already
                 await asyncio.wait_for(connection.close(), 5)
-            if not source.is_closing():
-                source.close()
-            writer.transport.abort()
+            for end in (source, writer.transport):
+                if not end.is_closing():
+                    end.close()
             await asyncio.sleep(0)
 
     async def _asked(self, connection: Any) -> Ended:

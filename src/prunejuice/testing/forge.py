@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
-
 _TOKEN = "not-a-token"  # noqa: S105 - that is what it says
 
 
