@@ -125,7 +125,7 @@ def ask(request: Request, means: Means) -> Answered:
         LimitError: a limit was reached before an answer could be used.
         UnplacedError: the edits of the last round have no place; nothing was changed.
     """
-    bundle = means.engine.gather(_context(request))
+    bundle = means.engine.gather(context(request))
     first = f"{_told(request)}\n\n{utf8(present(bundle, 'text'))}"
     prompt, spent = first, NOTHING
     most = request.limits.rounds or ROUNDS
@@ -155,18 +155,21 @@ class Reported(NamedTuple):
     context: Bundle
 
 
-def report(request: Request, means: Means) -> Reported:
+def report(request: Request, means: Means, sound: Callable[[Any], Any] = lambda data: data) -> Reported:
     """Let an agent answer with data as the verb's schema says; what names no file of the tree is left out.
+
+    `sound` sees data that fits the schema, and raises `ValueError` with what else is wrong with it.
 
     Raises:
         AgentError: the agent failed, or its answer never fits.
         LimitError: a limit was reached.
     """
     schema = request.verb.result or {}
-    bundle = means.engine.gather(_context(request))
+    bundle = means.engine.gather(context(request))
 
     def check(output: Any) -> Any:
         reports.demand(schema, output)
+        output = sound(output)
         return reports.grounded(output, lambda path: _rows(means.house.root, path))
 
     prompt = f"{_told(request)}\n\n{utf8(present(bundle, 'text'))}"
@@ -220,7 +223,8 @@ def _told(request: Request) -> str:
     return f"{request.verb.told(request.words)}\n\n{utf8(where)}".strip()
 
 
-def _context(request: Request) -> Ask:
+def context(request: Request) -> Ask:
+    """What the context of a request is gathered for."""
     return Ask(
         query=f"{request.words}\n{request.verb.description}" if request.words else request.verb.description,
         paths=request.paths or request.verb.paths,

@@ -42,35 +42,36 @@ def weakened(found: Iterable[Difference]) -> list[Weakened]:
     return [place for each in found for place in _of_file(each)]
 
 
+def is_test(path: str) -> bool:
+    """Whether a file of this name has tests."""
+    return bool(_TEST.search(path))
+
+
 def _of_file(each: Difference) -> Iterator[Weakened]:
     path = each.to or each.path
-    is_test = bool(_TEST.search(each.path) or _TEST.search(path))
+    tests = is_test(each.path) or is_test(path)
     if _RULES.search(each.path) or _RULES.search(path):
         yield Weakened(each.path, 1, "it says what is checked, and how")
         return
     if _TAKES_OVER.search(path) and each.old.data is None:
         yield Weakened(path, 1, "it takes the place of what runs the tests")
-    if is_test and (each.new.data is None or each.to):
+    if tests and (each.new.data is None or each.to):
         yield Weakened(
             each.path, 1, "a test is gone" if each.new.data is None else "a test gets another name"
         )
         return
     for hunk in hunks(each):
-        yield from _of_hunk(path, hunk, is_test=is_test)
+        yield from _of_hunk(path, hunk, tests=tests)
     if path.endswith("pyproject.toml") and each.old.data is not None:
         yield from _of_tables(each)
 
 
-def _of_hunk(path: str, hunk: Hunk, *, is_test: bool) -> Iterator[Weakened]:
+def _of_hunk(path: str, hunk: Hunk, *, tests: bool) -> Iterator[Weakened]:
     lost, new = _only(hunk.old, hunk.new), _only(hunk.new, hunk.old)
-    if (
-        is_test
-        and hunk.what != "created"
-        and (gone := [line for line in lost if not _HARMLESS.match(line)])
-    ):
+    if tests and hunk.what != "created" and (gone := [line for line in lost if not _HARMLESS.match(line)]):
         yield Weakened(path, hunk.line, f"a line of a test is taken away: {gone[0].strip()[:80]}")
     for pattern, what, where in (
-        (_SKIPS, "a test is skipped", is_test),
+        (_SKIPS, "a test is skipped", tests),
         (_SILENCES, "a checker is silenced", True),
         (_ENDS, "the program ends as if all were well", True),
     ):

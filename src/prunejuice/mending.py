@@ -3,14 +3,16 @@
 import re
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice import asking, change, guard, process, replica, settings
 from prunejuice.agent import NOTHING, Spent, added
 from prunejuice.asking import Means, Request
+from prunejuice.behaviour import Held
 from prunejuice.context import Bundle
-from prunejuice.errors import DeniedError, LimitError
+from prunejuice.errors import DeniedError, GateError, LimitError
 from prunejuice.hunk import Difference, diff
 from prunejuice.overlay import Overlay
 from prunejuice.text import safe_line
@@ -29,13 +31,17 @@ _ALIKE = 3
 class Check(NamedTuple):
     """A command that has to pass; `first` when it is run before anything is asked, to see what fails.
 
-    `tests` lets a change touch what judges it.
+    `tests` lets a change touch what judges it. `held` compares the copy, in which some differences were
+    made, with what was before; without a command that is all that is checked. `before` when the command has
+    to pass before anything is asked, for what comes after to say anything.
     """
 
     command: str
     first: bool = False
     tests: bool = False
     seconds: float = SECONDS
+    held: Callable[[Path, Sequence[Difference]], Held] | None = None
+    before: bool = False
 
 
 class Mended(NamedTuple):
@@ -46,6 +52,15 @@ class Mended(NamedTuple):
     spent: Spent
     rounds: int
     context: Bundle | None
+    evidence: tuple[str, ...] = ()
+
+
+class UnheldError(GateError):
+    """A change does not keep what it has to; `answer` is that change."""
+
+    def __init__(self, message: str, fix: str, answer: str) -> None:
+        super().__init__(message, fix)
+        self.answer = answer
 
 
 class StuckError(LimitError):
@@ -88,40 +103,90 @@ class _Mending:
         self.paths: dict[str, None] = {}
         self.seen = {""}
         self.told: Counter[str] = Counter()
-        self.spent = NOTHING
+        self.spent, self.rounds = NOTHING, 0
+        self.evidence: list[str] = []
+        self.faults: tuple[str, ...] = ()
 
     def mended(self) -> Mended:
-        failed = self.request.given
+        """Ask and judge until it is good; the rounds count all answers."""
         if self.check.first:
             passed, said = self._checked()
             if passed:
                 return Mended((), f"{self.check.command!r} passes as it is", NOTHING, 0, None)
-            failed = said
+            self.request = self.request._replace(given=said)
             self.told[_alike(said)] += 1
+        self._look_before()
         most = self.request.limits.rounds or asking.ROUNDS
-        for number in range(1, most + 1):
-            answered = self._asked(failed)
-            self.spent = added(self.spent, answered.spent)
+        while self.rounds < most:
+            answered = self._asked(most - self.rounds)
+            self.spent, self.rounds = added(self.spent, answered.spent), self.rounds + answered.rounds
             if answered.taken is None:
-                raise self._stuck("the agent says that nothing has to be changed")
+                return self._unchanged(answered)
             self._make(answered.taken.differences)
-            passed, failed = self._checked()
-            verdict = "passes" if passed else "fails"
-            self.means.tell(f"round {number} of {most}: {self.check.command!r} {verdict}")
+            passed, failed = self._judged()
+            self.means.tell(f"round {self.rounds} of {most}: {self._verdict(passed=passed)}")
             if passed:
-                return Mended(self._differences(), answered.text, self.spent, number, answered.context)
+                return self._done(self._differences(), answered)
             self._demand_progress(failed)
-        raise self._stuck(f"{self.check.command!r} still fails after {most} rounds")
+            self.request = self.request._replace(given=failed)
+        raise self._failed(f"{self.check.command!r} still fails after {most} rounds")
 
-    def _asked(self, failed: str) -> asking.Answered:
+    def _look_before(self) -> None:
+        """A command that fails before any change says nothing about one."""
+        if self.check.before and self.check.command and not self._checked()[0]:
+            self.means.tell(f"{self.check.command!r} fails before any change, so it says nothing of one")
+            self.check = self.check._replace(command="")
+
+    def _unchanged(self, answered: asking.Answered) -> Mended:
+        """That nothing has to be changed, where that is an answer."""
+        if self.check.held and not self.paths:
+            return self._done((), answered)
+        raise self._stuck("the agent says that nothing has to be changed")
+
+    def _done(self, found: tuple[Difference, ...], answered: asking.Answered) -> Mended:
+        evidence = tuple(self.evidence)
+        return Mended(found, answered.text, self.spent, self.rounds, answered.context, evidence)
+
+    def _verdict(self, *, passed: bool) -> str:
+        if self.faults:
+            return safe_line(self.faults[0], 300)
+        if not self.check.command:
+            return "the behaviour is the same"
+        return f"{self.check.command!r} {'passes' if passed else 'fails'}"
+
+    def _judged(self) -> tuple[bool, str]:
+        """Whether the check passes and all is kept that has to be, and what is wrong."""
+        self.evidence, self.faults = [], ()
+        if self.check.command:
+            passed, said = self._checked()
+            if not passed:
+                return False, said
+            when = "before and after" if self.check.before else "now"
+            self.evidence.append(f"{self.check.command} passes {when}")
+        if self.check.held is None:
+            return True, ""
+        found = self.check.held(self.copy.root, self._differences())
+        self.evidence += found.evidence
+        self.faults = found.faults
+        return not found.faults, "The behaviour is not the same:\n\n" + "\n".join(found.faults)
+
+    def _failed(self, why: str) -> Exception:
+        """The error that it ends with: what is not kept, or that there is no getting on."""
+        if not self.faults:
+            return self._stuck(why)
+        told = safe_line("; ".join(self.faults[:3]), 600)
+        fix = "ask again, or ask for the change of behaviour in words: codebot implement"
+        return UnheldError(f"the behaviour is not the same: {told}", fix, self._text())
+
+    def _asked(self, rounds: int) -> asking.Answered:
         limits = self.request.limits
         left = limits._replace(
             cost=None if limits.cost is None else limits.cost - (self.spent.cost or 0.0),
             tokens=None if limits.tokens is None else limits.tokens - self.spent.input - self.spent.output,
-            rounds=None,
+            rounds=rounds,
         )
         words = f"{self.request.words}\n\n{self._so_far()}".strip()
-        request = self.request._replace(words=words, given=failed, limits=left)
+        request = self.request._replace(words=words, limits=left)
         return asking.ask(request, self.means._replace(house=self.copy))
 
     def _so_far(self) -> str:
@@ -147,7 +212,7 @@ class _Mending:
         state, told = self._text(), _alike(failed)
         self.told[told] += 1
         if state in self.seen or self.told[told] >= _ALIKE:
-            raise self._stuck(f"there is no getting on: {self.check.command!r} fails as it did before")
+            raise self._failed(f"there is no getting on: {self.check.command!r} fails as it did before")
         self.seen.add(state)
 
     def _stuck(self, why: str) -> StuckError:

@@ -76,6 +76,11 @@ def markdown(schema: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def titled(title: str, rows: Sequence[str]) -> str:
+    """Rows under a title, as Markdown."""
+    return f"# {title}\n\n" + "\n".join(map(_line, rows)) + "\n"
+
+
 def _row(item: Any) -> str:
     if not isinstance(item, dict):
         return _line(item)

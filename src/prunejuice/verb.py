@@ -8,7 +8,7 @@ Refactor the code. $ARGUMENTS
 """
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from prunejuice import document, report
 from prunejuice.errors import DefinitionError, Problem
@@ -23,8 +23,9 @@ class Verb(NamedTuple):
 
     `input` says where output that belongs to the task comes from when none is given (`clipboard`);
     `needs` is true when nothing can be done without further words, `mends` when there is a check that
-    fails and has to pass. `result` is the JSON Schema of what it answers with instead of edits.
-    `source` is where it was found.
+    fails and has to pass. `proves` is `tests` when it answers with tests that are held to gates, `keeps`
+    is `behaviour` when a change is compared with what was before. `result` is the JSON Schema of what it
+    answers with instead of edits. `source` is where it was found.
     """
 
     name: str
@@ -34,6 +35,8 @@ class Verb(NamedTuple):
     input: str = ""
     needs: bool = False
     mends: bool = False
+    proves: Literal["", "tests"] = ""
+    keeps: Literal["", "behaviour"] = ""
     result: dict[str, Any] | None = None
     source: str = ""
 
@@ -68,6 +71,10 @@ def read(name: str, text: str, source: str) -> Verb:
     result = found.get("result")
     if result is not None and (wrong := report.fault(result)):
         raise DefinitionError((Problem(source, 1, "result", wrong),))
+    proves, keeps = found.get("proves", ""), found.get("keeps", "")
+    for key, value, known in (("proves", proves, "tests"), ("keeps", keeps, "behaviour")):
+        if value not in {"", known}:
+            raise DefinitionError((Problem(source, 1, key, f"can only be {known}"),))
     needs = bool(found.get("needs", _ARGUMENTS in prompt))
     return Verb(
         name,
@@ -77,6 +84,8 @@ def read(name: str, text: str, source: str) -> Verb:
         given,
         needs,
         bool(found.get("mends")),
+        proves,
+        keeps,
         result,
         source,
     )

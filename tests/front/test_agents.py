@@ -79,7 +79,7 @@ FLAGS = {
 def test_every_agent_gives_an_equal_change_set(shop, model, flags, tmp_path):
     model(edits)
     recording = tmp_path / "recording"
-    answer = shop.codebot("refactor", "cart.py", *flags, "--record", recording, "--json")
+    answer = shop.codebot("optimize-perf", "cart.py", *flags, "--record", recording, "--json")
     assert answer.code == 0, answer.err
     assert answer.json["diff"].count("\n+    return sum(prices)\n") == 1
     assert answer.json["files"] == [{"filepath": "cart.py", "operation": "write", "added": 1, "removed": 1}]
@@ -87,7 +87,7 @@ def test_every_agent_gives_an_equal_change_set(shop, model, flags, tmp_path):
     assert (shop.root / "cart.py").read_text() == CART
     [first] = shop.codebot("pending", "--json").json["items"]
     shop.codebot("pending", "drop", first["id"])
-    again = shop.codebot("refactor", "cart.py", *flags, "--replay", recording, "--json")
+    again = shop.codebot("optimize-perf", "cart.py", *flags, "--replay", recording, "--json")
     assert again.code == 0, again.err
     assert again.json["diff"] == answer.json["diff"]
     assert shop.codebot("apply", again.json["id"]).code == 0
@@ -96,11 +96,11 @@ def test_every_agent_gives_an_equal_change_set(shop, model, flags, tmp_path):
 
 def test_a_run_of_codebot_is_a_run(shop, model):
     model(edits)
-    answer = shop.codebot("refactor", "cart.py", "--agent", "claude", "--apply", "--json")
+    answer = shop.codebot("optimize-perf", "cart.py", "--agent", "claude", "--apply", "--json")
     assert answer.code == 0, answer.err
     assert (shop.root / "cart.py").read_text() == DONE
     [run] = shop.prj("history", "--json").json["items"]
-    assert run["command"] == "refactor"
+    assert run["command"] == "optimize-perf"
     shown = shop.prj("show", run["id"]).out
     assert "completed" in shown
     assert "Write" in shop.prj("logs", run["id"], "ask").out
@@ -114,7 +114,7 @@ def test_a_step_of_a_run_is_done_by_the_agent_that_is_set(shop, model, monkeypat
     model(edits)
     shop.command(
         "mend",
-        "name: mend\ndescription: Mend\nsteps:\n  - {name: change, agent: refactor, args: {agent: claude}}\n",
+        "name: mend\ndescription: Mend\nsteps:\n  - {name: change, agent: optimize-perf, args: {agent: claude}}\n",
     )
     answer, run = shop.run("mend")
     assert answer.code == 0, answer.err
@@ -148,7 +148,7 @@ def test_a_failure_keeps_what_was_done_and_exits_with_6(shop, model):
         return edits(asked) if len(calls) == 1 else Reply("the reason", status=400)
 
     model(answer)
-    made = shop.codebot("refactor", "cart.py", "--agent", "claude")
+    made = shop.codebot("optimize-perf", "cart.py", "--agent", "claude")
     assert made.code == 6, made.err
     kept = re.search(r"codebot apply (\S+answer\.md)", made.err)[1]
     assert shop.codebot("apply", kept).code == 0
@@ -189,7 +189,7 @@ def test_a_killed_run_goes_on_with_its_conversation(shop, model):
         return edits(asked)
 
     model(answer)
-    words = ["refactor", "cart.py", "--agent", "claude"]
+    words = ["optimize-perf", "cart.py", "--agent", "claude"]
     child = subprocess.Popen(
         [sys.executable, "-c", "from prunejuice.cli.codebot import main; main()", *words], cwd=shop.root
     )
@@ -224,7 +224,7 @@ def test_a_killed_run_goes_on_with_its_conversation(shop, model):
 )
 def test_what_cannot_be_asked(shop, model, args, code, said):
     model(edits)
-    answer = shop.codebot("refactor", "cart.py", *args)
+    answer = shop.codebot("optimize-perf", "cart.py", *args)
     assert (answer.code, said in answer.err) == (code, True), answer.err
 
 
@@ -269,10 +269,10 @@ def test_interactive_with_a_plain_program(shop, model, terminal, tmp_path):
     model(edits)
     script = Path(os.environ["HOME"], "bin/helper")
     script.write_text(
-        f"#!/bin/sh\ngrep -q 'Refactor' .codebot/task.md && echo ready\nread line\nprintf '%s' \"$line\" > note.txt\ncat > cart.py <<'END'\n{DONE}END\n"
+        f"#!/bin/sh\ngrep -q 'faster' .codebot/task.md && echo ready\nread line\nprintf '%s' \"$line\" > note.txt\ncat > cart.py <<'END'\n{DONE}END\n"
     )
     script.chmod(0o755)
-    terminal.start("refactor", "-i", "--agent", "helper", "cart.py")
+    terminal.start("optimize-perf", "-i", "--agent", "helper", "cart.py")
     terminal.wait("ready")
     terminal.keys("well done", "Enter")
     terminal.wait("EXIT=0")
@@ -295,7 +295,7 @@ def test_interactive_with_claude_code(shop, model, terminal):
             "projects": {},
         })
     )
-    terminal.start("refactor", "-i", "cart.py")
+    terminal.start("optimize-perf", "-i", "cart.py")
     until = time.monotonic() + 60
     while time.monotonic() < until and "EXIT" not in terminal.screen():
         screen = terminal.screen()
@@ -325,6 +325,6 @@ def test_the_agent_can_be_set_once(shop, model):
     config = Path(os.environ["PRUNEJUICE_CONFIG"])
     config.mkdir(parents=True, exist_ok=True)
     (config / "config.yaml").write_text(yaml.safe_dump({"agent": "codex"}))
-    answer = shop.codebot("refactor", "cart.py", "--json")
+    answer = shop.codebot("optimize-perf", "cart.py", "--json")
     assert answer.code == 0, answer.err
     assert answer.json["agent"] == "codex"

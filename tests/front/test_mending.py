@@ -77,7 +77,7 @@ def test_any_verb_can_have_a_check(shop, mend):
     answer = mend(
         body("0", "1"),
         {"when": "1 is not 3", "text": body("1", "sum(prices)")},
-        verb="refactor",
+        verb="optimize-perf",
         args=["--apply"],
     )
     assert answer.code == 0, answer.err

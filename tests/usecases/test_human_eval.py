@@ -96,7 +96,7 @@ def test_a_task_whose_script_has_the_answer_is_solved(number, place, stop):
             answer(form, "solution.py", wrong, gold),
         ]
     made = mending.mend(asking.Request(FIX, model="scripted"), CHECK, means(place, answers, stop))
-    assert made.rounds == 2, "one for the wrong answer, one for the right one"
+    assert made.rounds == 3, "one for each answer: malformed, wrong, right"
     [each] = made.differences
     assert each.path == "solution.py"
     assert each.new.data.decode() == task["prompt"] + gold, "exactly the answer, and nothing else"

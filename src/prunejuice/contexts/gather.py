@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -112,6 +112,10 @@ class Engine:
             self._known, self._corpus, self._past = {}, None, ("", past.Past([]))
             self._counted = Counted({}, {}, set())
             return do()
+
+    def listed(self) -> Collection[str]:
+        """The files of the tree that git does not ignore."""
+        return files.listed(self.git).files
 
     def _gathered(self, ask: Ask) -> Bundle:
         corpus = self.corpus(frozenset(path for path in ask.paths if not path.startswith("!")))

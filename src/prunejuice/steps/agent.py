@@ -1,20 +1,41 @@
 """Steps that an agent does: it is asked for changes, which are made where the run works, or wait."""
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prunejuice import answer, asking, change, hunk, mending, pending, report, vocabulary
+from prunejuice import (
+    answer,
+    asking,
+    change,
+    hunk,
+    interpreter,
+    mending,
+    pending,
+    proving,
+    report,
+    vocabulary,
+)
 from prunejuice.agent import Access, Limits, Started
 from prunejuice.agents.choice import Source, chosen
 from prunejuice.answer import Taken
 from prunejuice.asking import Answered, Means, Request
+from prunejuice.behaviour import Behaviour
 from prunejuice.change import ChangeSet
 from prunejuice.context import present
 from prunejuice.contexts.gather import Engine
-from prunejuice.errors import HumanNeededError, NotFoundError, PruneJuiceError, StepError, UsageError
+from prunejuice.errors import (
+    GateError,
+    HumanNeededError,
+    NotFoundError,
+    PruneJuiceError,
+    StepError,
+    UsageError,
+)
 from prunejuice.event import ConversationBegun
+from prunejuice.guard import is_test
 from prunejuice.hunk import Difference
 from prunejuice.mending import Check
 from prunejuice.project import Project
@@ -162,13 +183,29 @@ def _answered(doing: _Doing) -> StepResult:
 
 def _asked(doing: _Doing) -> Answered:
     """What an agent answers: once, or until a check passes."""
+    if doing.request.verb.proves:
+        return _proved(doing)
     check = _check(doing)
     if check is None:
         return asking.ask(doing.request, doing.means)
     made = mending.mend(doing.request, check, doing.means)
-    taken = Taken(ChangeSet(change.of_differences(made.differences)), made.differences, "checked")
+    taken = _taken(made.differences, made.evidence)
     context = made.context or asking.NO_CONTEXT
     return Answered(taken if made.differences else None, made.text, made.spent, made.rounds, context)
+
+
+def _proved(doing: _Doing) -> Answered:
+    """Tests that hold; the verdict on each is kept."""
+    found = proving.prove(doing.request, doing.means, doing.world.environ)
+    text = proving.shown(found.verdicts)
+    doing.keep("tests.md", text)
+    taken = _taken(found.differences, proving.evidence(found.verdicts))
+    return Answered(taken, text, found.spent, 1, found.context)
+
+
+def _taken(found: tuple[Difference, ...], evidence: Sequence[str]) -> Taken:
+    known = {"evidence": list(evidence)} if evidence else {}
+    return Taken(ChangeSet(change.of_differences(found), metadata=known), found, "checked")
 
 
 def _check(doing: _Doing) -> Check | None:
@@ -182,11 +219,37 @@ def _check(doing: _Doing) -> Check | None:
     given = bool(doing.request.given)
     if command:
         first = bool(args.get("first")) or (verb.mends and not given)
-        return Check(command, first, bool(args.get("allow_tests_change")))
+        return Check(command, first, bool(args.get("allow_tests_change")), held=_held(doing))
+    if verb.keeps and not doing.means.agent.name.startswith("interactive"):  # there a person judges
+        return Check(
+            _usual_check(doing), tests=bool(args.get("allow_tests_change")), held=_held(doing), before=True
+        )
     if verb.mends and not given:
         fix = f"codebot {verb.name} --check 'pytest -q', or `check:` in your config.yaml"
         raise UsageError(f"{verb.name} has to know what shall pass", fix)
     return None
+
+
+def _held(doing: _Doing) -> Any:
+    """What compares the behaviour, for a verb that keeps it."""
+    if not doing.request.verb.keeps:
+        return None
+    return Behaviour(doing.house.root, doing.world.environ, doing.handle.stop).held
+
+
+def _usual_check(doing: _Doing) -> str:
+    """The tests of a project: as they are set, or those that pytest finds; empty when there are none."""
+    if command := doing.world.settings.check:
+        return command
+    root = doing.house.root
+    listed = (path for path in doing.means.engine.listed() if is_test(path) and path.endswith(".py"))
+    if next(listed, None) is None:
+        return ""
+    try:
+        found = interpreter.found(root, doing.world.environ, doing.handle.stop)
+    except GateError:
+        return ""
+    return f"{shlex.quote(found.program)} -m pytest -q -p no:cacheprovider"
 
 
 def _settled(doing: _Doing, found: Answered) -> StepResult:
@@ -198,6 +261,7 @@ def _settled(doing: _Doing, found: Answered) -> StepResult:
         named = ChangeSet(
             change.of_differences(differences, change.reasons(taken.change_set)),
             outputs["summary"],
+            {**taken.change_set.metadata, "agent": doing.means.agent.name},
             command=doing.request.verb.name,
             run=doing.handle.run.id,
         )
@@ -237,6 +301,7 @@ def _about(doing: _Doing, found: Answered) -> dict[str, Any]:
         "usage": {"input": spent.input, "output": spent.output, "cached": spent.cached},
         "cost": spent.cost,
         "agent": doing.means.agent.name,
+        **{k: v for k, v in (taken.change_set.metadata if taken else {}).items() if k == "evidence"},
         "context": {"tokens": found.context.used, "files": shown},
     }
 

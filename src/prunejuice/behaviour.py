@@ -1,0 +1,108 @@
+"""What a refactoring must not change: public names, what functions that only compute give, the tests."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice import interpreter, purity, surface
+from prunejuice.errors import GateError
+from prunejuice.guard import is_test
+from prunejuice.hunk import Difference
+from prunejuice.interpreter import PROBES, Python
+from prunejuice.protocols import Stop
+
+_SHOWN = 3
+_LEAST = 3
+"""How many calls have to give a result before a comparison says anything."""
+_HARD = ("raises TypeError", "raises AttributeError")
+
+
+class Held(NamedTuple):
+    """What a change was held to: `faults` are what it does not keep, `evidence` what it does."""
+
+    faults: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+
+
+class Behaviour:
+    """How a tree behaves before a change; `held` compares one with it."""
+
+    def __init__(self, root: Path, environ: Mapping[str, str], stop: Stop) -> None:
+        self._root, self._environ, self._stop = root, environ, stop
+        self._python: Python | None = None
+
+    def held(self, root: Path, found: Sequence[Difference]) -> Held:
+        """Compare the tree at `root`, in which differences were made, with the one before."""
+        faults: list[str] = []
+        evidence: list[str] = []
+        for each in found:
+            old, new = _text(each.old.data), _text(each.new.data)
+            if not each.path.endswith(".py") or is_test(each.path) or old is None:
+                continue
+            if new is None or each.to:
+                faults.append(f"{each.path} is gone, and all that it shows to others")
+                continue
+            wrong = surface.differences(surface.surface(old), surface.surface(new))
+            faults += [f"{each.path}: {one}" for one in wrong]
+            if not wrong:
+                evidence.append(f"{each.path}: all public names and signatures are kept")
+            more = self._compared(root, each.path, old, new)
+            faults += more.faults
+            evidence += more.evidence
+        return Held(tuple(faults), tuple(evidence))
+
+    def _compared(self, root: Path, path: str, old: str, new: str) -> Held:
+        """Call what only computes, as it was and as it is, with the same arguments."""
+        asked = purity.functions(old, new)
+        if not asked:
+            return Held()
+        try:
+            self._python = self._python or interpreter.found(self._root, self._environ, self._stop, "json")
+        except GateError:
+            return Held()
+        calls = {each.name: list(each.inputs) for each in asked}
+        before, again, after = (self._called(top, path, calls) for top in (self._root, self._root, root))
+        if before is None or again is None:
+            return Held()
+        if after is None:
+            return Held((f"{path} cannot be imported any more",))
+        faults, evidence = [], []
+        for name, literals in calls.items():
+            steady = [n for n in range(len(literals)) if before[name][n] == again[name][n]]
+            met = [n for n in steady if before[name][n] != after[name][n]]
+            told = sum(not before[name][n].startswith(_HARD) for n in steady)
+            shown = "; ".join(
+                f"{name}{literals[n]} {before[name][n]} before, and {after[name][n]} now"
+                for n in met[:_SHOWN]
+            )
+            if met:
+                faults.append(f"{path}: {shown}")
+            elif told >= _LEAST:
+                evidence.append(f"{path}: {name} gives the same for {len(steady)} inputs")
+        return Held(tuple(faults), tuple(evidence))
+
+    def _called(
+        self, root: Path, path: str, calls: Mapping[str, Sequence[str]]
+    ) -> Mapping[str, Sequence[str]] | None:
+        if self._python is None:
+            return None
+        top, name = interpreter.module(root, path)
+        given = json.dumps({"top": str(top), "module": name, "calls": calls}).encode()
+        done = self._python.run(root, str(PROBES / "calls.py"), given=given, PYTHONHASHSEED="0")
+        try:
+            found: Mapping[str, Sequence[str]] = json.loads(done.out) if done.code == 0 else {}
+        except ValueError:
+            return None
+        return found or None
+
+
+def _text(data: bytes | None) -> str | None:
+    """Python that can be read; None for what is not there or is none."""
+    try:
+        text = data.decode() if data is not None else None
+        if text is not None:
+            surface.surface(text)
+    except (UnicodeDecodeError, SyntaxError, ValueError):
+        return None
+    return text

@@ -1,0 +1,81 @@
+"""The Python of a project, and what is run with it: its tests, programs of ours."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice import process, settings
+from prunejuice.errors import GateError, MissingToolError
+from prunejuice.protocols import Stop
+
+_SECONDS = 120.0
+_LIMIT = 4 << 20
+PROBES = Path(__file__).with_name("probes")
+
+
+class Ran(NamedTuple):
+    """How a program ended, and what it said on both streams."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self) -> str:
+        """The end of it all."""
+        return f"{self.out}\n{self.err}".strip()[-4000:]
+
+
+class Python(NamedTuple):
+    """An interpreter that has pytest; `stop` ends what it is at."""
+
+    program: str
+    environ: Mapping[str, str]
+    stop: Stop
+
+    def run(
+        self, root: Path, *words: str, given: bytes = b"", seconds: float = _SECONDS, **more: str
+    ) -> Ran:
+        """Run it in a folder, which is where modules are looked for first."""
+        env = {**settings.passed_on(self.environ), "PYTHONDONTWRITEBYTECODE": "1", **more}
+        env["PYTHONPATH"] = f"{root / 'src'}:{root}"
+        call = process.Call([self.program, *words], root, env, seconds, given=given)
+        done = process.capture(call, _LIMIT, self.stop)
+        return Ran(done.code, done.out.decode("utf-8", "replace"), done.err.decode("utf-8", "replace"))
+
+    def pytest(self, root: Path, *words: str, seconds: float = _SECONDS) -> Ran:
+        """Run tests."""
+        return self.run(root, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words, seconds=seconds)
+
+
+def found(root: Path, environ: Mapping[str, str], stop: Stop, *needs: str) -> Python:
+    """The first interpreter that has what is needed: of the tree's environment, of the caller's, or ours.
+
+    Raises:
+        GateError: none has.
+    """
+    places = [root / ".venv/bin/python", root / "venv/bin/python"]
+    if environ.get("VIRTUAL_ENV"):
+        places.append(Path(environ["VIRTUAL_ENV"], "bin/python"))
+    words: Sequence[str] = (*(str(each) for each in places if each.is_file()), "python3", sys.executable)
+    code = f"import {', '.join(needs or ('pytest',))}"
+    for word in words:
+        try:
+            made = Python(process.which(word, environ.get("PATH")), environ, stop)
+        except MissingToolError:
+            continue
+        if made.run(root, "-c", code, seconds=30).code == 0:
+            return made
+    named = " and ".join(needs or ("pytest",))
+    raise GateError(f"no Python here has {named}", f"install {named} into .venv, or where python3 is")
+
+
+def module(root: Path, path: str) -> tuple[Path, str]:
+    """The folder that has to be on the path to import a file, and the file's dotted name from there."""
+    pieces = path.removesuffix(".py").split("/")
+    top = len(pieces) - 1
+    while top and (root / Path(*pieces[:top]) / "__init__.py").is_file():
+        top -= 1
+    name = [*pieces[top:-1], *([] if pieces[-1] == "__init__" else pieces[-1:])]
+    return root.joinpath(*pieces[:top]), ".".join(name)
