@@ -157,18 +157,18 @@ class _Mending:
     def _judged(self) -> tuple[bool, str]:
         """Whether the check passes and all is kept that has to be, and what is wrong."""
         self.evidence, self.faults = [], ()
-        if self.check.command:
-            passed, said = self._checked()
-            if not passed:
-                return False, said
+        passed, said = self._checked() if self.check.command else (True, "")
+        if passed and self.check.command:
             when = "before and after" if self.check.before else "now"
             self.evidence.append(f"{self.check.command} passes {when}")
         if self.check.held is None:
-            return True, ""
+            return passed, said
         found = self.check.held(self.copy.root, self._differences())
+        broken = self.check.before and not passed
         self.evidence += found.evidence
-        self.faults = found.faults
-        return not found.faults, "The behaviour is not the same:\n\n" + "\n".join(found.faults)
+        self.faults = (*found.faults, *([f"{self.check.command!r} passed before"] if broken else []))
+        told = ["The behaviour is not the same:", *self.faults] if self.faults else []
+        return passed and not self.faults, "\n\n".join(filter(None, [*told, said]))
 
     def _failed(self, why: str) -> Exception:
         """The error that it ends with: what is not kept, or that there is no getting on."""
