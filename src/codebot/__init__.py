@@ -1,54 +1,37 @@
-"""Codebot for programs: changes of files as values, applied all or nothing, and summaries of code.
+"""Codebot for programs: changes of files as values, commands of one's own, summaries, workflows.
 
-from codebot import ChangeSet, FileChange, summarize
-
-FileChange("src/a.py", "print()\\n").apply()
-summarize(["src/"]).to_markdown()
+from codebot import ChangeSet, Command, FileChange, register_command, summarize
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from prunejuice.change import ChangeSet, CommandOutput, FileChange
-from prunejuice.errors import (
-    AgentError,
-    ConflictError,
-    DeniedError,
-    LimitError,
-    PruneJuiceError,
-    UsageError,
-)
-
-if TYPE_CHECKING:
-    from prunejuice.contexts.clip import summarize
-    from prunejuice.summary import CodeComponent, CodePattern, SummaryResult
-
-__all__ = [
-    "AgentError",
-    "ChangeSet",
-    "CodeComponent",
-    "CodePattern",
-    "CommandOutput",
-    "ConflictError",
-    "DeniedError",
-    "FileChange",
-    "LimitError",
-    "PruneJuiceError",
-    "SummaryResult",
-    "UsageError",
-    "summarize",
-]
-_LATER = {
-    "CodeComponent": "prunejuice.summary",
-    "CodePattern": "prunejuice.summary",
-    "SummaryResult": "prunejuice.summary",
-    "summarize": "prunejuice.contexts.clip",
+_PLACES = {
+    "change": "ChangeSet CommandOutput FileChange",
+    "cli.reviewing": "InteractiveReviewer",
+    "contexts.clip": "summarize",
+    "errors": "AgentError ConflictError DeniedError GateError LimitError PruneJuiceError UsageError",
+    "library": (
+        "COMMANDS ClaudeSDKExecutor Command ContextManager DebugTestsCommand ExecutionContext NoOpCommand "
+        "PipelineComposer RefactorCommand RunTestsCommand SubmitPRCommand SummarizeCommand SummaryCache "
+        "TDD_WORKFLOW TestCommand WorkflowExecutor WorkflowResult WorkflowStep chain_commands "
+        "execute_agent get_command register_command"
+    ),
+    "results": (
+        "CodeFix DebugResult Optimization OptimizationResult RefactoringResult TestCase TestFailure "
+        "TestGenerationResult"
+    ),
+    "review": "ReviewDecision",
+    "submission": "PRSubmission",
+    "summary": "CodeComponent CodePattern SummaryResult",
+    "workflow": "Workflow",
 }
-"""Names that cost a while to import, and where they are."""
+_WHERE = {name: module for module, names in _PLACES.items() for name in names.split()}
+__all__ = sorted(_WHERE)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415
 
-    return getattr(import_module(_LATER[name]), name)
+    return getattr(import_module(f"prunejuice.{_WHERE[name]}"), name)

@@ -54,13 +54,29 @@ class App(NamedTuple):
             trust.demand_file(place, path, self.store)
         return path
 
+    def extension(self, project_root: str, name: str) -> Any:
+        """The command that Python code registered under a name: of the trusted project, or of a package.
+
+        Raises:
+            DefinitionError: that code fails.
+        """
+        from prunejuice import extension  # noqa: PLC0415 - only where there is such code
+
+        place = Project(Path(project_root))
+        files = extension.files_of(place)
+        if files and trust.standing(place, self.store).trusted:
+            extension.load(files)
+        if extension.registered(name) is None:
+            extension.load_installed()
+        return extension.registered(name)
+
     def tools(
         self,
         tell: Callable[[Run, Event], None] = lambda _run, _event: None,
         hear: Callable[[str, str], None] = lambda _step, _line: None,
     ) -> Tools:
         """What a driver works with."""
-        carrier = Carrier(self.settings, self.environ, self.step_file)
+        carrier = Carrier(self.settings, self.environ, self.step_file, self.extension)
         return Tools(self.store, carrier, self.settings.home, _caller(self), tell, hear)
 
 

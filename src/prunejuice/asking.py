@@ -62,7 +62,7 @@ class Means(NamedTuple):
     """What asking works with: whose context, whose files, who answers.
 
     `tell` hears how it goes, `begun` the conversation that an agent began; `conversation` is one to go on
-    with. `tag` marks the processes of an agent.
+    with. `tag` marks the processes of an agent; `spend` is told what each task took.
     """
 
     engine: Engine
@@ -73,13 +73,16 @@ class Means(NamedTuple):
     begun: Callable[[Started], None] = lambda _: None
     conversation: str = ""
     tag: str = ""
+    spend: Callable[[Spent], None] = lambda _: None
 
     def answer(self, task: Task) -> tuple[Ended, Spent]:
         """Let the agent do a task in the tree, and tell how it goes."""
         prompt = f"{_CUT_OFF}\n\n{task.prompt}" if self.conversation else task.prompt
         where, told, tag = str(self.house.root), self.conversation, self.tag
         placed = task._replace(prompt=prompt, directory=where, conversation=told, tag=tag)
-        return taken(self._heard(placed))
+        ended, spent = taken(self._heard(placed))
+        self.spend(spent)
+        return ended, spent
 
     def _heard(self, task: Task) -> Iterator[AgentEvent]:
         for event in self.agent.run(task, self.stop):

@@ -45,6 +45,9 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     lines: tuple[str, ...] | None = None
 
 
+ReviewDecision = Decision
+
+
 class Review(Struct, frozen=True):
     """A change set while it is judged: its hunks in order, and the decision about each, by id.
 

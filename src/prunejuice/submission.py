@@ -137,7 +137,7 @@ def hand_in(
     tip = made.onto
     for record, differences in zip(made.records, made.parts, strict=True):
         tip = branches.commit(git, tip, differences, _message(record))
-    name = branches.named(git, made.submission.branch_name, tip, exact=exact)
+    name = branches.named(git, made.submission.branch_name, made.onto, tip, exact=exact)
     if made.remote is None:
         fix = (
             f"git remote add origin URL, and do it again; the branch {name} is here, what waits still waits"

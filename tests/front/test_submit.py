@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import time
 
 import pytest
 
@@ -138,6 +139,7 @@ def test_again_takes_the_pull_request_that_is_open(shop, remote, forge, two):
     assert len(shop.codebot("pending", "--json").json["items"]) == 2
     forge.refuses = None
     forge.sent.clear()
+    time.sleep(1.1)  # commits of another second have other names
     again = shop.codebot("submit-pr", "--title", "Totals")
     assert again.code == 0, again.err
     assert git(remote, "branch", "--format=%(refname:short)").split() == ["codebot/totals", "main"]

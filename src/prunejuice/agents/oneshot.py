@@ -104,6 +104,14 @@ _OTHERS = (OSError, ValueError, TypeError, LookupError, ImportError, RuntimeErro
 """What the libraries of providers raise besides: a package is missing, an answer makes no sense."""
 
 
+def built(model: str, instructions: str, result: Any) -> Any:
+    """An agent of PydanticAI's for one kind of result; without a model, it is named when it runs."""
+    from pydantic_ai import Agent  # noqa: PLC0415 - slow
+
+    kind = result if hasattr(result, "model_json_schema") else str
+    return Agent(_model(model) if model else None, output_type=kind, instructions=instructions or None)
+
+
 def _model(names: str) -> Any:
     """A model by its name, or several of which the next is asked when one fails."""
     from pydantic_ai.models import infer_model  # noqa: PLC0415

@@ -132,9 +132,31 @@ def command(name: str) -> click.Command:
 
 
 def _found(name: str) -> "Verb":
+    """The verb of a name: Python code of a trusted project goes first, then Markdown."""
     from prunejuice import project, settings, vocabulary  # noqa: PLC0415
+    from prunejuice.errors import NotFoundError  # noqa: PLC0415
 
-    return vocabulary.find(name, project.find(project.here()), settings.environment())
+    here = project.find(project.here())
+    has_code = any(here.commands.glob("*.py"))
+    try:
+        found = vocabulary.find(name, here, settings.environment())
+    except NotFoundError:
+        own = _by_code(name)
+        if own is None and has_code:
+            fix = "if it is in .prj/commands/*.py: look at that, then prj trust"
+            raise NotFoundError(f"there is no verb {name!r}", fix) from None
+        if own is None:
+            raise
+        return own
+    return (_by_code(name) if has_code else None) or found
+
+
+def _by_code(name: str) -> "Verb | None":
+    from prunejuice import app as apps  # noqa: PLC0415
+
+    app = apps.open_app()
+    own = app.extension(str(app.project.root), name)
+    return None if own is None else own.verb()
 
 
 def is_there(name: str) -> bool:
@@ -145,8 +167,8 @@ def is_there(name: str) -> bool:
         return len(name) > 1
     try:
         _found(name)
-    except NotFoundError:
-        return False
+    except NotFoundError as error:
+        return "prj trust" in error.fix  # it may be there, and who calls it is told so
     return True
 
 
@@ -439,6 +461,22 @@ def _again(doing: _Doing, tools: "Tools", stop: "Stop") -> "Callable[[Sequence[A
     return asked
 
 
+def _with_code(found: "list[Verb]") -> "list[Verb]":
+    """The verbs, and those that Python code registers here."""
+    from prunejuice import app as apps  # noqa: PLC0415
+    from prunejuice import project  # noqa: PLC0415
+
+    if not any(project.find(project.here()).commands.glob("*.py")):
+        return found
+    from prunejuice import extension  # noqa: PLC0415
+
+    app = apps.open_app()
+    app.extension(str(app.project.root), "")
+    own = {name: command.verb() for name, command in extension.every().items()}
+    kept = [verb for verb in found if verb.name not in own]
+    return sorted([*kept, *own.values()], key=lambda verb: verb.name)
+
+
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def list_command(*, as_json: bool) -> None:
@@ -451,7 +489,7 @@ def list_command(*, as_json: bool) -> None:
     from prunejuice.cli import render  # noqa: PLC0415
     from prunejuice.text import safe_line  # noqa: PLC0415
 
-    found = vocabulary.every(project.find(project.here()), settings.environment())
+    found = _with_code(vocabulary.every(project.find(project.here()), settings.environment()))
     if as_json:
         render.json(
             "verbs", [{"name": v.name, "description": v.description, "source": v.source} for v in found]

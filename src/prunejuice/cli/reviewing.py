@@ -1,20 +1,26 @@
 """Judging hunks: on a terminal with single keys, or by a program with JSON."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 from msgspec import Struct
 
+from prunejuice import change as changes
 from prunejuice import hunk as hunks
-from prunejuice import kind, pathname, review
+from prunejuice import kind, pathname, review, settings
+from prunejuice.change import FileChange
 from prunejuice.cli import render, terminal
 from prunejuice.errors import HumanNeededError, UsageError
 from prunejuice.hunk import Hunk
 from prunejuice.review import Decision, Pattern, Review
 from prunejuice.text import safe_line, safe_text, utf8
+from prunejuice.workspaces import house as houses
 
 MOST_SHOWN = 400
 _KEYS = (
@@ -96,6 +102,28 @@ def by_person(found: Review, reasons: Mapping[str, str]) -> Review:
             break
         found = answer
     return found
+
+
+class InteractiveReviewer:
+    """Asks a person about changes, on the terminal; approved patterns count for the next ones too."""
+
+    def __init__(self, root: str | Path = ".") -> None:
+        self.root = Path(root)
+        self.approved_patterns: tuple[review.Pattern, ...] = ()
+
+    async def review_change(self, change: FileChange) -> Decision:
+        """What a person decides about one change as a whole.
+
+        Raises:
+            HumanNeededError: there is no terminal.
+        """
+        house = houses.around(self.root.absolute(), settings.environment())
+        found = review.begin(changes.resolve(changes.ChangeSet((change,)), house), "file")
+        found = reduce(review.approve_pattern, self.approved_patterns, found)
+        done = await asyncio.to_thread(by_person, found, {change.filepath: change.why})
+        self.approved_patterns = done.patterns
+        told = next(iter(done.decisions.values()), None)
+        return told or Decision(found.hunks[0].id if found.hunks else "", "reject", reason="left open")
 
 
 def _show(found: Review, hunk: Hunk, reason: str) -> None:

@@ -97,8 +97,10 @@ def commit(git: Git, parent: str, found: Sequence[Difference], message: str) -> 
     return git.commit(tree, (parent,), message, author=None)
 
 
-def named(git: Git, wanted: str, tip: str, *, exact: bool) -> str:
+def named(git: Git, wanted: str, onto: str, tip: str, *, exact: bool) -> str:
     """Have a branch at a commit; a taken name gets a number behind it, unless it has to be `exact`.
+
+    One that was made before with the same files, commit by commit from `onto`, is taken as it is.
 
     Raises:
         UsageError: git takes no such name, or it is taken.
@@ -111,7 +113,7 @@ def named(git: Git, wanted: str, tip: str, *, exact: bool) -> str:
         if not there:
             git.move((f"refs/heads/{name}", tip, ""))
             return name
-        if _same(git, there, tip):
+        if _same(git, onto, there, tip):
             return name
         if exact:
             break
@@ -120,10 +122,10 @@ def named(git: Git, wanted: str, tip: str, *, exact: bool) -> str:
     )
 
 
-def _same(git: Git, one: str, other: str) -> bool:
-    """Whether two branches have the same files and came from the same commit."""
-    asked = "--format=%T %P", "--no-show-signature", "-1"
-    return git.run("log", *asked, one) == git.run("log", *asked, other)
+def _same(git: Git, onto: str, one: str, other: str) -> bool:
+    """Whether two branches have the same files, commit by commit."""
+    asked = ("log", "--format=%T", "--no-show-signature")
+    return git.run(*asked, f"{onto}..{one}") == git.run(*asked, f"{onto}..{other}")
 
 
 def push(git: Git, to: Remote, name: str) -> None:

@@ -1,8 +1,10 @@
 """Steps that an agent does: it is asked for changes, which are made where the run works, or wait."""
 
+import asyncio
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +12,7 @@ from prunejuice import (
     answer,
     asking,
     change,
+    extension,
     hunk,
     interpreter,
     mending,
@@ -18,7 +21,7 @@ from prunejuice import (
     report,
     vocabulary,
 )
-from prunejuice.agent import Access, Limits, Started
+from prunejuice.agent import NOTHING, Access, Limits, Spent, Started, added
 from prunejuice.agents.choice import Source, chosen
 from prunejuice.answer import Taken
 from prunejuice.asking import Answered, Means, Request
@@ -45,7 +48,6 @@ from prunejuice.steps.keeping import keep
 from prunejuice.steps.world import World, said
 from prunejuice.text import safe_line, utf8
 from prunejuice.verb import Verb
-from prunejuice.workflow import Step
 from prunejuice.working import Working
 from prunejuice.workspaces import house as houses
 from prunejuice.workspaces.house import House
@@ -56,13 +58,6 @@ ARGUMENTS = frozenset((
     "check", "first", "allow_tests_change", "changes",
 ))  # fmt: skip
 """Arguments that mean something of their own; any other is told to the agent by its name."""
-ELSEWHERE = ("wait", "keep")
-"""What becomes of changes that are not made where the run works: they wait, or are kept as a file."""
-
-
-def stays_out(step: Step) -> bool:
-    """Whether a step changes nothing where the run works."""
-    return bool(step.agent) and step.args.get("changes") in ELSEWHERE
 
 
 class _Doing(NamedTuple):
@@ -94,7 +89,8 @@ def carried_out(handle: Handle, world: World) -> StepResult:
         ConflictError: edits have no place after the last round.
         DeniedError: a file needs a grant, or a check is weakened.
     """
-    request, name = _request(handle, world), _agent(world)
+    own = world.extension(handle.plan.project, handle.step.agent)
+    request, name = _request(handle, world, own and own.verb()), _agent(world)
     args, directory = world.args, Path(handle.workspace.directory)
 
     def around(agent: Agent) -> Agent:
@@ -113,6 +109,8 @@ def carried_out(handle: Handle, world: World) -> StepResult:
         begun, tell = _begun(handle), _teller(handle, world)
         means = Means(engine, house, agent, handle.stop, tell, begun, told, handle.tag)
         doing = _Doing(handle, world, request, means)
+        if own is not None:
+            return _by_code(doing, own)
         return _reported(doing) if request.verb.result is not None else _answered(doing)
 
 
@@ -179,6 +177,29 @@ def _answered(doing: _Doing) -> StepResult:
     doing.keep("context.md", present(found.context, "markdown"))
     doing.keep("answer.md", found.text)
     return _settled(doing, found)
+
+
+def _by_code(doing: _Doing, own: extension.Command) -> StepResult:
+    """Let Python code of a project ask and answer; what it changes goes the way of every other change."""
+    request = doing.request
+    context = extension.ExecutionContext(
+        working_directory=doing.handle.workspace.directory,
+        clipboard=request.given,
+        paths=request.paths,
+        prompt=request.words,
+        model=request.model,
+    )
+    spent: list[Spent] = []
+    means = doing.means._replace(spend=spent.append)
+    output = asyncio.run(own.answered(extension.Asking(context, "", {}, means)))
+    made = output.change_set(own.name, doing.handle.run.id)
+    found = tuple(change.resolve(made, doing.house))
+    total = reduce(added, spent, NOTHING)
+    taken = Taken(made, found, "code") if found else None
+    answered = Answered(taken, output.summary, total, len(spent), asking.NO_CONTEXT)
+    doing.keep("answer.md", output.summary)
+    result = _settled(doing, answered)
+    return result._replace(outputs={**result.outputs, "metadata": output.metadata})
 
 
 def _asked(doing: _Doing) -> Answered:
@@ -319,9 +340,9 @@ def _agent(world: World) -> str:
     return str(world.args.get("agent") or world.settings.agent or "oneshot")
 
 
-def _request(handle: Handle, world: World) -> Request:
+def _request(handle: Handle, world: World, own: Verb | None) -> Request:
     args, step = world.args, handle.step
-    verb, model = _verb(handle, world), _model(handle, world)
+    verb, model = own or _verb(handle, world), _model(handle, world)
     told = [f"{name}: {value}" for name, value in args.items() if name not in ARGUMENTS]
     words = "\n".join(filter(None, [str(args.get("prompt") or ""), *told]))
     if verb.needs and not words.strip():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from prunejuice import process, template
 from prunejuice.errors import StepError
@@ -9,11 +10,12 @@ from prunejuice.output import Log
 from prunejuice.protocols import Handle, StepResult
 from prunejuice.run import Cut, Run, StepRun
 from prunejuice.settings import Settings
-from prunejuice.steps import agent, script
+from prunejuice.steps import script
 from prunejuice.steps.builtin import BUILTIN
 from prunejuice.steps.environment import hidden_from, surroundings
 from prunejuice.steps.tracking import Tracker, put_back
 from prunejuice.steps.world import World
+from prunejuice.workflow import Step
 
 
 class Carrier:
@@ -24,10 +26,12 @@ class Carrier:
         settings: Settings,
         environ: Mapping[str, str],
         step_file: Callable[[str, str], Path | None],
+        extension: Callable[[str, str], Any] = lambda _project, _name: None,
     ) -> None:
         self.settings = settings
         self.environ = environ
         self.step_file = step_file
+        self.extension = extension
 
     def carry_out(self, handle: Handle) -> StepResult:
         """Do what the step says; only returns when nothing of it is left running.
@@ -37,7 +41,7 @@ class Carrier:
         step = handle.step
         if step.uses in BUILTIN:
             return self._built_in(handle)
-        if not self.settings.snapshots or agent.stays_out(step):
+        if not self.settings.snapshots or _stays_out(step):
             return self._carried_out(handle)
         tracker = Tracker(handle, self.environ)
         tracker.before()
@@ -49,6 +53,8 @@ class Carrier:
     def _carried_out(self, handle: Handle) -> StepResult:
         step = handle.step
         if step.agent:
+            from prunejuice.steps import agent  # noqa: PLC0415 - slow, and few runs have one
+
             return self._within(handle, agent.carried_out)
         if step.script:
             return script.inline(handle, surroundings(handle, self.environ), self.settings)
@@ -84,8 +90,13 @@ class Carrier:
         tell = None if handle.step.agent else handle.tell  # an agent's step tells every line by itself
         log = Log(handle.log, self.settings.log_limit, hidden, tell)
         try:
-            result = do(handle, World(self.settings, self.environ, args, handle.stop, log))
+            result = do(handle, World(self.settings, self.environ, args, handle.stop, log, self.extension))
             log(result.output.encode() + b"\n")
         finally:
             log.close()
         return result
+
+
+def _stays_out(step: Step) -> bool:
+    """Whether a step changes nothing where the run works: what an agent changes waits, or is kept."""
+    return bool(step.agent) and step.args.get("changes") in {"wait", "keep"}

@@ -1,6 +1,6 @@
 """What built-in steps work with, and how they say that all went well."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from prunejuice import git as gits
@@ -10,13 +10,17 @@ from prunejuice.settings import Settings
 
 
 class World(NamedTuple):
-    """What built-in steps work with besides their handle: `args` are theirs, filled in."""
+    """What built-in steps work with besides their handle: `args` are theirs, filled in.
+
+    `extension` gives the command that Python code of a project registered under a name.
+    """
 
     settings: Settings
     environ: Mapping[str, str]
     args: Mapping[str, Any]
     stop: Stop
     log: Log
+    extension: Callable[[str, str], Any] = lambda _project, _name: None
 
     def git(self, handle: Handle) -> gits.Git:
         """Git where the run works, ended when the step is.
