@@ -61,7 +61,7 @@ def commands() -> Iterator[str]:
         yield f"\n## Commands of `{script}`"
         for name, (module, _) in table.items():
             found = import_module(f"prunejuice.cli.{module}")
-            yield from shown(f"{script} {name}", getattr(found, f"{name}_command"))
+            yield from shown(f"{script} {name}", getattr(found, f"{name.replace('-', '_')}_command"))
 
 
 def groups() -> Iterator[str]:

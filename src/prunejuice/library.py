@@ -140,7 +140,8 @@ class RefactorCommand(Command):
 
     async def answered(self, asked: Any) -> CommandOutput:
         """Edits, as the verb asks for them."""
-        return await asked.apart(asked.changed, _verb("refactor"))
+        output: CommandOutput = await asked.apart(asked.changed, _verb("refactor"))
+        return output
 
 
 extension.built_in("refactor")(RefactorCommand)
