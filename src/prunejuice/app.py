@@ -113,6 +113,13 @@ def make_plan(
     )
 
 
+def drive_apart(app: App, run: Run) -> None:
+    """Have a run that was made driven by a process of its own, which outlives us."""
+    argv = [*process.OURSELVES, "resume", run.id, "--json", "--if-pending"]
+    call = process.Call(argv, run.plan.directory, app.environ)
+    process.detach(call, app.tools().directory(run.id) / "logs" / "driver.log")
+
+
 def _catalog(found: Project, environ: Mapping[str, str]) -> Catalog:
     own = settings.config_directory(environ) / "commands"
     layers = (

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from prunejuice.agent import Task
+from prunejuice.errors import UsageError
 
 NAME = "prunejuice"
 _UNTOLD = object()
@@ -54,21 +55,7 @@ class Endpoint:
 
     def serve(self, ready: threading.Event) -> None:
         """Answer until `close`; `ready` is set when it can be asked."""
-        import uvicorn  # noqa: PLC0415 - slow
-
-        class Server(uvicorn.Server):
-            async def startup(self, sockets: Any = None) -> None:
-                await super().startup(sockets)
-                ready.set()
-
-        config = uvicorn.Config(
-            _guarded(self._app(), self.token),
-            log_level="critical",
-            lifespan="on",
-            ws="none",
-            access_log=False,
-        )
-        self._server = Server(config)
+        self._server = _server(self._app(), self.token, ready.set)
         with contextlib.suppress(asyncio.CancelledError, SystemExit):
             asyncio.run(self._server.serve(sockets=[self._socket]))
         ready.set()
@@ -167,6 +154,31 @@ def _guarded(app: Any, token: str) -> Any:
         await send({"type": "http.response.body", "body": b"the token is missing"})
 
     return asked
+
+
+def _server(app: Any, token: str, ready: Callable[[], None]) -> Any:
+    import uvicorn  # noqa: PLC0415 - slow
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            ready()
+
+    return Server(uvicorn.Config(_guarded(app, token), log_level="critical", lifespan="on", ws="none"))
+
+
+def serve(app: Any, token: str, port: int, tell: Callable[[str], None]) -> None:
+    """Serve an application on loopback until the process is stopped; `tell` hears where it is then.
+
+    Raises:
+        UsageError: the port is taken.
+    """
+    try:
+        place = socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise UsageError(f"port {port} cannot be had: {error.strerror}", "name another: --port") from error
+    url = f"http://127.0.0.1:{place.getsockname()[1]}/mcp"
+    asyncio.run(_server(app, token, lambda: tell(url)).serve(sockets=[place]))
 
 
 @contextmanager

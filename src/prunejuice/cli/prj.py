@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "conflicts": ("merging", "Show which worktrees would conflict."),
     "merge": ("merging", "Bring the work of a run into a branch."),
     "attach": ("running", "Bring this terminal to the session of a run."),
+    "mcp": ("offering", "Serve this project to other programs' agents."),
     "cleanup": ("keeping", "Clear away what ended runs left behind."),
     "doctor": ("keeping", "Check that everything needed is there and well."),
     "demo": ("demonstrating", "See it work: three runs at once, one killed and resumed."),

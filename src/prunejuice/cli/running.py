@@ -179,9 +179,7 @@ def _detached(app: apps.App, plan: Plan, *, as_json: bool) -> int:
     run = lifecycle.create(plan, tools)
     session = _drive_in_session(app, run, tools)
     if not session:
-        argv = [*process.OURSELVES, "resume", run.id, "--json", "--if-pending"]
-        call = process.Call(argv, plan.directory, app.environ)
-        process.detach(call, tools.directory(run.id) / "logs" / "driver.log")
+        apps.drive_apart(app, run)
     if as_json:
         render.json("run", view.whole(run))
         return 0
