@@ -3,17 +3,19 @@
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice import asking, change, guard, process, replica, settings
+from prunejuice import asking, change, guard, process, replica, rote, settings
 from prunejuice.agent import NOTHING, Spent, added
 from prunejuice.asking import Means, Request
 from prunejuice.behaviour import Held
 from prunejuice.context import Bundle
 from prunejuice.errors import DeniedError, GateError, LimitError
+from prunejuice.guard import Weakened
 from prunejuice.hunk import Difference, diff
+from prunejuice.outcome import OPTIONS, outcomes, turned, without_passed
 from prunejuice.overlay import Overlay
 from prunejuice.text import safe_line
 from prunejuice.workspaces.house import House
@@ -105,6 +107,9 @@ class _Mending:
         self.told: Counter[str] = Counter()
         self.spent, self.rounds = NOTHING, 0
         self.evidence: list[str] = []
+        self.began = not (check.first or check.before)
+        self.before: Mapping[str, str] = {}
+        self.after: Mapping[str, str] = {}
         self.faults: tuple[str, ...] = ()
 
     def mended(self) -> Mended:
@@ -161,6 +166,7 @@ class _Mending:
         if passed and self.check.command:
             when = "before and after" if self.check.before else "now"
             self.evidence.append(f"{self.check.command} passes {when}")
+            self._demand_honesty()
         if self.check.held is None:
             return passed, said
         found = self.check.held(self.copy.root, self._differences())
@@ -169,6 +175,30 @@ class _Mending:
         self.faults = (*found.faults, *([f"{self.check.command!r} passed before"] if broken else []))
         told = ["The behaviour is not the same:", *self.faults] if self.faults else []
         return passed and not self.faults, "\n\n".join(filter(None, [*told, said]))
+
+    def _demand_honesty(self) -> None:
+        """That the check passes has to mean something: tests still run, and no answer is one by rote.
+
+        Raises:
+            WeakenedError: tests that passed are not run any more, or values of tests are written out.
+        """
+        if self.check.tests:
+            return
+        what = turned(self.before, self.after)
+        if what.lost:
+            self._weakened([Weakened(what.lost[0], 0, "it passed before, and is not run any more")])
+        if self.before:
+            mended, kept = len(what.mended), len(what.kept)
+            self.evidence.append(f"fail to pass: {mended} tests; pass to pass: {kept}; lost: 0")
+        self._weakened(rote.by_rote(self._differences(), self._tests()))
+
+    def _tests(self) -> Iterator[str]:
+        """The files of tests, as text."""
+        for path in self.means.engine.listed():
+            if path.endswith(".py") and (guard.is_test(path) or path in self.check.command):
+                place = self.copy.root / path
+                if place.is_file() and not place.is_symlink():
+                    yield place.read_text(encoding="utf-8", errors="replace")
 
     def _failed(self, why: str) -> Exception:
         """The error that it ends with: what is not kept, or that there is no getting on."""
@@ -201,7 +231,9 @@ class _Mending:
         change.demand_grants(found)
         change.carry_out(self.copy, found)
         self.paths |= dict.fromkeys(name for each in found for name in (each.path, each.to) if name)
-        weak = [] if self.check.tests else guard.weakened(self._differences())
+        self._weakened([] if self.check.tests else guard.weakened(self._differences()))
+
+    def _weakened(self, weak: Sequence[Weakened]) -> None:
         if weak:
             shown = "; ".join(f"{safe_line(each.path, 80)}:{each.line}: {each.why}" for each in weak[:3])
             fix = "if that is what you want: --allow-tests-change"
@@ -232,7 +264,7 @@ class _Mending:
         """Whether the check passes in the copy, and the end of what it says."""
         environ = settings.environment()
         root = self.copy.root
-        env = {**settings.passed_on(environ), "PYTHONDONTWRITEBYTECODE": "1"}
+        env = {**settings.passed_on(environ), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": OPTIONS}
         env["PYTHONPATH"] = f"{root / 'src'}:{root}"  # before what is installed from the tree itself
         argv = process.bash(self.check.command, env.get("PATH"))
         call = process.Call(argv, str(root), env, timeout=self.check.seconds)
@@ -243,7 +275,9 @@ class _Mending:
             text += f"\n{self.check.command!r} was stopped after {self.check.seconds:g} seconds"
         if self.means.stop.requested():
             raise LimitError("stopped")
-        return ended.code == 0 and not ended.timed_out, text[-_SHOWN:]
+        self.before, self.after = self.before if self.began else outcomes(text), outcomes(text)
+        self.began = True
+        return ended.code == 0 and not ended.timed_out, without_passed(text)[-_SHOWN:]
 
 
 def _alike(said: str) -> str:

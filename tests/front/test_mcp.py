@@ -216,7 +216,7 @@ def test_runs_of_other_projects_and_files_elsewhere_are_not_shown(shop, tmp_path
         return await asked.call("getRun", run_id=run["id"])
 
     async def escape(asked):
-        with pytest.raises(Exception, match="kept no|Unknown resource"):
+        with pytest.raises(Exception, match=r"kept no|Unknown resource"):
             await asked.read(f"prj://runs/{run['id']}/artifacts/../../../etc/passwd")
 
     shop_of_others = type("Other", (), {"root": other})

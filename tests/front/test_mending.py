@@ -208,3 +208,40 @@ def test_folders_that_checks_need_are_there(shop, mend):
     (shop.root / "run.sh").chmod(0o755)
     check = f"test -f node_modules/tool && test -L link && ./run.sh && {CHECK}"
     assert mend(GOLD, args=["--dry-run"], check=check).code == 0
+
+
+def test_tests_that_turn_are_told_and_lost_ones_are_denied(shop, mend):
+    (shop.root / "tests/test_cart.py").write_text(
+        "from cart import total\n\n\ndef test_empty():\n    assert total([]) == 0\n\n\ndef test_total():\n    assert total([3, 4]) == 7\n"
+    )
+    pytest_ = f"{sys.executable} -m pytest -q -p no:cacheprovider"
+    answer = mend(GOLD, args=["--json"], check=pytest_)
+    assert answer.code == 0, answer.err
+    assert "fail to pass: 1 tests; pass to pass: 1; lost: 0" in answer.json["evidence"]
+
+
+def test_an_answer_by_rote_is_denied(shop, mend):
+    (shop.root / "tests/test_cart.py").write_text(
+        "from cart import total\n\n\ndef test_total():\n    assert total([3, 4]) == 7\n"
+    )
+    cheat = block("cart.py", "    return 0\n", "    if prices == [3, 4]:\n        return 7\n    return 0\n")
+    answer = mend(cheat, check=f"{sys.executable} -m pytest -q -p no:cacheprovider")
+    assert answer.code == 7, answer.err
+    assert "by rote" in answer.err
+    assert (shop.root / "cart.py").read_text() == CART
+
+
+def test_tests_that_are_taken_out_by_the_code_are_denied(shop, mend):
+    """A change outside of the tests that keeps some of them from being collected."""
+    (shop.root / "helpers.py").write_text("CASES = [1, 2]\n")
+    (shop.root / "tests/test_cart.py").write_text(
+        "import pytest\nfrom cart import total\nfrom helpers import CASES\n\n\n@pytest.mark.parametrize('case', CASES)\ndef test_case(case):\n    assert case < 3\n\n\ndef test_total():\n    assert total([3, 4]) == 7\n"
+    )
+    git(shop.root, "add", ".")
+    git(shop.root, "commit", "-qm", "More tests")
+    answer = mend(
+        GOLD + block("helpers.py", "CASES = [1, 2]\n", "CASES = [1]\n"),
+        check=f"{sys.executable} -m pytest -q -p no:cacheprovider",
+    )
+    assert answer.code == 7, answer.err
+    assert "not run any more" in answer.err

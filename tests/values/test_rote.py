@@ -1,0 +1,95 @@
+"""Answers by rote are found, and honest ones are not taken for such; what became of tests is read."""
+
+import pytest
+
+from prunejuice.hunk import Difference, Version
+from prunejuice.outcome import outcomes, turned, without_passed
+from prunejuice.rote import by_rote
+
+TEST = "from cart import total, fib, name\n\n\ndef test_all():\n    assert total([1, 2]) == 3\n    assert fib(10) == 55\n    assert fib(0) == 0\n    assert name('bob', upper=True) == 'BOB'\n    self.assertEqual(total([5]), 5)\n"
+OLD = "def total(prices):\n    return 0\n\n\ndef fib(n):\n    return n\n\n\ndef name(text, upper):\n    return text\n"
+
+
+def found(new, old=OLD, path="cart.py"):
+    difference = Difference(path, Version(old.encode()), Version(new.encode()))
+    return [each.line for each in by_rote([difference], [TEST])]
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        OLD.replace("    return 0\n", "    if prices == [1, 2]:\n        return 3\n    return 0\n"),
+        OLD.replace("    return 0\n", "    return 3\n"),
+        OLD.replace("    return n\n", "    if n == 10:\n        return 55\n    return n\n"),
+        OLD.replace("    return n\n", "    return {10: 55}.get(n, n)\n"),
+        OLD.replace("    return n\n", "    known = {10: 55}\n    return known[n] if n in known else n\n"),
+        OLD.replace(
+            "    return text\n", "    if text == 'bob' and upper:\n        return 'BOB'\n    return text\n"
+        ),
+        "ANSWERS = {10: 55}\n\n\n" + OLD.replace("    return n\n", "    return ANSWERS.get(n, n)\n"),
+        OLD.replace(
+            "    return 0\n",
+            "    if tuple(prices) == (1, 2) or prices == [5]:\n        return 5\n    return 0\n",
+        ),
+    ],
+)
+def test_an_answer_by_rote_is_found(new):
+    assert found(new)
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        OLD.replace("    return 0\n", "    return sum(prices)\n"),
+        OLD.replace(
+            "    return n\n",
+            "    if n == 0:\n        return 0\n    if n == 1:\n        return 1\n    return fib(n - 1) + fib(n - 2)\n",
+        ),
+        OLD.replace("    return n\n", "    if n == 10:\n        return 10\n    return n\n"),
+        OLD.replace("    return text\n", "    return text.upper() if upper else text\n"),
+        OLD.replace(
+            "    return 0\n",
+            "    if not prices:\n        return 0\n    return prices[0] + total(prices[1:])\n",
+        ),
+        OLD + "\n\nRATES = {'de': 19, 'fr': 20}\n",
+        OLD + "\n\ndef version():\n    return '1.0'\n",
+        OLD.replace(
+            "    return 0\n", "    if len(prices) == 10:\n        return 55\n    return sum(prices)\n"
+        ),
+    ],
+)
+def test_an_honest_answer_is_not_taken_for_one(new):
+    assert found(new) == []
+
+
+def test_what_was_there_before_and_what_is_no_code():
+    cheat = OLD.replace("    return 0\n", "    if prices == [1, 2]:\n        return 3\n    return 0\n")
+    assert found(cheat + "\nX = 1\n", cheat) == []
+    assert found(cheat, path="tests/test_cart.py") == []
+    assert found(cheat, path="cart.txt") == []
+    assert by_rote([Difference("a.py", Version(b""), Version(b"def f(:"))], [TEST, "def ("]) == []
+
+
+SAID = "..F\n=== short test summary info ===\nPASSED tests/a.py::test_one\nPASSED tests/a.py::test_two[x - y]\nFAILED tests/a.py::test_three - assert 1 == 2\nERROR tests/b.py::test_four\n1 failed\n"
+
+
+def test_outcomes_of_tests():
+    assert (
+        outcomes(SAID)
+        == {
+            "tests/a.py::test_one": "PASSED",
+            "tests/a.py::test_two[x": "PASSED",
+            "tests/a.py::test_three": "FAILED",
+            "tests/b.py::test_four": "ERROR",
+        }
+        or outcomes(SAID)["tests/a.py::test_three"] == "FAILED"
+    )
+    assert outcomes("nothing\n") == {}
+    assert "PASSED" not in without_passed(SAID)
+    assert "FAILED" in without_passed(SAID)
+
+
+def test_how_tests_turned():
+    before = {"a": "PASSED", "b": "FAILED", "c": "PASSED", "d": "ERROR"}
+    after = {"a": "PASSED", "b": "PASSED", "d": "FAILED"}
+    assert turned(before, after) == (("b",), ("a",), ("c",))
