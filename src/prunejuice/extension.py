@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from prunejuice import asking, change, settings, vocabulary
-from prunejuice.agents.choice import Source, chosen
+from prunejuice.agents.choice import Billed, Source, chosen
 from prunejuice.asking import Answered, Means, Request
 from prunejuice.change import CommandOutput, FileChange
 from prunejuice.contexts.asked import Ask
@@ -180,7 +180,7 @@ class Asking(NamedTuple):
             try:
                 source = Source(script=found.script)
                 with chosen(
-                    agent, source, command=command, settings=found, environ=environ, around=around
+                    agent, source, Billed(command), settings=found, environ=environ, around=around
                 ) as made:
                     engine = Engine(place.absolute(), environ)
                     yield Means(engine, houses.around(place.absolute(), environ), made, stop)

@@ -9,7 +9,7 @@ import yaml
 
 from prunejuice.agent import Ended, Limits, Spent, Started, Task, added, taken
 from prunejuice.agents import scripted
-from prunejuice.agents.choice import Source, chosen
+from prunejuice.agents.choice import Billed, Source, chosen
 from prunejuice.agents.metered import Ledger, Metered, Usage
 from prunejuice.agents.oneshot import Oneshot
 from prunejuice.agents.recorded import Recorder, Replayer, digest
@@ -222,7 +222,7 @@ def test_costs_are_known_when_all_are():
 
 
 def choose(name, home, **source):
-    return chosen(name, Source(**source), command="c", settings=Settings(home), environ={})
+    return chosen(name, Source(**source), Billed("c"), settings=Settings(home), environ={})
 
 
 # -- a script -----------------------------------------------------------------------------------------

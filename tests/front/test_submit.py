@@ -6,6 +6,7 @@ import stat
 import time
 
 import pytest
+import yaml
 
 from conftest import git
 from prunejuice.testing import Forge
@@ -262,3 +263,35 @@ def test_the_login_in_an_address_is_not_shown(shop, forge, two):
     answer = shop.codebot("submit-pr", "--title", "Totals")
     assert answer.code == 1
     assert "s3cret" not in answer.err
+
+
+# -- issues -------------------------------------------------------------------------------------------
+
+
+def test_an_issue_is_what_is_to_be_done(shop, forge, tmp_path, monkeypatch):
+    script = tmp_path / "answers.yaml"
+    block = "cart.py\n<<<<<<< SEARCH\n    return 0\n=======\n    return sum(prices)\n>>>>>>> REPLACE\n"
+    script.write_text(yaml.safe_dump({"answers": [{"when": "The sum of [1, 2] is 0.", "text": block}]}))
+    monkeypatch.setenv("PRUNEJUICE_SCRIPT", str(script))
+    answer = shop.codebot("implement", "cart.py", "--issue", "12", "--json")
+    assert answer.code == 0, answer.err
+    assert "sum(prices)" in answer.json["diff"]
+    missing = shop.codebot("implement", "--issue", "99")
+    assert missing.code == 2
+    assert "knows nothing of that" in missing.err
+
+
+def test_a_run_fetches_an_issue(shop, forge):
+    _, run = shop.run("analyze-issue", "issue=12")
+    brief = next(step for step in run["steps"] if step["step"] == "brief")
+    assert brief["status"] == "completed", brief
+    assert "Totals are wrong" in shop.prj("logs", run["id"], "brief").out
+    assert "specs/issue-12.md" in {each["name"] for each in run["artifacts"]}
+
+
+def test_without_a_forge_the_rest_goes_on(shop):
+    _, run = shop.run("analyze-issue", "issue_number=7", "title=Later")
+    by_name = {step["step"]: step["status"] for step in run["steps"]}
+    assert by_name["fetched"] == "failed"
+    assert by_name["brief"] == "completed"
+    assert "# Issue 7: Later" in shop.prj("logs", run["id"], "brief").out

@@ -23,19 +23,26 @@ class Source(NamedTuple):
     replay: str = ""
 
 
+class Billed(NamedTuple):
+    """For what an agent's takings are written down."""
+
+    command: str
+    run: str = ""
+
+
 @contextmanager
 def chosen(
     name: str,
     source: Source,
+    billed: Billed,
     *,
-    command: str,
     settings: Settings,
     environ: Mapping[str, str],
     around: Callable[[Agent], Agent] = lambda agent: agent,
 ) -> Iterator[Agent]:
     """The agent of a name, recorded or replayed where that is asked for; closed at the end.
 
-    What it takes is written down for the `command`; what was recorded costs nothing again. `around` is
+    What it takes is written down for what is `billed`; what was recorded costs nothing again. `around` is
     what one that edits files by itself works in.
 
     Raises:
@@ -46,7 +53,7 @@ def chosen(
         from prunejuice.agents.metered import Ledger, Metered  # noqa: PLC0415
 
         agent = around(agent) if agent.can.edits else agent
-        agent = Metered(agent, Ledger(settings.home), command, settings.daily_cost)
+        agent = Metered(agent, Ledger(settings.home), billed.command, settings.daily_cost, billed.run)
     if source.record:
         from prunejuice.agents.recorded import Recorder  # noqa: PLC0415
 

@@ -24,6 +24,7 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     cached: int = 0
     calls: int = 1
     cost: float | None = None
+    run: str = ""
 
     @property
     def day(self) -> str:
@@ -77,10 +78,12 @@ class Ledger:
 class Metered:
     """An agent whose tasks are written into a ledger; none begins when the limit of a day is reached."""
 
-    def __init__(self, agent: Agent, ledger: Ledger, command: str, most: float = 0.0) -> None:
-        """`most` is US dollars a day; 0 is no limit."""
+    def __init__(
+        self, agent: Agent, ledger: Ledger, command: str, most: float = 0.0, run: str = ""
+    ) -> None:
+        """`most` is US dollars a day; 0 is no limit. `run` is what it is taken for, if it is one."""
         self.name, self.can, self._agent, self._ledger = agent.name, agent.can, agent, ledger
-        self._command, self._most = command, most
+        self._command, self._most, self._run = command, most, run
 
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
         """Pass everything on, and keep what it took."""
@@ -95,15 +98,15 @@ class Metered:
             return
         for event in self._agent.run(task, stop):
             if isinstance(event, Spent):
-                self._ledger.add(_usage(event, self._command, task.model, self.name))
+                self._ledger.add(self._usage(event, task.model))
             yield event
+
+    def _usage(self, spent: Spent, model: str) -> Usage:
+        tokens = spent.input, spent.output, spent.cached
+        return Usage(
+            time.time(), self._command, model, self.name, *tokens, spent.calls, spent.cost, self._run
+        )
 
     def close(self) -> None:
         """Close the agent."""
         self._agent.close()
-
-
-def _usage(spent: Spent, command: str, model: str, agent: str) -> Usage:
-    return Usage(
-        time.time(), command, model, agent, spent.input, spent.output, spent.cached, spent.calls, spent.cost
-    )

@@ -45,7 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "submit-pr": ("submitting", "Hand in what waits: a branch, pushed, and a pull request."),
     "context": ("clipping", "Show the code that a task is about, within a budget of tokens."),
     "summarize": ("summarizing", "Summarize code: purpose, components, dependencies, entry points."),
-    "cost": ("costing", "Show what models took, by day, model or command."),
+    "cost": ("costing", "Show what models took, by day, model, command or run."),
     "blame": ("gathering", "Show which change set wrote a line."),
     "schema": ("gathering", "Show the JSON Schema of changes."),
 }

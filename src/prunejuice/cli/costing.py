@@ -1,4 +1,4 @@
-"""`codebot cost`: what models took, by day, model or command."""
+"""`codebot cost`: what models took, by day, model, command or run."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 @click.command("cost")
-@click.option("--by", type=click.Choice(["day", "model", "command"]), default="day", show_default=True)
+@click.option(
+    "--by", type=click.Choice(["day", "model", "command", "run"]), default="day", show_default=True
+)
 @click.option("--days", type=click.IntRange(1), default=30, show_default=True, help="How far back.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def cost_command(*, by: str, days: int, as_json: bool) -> None:

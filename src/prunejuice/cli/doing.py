@@ -26,6 +26,9 @@ _ASKED = (
     click.option(
         "--prompt", "words", default="", metavar="TEXT", help="What to do; - is stdin, @FILE a file."
     ),
+    click.option(
+        "--issue", type=click.IntRange(1), help="What to do is this issue of the repository's forge."
+    ),
     click.option("--context", multiple=True, metavar="PATH", help="Show this too."),
     click.option(
         "--input",
@@ -220,10 +223,30 @@ def _do(verb: "Verb", words: str, given: dict[str, Any]) -> int:
 
     if given["piped"]:
         given |= _piped()
-    doing = _doing(verb, words or _words(given["words"]), given)
+    words = words or _words(given["words"])
+    if given["issue"]:
+        words = _with_issue(words, given)
+    doing = _doing(verb, words, given)
     with driving.watched(doing.app, as_json=False, progress=live.Lines(quiet=doing.shown)) as (tools, stop):
         run = _run(doing, tools, stop)
         return _done(doing, run, tools, stop)
+
+
+def _with_issue(words: str, given: dict[str, Any]) -> str:
+    """The words with an issue to be resolved, which is shown as material.
+
+    Raises:
+        UsageError: there is no forge, or no such issue.
+    """
+    from prunejuice import git as gits  # noqa: PLC0415
+    from prunejuice import project, settings  # noqa: PLC0415
+    from prunejuice.publishers import github  # noqa: PLC0415
+
+    environ = settings.environment()
+    git = gits.git(str(project.here()), dict(environ)).located()
+    found = github.of_repository(git, environ).issue(given["issue"])
+    given["given_text"] = "\n\n".join(filter(None, [str(given.get("given_text", "")), found.text]))
+    return f"{words}\n\nResolve issue {found.number}, which is shown: {found.title}".strip()
 
 
 def _piped() -> dict[str, Any]:
@@ -232,7 +255,10 @@ def _piped() -> dict[str, Any]:
     Raises:
         UsageError: it is no object, or has keys that are none of them.
     """
-    same = ("paths", "context", "diff", "budget", "model", "apply", "dry_run", "agent", "check", "access")
+    same = (
+        "paths", "context", "diff", "budget", "model", "apply", "dry_run", "agent", "check", "access",
+        "issue",
+    )  # fmt: skip
     known = {"prompt": "words", "input": "given_text", **{name: name for name in same}}
     text = sys.stdin.read().strip() or "{}"
     try:

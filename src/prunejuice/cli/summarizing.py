@@ -95,7 +95,7 @@ def _planned(summaries: "Summaries", wanted: "Wanted", *, offline: bool) -> None
 
 def _asked(summaries: "Summaries", wanted: "Wanted", asked: dict[str, Any], found: "Settings") -> "Made":
     from prunejuice import settings  # noqa: PLC0415
-    from prunejuice.agents.choice import Source, chosen  # noqa: PLC0415
+    from prunejuice.agents.choice import Billed, Source, chosen  # noqa: PLC0415
     from prunejuice.cli import render  # noqa: PLC0415
     from prunejuice.protocols import Stop  # noqa: PLC0415
 
@@ -107,7 +107,7 @@ def _asked(summaries: "Summaries", wanted: "Wanted", asked: dict[str, Any], foun
     try:
         source = Source(asked["script"], asked["record"], asked["replay"])
         environ = settings.environment()
-        with chosen(asked["agent"], source, command="summarize", settings=found, environ=environ) as agent:
+        with chosen(asked["agent"], source, Billed("summarize"), settings=found, environ=environ) as agent:
             return summaries.asked(wanted, agent, stop, tell)
     finally:
         stop.close()

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from prunejuice import process
 from prunejuice.errors import MissingToolError, PublishError, UsageError
+from prunejuice.git import Git
+from prunejuice.publishers import branch
 from prunejuice.text import safe_line
 
 _URL = re.compile(
@@ -31,6 +33,11 @@ class Issue(NamedTuple):
     title: str
     body: str
     url: str
+
+    @property
+    def text(self) -> str:
+        """All of it, as Markdown."""
+        return f"# Issue {self.number}: {self.title}\n\n{self.url}\n\n{self.body.strip()}\n"
 
 
 def place(url: str, environ: Mapping[str, str]) -> Place | None:
@@ -110,6 +117,25 @@ class GitHub(NamedTuple):
             raise PublishError(
                 f"{where.api} cannot be reached: {safe_line(str(error), 200)}", fix
             ) from error
+
+
+def of_repository(git: Git, environ: Mapping[str, str], remote: str = "") -> GitHub:
+    """The forge of a repository's remote, with a login where there is one.
+
+    Raises:
+        UsageError: it has no remote, or one of no forge that is known.
+    """
+    try:
+        url = branch.remote(git, remote).url
+    except UsageError:
+        if not environ.get("GITHUB_REPOSITORY"):
+            raise
+        url = ""
+    where = place(url, environ)
+    if where is None:
+        what = f"{safe_line(branch.shown(url), 200)} is at no forge that is known"
+        raise UsageError(what, "set GITHUB_REPOSITORY=owner/name")
+    return GitHub(where, token(environ))
 
 
 def _message(said: Any) -> str:

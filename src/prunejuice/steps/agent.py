@@ -22,7 +22,7 @@ from prunejuice import (
     vocabulary,
 )
 from prunejuice.agent import NOTHING, Access, Limits, Spent, Started, added
-from prunejuice.agents.choice import Source, chosen
+from prunejuice.agents.choice import Billed, Source, chosen
 from prunejuice.answer import Taken
 from prunejuice.asking import Answered, Means, Request
 from prunejuice.behaviour import Behaviour
@@ -99,9 +99,15 @@ def carried_out(handle: Handle, world: World) -> StepResult:
     source = Source(*(str(args.get(key) or "") for key in ("script", "record", "replay")))
     if not source.replay:
         source = source._replace(script=source.script or world.settings.script)
-    environ, command = world.environ, handle.plan.command.name
+    environ, billed = world.environ, Billed(handle.plan.command.name, handle.run.id)
     with chosen(
-        name, source, command=command, settings=world.settings, environ=environ, around=around
+        name,
+        source,
+        command=command,
+        settings=world.settings,
+        environ=environ,
+        around=around,
+        run=handle.run.id,
     ) as agent:
         engine = Engine(directory, environ)
         house = houses.around(directory, environ)

@@ -13,6 +13,7 @@ from prunejuice.contexts.gather import Engine
 from prunejuice.errors import StepError
 from prunejuice.history import DRIVER_LOCK
 from prunejuice.protocols import Handle, StepResult
+from prunejuice.publishers import github
 from prunejuice.steps import workspace
 from prunejuice.steps.keeping import keep, store
 from prunejuice.steps.world import World, said
@@ -115,6 +116,16 @@ def _gathered(handle: Handle, world: World) -> Bundle:
     return Engine(Path(handle.workspace.directory), world.environ).gather(ask)
 
 
+def fetch_issue(handle: Handle, world: World) -> StepResult:
+    """Keep an issue of the repository's forge: `issue` is its number; hands on its title, body and url."""
+    number = world.args.get("issue") or world.args.get("number")
+    if not isinstance(number, int) or number <= 0:
+        raise StepError(f"issue is no number of an issue: {number!r}", "write one: args: {issue: 12}")
+    found = github.of_repository(world.git(handle), world.environ).issue(number)
+    keep(handle, handle.directory / "specs" / f"issue-{number}.md", found.text)
+    return said(found.text, title=found.title, body=found.body, url=found.url, markdown=found.text)
+
+
 def store_artifacts(handle: Handle, world: World) -> StepResult:
     """Keep what the run made: the files of `paths` (globs), its folder, its changes as a patch."""
     _keep_changes(handle, world)
@@ -135,6 +146,7 @@ BUILTIN: Mapping[str, Callable[[Handle, World], StepResult]] = {
     "create-worktree": workspace.create_worktree,
     "start-session": workspace.start_session,
     "gather-context": gather_context,
+    "fetch-issue": fetch_issue,
     "store-artifacts": store_artifacts,
     "cleanup": workspace.cleanup,
 }
