@@ -100,15 +100,7 @@ def carried_out(handle: Handle, world: World) -> StepResult:
     if not source.replay:
         source = source._replace(script=source.script or world.settings.script)
     environ, billed = world.environ, Billed(handle.plan.command.name, handle.run.id)
-    with chosen(
-        name,
-        source,
-        command=command,
-        settings=world.settings,
-        environ=environ,
-        around=around,
-        run=handle.run.id,
-    ) as agent:
+    with chosen(name, source, billed, settings=world.settings, environ=environ, around=around) as agent:
         engine = Engine(directory, environ)
         house = houses.around(directory, environ)
         told = _conversation(handle, agent.name)
