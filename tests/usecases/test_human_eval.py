@@ -7,19 +7,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from scripted_answers import FIX, FORMATS, answer, means, whole
 
 from prunejuice import asking, change, mending, settings
-from prunejuice.agents.scripted import Script, Scripted
-from prunejuice.contexts.gather import Engine
 from prunejuice.errors import LimitError
-from prunejuice.protocols import Stop
-from prunejuice.verb import Verb
 from prunejuice.workspaces import house as houses
 
-FIX = Verb("fix", "Make a failing command pass", "Make the check pass.", mends=True)
 STUB = "    raise NotImplementedError('not yet')\n"
 CHECK = mending.Check(f"{sys.executable} check.py", first=True)
-FORMATS = ("search-replace", "whole-file", "unified-diff", "apply-patch")
 
 
 def tasks():
@@ -31,41 +26,6 @@ def tasks():
 
 
 TASKS = tasks()
-
-
-def answer(form, path, old, new):
-    """An answer that makes of the lines `old` the lines `new`, in a format."""
-    if form == "search-replace":
-        return f"{path}\n<<<<<<< SEARCH\n{old}=======\n{new}>>>>>>> REPLACE\n"
-    minus = "".join(f"-{line}" for line in old.splitlines(keepends=True))
-    plus = "".join(f"+{line}" for line in new.splitlines(keepends=True))
-    if form == "unified-diff":
-        return f"--- a/{path}\n+++ b/{path}\n@@ -1,1 +1,1 @@\n{minus}{plus}"
-    return f"*** Begin Patch\n*** Update File: {path}\n@@\n{minus}{plus}*** End Patch\n"
-
-
-def whole(path, text):
-    return f"{path}\n```python\n{text}```\n"
-
-
-def means(place, answers, stop):
-    environ = settings.environment()
-    script = Script([Scripted(text=text) for text in answers])
-    return asking.Means(Engine(place, environ), houses.around(place, environ), script, stop)
-
-
-@pytest.fixture
-def stop():
-    made = Stop()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.setenv("PRUNEJUICE_HOME", str(tmp_path / "state"))
-    (tmp_path / "tree").mkdir()
-    return tmp_path / "tree"
 
 
 def prepared(place, task):
