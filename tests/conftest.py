@@ -19,6 +19,7 @@ from prunejuice.cli.codeclip import codeclip as codeclip_command
 from prunejuice.cli.plum import plum as plum_group
 from prunejuice.cli.pots import pots as pots_group
 from prunejuice.cli.prj import prj as prj_group
+from prunejuice.protocols import Stop
 
 NEEDS_TMUX = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
@@ -163,3 +164,17 @@ def project(repository, capsys, monkeypatch):
 def statuses():
     """The statuses of a run's steps, by step."""
     return lambda run: {s["step"]: s["status"] for s in run["steps"]}
+
+
+@pytest.fixture
+def stop():
+    made = Stop()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("PRUNEJUICE_HOME", str(tmp_path / "state"))
+    (tmp_path / "tree").mkdir()
+    return tmp_path / "tree"
