@@ -131,6 +131,24 @@ def start_up(place: Place) -> Iterator[Figure]:
     for name, limit in (("--version", 6), ("--help", 15), ("list", 15), ("status", 15)):
         ratio = medians[name] / medians["bare"]
         yield Figure(f"`prj {name}` / `python -c pass`", f"{ratio:.1f}×", f"≤ {limit}×", ratio <= limit)
+    yield from start_of_codebot(place, bare)
+
+
+def start_of_codebot(place: Place, bare: Callable[[], None]) -> Iterator[Figure]:
+    """The commands of codebot that ask nobody."""
+    subprocess.run(["git", "init", "-q"], cwd=place.folder, check=True)
+
+    def codebot(*words: str) -> None:
+        subprocess.run(
+            [BIN / "codebot", *words], cwd=place.folder, env=place.env, capture_output=True, check=True
+        )
+
+    words = (("--version", 6), ("--help", 15), ("list", 15), ("pending", 15))
+    calls = {"bare": bare} | {word: (lambda word=word: codebot(word)) for word, _ in words}
+    medians = interleaved(calls, 9 if QUICK else 25)
+    for word, limit in words:
+        ratio = medians[word] / medians["bare"]
+        yield Figure(f"`codebot {word}` / `python -c pass`", f"{ratio:.1f}×", f"≤ {limit}×", ratio <= limit)
 
 
 def first_step(place: Place) -> Iterator[Figure]:

@@ -10,7 +10,7 @@ Refactor the code. $ARGUMENTS
 import re
 from typing import Any, Literal, NamedTuple
 
-from prunejuice import document, report
+from prunejuice import document
 from prunejuice.errors import DefinitionError, Problem
 
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
@@ -69,8 +69,8 @@ def read(name: str, text: str, source: str) -> Verb:
     if given not in {"", "clipboard"}:
         raise DefinitionError((Problem(source, 1, "input", "can only be clipboard"),))
     result = found.get("result")
-    if result is not None and (wrong := report.fault(result)):
-        raise DefinitionError((Problem(source, 1, "result", wrong),))
+    if result is not None and not (isinstance(result, dict) and result.get("type") == "object"):
+        raise DefinitionError((Problem(source, 1, "result", "must be a JSON Schema of type object"),))
     proves, keeps = found.get("proves", ""), found.get("keeps", "")
     for key, value, known in (("proves", proves, "tests"), ("keeps", keeps, "behaviour")):
         if value not in {"", known}:

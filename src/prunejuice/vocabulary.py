@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from prunejuice import settings, verb
-from prunejuice.errors import NotFoundError, UsageError
+from prunejuice import report, settings, verb
+from prunejuice.errors import DefinitionError, NotFoundError, Problem, UsageError
 from prunejuice.project import Project
 from prunejuice.text import nearest
 from prunejuice.verb import Verb
@@ -25,16 +25,19 @@ def find(name: str, project: Project, environ: Mapping[str, str]) -> Verb:
     if name not in places:
         hint = nearest(name, places) or "codebot list shows what there is"
         raise NotFoundError(f"there is no verb {name!r}", hint)
-    return _read(name, *places[name])
+    made = _read(name, *places[name])
+    if made.result is not None and (wrong := report.fault(made.result)):
+        raise DefinitionError((Problem(str(places[name][0]), 1, "result", wrong),))
+    return made
 
 
 def every(project: Project, environ: Mapping[str, str]) -> list[Verb]:
     """All verbs, by name; those that are written wrongly are left out."""
-    names = sorted({name for name, _ in _places(project, environ)})
+    places = dict(reversed(list(_places(project, environ))))
     found = []
-    for name in names:
+    for name in sorted(places):
         try:
-            found.append(find(name, project, environ))
+            found.append(_read(name, *places[name]))
         except UsageError:  # what is wrong is told to whoever calls it
             continue
     return found

@@ -375,7 +375,7 @@ def test_a_report_of_ones_own_by_a_schema_in_yaml(shop, says):
     assert shop.codebot("bad").code == 2
     (folder / "list.md").write_text("---\nresult: {type: array}\n---\nx\n")
     (folder / "array.md").write_text("---\nresult: {type: array}\n---\nx\n")
-    assert "must be of type object" in shop.codebot("array").err
+    assert "must be a JSON Schema of type object" in shop.codebot("array").err
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,7 @@ def test_nobody_without_the_token_reaches_an_agents_endpoint():
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(request, timeout=5)
             assert refused.value.code == 401
+            refused.value.close()
 
 
 def test_a_result_names_no_file_that_is_not_there(shop):

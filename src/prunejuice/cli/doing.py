@@ -2,23 +2,18 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prunejuice.cli.codeclip import Tokens
-from prunejuice.errors import AgentError, UsageError
+from prunejuice.errors import UsageError
 
 _ABOVE = click.FloatRange(0, min_open=True)
 
 if TYPE_CHECKING:
-    from prunejuice.app import App
-    from prunejuice.cli.applying import Asked
-    from prunejuice.lifecycle import Tools
-    from prunejuice.protocols import Stop
-    from prunejuice.run import Run, StepRun
+    from prunejuice.cli.settling import Doing
     from prunejuice.verb import Verb
 
 _ASKED = (
@@ -205,21 +200,8 @@ def _words(text: str, *, at: bool = False) -> str:
 # -- what is asked ----------------------------------------------------------------------------------
 
 
-class _Doing(NamedTuple):
-    """What is to be done, and how its changes are treated."""
-
-    app: "App"
-    verb: "Verb"
-    arguments: dict[str, Any]
-    asked: "Asked"
-    dry_run: bool
-    apply: bool
-    verbose: bool
-    shown: bool
-
-
 def _do(verb: "Verb", words: str, given: dict[str, Any]) -> int:
-    from prunejuice.cli import driving, live  # noqa: PLC0415
+    from prunejuice.cli import driving, live, settling  # noqa: PLC0415
 
     if given["piped"]:
         given |= _piped()
@@ -228,8 +210,8 @@ def _do(verb: "Verb", words: str, given: dict[str, Any]) -> int:
         words = _with_issue(words, given)
     doing = _doing(verb, words, given)
     with driving.watched(doing.app, as_json=False, progress=live.Lines(quiet=doing.shown)) as (tools, stop):
-        run = _run(doing, tools, stop)
-        return _done(doing, run, tools, stop)
+        run = settling.run(doing, tools, stop)
+        return settling.done(doing, run, tools, stop)
 
 
 def _with_issue(words: str, given: dict[str, Any]) -> str:
@@ -271,9 +253,10 @@ def _piped() -> dict[str, Any]:
     return {"as_json": True, **{known[key]: value for key, value in data.items()}}
 
 
-def _doing(verb: "Verb", words: str, given: dict[str, Any]) -> _Doing:
+def _doing(verb: "Verb", words: str, given: dict[str, Any]) -> "Doing":
     from prunejuice import app as apps  # noqa: PLC0415
     from prunejuice.cli import applying  # noqa: PLC0415
+    from prunejuice.cli.settling import Doing  # noqa: PLC0415
 
     app = apps.open_app()
     _demand_sense(verb, words, given)
@@ -285,7 +268,7 @@ def _doing(verb: "Verb", words: str, given: dict[str, Any]) -> _Doing:
     apply = bool(given["apply"] or app.settings.apply)
     shown = given["interactive"]
     arguments = _arguments(verb, words, given)
-    return _Doing(app, verb, arguments, asked, given["dry_run"], apply, given["verbose"], shown)
+    return Doing(app, verb, arguments, asked, given["dry_run"], apply, given["verbose"], shown)
 
 
 def _agent(given: dict[str, Any]) -> str:
@@ -355,145 +338,13 @@ def _input(verb: "Verb", given: dict[str, Any]) -> str:
     return text_of(source) if source else ""
 
 
-# -- what comes of it -------------------------------------------------------------------------------
-
-
-def _run(doing: _Doing, tools: "Tools", stop: "Stop", **other: Any) -> "Run":
-    """Carry the errand out as a run.
-
-    Raises:
-        UsageError: an argument does not fit.
-    """
-    from prunejuice import errand, lifecycle, project  # noqa: PLC0415
-
-    plan = errand.plan(doing.app, doing.verb.name, {**doing.arguments, **other}, project.here())
-    return lifecycle.start(plan, tools, stop)
-
-
-def _done(doing: _Doing, run: "Run", tools: "Tools", stop: "Stop") -> int:
-    from prunejuice import errand  # noqa: PLC0415
-    from prunejuice.cli import boundary, render  # noqa: PLC0415
-    from prunejuice.text import safe_text  # noqa: PLC0415
-
-    visit = errand.outcome(run)
-    if run.status != "completed" or visit is None:
-        fix = visit.fix if visit else ""
-        told = (run.error or run.status).removesuffix(f" ({fix})")
-        render.error(told, fix or f"prj show {run.id[:8]}", as_json=doing.asked.as_json)
-        return boundary.run_code(run.status, run.reason)
-    if doing.verbose and (path := errand.kept(tools.home, run, "answer.md")):
-        render.say(safe_text(path.read_text(encoding="utf-8", errors="replace")))
-    render.say(f"{_took(visit)}; prj show {run.id[:8]}")
-    if "result" in visit.outputs:
-        return _reported(doing, run, visit)
-    if not visit.outputs.get("files"):
-        return _nothing(doing, run, visit)
-    return _settled(doing, run, tools, stop)
-
-
-def _reported(doing: _Doing, run: "Run", visit: "StepRun") -> int:
-    """Show data that an agent answers with: as Markdown, or as it is."""
-    from prunejuice import report  # noqa: PLC0415
-    from prunejuice.cli import render  # noqa: PLC0415
-
-    outputs = visit.outputs
-    if doing.asked.as_json:
-        body = {"result": outputs["result"], "tokens": outputs["usage"], "cost": outputs["cost"]}
-        render.json("report", {"verb": doing.verb.name, "run": run.id, **body})
-    else:
-        render.raw(report.markdown(doing.verb.result or {}, outputs["result"]))
-    return 0
-
-
-def _settled(doing: _Doing, run: "Run", tools: "Tools", stop: "Stop") -> int:
-    from prunejuice import change  # noqa: PLC0415
-    from prunejuice.cli import applying  # noqa: PLC0415
-    from prunejuice.shelf import Shelf  # noqa: PLC0415
-    from prunejuice.workspaces import house as houses  # noqa: PLC0415
-
-    house = houses.around(Path(run.plan.directory), doing.app.environ)
-    about = _about(run)
-    if doing.dry_run:
-        found = change.resolve(change.read(_kept(tools, run, "changes.json")), house)
-        return applying.previewed(found, about, as_json=doing.asked.as_json)
-    shelf = Shelf(house)
-    record = shelf.find(about["change_set"])
-    if doing.asked.grain:
-        again = _again(doing, tools, stop)
-        return applying.apply_records(shelf, [record], doing.asked._replace(again=again))
-    if doing.apply:
-        return applying.apply_records(shelf, [record], doing.asked)
-    found = change.resolve(record.change_set, house)
-    applying.waits(record, found, doing.asked, about)
-    return 0
-
-
-def _kept(tools: "Tools", run: "Run", name: str) -> str:
-    from prunejuice import errand  # noqa: PLC0415
-
-    path = errand.kept(tools.home, run, name)
-    return path.read_text(encoding="utf-8", errors="surrogateescape") if path else ""
-
-
-def _about(run: "Run") -> dict[str, Any]:
-    """What was shown, what was said, and what it took."""
-    from prunejuice import errand  # noqa: PLC0415
-
-    visit = errand.outcome(run)
-    outputs = dict(visit.outputs) if visit else {}
-    outputs["tokens"] = outputs.pop("usage", None)
-    return {"run": run.id, **outputs}
-
-
-def _nothing(doing: _Doing, run: "Run", visit: "StepRun") -> int:
-    from prunejuice.cli import render  # noqa: PLC0415
-    from prunejuice.text import safe_text  # noqa: PLC0415
-
-    if doing.asked.as_json:
-        render.json("nothing", {**_about(run), "files": []})
-    else:
-        render.say("nothing has to be changed")
-        render.say(safe_text(visit.outputs.get("summary", "").strip()))
-    return 0
-
-
-def _took(visit: "StepRun") -> str:
-    outputs = visit.outputs
-    cost = "" if outputs.get("cost") is None else f", ${outputs['cost']:.4f}"
-    rounds = outputs.get("rounds", 1)
-    times = "1 round" if rounds == 1 else f"{rounds} rounds"
-    return f"{times}, {outputs['tokens']:,} tokens{cost}"
-
-
-def _again(doing: _Doing, tools: "Tools", stop: "Stop") -> "Callable[[Sequence[Any]], str]":
-    """Who is asked again for the hunks that a person sent back: the same agent, for those hunks only."""
-    from prunejuice.cli.again import sent  # noqa: PLC0415
-
-    def asked(back: Sequence[Any]) -> str:
-        hunks = [sent(hunk, decision) for hunk, decision in back]
-        shown = "\n\n".join(
-            f"{each['filepath']}: {each['action']}: {each['reason']}\n{each['diff']}" for each in hunks
-        )
-        words = (
-            f"{doing.arguments['prompt']}\n\nA person looked at your changes. What was approved is in the "
-            f"files. These were sent back, with the reason; make them again, and nothing else:\n\n{shown}"
-        )
-        paths = list(dict.fromkeys(each["filepath"] for each in hunks))
-        more = _run(doing, tools, stop, prompt=words, paths=paths, changes="keep", check="")
-        if more.status != "completed":
-            raise AgentError(more.error or more.status, f"prj show {more.id[:8]}")
-        return _kept(tools, more, "changes.json") or _kept(tools, more, "answer.md")
-
-    return asked
-
-
 def _with_code(found: "list[Verb]") -> "list[Verb]":
     """The verbs, and those that Python code registers here."""
-    from prunejuice import app as apps  # noqa: PLC0415
     from prunejuice import project  # noqa: PLC0415
 
     if not any(project.find(project.here()).commands.glob("*.py")):
         return found
+    from prunejuice import app as apps  # noqa: PLC0415
     from prunejuice import extension  # noqa: PLC0415
 
     app = apps.open_app()

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from prunejuice import answer as answers
-from prunejuice import app as apps
 from prunejuice import blame as blames
 from prunejuice import change, hunk, pending, project, review
 from prunejuice.cli import applying, render, reviewing
@@ -136,6 +135,8 @@ def add_command(
     if not taken.differences:
         raise UsageError("the changes change nothing", "the files are so already")
     record = pending.propose(shelf, taken.change_set, taken.differences)
+    from prunejuice import app as apps  # noqa: PLC0415 - slow, and few of these need it
+
     if apps.open_app().settings.apply if at_once is None else at_once:
         record = pending.apply(shelf, [record], grant)[0][0]
     _told(record, "waits" if record.state == "pending" else "is applied", as_json=as_json)

@@ -1,6 +1,5 @@
 """Judging hunks: on a terminal with single keys, or by a program with JSON."""
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -117,6 +116,8 @@ class InteractiveReviewer:
         Raises:
             HumanNeededError: there is no terminal.
         """
+        import asyncio  # noqa: PLC0415 - slow
+
         house = houses.around(self.root.absolute(), settings.environment())
         found = review.begin(changes.resolve(changes.ChangeSet((change,)), house), "file")
         found = reduce(review.approve_pattern, self.approved_patterns, found)
