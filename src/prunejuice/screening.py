@@ -52,19 +52,17 @@ _SECRETS = re.compile(
 )
 
 _SET = re.compile(
-    r"([\w.-]{0,40}(?:passwd|password|secret|(?:api|access|private)_?key|auth_?token)[\w.-]{0,40}[\"']?"
+    r"((?:passwd|password|secret|(?:api|access|private)_?key|auth_?token)[\w.-]{0,40}[\"']?"
     r"[ \t]{0,9}[:=][ \t]{0,9})"
     r"([\"'])(?=[^\"'\s]*[0-9])(?=[^\"'\s]*[a-z])[^\"'\s]{8,}\2",
     re.IGNORECASE,
 )
 """A name that says it is secret, set to a quoted word with letters and digits."""
-_LOGIN = re.compile(
-    r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']{1,64}:)[^\s/@\"'{}$<]{3,}(?=@)", re.IGNORECASE
-)
-"""An address with a name and a password in it."""
 _AWS = re.compile(r"(secret_?access_?key[\"']?[ \t]*[:=][ \t]*)[A-Za-z0-9/+=]{40}\b", re.IGNORECASE)
-_SIGNS = ("passw", "secret", "key", "token", "://")
-"""One of these, in small letters, is in every text in which the last three find anything."""
+_LOGIN = re.compile(r"(://[^\s/:@\"']{1,64}:)[^\s/@\"'{}$<]{3,}(?=@)")
+"""An address with a name and a password in it."""
+_SAID = ("passw", "secret", "_key", "apikey", "accesskey", "privatekey", "auth")
+"""One of these, in small letters, is in every text that has a name which says it is secret."""
 
 _MARKS = (
     "PRIVATE KEY", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
@@ -97,10 +95,11 @@ def masked(path: str, text: str) -> str:
     """A text without the secrets that can be told by their form, or by the kind of file they are in."""
     if any(mark in text for mark in _MARKS):
         text = _SECRETS.sub(_stars, text)
+    if "://" in text and "@" in text:
+        text = _LOGIN.sub(r"\1***", text)
     small = text.lower()
-    if any(sign in small for sign in _SIGNS):
-        text = _SET.sub(r"\1\2***\2", text)
-        text = _AWS.sub(r"\1***", _LOGIN.sub(r"\1***", text))
+    if any(word in small for word in _SAID):
+        text = _AWS.sub(r"\1***", _SET.sub(r"\1\2***\2", text))
     if unfit(path) == "may hold secrets":
         text = _VALUE.sub(lambda match: match[1] + "***" + "\n" * match[0].count("\n"), text)
     return text

@@ -46,7 +46,8 @@ def read(environ: Mapping[str, str], only: str = "") -> str:
     """
     tool = next(iter(_usable(environ, only)), None)
     if tool is None:
-        raise MissingToolError("no clipboard can be read here", "pipe the text in, or name a file")
+        what = f"{only} cannot be asked here" if only else "no clipboard can be read here"
+        raise MissingToolError(what, "pipe the text in, or name a file")
     done = process.capture(process.Call(tool.read, "/", environ, _SECONDS), LARGEST)
     text = done.out.decode("utf-8", "replace")
     if done.code or not text.strip():

@@ -203,7 +203,7 @@ class Engine:
             return difference(self.git, head, 0) if head and corpus.listing.changed else Difference()
         since = self.git.resolve(ask.diff) if head else ""
         if not since:
-            fix = "name one that git log shows"
+            fix = "name one that git log shows" if head else "commit something first, or leave out --diff"
             raise UsageError(f"there is no commit {ask.diff!r} to compare with", fix)
         return difference(self.git, since, 2)
 
@@ -369,6 +369,8 @@ class Engine:
         there = {item.path for item in items}
         given = [corpus.paths[file] for file, why in shown.choice.pinned.items() if why == "given"]
         lacking = [path for path in given if path not in there]
+        if found is not None and ask.query and not found.best:
+            notes.append("no word of the task is in any file: what is shown is a guess")
         notes += [*self._without, *(f"{path} is not shown: {bundling.DOES_NOT_FIT}" for path in lacking)]
         beside = (shown.diff, shown.given)
         room = ask.budget - sum(item.tokens for item in items) - sum(map(tokens.count, beside))
