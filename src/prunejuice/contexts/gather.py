@@ -369,7 +369,7 @@ class Engine:
         there = {item.path for item in items}
         given = [corpus.paths[file] for file, why in shown.choice.pinned.items() if why == "given"]
         lacking = [path for path in given if path not in there]
-        if found is not None and ask.query and not found.best:
+        if found is not None and ask.query and not any(found.parts):
             notes.append("no word of the task is in any file: what is shown is a guess")
         notes += [*self._without, *(f"{path} is not shown: {bundling.DOES_NOT_FIT}" for path in lacking)]
         beside = (shown.diff, shown.given)
