@@ -32,6 +32,10 @@ types: setup ## Check types
 imports: setup ## Check who imports whom
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
+test-agents: setup ## Run the contract of agents on OpenCode and Gemini too; needs npm
+	@npm install --silent --no-save --prefix .agents opencode-ai @google/gemini-cli
+	@PRUNEJUICE_TEST_AGENTS=$(CURDIR)/.agents/node_modules/.bin $(PYTEST) -q tests/contracts/test_acp_programs.py
+
 coverage: setup ## Run all tests with branch coverage, and hold it to its floors
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest -q -n auto -p no:cacheprovider
@@ -59,6 +63,6 @@ lock: setup ## Pin the newest versions that fit
 	@./scripts/lock.sh
 
 clean: ## Remove everything that tasks made
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
+	@rm -rf .venv .agents .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
 
-.PHONY: help setup demo test check format format-check lint types imports coverage bench bench-edits bench-contexts docs picture lock clean
+.PHONY: help setup demo test test-agents check format format-check lint types imports coverage bench bench-edits bench-contexts docs picture lock clean

@@ -196,6 +196,14 @@ def test_a_result_fits_its_schema_or_is_asked_for_again(world, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_result_in_words_is_taken_where_it_fits(world, kind):
+    found = world(kind)
+    said = [{"text": '```json\n{"n": 1}\n```'}, {"text": 'Here:\n\n```json\n{"n": 6}\n```'}]
+    events = found.run(Task("count", schema=SCHEMA, check=even, access="read"), *said)
+    assert events[-1] == Ended("ok", output={"n": 6})
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_without_a_result_it_is_a_failure(world, kind):
     found = world(kind)
     ended = found.run(Task("count", schema=SCHEMA, access="read"), {"text": "I will not."})[-1]

@@ -48,6 +48,7 @@ class Acp:
     """An agent of that protocol; without a row, the name is the program and its words."""
 
     can = Can(edits=True, cost=False, approve=True, stream=True)
+    asks_endpoint = False
 
     def __init__(self, name: str, environ: Mapping[str, str]) -> None:
         """Take the row of a name.
@@ -154,17 +155,27 @@ class _Talk:
         )
         token = HttpHeader(name="Authorization", value=f"Bearer {self.end.token}")
         servers = [HttpMcpServer(type="http", name=endpoint.NAME, url=self.end.url, headers=[token])]
-        session = self.told
-        if session and known.agent_capabilities and known.agent_capabilities.load_session:
-            await connection.load_session(cwd=self.task.directory, session_id=session, mcp_servers=servers)
-        else:
-            made = await connection.new_session(cwd=self.task.directory, mcp_servers=servers)
-            session = made.session_id
-            self.queue.put(Started(self.name, self.task.model, session))
-        prompt = f"{self.task.instructions}\n\n{self.prompt}".strip()
+        can = bool(known.agent_capabilities and known.agent_capabilities.load_session)
+        session, asked = await self._session(connection, servers, can=can)
+        prompt = f"{self.task.instructions}\n\n{asked}".strip()
         self.text.clear()
         answer = await connection.prompt(session_id=session, prompt=[text_block(prompt)])
         return self._end(answer)
+
+    async def _session(self, connection: Any, servers: list[Any], *, can: bool) -> tuple[str, str]:
+        """A conversation and what is asked in it: the one that is told, or a new one with all of it."""
+        from acp import RequestError  # noqa: PLC0415
+
+        where = self.task.directory
+        onward = self.told or self.task.conversation
+        if onward and can:
+            with contextlib.suppress(RequestError):  # it was not kept
+                await connection.load_session(cwd=where, session_id=onward, mcp_servers=servers)
+                return onward, self.prompt
+        made = await connection.new_session(cwd=where, mcp_servers=servers)
+        self.queue.put(Started(self.name, self.task.model, made.session_id))
+        whole = self.prompt if self.prompt == self.task.prompt else f"{self.task.prompt}\n\n{self.prompt}"
+        return made.session_id, whole
 
     def _end(self, answer: Any) -> Ended:
         usage = answer.usage

@@ -31,6 +31,7 @@ class Claude:
 
     name = "claude"
     can = Can(edits=True, resume=True, approve=True, stream=True)
+    asks_endpoint = True
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ

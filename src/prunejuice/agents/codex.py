@@ -29,6 +29,7 @@ class Codex:
 
     name = "codex"
     can = Can(edits=True, cost=False, resume=True, stream=True)
+    asks_endpoint = False
 
     def __init__(self, environ: Mapping[str, str], idle: float = _IDLE) -> None:
         self._environ, self._idle = environ, idle

@@ -1,6 +1,7 @@
 """What agents that are programs share: turns until a result fits, and names for what goes wrong."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
@@ -16,7 +17,8 @@ from prunejuice.text import safe_line
 _CORRECTIONS = 2
 _SUBMIT = (
     "You have not handed in a result that fits. Call the tool submit_result (of the server "
-    f"{endpoint.NAME}) with it now, and do nothing else."
+    f"{endpoint.NAME}) with it now, and do nothing else. If you have no such tool, answer with the result "
+    "as JSON in one block that begins with ```json, and with nothing besides. It has to fit this schema: "
 )
 
 
@@ -24,6 +26,8 @@ class Talker(Protocol):
     """An agent that is a program and holds conversations."""
 
     name: str
+    asks_endpoint: bool
+    """Whether it asks the endpoint before it does what it may not."""
 
     def begun(self, task: Task) -> str:
         """The id of the conversation, empty when only the first turn tells it."""
@@ -51,7 +55,8 @@ class _Talk:
     def events(self) -> Iterator[AgentEvent]:
         if self.told:
             yield Started(self.agent.name, self.task.model, self.told)
-        with endpoint.opened(self.task, self._approves, self.heard.put) as end:
+        approves = self._approves if self.agent.asks_endpoint else None
+        with endpoint.opened(self.task, approves, self.heard.put) as end:
             try:
                 yield from self._turns(end)
             except MissingToolError as error:
@@ -66,7 +71,23 @@ class _Talk:
             wanting = self.task.schema is not None and not end.submitted
             if not (wanting and self.ended.status == "ok" and self.told):
                 return
-            yield from self._turn(_SUBMIT, end)
+            wrong = self._said_in_words(end)
+            if end.submitted:
+                return
+            schema = json.dumps(self.task.schema)
+            yield from self._turn(" ".join(filter(None, [wrong, f"{_SUBMIT}{schema}"])), end)
+        self._said_in_words(end)
+
+    def _said_in_words(self, end: Endpoint) -> str:
+        """Take a result that stands in the answer of an agent without tools; what is wrong with it."""
+        found = _block(str(self.ended.output or ""))
+        if found is None:
+            return ""
+        try:
+            end.answered("submit_result", {"result": found})
+        except ValueError as error:
+            return f"Your result does not fit: {error}."
+        return ""
 
     def _turn(self, prompt: str, end: Endpoint) -> Iterator[AgentEvent]:
         for event in self.agent.turn(self.task, prompt, self.told, self.stop, end):
@@ -113,6 +134,19 @@ def refusal_of(task: Task, tool: str, given: Mapping[str, Any]) -> str:  # noqa:
         where = "looked at" if task.access == "read" else "read and changed"
         return f"only files below {task.directory} may be {where}"
     return "no commands, no network: checks are run for you"
+
+
+def _block(text: str) -> Any:
+    """The JSON that an answer is, or that stands in its last block; None when there is none."""
+    fenced = re.findall(r"```(?:json)?[ \t]*\n(.*?)```", text, re.DOTALL)
+    for each in (text, *fenced[::-1]):
+        try:
+            found = json.loads(each)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            return found
+    return None
 
 
 # -- reading what they print ------------------------------------------------------------------------

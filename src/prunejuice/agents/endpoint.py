@@ -36,7 +36,7 @@ class Heard(NamedTuple):
 class Endpoint:
     """The server of one task; `result` is what was submitted last."""
 
-    def __init__(self, task: Task, approves: Approves, hear: Callable[[Heard], None]) -> None:
+    def __init__(self, task: Task, approves: Approves | None, hear: Callable[[Heard], None]) -> None:
         self.token = secrets.token_urlsafe(24)
         self.result: Any = _UNTOLD
         self._task, self._approves, self._hear = task, approves, hear
@@ -75,7 +75,8 @@ class Endpoint:
     async def _listed(self, _context: Any, _params: Any) -> Any:
         from mcp import types  # noqa: PLC0415
 
-        return types.ListToolsResult(tools=[types.Tool(**each) for each in _tools(self._task)])
+        kept = _tools(self._task, approves=self._approves is not None)
+        return types.ListToolsResult(tools=[types.Tool(**each) for each in kept])
 
     async def _called(self, _context: Any, params: Any) -> Any:
         from mcp import types  # noqa: PLC0415
@@ -93,9 +94,11 @@ class Endpoint:
             ValueError: the result does not fit, or there is no such tool.
         """
         if name == "submit_result" and self._task.schema is not None:
+            if "result" not in given:
+                raise ValueError("the result is missing: give it as `result`")
             self.result = self._task.check(given["result"]) if self._task.check else given["result"]
             return "The result is taken. You are done."
-        if name == "approve":
+        if name == "approve" and self._approves is not None:
             tool = str(given.get("tool_name", ""))
             why = self._approves(tool, given.get("input") or {})
             if why:
@@ -108,7 +111,7 @@ class Endpoint:
         raise ValueError(f"there is no tool {name!r}")
 
 
-def _tools(task: Task) -> Iterator[dict[str, Any]]:
+def _tools(task: Task, *, approves: bool) -> Iterator[dict[str, Any]]:
     text = {"type": "string"}
     yield {
         "name": "report",
@@ -120,15 +123,16 @@ def _tools(task: Task) -> Iterator[dict[str, Any]]:
         "description": "Ask the person for whom you work a question.",
         "input_schema": {"type": "object", "properties": {"question": text}, "required": ["question"]},
     }
-    yield {
-        "name": "approve",
-        "description": "Ask whether a tool may be used.",
-        "input_schema": {
-            "type": "object",
-            "properties": {"tool_name": text, "input": {"type": "object"}},
-            "required": ["tool_name"],
-        },
-    }
+    if approves:
+        yield {
+            "name": "approve",
+            "description": "Ask whether a tool may be used.",
+            "input_schema": {
+                "type": "object",
+                "properties": {"tool_name": text, "input": {"type": "object"}},
+                "required": ["tool_name"],
+            },
+        }
     if task.schema is not None:
         yield {
             "name": "submit_result",
@@ -182,7 +186,7 @@ def serve(app: Any, token: str, port: int, tell: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def opened(task: Task, approves: Approves, hear: Callable[[Heard], None]) -> Iterator[Endpoint]:
+def opened(task: Task, approves: Approves | None, hear: Callable[[Heard], None]) -> Iterator[Endpoint]:
     """An endpoint that is there until the end."""
     endpoint = Endpoint(task, approves, hear)
     ready = threading.Event()

@@ -1,7 +1,7 @@
 """A model server on the loopback interface that answers from a script.
 
 It speaks what providers speak, so that real clients can be driven without a network: OpenAI's chat
-completions and responses, and Anthropic's messages.
+completions and responses, Anthropic's messages, and Gemini's contents.
 """
 
 import json
@@ -42,6 +42,8 @@ class ModelServer:
             "OLLAMA_BASE_URL": f"{self.url}/v1",
             "ANTHROPIC_BASE_URL": self.url,
             "ANTHROPIC_API_KEY": "not-a-key",
+            "GOOGLE_GEMINI_BASE_URL": self.url,
+            "GEMINI_API_KEY": "not-a-key",
         }
 
     def __enter__(self) -> "ModelServer":
@@ -76,14 +78,14 @@ class _Requests(BaseHTTPRequestHandler):
         if wire is None:
             self._fault(404, f"nothing is at {path}", {})
             return
-        asked = _asked(wire, json.loads(body))
+        asked = _asked(wire, json.loads(body), path)
         reply = self.model.answer(asked)
         time.sleep(reply.delay)
         if reply.status != 200:
             self._fault(reply.status, reply.text, reply.headers)
             return
         said = wires.SPEAK[wire](asked, _resolved(asked, reply))
-        if asked.body.get("stream"):
+        if asked.body.get("stream") or path.endswith(":streamGenerateContent"):
             self._stream(wires.STREAM[wire](said), reply.headers)
         else:
             self._send(200, json.dumps(said), {"content-type": "application/json", **reply.headers})
@@ -118,10 +120,14 @@ _WIRES: Mapping[str, Wire] = {
     "/chat/completions": "chat",
     "/responses": "responses",
     "/messages": "messages",
+    ":generateContent": "gemini",
+    ":streamGenerateContent": "gemini",
 }
 
 
-def _asked(wire: Wire, body: Mapping[str, Any]) -> Asked:
+def _asked(wire: Wire, body: Mapping[str, Any], path: str) -> Asked:
+    if wire == "gemini":
+        return _asked_gemini(body, path)
     messages = body.get("input" if wire == "responses" else "messages", [])
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
@@ -133,6 +139,14 @@ def _asked(wire: Wire, body: Mapping[str, Any]) -> Asked:
     tools = tuple(str((tool.get("function") or tool).get("name", "")) for tool in body.get("tools", ()))
     prompt = "\n".join([*said.get("user", ()), *said.get("tool", ())])
     return Asked(wire, body.get("model", ""), "\n".join(instructions), prompt, tools, body)
+
+
+def _asked_gemini(body: Mapping[str, Any], path: str) -> Asked:
+    model = path.rpartition("/")[2].partition(":")[0]
+    declared = (each for tool in body.get("tools", ()) for each in tool.get("functionDeclarations", ()))
+    prompt = "\n".join(_text({"content": each.get("parts")}) for each in body.get("contents", ()))
+    told = _text({"content": (body.get("systemInstruction") or {}).get("parts")})
+    return Asked("gemini", model, told, prompt, tuple(str(each.get("name")) for each in declared), body)
 
 
 def _text(message: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-Wire = Literal["chat", "responses", "messages"]
+Wire = Literal["chat", "responses", "messages", "gemini"]
 Event = tuple[str, Any]
 Said = Mapping[str, Any]
 
@@ -167,6 +167,19 @@ def _messages_stream(said: Said) -> Iterator[Event]:
         yield name, {"type": name, **data}
 
 
+def _gemini(asked: Asked, reply: Reply) -> Said:
+    parts: list[dict[str, Any]] = [{"text": reply.text}] if reply.text else []
+    parts += [{"functionCall": {"name": name, "args": dict(given)}} for name, given, _ in reply.calls]
+    read, written = _tokens(asked, reply)
+    usage = {"promptTokenCount": read, "candidatesTokenCount": written, "totalTokenCount": read + written}
+    candidate = {"index": 0, "content": {"role": "model", "parts": parts}, "finishReason": "STOP"}
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": asked.model}
+
+
+def _gemini_stream(said: Said) -> Iterator[Event]:
+    yield "", said
+
+
 def _tokens(asked: Asked, reply: Reply) -> tuple[int, int]:
     """What a reply would be charged: tokens read and written, four letters each."""
     written = len(reply.text) + sum(len(json.dumps(call.arguments)) for call in reply.calls)
@@ -177,9 +190,11 @@ SPEAK: Mapping[Wire, Callable[[Asked, Reply], Said]] = {
     "chat": _chat,
     "responses": _responses,
     "messages": _messages,
+    "gemini": _gemini,
 }
 STREAM: Mapping[Wire, Callable[[Said], Iterable[Event]]] = {
     "chat": _chat_stream,
     "responses": _responses_stream,
     "messages": _messages_stream,
+    "gemini": _gemini_stream,
 }
