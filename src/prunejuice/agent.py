@@ -1,6 +1,6 @@
 """What an agent is asked, and what it says while it works."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -10,12 +10,17 @@ Access = Literal["read", "edit", "full"]
 """What an agent may do in its directory: look, change files, or run commands too."""
 
 
+TASK = ".codebot/task.md"
+"""Where a program that a person works with finds what is to be done; no change of the tree."""
+
+
 class Can(NamedTuple):
     """What an agent can do by itself; the contract of agents holds each to it.
 
     `edits`: it changes files of a directory instead of answering with edits. `schema`: its results fit a
     schema. `cost`: it says what it took in US dollars. `resume`: a conversation can be gone on with.
     `approve`: it asks before it does what it may not. `stream`: it says what it does while it works.
+    `model`: it works with the one that is named. `keeps` are the limits that it can be held to.
     """
 
     edits: bool = False
@@ -24,6 +29,8 @@ class Can(NamedTuple):
     resume: bool = False
     approve: bool = False
     stream: bool = False
+    model: bool = True
+    keeps: Collection[str] = ("cost", "tokens", "seconds", "turns")
 
 
 class Limits(NamedTuple):

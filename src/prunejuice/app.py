@@ -12,7 +12,7 @@ from msgspec import structs
 from prunejuice import lifecycle, process, project, settings, trust
 from prunejuice import plan as plans
 from prunejuice.command import Command
-from prunejuice.errors import UsageError
+from prunejuice.errors import DefinitionError, UsageError
 from prunejuice.event import Event, StepEnded
 from prunejuice.lifecycle import Tools
 from prunejuice.loading import Catalog, Layer
@@ -60,14 +60,18 @@ class App(NamedTuple):
         Raises:
             DefinitionError: that code fails.
         """
-        from prunejuice import extension  # noqa: PLC0415 - only where there is such code
+        from prunejuice import extension, vocabulary  # noqa: PLC0415 - only where there is such code
 
         place = Project(Path(project_root))
         files = extension.files_of(place)
         if files and trust.standing(place, self.store).trusted:
-            extension.load(files)
+            try:
+                extension.load(files)
+            except DefinitionError:  # what is broken keeps nobody from a verb that is ours
+                if extension.registered(name) is None and not vocabulary.is_built_in(name):
+                    raise
         if extension.registered(name) is None:
-            extension.load_installed()
+            extension.load_installed(name)
         return extension.registered(name)
 
     def tools(

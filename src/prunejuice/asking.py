@@ -1,6 +1,9 @@
 """Asking an agent for changes: context in, an answer out, until all of its edits have a place."""
 
+import re
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +44,8 @@ ROUNDS = 3
 _CUT_OFF = "You were cut off while you did this. The files are again as they were in the beginning."
 _ANSWER = 20_000
 """Letters of an answer that are shown again."""
+_EDITS = re.compile(r"SEARCH|^(?:@@ |diff --git |\+\+\+ )", re.MULTILINE)
+"""What an answer with edits has."""
 _PROMPTS = Path(__file__).with_name("prompts")
 
 
@@ -62,7 +67,8 @@ class Means(NamedTuple):
     """What asking works with: whose context, whose files, who answers.
 
     `tell` hears how it goes, `begun` the conversation that an agent began; `conversation` is one to go on
-    with. `tag` marks the processes of an agent; `spend` is told what each task took.
+    with. `tag` marks the processes that are started; `work` is a folder for copies of the tree, which are
+    temporary files of the system without one. `spend` is told what each task took.
     """
 
     engine: Engine
@@ -73,7 +79,16 @@ class Means(NamedTuple):
     begun: Callable[[Started], None] = lambda _: None
     conversation: str = ""
     tag: str = ""
+    work: Path | None = None
     spend: Callable[[Spent], None] = lambda _: None
+
+    @contextmanager
+    def place(self) -> Iterator[Path]:
+        """A folder for a copy of the tree, gone at the end."""
+        if self.work is not None:
+            self.work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="codebot-", dir=self.work) as folder:
+            yield Path(folder).resolve()
 
     def answer(self, task: Task) -> tuple[Ended, Spent]:
         """Let the agent do a task in the tree, and tell how it goes."""
@@ -268,7 +283,8 @@ def _demand_room(limits: Limits, spent: Spent) -> None:
 
 def _nothing(text: str) -> bool:
     """Whether an answer says that there is nothing to be done."""
-    return NO_CHANGES in text and "SEARCH" not in text and not text.startswith("{")
+    said = any(line.strip(" *_`>").startswith(NO_CHANGES) for line in text.splitlines())
+    return said and not (_EDITS.search(text) or text.startswith("{"))
 
 
 def _taken(text: str, house: House) -> tuple[Taken | None, str]:

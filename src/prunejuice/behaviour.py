@@ -26,14 +26,14 @@ class Held(NamedTuple):
 
 
 class Behaviour:
-    """How a tree behaves before a change; `held` compares one with it."""
+    """What says whether two trees behave alike."""
 
-    def __init__(self, root: Path, environ: Mapping[str, str], stop: Stop) -> None:
-        self._root, self._environ, self._stop = root, environ, stop
+    def __init__(self, environ: Mapping[str, str], stop: Stop) -> None:
+        self._environ, self._stop = environ, stop
         self._python: Python | None = None
 
-    def held(self, root: Path, found: Sequence[Difference]) -> Held:
-        """Compare the tree at `root`, in which differences were made, with the one before."""
+    def held(self, was: Path, root: Path, found: Sequence[Difference]) -> Held:
+        """Compare the tree at `root`, in which differences were made, with the one before them."""
         faults: list[str] = []
         evidence: list[str] = []
         for each in found:
@@ -43,44 +43,36 @@ class Behaviour:
             if new is None or each.to:
                 faults.append(f"{each.path} is gone, and all that it shows to others")
                 continue
-            wrong = surface.differences(surface.surface(old), surface.surface(new))
+            wrong = surface.differences(*(surface.surface(text, each.path) for text in (old, new)))
             faults += [f"{each.path}: {one}" for one in wrong]
             if not wrong:
                 evidence.append(f"{each.path}: all public names and signatures are kept")
-            more = self._compared(root, each.path, old, new)
+            more = self._compared(was, root, each.path, old, new)
             faults += more.faults
             evidence += more.evidence
         return Held(tuple(faults), tuple(evidence))
 
-    def _compared(self, root: Path, path: str, old: str, new: str) -> Held:
+    def _compared(self, was: Path, root: Path, path: str, old: str, new: str) -> Held:
         """Call what only computes, as it was and as it is, with the same arguments."""
         asked = purity.functions(old, new)
         if not asked:
             return Held()
         try:
-            self._python = self._python or interpreter.found(self._root, self._environ, self._stop, "json")
+            self._python = self._python or interpreter.found(was, self._environ, self._stop, "json")
         except GateError:
             return Held()
         calls = {each.name: list(each.inputs) for each in asked}
-        before, again, after = (self._called(top, path, calls) for top in (self._root, self._root, root))
+        before, again, after = (self._called(top, path, calls) for top in (was, was, root))
         if before is None or again is None:
             return Held()
         if after is None:
             return Held((f"{path} cannot be imported any more",))
-        faults, evidence = [], []
-        for name, literals in calls.items():
-            steady = [n for n in range(len(literals)) if before[name][n] == again[name][n]]
-            met = [n for n in steady if before[name][n] != after[name][n]]
-            told = sum(not before[name][n].startswith(_HARD) for n in steady)
-            shown = "; ".join(
-                f"{name}{literals[n]} {before[name][n]} before, and {after[name][n]} now"
-                for n in met[:_SHOWN]
-            )
-            if met:
-                faults.append(f"{path}: {shown}")
-            elif told >= _LEAST:
-                evidence.append(f"{path}: {name} gives the same for {len(steady)} inputs")
-        return Held(tuple(faults), tuple(evidence))
+        found = [
+            _alike(each, [*zip(before[each.name], again[each.name], after[each.name], strict=True)])
+            for each in asked
+        ]
+        faults = tuple(f"{path}: {said}" for each in found for said in each.faults)
+        return Held(faults, tuple(f"{path}: {said}" for each in found for said in each.evidence))
 
     def _called(
         self, root: Path, path: str, calls: Mapping[str, Sequence[str]]
@@ -95,6 +87,20 @@ class Behaviour:
         except ValueError:
             return None
         return found or None
+
+
+def _alike(function: purity.Function, rows: Sequence[tuple[str, str, str]]) -> Held:
+    """Whether calls gave the same before, again, and after a change."""
+    name, literals = function.name, function.inputs
+    steady = [number for number, (before, again, _) in enumerate(rows) if before == again]
+    met = [number for number in steady if rows[number][0] != rows[number][2]]
+    told = sum(not rows[number][0].startswith(_HARD) for number in steady)
+    if not function.typed and told - len(met) >= _LEAST:  # nobody says that it takes such things
+        met = [number for number in met if not rows[number][2].startswith(_HARD)]
+    if met:
+        shown = (f"{name}{literals[n]} {rows[n][0]} before, and {rows[n][2]} now" for n in met[:_SHOWN])
+        return Held(("; ".join(shown),))
+    return Held((), (f"{name} gives the same for {len(steady)} inputs",) if told >= _LEAST else ())
 
 
 def _text(data: bytes | None) -> str | None:

@@ -7,10 +7,11 @@ from typing import Any
 from prunejuice import plan as plans
 from prunejuice.app import App
 from prunejuice.command import Argument, ArgumentType, Command
+from prunejuice.errors import UsageError
 from prunejuice.plan import Plan
 from prunejuice.run import Run, StepRun
 from prunejuice.screening import masked
-from prunejuice.text import utf8
+from prunejuice.text import safe_line, utf8
 from prunejuice.workflow import Step, Workflow
 
 STEP = "ask"
@@ -30,8 +31,12 @@ def plan(app: App, verb: str, given: Mapping[str, Any], directory: Path) -> Plan
     """The plan of a run that carries a verb out; `given` are arguments of agent steps.
 
     Raises:
-        UsageError: a value is of the wrong type.
+        UsageError: there is no such argument, or a value is of the wrong type.
     """
+    if others := sorted(given.keys() - _TYPES.keys()):
+        raise UsageError(
+            f"a verb takes no {safe_line(', '.join(others), 200)}", f"those: {', '.join(_TYPES)}"
+        )
     values = {name: value for name, value in given.items() if value or value == 0}
     if "input" in values:
         values["input"] = utf8(masked("", str(values["input"])).replace("\0", "\ufffd"))

@@ -10,6 +10,7 @@ import asyncio
 import importlib.util
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -28,7 +29,7 @@ from prunejuice.contexts.asked import Ask
 from prunejuice.contexts.gather import Engine
 from prunejuice.errors import DefinitionError, NotFoundError, Problem, UsageError
 from prunejuice.project import Project
-from prunejuice.protocols import Agent, Stop
+from prunejuice.protocols import STOP, Agent, Stop
 from prunejuice.text import nearest
 from prunejuice.verb import Verb, is_name
 from prunejuice.working import Working
@@ -113,8 +114,8 @@ class Command:
     async def answered(self, asked: "Asking") -> CommandOutput:
         """The output of one asking: what a subclass with needs of its own replaces."""
         if self.result_type is CommandOutput:
-            return await asked.apart(asked.changed, self.verb())
-        result = await asked.apart(asked.data, self.verb(), self.result_type)
+            return await asked.apart(Asking.changed, self.verb())
+        result = await asked.apart(Asking.data, self.verb(), self.result_type)
         return await self.post_process(result)
 
     async def post_process(self, result: Any) -> CommandOutput:
@@ -131,10 +132,27 @@ class Asking(NamedTuple):
     mode: str
     more: Mapping[str, Any]
     means: Means | None = None
+    stop: Stop | None = None
 
     async def apart(self, do: "Callable[..., T]", *given: Any) -> T:
         """Do what takes long in a thread; here, where what it works with was made by this one."""
-        return await asyncio.to_thread(do, *given) if self.means is None else do(*given)
+        if self.means is not None:
+            return do(self, *given)
+        stop, over = Stop(), threading.Event()
+
+        def work() -> T:
+            try:
+                return do(self._replace(stop=stop), *given)
+            finally:
+                over.set()
+                stop.close()
+
+        try:
+            return await asyncio.to_thread(work)
+        except asyncio.CancelledError:
+            if not over.is_set():
+                stop.request(STOP)
+            raise
 
     def request(self, verb: Verb) -> Request:
         """What is asked for a verb; files of the context that are on the disk are read there."""
@@ -171,21 +189,17 @@ class Asking(NamedTuple):
         found = settings.load(environ)
         name = MODES.get(self.mode, self.mode)
         agent = str(self.more["agent"]) if isinstance(self.more.get("agent"), str) else name
-        stop = Stop()
         with tempfile.TemporaryDirectory(prefix="codebot-") as folder:
 
             def around(made: Agent) -> Agent:
                 return Working(made, Path(folder).resolve(), environ)
 
-            try:
-                source = Source(script=found.script)
-                with chosen(
-                    agent, source, Billed(command), settings=found, environ=environ, around=around
-                ) as made:
-                    engine = Engine(place.absolute(), environ)
-                    yield Means(engine, houses.around(place.absolute(), environ), made, stop)
-            finally:
-                stop.close()
+            source = Source(script=found.script)
+            with chosen(
+                agent, source, Billed(command), settings=found, environ=environ, around=around
+            ) as made:
+                engine = Engine(place.absolute(), environ)
+                yield Means(engine, houses.around(place.absolute(), environ), made, self.stop or Stop())
 
 
 def _valid(kind: type[Any], data: Any) -> Any:
@@ -323,11 +337,12 @@ COMMANDS = _Commands()
 
 
 def load(files: Iterable[Path]) -> None:
-    """Run files that register commands, each once.
+    """Run files that register commands, each once; one that fails keeps no other from being run.
 
     Raises:
-        DefinitionError: one fails; names the file and the line.
+        DefinitionError: some fail; names the files and the lines.
     """
+    problems = []
     for path in files:
         name = f"codebot_commands_{abs(hash(path.resolve())):x}"
         if name in sys.modules:
@@ -338,11 +353,13 @@ def load(files: Iterable[Path]) -> None:
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it raises is told
             del sys.modules[name]
             line = _line(error, path)
             said = f"{type(error).__name__}: {error}"
-            raise DefinitionError((Problem(str(path), line, "", said[:300]),)) from error
+            problems.append(Problem(str(path), line, "", said[:300]))
+    if problems:
+        raise DefinitionError(tuple(problems))
 
 
 def _line(error: BaseException, path: Path) -> int:
@@ -354,10 +371,19 @@ def _line(error: BaseException, path: Path) -> int:
     return int(found)
 
 
-def load_installed() -> None:
-    """Register what installed packages bring along as entry points."""
-    for each in entry_points(group=GROUP):
-        found = each.load()
+def load_installed(name: str) -> None:
+    """Register what installed packages bring along as entry points of a name.
+
+    Raises:
+        DefinitionError: it cannot be loaded.
+    """
+    for each in entry_points(group=GROUP, name=name):
+        try:
+            found = each.load()
+        except Exception as error:
+            of = each.dist.name if each.dist else each.value
+            said = f"{of}: {type(error).__name__}: {error}"
+            raise DefinitionError((Problem(each.value, 0, each.name, said[:300]),)) from error
         if isinstance(found, type) and issubclass(found, Command):
             register_command(found)
 
@@ -382,8 +408,8 @@ async def execute_agent(
     asked = Asking(given, mode or "oneshot", more)
     verb = Verb("agent", "Do what is asked", prompt)
     if result_type is CommandOutput:
-        return await asked.apart(asked.changed, verb)
-    return await asked.apart(asked.data, verb, result_type)
+        return await asked.apart(Asking.changed, verb)
+    return await asked.apart(Asking.data, verb, result_type)
 
 
 class Gatherer:

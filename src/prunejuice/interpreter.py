@@ -11,6 +11,12 @@ from prunejuice.protocols import Stop
 
 _SECONDS = 120.0
 _LIMIT = 4 << 20
+_PLUGINS = (
+    "from importlib.util import find_spec\n"
+    "from sys import stdout\n"
+    "known = (('pytest_cov', '--no-cov'), ('xdist', '-n0'))\n"
+    "stdout.write(' '.join(word for name, word in known if find_spec(name)))"
+)
 PROBES = Path(__file__).with_name("probes")
 
 
@@ -33,6 +39,9 @@ class Python(NamedTuple):
     program: str
     environ: Mapping[str, str]
     stop: Stop
+    tag: str = ""
+    plain: tuple[str, ...] = ()
+    """Options that turn off what plugins of pytest add to every run: counting lines, many at once."""
 
     def run(
         self, root: Path, *words: str, given: bytes = b"", seconds: float = _SECONDS, **more: str
@@ -40,16 +49,21 @@ class Python(NamedTuple):
         """Run it in a folder, which is where modules are looked for first."""
         env = {**settings.passed_on(self.environ), "PYTHONDONTWRITEBYTECODE": "1", **more}
         env["PYTHONPATH"] = f"{root / 'src'}:{root}"
-        call = process.Call([self.program, *words], root, env, seconds, given=given)
+        call = process.Call([self.program, *words], root, env, seconds, given=given, tag=self.tag)
         done = process.capture(call, _LIMIT, self.stop)
         return Ran(done.code, done.out.decode("utf-8", "replace"), done.err.decode("utf-8", "replace"))
 
     def pytest(self, root: Path, *words: str, seconds: float = _SECONDS) -> Ran:
         """Run tests."""
-        return self.run(root, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words, seconds=seconds)
+        return self.run(root, *self.tester, *words, seconds=seconds)
+
+    @property
+    def tester(self) -> tuple[str, ...]:
+        """The words that run tests in one process, and count no lines."""
+        return ("-m", "pytest", "-q", "-p", "no:cacheprovider", *self.plain)
 
 
-def found(root: Path, environ: Mapping[str, str], stop: Stop, *needs: str) -> Python:
+def found(root: Path, environ: Mapping[str, str], stop: Stop, *needs: str, tag: str = "") -> Python:
     """The first interpreter that has what is needed: of the tree's environment, of the caller's, or ours.
 
     Raises:
@@ -62,11 +76,12 @@ def found(root: Path, environ: Mapping[str, str], stop: Stop, *needs: str) -> Py
     code = f"import {', '.join(needs or ('pytest',))}"
     for word in words:
         try:
-            made = Python(process.which(word, environ.get("PATH")), environ, stop)
+            made = Python(process.which(word, environ.get("PATH")), environ, stop, tag)
         except MissingToolError:
             continue
-        if made.run(root, "-c", code, seconds=30).code == 0:
-            return made
+        ran = made.run(root, "-c", f"{code}\n{_PLUGINS}", seconds=30)
+        if ran.code == 0:
+            return made._replace(plain=tuple(ran.out.split()))
     named = " and ".join(needs or ("pytest",))
     raise GateError(f"no Python here has {named}", f"install {named} into .venv, or where python3 is")
 

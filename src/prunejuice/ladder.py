@@ -364,7 +364,7 @@ def _tells(old: Texts, new: Texts) -> bool:
     if not added:
         inside = all(start > 0 and end < len(old) for tag, start, end, _, _ in parts if tag == "delete")
         return inside and _says(new)
-    return _says(added, _LITTLE) and (kept or _alike(old, new))
+    return _says(added, _LITTLE) and (kept or (len(new) >= len(old) and _alike(old, new)))
 
 
 def _alike(old: Texts, new: Texts) -> bool:

@@ -62,7 +62,7 @@ class SummarizeCommand(Command):
     async def answered(self, asked: Any) -> CommandOutput:
         """A summary by a model, or without one out of syntax trees; as a change of `latest.md`."""
         limit = int(asked.more.get("token_limit") or 2000)
-        result = await asked.apart(_summarized, asked, limit)
+        result = await asked.apart(_summarized, limit)
         known = {
             "component_count": len(result.components),
             "dependency_count": len(result.external_dependencies),
@@ -109,9 +109,9 @@ class TestCommand(Command):
         """The tests that hold, as one file; the verdict on each is in the metadata."""
         verb = _verb("test")
 
-        def proved() -> proving.Proved:
-            with asked.opened("test") as means:
-                return proving.prove(asked.request(verb), means, settings.environment())
+        def proved(asking: Any) -> proving.Proved:
+            with asking.opened("test") as means:
+                return proving.prove(asking.request(verb), means, settings.environment())
 
         found = await asked.apart(proved)
         kept = sum(each.kept for each in found.verdicts)
@@ -140,7 +140,7 @@ class RefactorCommand(Command):
 
     async def answered(self, asked: Any) -> CommandOutput:
         """Edits, as the verb asks for them."""
-        output: CommandOutput = await asked.apart(asked.changed, _verb("refactor"))
+        output: CommandOutput = await asked.apart(extension.Asking.changed, _verb("refactor"))
         return output
 
 

@@ -1,9 +1,9 @@
 """Asking until a check passes: in a copy of the tree, by us, until there is no getting on."""
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from prunejuice.agent import NOTHING, Spent, added
 from prunejuice.asking import Means, Request
 from prunejuice.behaviour import Held
 from prunejuice.context import Bundle
-from prunejuice.errors import DeniedError, GateError, LimitError
+from prunejuice.errors import AgentError, ConflictError, DeniedError, GateError, LimitError, UsageError
 from prunejuice.guard import Weakened
 from prunejuice.hunk import Difference, diff
 from prunejuice.outcome import OPTIONS, outcomes, turned, without_passed
@@ -26,6 +26,7 @@ _SHOWN = 12_000
 _LARGEST = 64 << 20
 _VARIES = re.compile(r"0x[0-9a-f]+|\b\d+\.\d+ ?s(?:econds)?\b")
 """What differs between two runs of a check that fail alike: addresses and times."""
+_PLAIN = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
 _ALIKE = 3
 """How often a check may say the same before there is no getting on."""
 
@@ -33,8 +34,8 @@ _ALIKE = 3
 class Check(NamedTuple):
     """A command that has to pass; `first` when it is run before anything is asked, to see what fails.
 
-    `tests` lets a change touch what judges it. `held` compares the copy, in which some differences were
-    made, with what was before; without a command that is all that is checked. `before` when the command has
+    `tests` lets a change touch what judges it. `held` compares a copy of what was before with one in which
+    some differences were made; without a command that is all that is checked. `before` when the command has
     to pass before anything is asked, for what comes after to say anything.
     """
 
@@ -42,7 +43,7 @@ class Check(NamedTuple):
     first: bool = False
     tests: bool = False
     seconds: float = SECONDS
-    held: Callable[[Path, Sequence[Difference]], Held] | None = None
+    held: Callable[[Path, Path, Sequence[Difference]], Held] | None = None
     before: bool = False
 
 
@@ -90,18 +91,20 @@ def mend(request: Request, check: Check, means: Means) -> Mended:
         AgentError, LimitError, ConflictError: as asking once does.
     """
     environ = settings.environment()
-    with tempfile.TemporaryDirectory(prefix="codebot-") as folder:
-        place = Path(folder).resolve()
-        with replica.made(means.house, place, environ) as copy:
-            return _Mending(request, check, means, copy.house).mended()
+    with means.place() as place, ExitStack() as held:
+        copy = held.enter_context(replica.made(means.house, place / "copy", environ))
+        was = copy
+        if check.held:
+            was = held.enter_context(replica.made(means.house, place / "was", environ))
+        return _Mending(request, check, means, copy.house, was.root).mended()
 
 
 class _Mending:
     """One loop: what the tree was, what the copy is, what was said and seen."""
 
-    def __init__(self, request: Request, check: Check, means: Means, copy: House) -> None:
+    def __init__(self, request: Request, check: Check, means: Means, copy: House, was: Path) -> None:
         self.request, self.check = request, check
-        self.means, self.copy = means, copy
+        self.means, self.copy, self.was = means, copy, was
         self.paths: dict[str, None] = {}
         self.seen = {""}
         self.told: Counter[str] = Counter()
@@ -113,7 +116,16 @@ class _Mending:
         self.faults: tuple[str, ...] = ()
 
     def mended(self) -> Mended:
-        """Ask and judge until it is good; the rounds count all answers."""
+        """Ask and judge until it is good; an error that ends it has what was made until then."""
+        try:
+            return self._mended()
+        except (AgentError, LimitError, ConflictError) as error:
+            error.answer = self._text() or getattr(error, "answer", "")  # type: ignore[union-attr]
+            raise
+
+    def _mended(self) -> Mended:
+        """The rounds count all answers."""
+        self._demand_there()
         if self.check.first:
             passed, said = self._checked()
             if passed:
@@ -136,6 +148,20 @@ class _Mending:
             self.request = self.request._replace(given=failed)
         raise self._failed(f"{self.check.command!r} still fails after {most} rounds")
 
+    def _demand_there(self) -> None:
+        """A check whose program is not installed fails whatever is changed.
+
+        Raises:
+            UsageError: bash knows no such command.
+        """
+        word = self.check.command.partition(" ")[0]
+        if _PLAIN.fullmatch(word):
+            env = settings.passed_on(settings.environment())
+            argv = process.bash(f"type {word}", env.get("PATH"))
+            if process.capture(process.Call(argv, str(self.copy.root), env, 30)).code:
+                fix = "install it, or name another: --check"
+                raise UsageError(f"the check {self.check.command!r} cannot be run: there is no {word}", fix)
+
     def _look_before(self) -> None:
         """A command that fails before any change says nothing about one."""
         if self.check.before and self.check.command and not self._checked()[0]:
@@ -156,7 +182,7 @@ class _Mending:
         if self.faults:
             return safe_line(self.faults[0], 300)
         if not self.check.command:
-            return "the behaviour is the same"
+            return "the behaviour is the same" if self.evidence else "there was nothing to compare"
         return f"{self.check.command!r} {'passes' if passed else 'fails'}"
 
     def _judged(self) -> tuple[bool, str]:
@@ -169,10 +195,11 @@ class _Mending:
             self._demand_honesty()
         if self.check.held is None:
             return passed, said
-        found = self.check.held(self.copy.root, self._differences())
+        found = self.check.held(self.was, self.copy.root, self._differences())
         broken = self.check.before and not passed
         self.evidence += found.evidence
-        self.faults = (*found.faults, *([f"{self.check.command!r} passed before"] if broken else []))
+        failed = [f"{self.check.command!r} passed before, and fails now"] if broken else []
+        self.faults = (*found.faults, *failed)
         told = ["The behaviour is not the same:", *self.faults] if self.faults else []
         return passed and not self.faults, "\n\n".join(filter(None, [*told, said]))
 
@@ -180,13 +207,13 @@ class _Mending:
         """That the check passes has to mean something: tests still run, and no answer is one by rote.
 
         Raises:
-            WeakenedError: tests that passed are not run any more, or values of tests are written out.
+            WeakenedError: tests that were run do not pass, or values of tests are written out.
         """
         if self.check.tests:
             return
         what = turned(self.before, self.after)
         if what.lost:
-            self._weakened([Weakened(what.lost[0], 0, "it passed before, and is not run any more")])
+            self._weakened([Weakened(what.lost[0], 0, "the check passes, and this test does not")])
         if self.before:
             mended, kept = len(what.mended), len(what.kept)
             self.evidence.append(f"fail to pass: {mended} tests; pass to pass: {kept}; lost: 0")
@@ -231,7 +258,8 @@ class _Mending:
         change.demand_grants(found)
         change.carry_out(self.copy, found)
         self.paths |= dict.fromkeys(name for each in found for name in (each.path, each.to) if name)
-        self._weakened([] if self.check.tests else guard.weakened(self._differences()))
+        command = self.check.command
+        self._weakened([] if self.check.tests else guard.weakened(self._differences(), command))
 
     def _weakened(self, weak: Sequence[Weakened]) -> None:
         if weak:
@@ -267,7 +295,7 @@ class _Mending:
         env = {**settings.passed_on(environ), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": OPTIONS}
         env["PYTHONPATH"] = f"{root / 'src'}:{root}"  # before what is installed from the tree itself
         argv = process.bash(self.check.command, env.get("PATH"))
-        call = process.Call(argv, str(root), env, timeout=self.check.seconds)
+        call = process.Call(argv, str(root), env, timeout=self.check.seconds, tag=self.means.tag)
         said = bytearray()
         ended = process.run(call, lambda chunk: _append(said, chunk), self.means.stop)
         text = bytes(said).decode("utf-8", "replace").replace(str(root), ".")

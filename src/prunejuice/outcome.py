@@ -10,7 +10,7 @@ _LINE = re.compile(r"^(?:(PASSED) (\S+::.+)|(FAILED|ERROR) (\S+::.+?)(?: - .*)?)
 
 
 class Turned(NamedTuple):
-    """How tests stand after a change: fail to pass, pass to pass, and those that passed and do no more."""
+    """How tests stand after a change: fail to pass, pass to pass, and those run before that do not pass."""
 
     mended: tuple[str, ...]
     kept: tuple[str, ...]
@@ -32,4 +32,5 @@ def turned(before: Mapping[str, str], after: Mapping[str, str]) -> Turned:
     passed = {name for name, word in before.items() if word == "PASSED"}
     now = {name for name, word in after.items() if word == "PASSED"}
     failed = before.keys() - passed
-    return Turned(tuple(sorted(failed & now)), tuple(sorted(passed & now)), tuple(sorted(passed - now)))
+    lost = before.keys() - now
+    return Turned(tuple(sorted(failed & now)), tuple(sorted(passed & now)), tuple(sorted(lost)))

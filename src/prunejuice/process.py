@@ -27,6 +27,9 @@ from typing import IO, NamedTuple, NoReturn, cast
 from prunejuice.errors import MissingToolError
 from prunejuice.protocols import KILL, STOP, Stop
 
+_LOOK = 0.05
+"""Seconds between two looks at a process that has our terminal."""
+
 TAG = "PRUNEJUICE_PROCESS"
 CHUNK = 1 << 18
 LINGER = 0.5
@@ -122,8 +125,10 @@ def capture(call: Call, limit: int = 16 << 20, stop: Stop | None = None) -> Capt
     return Captured(code, bytes(kept[0]), bytes(kept[1]), max(seen) > limit)
 
 
-def foreground(call: Call) -> int:
+def foreground(call: Call, stop: Stop | None = None) -> int:
     """Run a process in our terminal, as a shell does: the keys are its, Ctrl-C too; its exit code.
+
+    When a key suspends it, we are suspended with it, until the shell that called us goes on.
 
     Raises:
         MissingToolError: there is no such program.
@@ -132,16 +137,41 @@ def foreground(call: Call) -> int:
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
     settings = termios.tcgetattr(0)
     try:
-        child = subprocess.Popen(list(call.argv), cwd=call.cwd, env=_tagged(call), process_group=0)
+        with _not_there(call):
+            child = subprocess.Popen(list(call.argv), cwd=call.cwd, env=_tagged(call), process_group=0)
         os.tcsetpgrp(0, child.pid)
         _signal_group(child.pid, signal.SIGCONT)  # it may have asked for the terminal before it had it
-        code = child.wait()
-        _end(child.pid, call.tag)
+        try:
+            code = _until_gone(child, ours, stop)
+        finally:
+            _end(child.pid, call.tag)
         return code if code >= 0 else 128 - code
     finally:
         os.tcsetpgrp(0, ours)
         termios.tcsetattr(0, termios.TCSADRAIN, settings)
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def _until_gone(child: "subprocess.Popen[bytes]", ours: int, stop: Stop | None) -> int:
+    while True:
+        found, status = os.waitpid(child.pid, os.WNOHANG | os.WUNTRACED)
+        if found and not os.WIFSTOPPED(status):
+            child.returncode = os.waitstatus_to_exitcode(status)
+            return child.returncode
+        if found:
+            _suspend(ours)
+            os.tcsetpgrp(0, child.pid)
+            _signal_group(child.pid, signal.SIGCONT)
+        if stop is not None and stop.level:
+            _signal_group(child.pid, signal.SIGKILL if stop.level > STOP else signal.SIGTERM)
+        time.sleep(_LOOK)
+
+
+def _suspend(ours: int) -> None:
+    """Give the terminal back and wait, where a shell is there to go on."""
+    os.tcsetpgrp(0, ours)
+    if os.getsid(0) != os.getpgrp():
+        os.killpg(0, signal.SIGSTOP)
 
 
 @contextmanager

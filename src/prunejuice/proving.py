@@ -5,8 +5,9 @@ fail when the code that it runs is given a fault.
 """
 
 import ast
+import io
 import json
-import tempfile
+import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,14 +77,11 @@ def prove(request: Request, means: Means, environ: Mapping[str, str]) -> Proved:
     if not sources:
         fix = "codebot test src/shop.py; for other languages: codebot implement --check COMMAND"
         raise UsageError("there is no Python file to be tested among the paths", fix)
-    python = interpreter.found(root, environ, means.stop, "pytest", "coverage")
+    python = interpreter.found(root, environ, means.stop, "pytest", "coverage", tag=means.tag)
     wanted = request._replace(verb=request.verb._replace(result=schema(TestGenerationResult)))
     found = asking.report(wanted, means, _checked)
     result = TestGenerationResult.model_validate(found.output)
-    with (
-        tempfile.TemporaryDirectory(prefix="codebot-") as folder,
-        replica.made(means.house, Path(folder).resolve(), environ) as copy,
-    ):
+    with means.place() as place, replica.made(means.house, place, environ) as copy:
         gates = _Gates(python, copy, sources, _target(root, sources[0]), result, means)
         kept, verdicts = gates.passed()
     if not kept:
@@ -204,17 +202,18 @@ class _Gates:
         tried = 0
         for path in self.sources:
             place = self.root / path
-            text = place.read_text(encoding="utf-8")
+            known = place.read_bytes()
+            text = _decoded(known)
             try:
                 for each in mutant.mutants(text, {line for where, _, line in arcs if where == path}):
-                    place.write_text(each.source, encoding="utf-8")
+                    place.write_bytes(each.source.encode(_coding(known), "replace"))
                     if self.python.pytest(self.root, test, seconds=_RUN).code:
                         return f"{path}:{each.line}: {each.was} instead of {each.now}"
                     tried += 1
                     if tried >= _MUTANTS:
                         return ""
             finally:
-                place.write_text(text, encoding="utf-8")
+                place.write_bytes(known)
         return ""
 
     def in_order(self, cases: list[TestCase]) -> list[TestCase]:
@@ -249,7 +248,7 @@ class _Gates:
             f"--data-file={self.data}",
             f"--include={self.include()}",
         )
-        more = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *words)
+        more = (*self.python.tester, *words)
         ran = self.python.run(self.root, *asked, *more, seconds=seconds, COVERAGE_RCFILE="/dev/null")
         return ran, frozenset(self.arcs())
 
@@ -263,6 +262,18 @@ class _Gates:
             where = Path(path)
             if where.is_relative_to(self.root):
                 yield from ((str(where.relative_to(self.root)), one, other) for one, other in pairs)
+
+
+def _coding(data: bytes) -> str:
+    """The encoding that Python reads a file in."""
+    try:
+        return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+    except SyntaxError:
+        return "utf-8"
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode(_coding(data), "replace")
 
 
 def _unreadable(case: TestCase) -> str:

@@ -20,10 +20,14 @@ _MOST_PARAMETERS = 6
 
 
 class Function(NamedTuple):
-    """A function that only computes; `inputs` are calls of it, as Python literals."""
+    """A function that only computes; `inputs` are calls of it, as Python literals.
+
+    `typed` when all its parameters say what they take, so that no call is senseless.
+    """
 
     name: str
     inputs: tuple[str, ...]
+    typed: bool = False
 
 
 def functions(old: str, new: str) -> list[Function]:
@@ -31,7 +35,11 @@ def functions(old: str, new: str) -> list[Function]:
     one, other = _pure(old), _pure(new)
     both = sorted(one.keys() & other.keys())
     changed = [name for name in both if ast.dump(one[name]) != ast.dump(other[name])]
-    return [Function(name, calls) for name in changed if (calls := inputs(one[name]))]
+    return [Function(name, calls, _is_typed(one[name])) for name in changed if (calls := inputs(one[name]))]
+
+
+def _is_typed(function: ast.FunctionDef) -> bool:
+    return all(each.annotation for each in (*function.args.posonlyargs, *function.args.args))
 
 
 def _pure(source: str) -> Mapping[str, ast.FunctionDef]:
@@ -65,7 +73,8 @@ def _computes(function: ast.FunctionDef, known: "frozenset[str] | set[str]") -> 
     local = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
     for node in ast.walk(function):
         if isinstance(
-            node, ast.Global | ast.Nonlocal | ast.Import | ast.ImportFrom | ast.Await | ast.Yield
+            node,
+            ast.Global | ast.Nonlocal | ast.Import | ast.ImportFrom | ast.Await | ast.Yield | ast.YieldFrom,
         ):
             return False
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

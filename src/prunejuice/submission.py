@@ -163,11 +163,11 @@ def _forge(to: Remote, environ: Mapping[str, str], name: str) -> GitHub:
         raise UsageError(
             what, f"--no-pr only pushes the branch; or set GITHUB_REPOSITORY=owner/name; {stays}"
         )
-    token = github.token(environ)
-    if not token:
-        fix = f"set GH_TOKEN, or log in: gh auth login; --no-pr only pushes the branch; {stays}"
-        raise UsageError(f"there is no login for {where.owner}/{where.name}", fix)
-    return GitHub(where, token)
+    found = github.token(where, environ)
+    if not found:
+        fix = f"{github.login(where, environ)}; --no-pr only pushes the branch; {stays}"
+        raise UsageError(f"there is no login for {where.owner}/{where.name} at {where.api}", fix)
+    return GitHub(where, found)
 
 
 # -- words ------------------------------------------------------------------------------------------

@@ -13,6 +13,11 @@ _BUILT_IN = Path(__file__).with_name("verbs")
 _LARGEST = 200_000
 
 
+def is_built_in(name: str) -> bool:
+    """Whether a verb is one of ours."""
+    return verb.is_name(name) and (_BUILT_IN / f"{name}.md").is_file()
+
+
 def find(name: str, project: Project, environ: Mapping[str, str]) -> Verb:
     """The verb of a name; a project cannot put another in the place of one that is built in or the user's.
 

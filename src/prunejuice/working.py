@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from prunejuice import change
 from prunejuice.agent import AgentEvent, Ended, Task
 from prunejuice.change import ChangeSet
-from prunejuice.errors import PruneJuiceError
 from prunejuice.protocols import Agent, Stop
 from prunejuice.replica import Replica
 from prunejuice.workspaces import house as houses
@@ -46,12 +45,13 @@ class Working:
     def _answered(self, ended: Ended, task: Task, replica: Replica) -> Ended:
         if task.schema is not None:
             return ended
-        try:
-            found = replica.differences()
-        except PruneJuiceError as error:
-            return Ended("denied", error=f"{self.name}: {error.message}", fix=error.fix)
+        found, faults = replica.differences()
         said = str(ended.output or "").strip()
         made = ChangeSet(change.of_differences(found), said)
+        if faults:
+            told = "; ".join(each.message for each in faults[:3])
+            kept = made.to_json() if found else None
+            return Ended("denied", kept, f"{self.name}: {told}", faults[0].fix)
         if found:
             return replace(ended, output=made.to_json())
         return replace(ended, output=f"{NO_CHANGES}\n\n{said}" if ended.status == "ok" else None)

@@ -1,6 +1,9 @@
 """Processes end with everything they started, and their output is never held whole."""
 
+import contextlib
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -254,3 +257,84 @@ def test_what_a_process_is_given_to_read_and_what_it_inherits(tmp_path):
         )
         assert process.capture(call).out == b"x" * 300_000
     assert (tmp_path / "kept").read_text() == "inherited\n"
+
+
+IN_FRONT = """
+import os, sys
+from prunejuice import process
+from prunejuice.protocols import Stop
+
+stop = Stop()
+stop.request(int(sys.argv[1])) if sys.argv[1] != "0" else None
+call = process.Call(sys.argv[2:], ".", dict(os.environ))
+print("code", process.foreground(call, stop), flush=True)
+"""
+
+
+class Terminal:
+    """A terminal in which a program leads; what it shows so far."""
+
+    def __init__(self, *words):
+        self.pid, self.fd = pty.fork()
+        if not self.pid:
+            os.execvpe(words[0], words, {**os.environ, "PS1": "ready: ", "TERM": "dumb"})
+        self.shown = ""
+
+    def until(self, text):
+        end = time.monotonic() + 30
+        while text not in self.shown:
+            assert time.monotonic() < end, self.shown
+            if select.select([self.fd], [], [], 0.1)[0]:
+                try:
+                    self.shown += os.read(self.fd, 4096).decode()
+                except OSError:  # how Linux says that nobody is there any more
+                    assert text in self.shown
+        self.shown = self.shown.partition(text)[2]
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def close(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+@pytest.fixture
+def terminal():
+    made = []
+
+    def opened(*words):
+        made.append(Terminal(*words))
+        return made[-1]
+
+    yield opened
+    for each in made:
+        each.close()
+
+
+def test_in_front_of_a_shell_we_are_suspended_with_what_we_run(terminal, tmp_path):
+    program = tmp_path / "front.py"
+    program.write_text(IN_FRONT)
+    shell = terminal("bash", "--norc", "--noprofile", "-i")
+    shell.until("ready: ")
+    shell.type(f"{sys.executable} {program} 0 bash -c 'kill -STOP $$; echo went on; exit 3'\n")
+    shell.until("Stopped")
+    shell.until("ready: ")
+    shell.type("fg\n")
+    shell.until("\nwent on")
+    shell.until("code 3")
+
+
+@pytest.mark.parametrize(
+    ("level", "text", "code"),
+    [
+        (0, "kill -STOP $$; exit 3", 3),
+        (STOP, "sleep 60", 128 + signal.SIGTERM),
+        (KILL, "trap '' TERM; sleep 60; sleep 60", 128 + signal.SIGKILL),
+    ],
+)
+def test_where_no_shell_is_what_runs_goes_on_and_ends_when_it_is_asked_to(terminal, level, text, code):
+    front = terminal(sys.executable, "-c", IN_FRONT, str(level), "bash", "-c", text)
+    front.until(f"code {code}")

@@ -350,3 +350,20 @@ def test_many_processes_write_one_ledger(tmp_path):
     for thread in threads:
         thread.join()
     assert len(Ledger(tmp_path).all()) == 400
+
+
+def test_a_recording_with_half_a_key_can_be_read(tmp_path, stop):
+    script = scripted.Script([scripted.Scripted(text='-----BEGIN RSA PRIVATE KEY-----\n"quoted"')])
+    path = tmp_path / "recording"
+    list(Recorder(script, path).run(Task("one"), stop))
+    assert list(Replayer(path).run(Task("one"), stop))[-1].status == "ok"
+
+
+def test_a_script_whose_answers_never_fit_ends(stop):
+    def never(_output):
+        raise ValueError("never")
+
+    script = scripted.Script([scripted.Scripted(text="x", times=0)])
+    ended = list(script.run(Task("one", check=never), stop))[-1]
+    assert ended.status == "failed"
+    assert "never" in ended.error

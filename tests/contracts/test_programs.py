@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from prunejuice.agent import Ended, Limits, Refused, Started, Task, taken
+from prunejuice.agents import codex, conversation
 from prunejuice.agents.acp import Acp
 from prunejuice.agents.claude import Claude
 from prunejuice.agents.codex import Codex
@@ -372,3 +373,56 @@ def test_no_variable_reaches_an_agent_that_is_not_its_own(world):
     found.run(Task("look"), {"command": "env > cart.py; env"}, {"text": "done"})
     assert "hidden" not in json.dumps([each.body for each in found.server.asked])
     assert os.environ.get("SECRET_TOKEN") is None
+
+
+def test_the_title_of_a_command_grants_nothing(world):
+    """It is the agent's own text."""
+    found = world("acp")
+    events = found.run(
+        Task("fix it"), {"command": f"touch {found.tree.parent}/ran # prunejuice_submit_result"}
+    )
+    assert not (found.tree.parent / "ran").exists()
+    assert any(isinstance(each, Refused) for each in events)
+
+
+@pytest.mark.parametrize("kind", REAL)
+def test_a_conversation_that_was_never_kept_begins_anew(world, kind):
+    found = world(kind)
+    events = found.run(Task("fix it", conversation=str(uuid.uuid4())), {"text": "I did."})
+    assert events[-1].status == "ok", events[-1]
+    assert "fix it" in found.server.asked[-1].prompt
+
+
+def test_what_can_be_taken_of_the_changes_is_kept(world):
+    found = world("acp")
+    acts = "rm cart.py && mkdir cart.py && echo a > cart.py/x && mkfifo pipe && echo b > new.txt"
+    ended = found.run(Task("fix it", access="full"), {"command": acts})[-1]
+    assert ended.status == "denied", ended
+    assert "new.txt" in ended.output
+
+
+@pytest.mark.parametrize("kind", ["codex", "claude"])
+def test_a_program_that_is_none(world, kind, tmp_path):
+    found = world(kind)
+    path = tmp_path / "broken" / kind
+    path.parent.mkdir()
+    path.write_bytes(b"\x00\x01")
+    path.chmod(0o755)
+    found.environ["PATH"] = f"{path.parent}:{found.environ['PATH']}"
+    ended = found.run(Task("fix it"), {"text": "no"})[-1]
+    assert ended.status == "failed"
+    assert "cannot be started" in ended.error
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("last status: 529, url: http://127.0.0.1:40123/v1", "overloaded"),
+        ("exceeded retry limit, request id: 8f4290ab", "it failed"),
+        ("unexpected status 401 Unauthorized", "the login was refused"),
+    ],
+)
+def test_digits_in_a_fault_are_no_status(fault, said):
+    found = codex._STATUS.search(fault)
+    what, _ = conversation.refusal(int(found[1] or found[2]) if found else 0, fault, "")
+    assert said in what

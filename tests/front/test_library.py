@@ -342,3 +342,16 @@ def test_an_untrusted_project_does_not_change_what_verbs_mean(extended, script):
     assert not Path("mark").exists()
     assert json.loads(answer.out)["schema"] == "prunejuice.error/1"
     assert os.environ["PRUNEJUICE_SCRIPT"]
+
+
+def test_a_broken_file_keeps_nobody_from_the_verbs_there_are(extended, script):
+    (extended.root / ".prj/commands/bad.py").write_text('raise RuntimeError("boom")\n')
+    extended.prj("trust")
+    listed = extended.codebot("list")
+    assert listed.code == 0
+    assert "boom" in listed.err
+    assert "list-names" in listed.out
+    script({"text": "NO CHANGES"})
+    assert extended.codebot("do", "cart.py", "--prompt", "x").code == 0
+    other = extended.codebot("nothing-like-it", "cart.py")
+    assert other.code == 2

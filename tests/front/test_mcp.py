@@ -299,3 +299,23 @@ def test_claude_code_calls_it(shop, model):  # noqa: F811 - the fixture
     assert done.returncode == 0, done.stdout + done.stderr
     assert "completed" in seen[-1]
     assert shop.prj("history", "--json").json["items"][0]["command"] == "greet"
+
+
+@pytest.mark.parametrize("name", ["check", "record", "agent", "access", "changes", "nothing"])
+def test_a_verb_takes_from_afar_nothing_that_runs_or_writes_something_else(shop, name):
+    async def work(asked):
+        given = {"prompt": "x", name: "touch /tmp/x"}
+        return await asked.call("executeCommand", command="codebot:do", args=given)
+
+    text, wrong = memory(shop, work)
+    assert wrong
+    assert f"takes no {name}" in str(text)
+
+
+def test_a_verb_that_has_to_be_told_says_so(shop):
+    async def work(asked):
+        return await asked.call("executeCommand", command="codebot:implement", args={})
+
+    text, wrong = memory(shop, work)
+    assert wrong
+    assert "has to know what to do" in str(text)

@@ -244,4 +244,71 @@ def test_tests_that_are_taken_out_by_the_code_are_denied(shop, mend):
         check=f"{sys.executable} -m pytest -q -p no:cacheprovider",
     )
     assert answer.code == 7, answer.err
-    assert "not run any more" in answer.err
+    assert "this test does not" in answer.err
+
+
+PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (body("0", "pytest.skip('later')"), "a test is skipped"),
+        ("pluggy.py\n<<<<<<< SEARCH\n=======\nraise SystemExit\n>>>>>>> REPLACE\n", "takes the place"),
+        (
+            block("cart.py", CART, "class Any:\n    def __eq__(self, other):\n        return True\n"),
+            "equal to whatever",
+        ),
+        (
+            'package.json\n<<<<<<< SEARCH\n  "t": "x"\n=======\n  "t": "true"\n>>>>>>> REPLACE\n',
+            "what is checked",
+        ),
+    ],
+)
+def test_ways_around_the_tests_are_denied(shop, mend, change, why):
+    (shop.root / "package.json").write_text('{"scripts": {\n  "t": "x"\n}}\n')
+    git(shop.root, "add", ".")
+    answer = mend(change, check=PYTEST)
+    assert answer.code == 7, answer.err
+    assert why in answer.err
+
+
+def test_a_script_that_is_the_check_is_kept(shop, mend):
+    (shop.root / "check.sh").write_text(f"{CHECK}\n")
+    git(shop.root, "add", ".")
+    answer = mend(block("check.sh", f"{CHECK}\n", "true\n"), check="sh ./check.sh")
+    assert answer.code == 7, answer.err
+    assert "check.sh" in answer.err
+
+
+def test_a_check_that_is_not_installed_is_said_before_anybody_is_asked(mend):
+    answer = mend(GOLD, check="nosuch-program --all")
+    assert answer.code == 2
+    assert "there is no nosuch-program" in answer.err
+
+
+def test_what_was_made_is_kept_when_the_agent_fails_then(shop, mend):
+    answer = mend(body("0", "1"), {"error": "overloaded"})
+    assert answer.code == 6
+    path = re.search(r"codebot apply (\S+)", answer.err)[1]
+    assert "+    return 1" in Path(path).read_text()
+
+
+def test_a_check_sees_the_whole_tree_and_cannot_reach_it(shop, mend):
+    """Links, what other tools hide from models, and an absolute link into the tree."""
+    (shop.root / "fix").mkdir()
+    (shop.root / "fix/in.txt").write_text("here")
+    (shop.root / ".ignore").write_text("fix/\n")
+    (shop.root / "latest").symlink_to("fix/in.txt")
+    git(shop.root, "add", ".")
+    git(shop.root, "commit", "-qm", "Links")
+    (shop.root / "linked").symlink_to(shop.root / "fix")
+    answer = mend(GOLD, check=f"cat latest fix/in.txt && echo changed > linked/in.txt && {CHECK}")
+    assert answer.code == 0, answer.err
+    assert (shop.root / "fix/in.txt").read_text() == "here"
+
+
+def test_two_ways_to_name_a_check_are_one_too_many(mend):
+    answer = mend(GOLD, args=["--from-cmd", "true"])
+    assert answer.code == 2
+    assert "leave one of them out" in answer.err

@@ -216,3 +216,22 @@ def test_the_evidence_goes_into_the_pull_request(shop, answers, tmp_path):
     assert "Held to:" in shown
     assert "gives the same for" in shown
     assert Path(shop.root, "cart.py").read_text() == CART
+
+
+def test_what_comes_one_by_one_is_compared(shop, answers):
+    old = "def doubled(xs):\n    return (x * 2 for x in xs)\n"
+    (shop.root / "lazy.py").write_text(old)
+    git(shop.root, "add", ".")
+    cheat = f"x\n\nlazy.py\n<<<<<<< SEARCH\n{old}=======\n{old.replace('* 2', '* 3')}>>>>>>> REPLACE\n"
+    answer = answers("refactor", {"text": cheat}, args=["lazy.py", "--max-rounds", "1"])
+    assert answer.code == 3, answer.err
+    assert "each of" in answer.err
+
+
+def test_nothing_is_said_to_be_the_same_that_nobody_compared(shop, answers):
+    (shop.root / "notes.txt").write_text("one\n")
+    change = "x\n\nnotes.txt\n<<<<<<< SEARCH\none\n=======\ntwo\n>>>>>>> REPLACE\n"
+    git(shop.root, "rm", "-q", "-r", "tests")
+    answer = answers("refactor", {"text": change}, args=["notes.txt"])
+    assert answer.code == 0, answer.err
+    assert "there was nothing to compare" in answer.err

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from conftest import git
+from prunejuice.publishers import github
 from prunejuice.testing import Forge
 
 CART = "def total(prices):\n    return 0\n"
@@ -278,7 +279,7 @@ def test_an_issue_is_what_is_to_be_done(shop, forge, tmp_path, monkeypatch):
     assert "sum(prices)" in answer.json["diff"]
     missing = shop.codebot("implement", "--issue", "99")
     assert missing.code == 2
-    assert "knows nothing of that" in missing.err
+    assert "there is no issue 99 in shop/cart" in missing.err
 
 
 def test_a_run_fetches_an_issue(shop, forge):
@@ -295,3 +296,49 @@ def test_without_a_forge_the_rest_goes_on(shop):
     assert by_name["fetched"] == "failed"
     assert by_name["brief"] == "completed"
     assert "# Issue 7: Later" in shop.prj("logs", run["id"], "brief").out
+
+
+@pytest.mark.parametrize(
+    "url", ["https://gitlab.com/o/n.git", "git@evil.example:o/n", "https://evil.example/o/n"]
+)
+def test_a_token_goes_to_no_host_that_only_the_repository_names(shop, monkeypatch, url):
+    monkeypatch.setenv("GH_TOKEN", "secret")
+    where = github.place(url, {})
+    assert github.token(where, {"GH_TOKEN": "secret", "GITHUB_TOKEN": "secret"}) == ""
+    git(shop.root, "remote", "set-url", "origin", url)
+    answer = shop.codebot("implement", "--issue", "1")
+    assert answer.code == 2
+    assert "no forge that you are logged in to" in answer.err
+    wait(shop, {"filepath": "a.txt", "content": "a"})
+    answer = shop.codebot("submit-pr")
+    assert answer.code == 2, answer.err
+    assert "there is no login" in answer.err
+
+
+def test_tokens_are_for_the_hosts_that_the_user_names():
+    known = {"GH_TOKEN": "one", "GH_HOST": "forge.example", "GH_ENTERPRISE_TOKEN": "two"}
+    assert github.token(github.place("https://github.com/o/n", known), known) == "one"
+    assert github.token(github.place("https://forge.example/o/n", known), known) == "two"
+    assert "GH_HOST=other.example" in github.login(github.place("https://other.example/o/n", known), known)
+
+
+@pytest.mark.parametrize("url", ["./evil.git", "--receive-pack=touch x"])
+def test_a_remote_in_the_tree_or_of_options_is_refused(shop, url):
+    git(shop.root, "init", "-q", "--bare", "evil.git")
+    (shop.root / "evil.git/hooks/pre-receive").write_text("#!/bin/sh\ntouch ran\n")
+    (shop.root / "evil.git/hooks/pre-receive").chmod(0o755)
+    git(shop.root, "config", "remote.origin.url", url)
+    wait(shop, {"filepath": "a.txt", "content": "a"})
+    answer = shop.codebot("submit-pr", "--no-pr")
+    assert answer.code == 2, answer.err
+    assert "the remote origin" in answer.err
+    assert not list(shop.root.rglob("ran"))
+
+
+def test_hooks_of_a_remote_on_this_machine_are_not_run(shop, remote):
+    (remote / "hooks/pre-receive").write_text(f"#!/bin/sh\ntouch {remote}/ran\n")
+    (remote / "hooks/pre-receive").chmod(0o755)
+    wait(shop, {"filepath": "a.txt", "content": "a"})
+    answer = shop.codebot("submit-pr", "--no-pr")
+    assert answer.code == 0, answer.err
+    assert not (remote / "ran").exists()

@@ -425,3 +425,40 @@ def test_a_day_has_a_limit(shop, says, monkeypatch):
     assert answer.code == 5
     assert "a day are used up" in answer.err
     assert len(server.asked) == 1
+
+
+def test_a_prompt_file_that_is_not_there_is_no_prompt(shop, says):
+    server = says(GOLD)
+    answer = shop.codebot("implement", "shop/cart.py", "--prompt", "@nosuch.md")
+    assert answer.code == 2
+    assert "no file 'nosuch.md'" in answer.err
+    assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"apply": "no"}, "true or false"),
+        ({"prompt": 5}, "a text"),
+        ({"paths": "cart.py"}, "a list of texts"),
+        ({"budget": True}, "a number of tokens"),
+        ({"access": "all"}, "none of read, edit, full"),
+        ({"nothing": 1}, "'nothing'"),
+    ],
+)
+def test_values_on_stdin_are_what_their_options_take(shop, says, given, said):
+    server = says(GOLD)
+    answer = shop.codebot("do", "-p", given=json.dumps(given))
+    assert answer.code == 2
+    assert said in answer.json["error"]["message"], "one object of JSON"
+    assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("agent", "limit"),
+    [("acp:cat", ["--max-tokens", "5"]), ("acp:cat", ["--model", "x"]), ("codex", ["--max-cost", "1"])],
+)
+def test_a_limit_that_an_agent_cannot_keep_is_refused(shop, agent, limit):
+    answer = shop.codebot("do", "--prompt", "x", "--agent", agent, *limit)
+    assert answer.code == 2, answer.err
+    assert "cannot be held to" in answer.err or "takes no model" in answer.err

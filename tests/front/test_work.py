@@ -559,7 +559,6 @@ def test_without_tmux_a_detached_run_goes_on_all_the_same(project, monkeypatch, 
     run_id = project.prj("run", "c", "--detach").out.strip()
     wait_for(lambda: (tmp_path / "done").exists())
     wait_for(lambda: project.prj("show", run_id, "--json").json["status"] == "completed")
-    assert (
-        json.loads((project.home / "runs" / run_id / "logs" / "driver.log").read_text())["status"]
-        == "completed"
-    )
+    log = project.home / "runs" / run_id / "logs" / "driver.log"
+    wait_for(log.read_text)
+    assert json.loads(log.read_text())["status"] == "completed"

@@ -46,7 +46,7 @@ def test_faults_only_where_they_are_wanted():
         ("def f(a): pass", "def f(a, b): pass", ["f(a) is f(a, b) now"]),
         ("def f(a): pass", "def f(a, b=1): pass", ["f(a) is f(a, b=) now"]),
         ("def f(a): pass", "async def f(a): pass", ["f(a) is fasync (a) now"]),
-        ("def f(a, /, *b, c, d=1, **e): pass", "def f(a, /, *b, c, d=2, **e): return 1", []),
+        ("def f(a, /, *b, c, d=1, **e): pass", "def f(a, /, *b, c, d=1, **e): return 1", []),
         (
             "class A(B):\n    def m(self): pass",
             "class A(C):\n    def m(self): pass",
@@ -61,6 +61,21 @@ def test_faults_only_where_they_are_wanted():
         ("__all__ = ['f']\ndef f(): pass\ndef g(): pass", "__all__ = ['f']\ndef f(): pass", []),
         ("if True:\n    def f(): pass", "def g(): pass", ["f is gone"]),
         ("x: int = 1", "x: int = 2", []),
+        ("def f(a=1): pass", "def f(a=_ONE): pass", []),
+        ("def f(a=1): pass", "def f(a=2): pass", ["f(a) = 1 is f(a) = 2 now"]),
+        (
+            "class A:\n    @property\n    def b(self): pass",
+            "class A:\n    def b(self): pass",
+            ["A.b@property (self) is A.b(self) now"],
+        ),
+        ("a, (b, *c) = 1, (2,)", "a = 1", ["b is gone", "c is gone"]),
+        ("try:\n    import x\nexcept ImportError:\n    def y(): pass", "", ["y is gone"]),
+        ("from x import y\n__all__ = ['y']", "__all__ = ['y']", ["y is gone"]),
+        (
+            "class A:\n    @property\n    def b(self): pass\n    @b.setter\n    def b(self, v): pass",
+            "class A:\n    @property\n    def b(self): pass",
+            ["A.b.setter is gone"],
+        ),
     ],
 )
 def test_what_others_would_notice(old, new, said):

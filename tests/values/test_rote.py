@@ -88,4 +88,5 @@ def test_outcomes_of_tests():
 def test_how_tests_turned():
     before = {"a": "PASSED", "b": "FAILED", "c": "PASSED", "d": "ERROR"}
     after = {"a": "PASSED", "b": "PASSED", "d": "FAILED"}
-    assert turned(before, after) == (("b",), ("a",), ("c",))
+    assert turned(before, after) == (("b",), ("a",), ("c", "d"))
+    assert turned({"a": "FAILED"}, {}).lost == ("a",)

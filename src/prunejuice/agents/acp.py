@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import re
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,6 +22,11 @@ from prunejuice.text import nearest, safe_line
 
 _LINE = 64 << 20
 """Bytes of the longest message."""
+_OURS = re.compile(
+    rf"(?:mcp__)?(?:{endpoint.NAME}[_.:/]{{1,2}})?(?:submit_result|report|ask)"
+    rf"(?: \({endpoint.NAME} MCP Server\))?"
+)
+"""How agents call a use of our tools; a command may have any title."""
 
 
 class Row(NamedTuple):
@@ -47,7 +54,7 @@ ROWS: Mapping[str, Row] = {
 class Acp:
     """An agent of that protocol; without a row, the name is the program and its words."""
 
-    can = Can(edits=True, cost=False, approve=True, stream=True)
+    can = Can(edits=True, cost=False, approve=True, stream=True, model=False, keeps=("seconds",))
     asks_endpoint = False
 
     def __init__(self, name: str, environ: Mapping[str, str]) -> None:
@@ -101,6 +108,7 @@ class _Talk:
         self.ended: Ended | None = None
         self.text: list[str] = []
         self.cost: float | None = None
+        self.heard = time.monotonic()
 
     def events(self, given: IO[bytes], said: IO[bytes], stop: Stop) -> Iterator[AgentEvent]:
         def work() -> None:
@@ -121,7 +129,8 @@ class _Talk:
         reader, source, writer = await _streams(given, said)
         connection = connect_to_agent(self, writer, reader)  # type: ignore[arg-type]
         seconds = self.task.limits.seconds or program.SECONDS
-        waited = [asyncio.ensure_future(each) for each in (self._asked(connection), _until(stop, seconds))]
+        ways = (self._asked(connection), self._until(stop, seconds))
+        waited = [asyncio.ensure_future(each) for each in ways]
         gone = asyncio.ensure_future(_closed(reader))
         try:
             await asyncio.wait([*waited, gone], return_when=asyncio.FIRST_COMPLETED)
@@ -129,6 +138,9 @@ class _Talk:
             self.ended = done.result() if done else None
         except ConnectionError:
             self.ended = None
+        except ValueError as error:  # what it says fits no schema
+            told = f"{self.name} does not keep to the protocol: {conversation.first_line(error)}"
+            self.ended = Ended("failed", error=told, fix="ask another agent: --agent")
         except RequestError as error:
             what, fix = conversation.refusal(
                 0, f"{error} {error.data or ''}", "log in with its own program"
@@ -177,6 +189,20 @@ class _Talk:
         whole = self.prompt if self.prompt == self.task.prompt else f"{self.task.prompt}\n\n{self.prompt}"
         return made.session_id, whole
 
+    async def _until(self, stop: Stop, seconds: float) -> Ended:
+        """The end that a request to stop, the time, or silence makes."""
+        until = time.monotonic() + seconds
+        while not stop.level:
+            now = time.monotonic()
+            if now >= until:
+                return Ended("limit", error=f"{self.name} was not done in time", fix="raise --max-time")
+            if now - self.heard > program.IDLE:
+                fix = "see whether the network and the provider are there, and ask again"
+                said = f"{self.name} said nothing for {program.IDLE:g} seconds"
+                return Ended("failed", error=said, fix=fix)
+            await asyncio.sleep(0.1)
+        return Ended("cancelled", error="stopped")
+
     def _end(self, answer: Any) -> Ended:
         usage = answer.usage
         if usage is not None:
@@ -198,6 +224,7 @@ class _Talk:
 
     async def session_update(self, session_id: str, update: Any, **_more: Any) -> None:  # noqa: ARG002
         """Take what the agent says and does."""
+        self.heard = time.monotonic()
         kind = update.session_update
         if kind == "agent_message_chunk" and getattr(update.content, "type", "") == "text":
             self.text.append(update.content.text)
@@ -229,9 +256,9 @@ class _Talk:
         )
 
     def _why_not(self, tool_call: Any, title: str) -> str:
-        if any(name in title for name in ("submit_result", f"{endpoint.NAME}_", f"{endpoint.NAME}__")):
-            return ""
         kind = str(tool_call.kind or "")
+        if kind in {"", "other", "think"} and not tool_call.locations and _OURS.fullmatch(title.strip()):
+            return ""
         if kind in {"edit", "delete", "move", "read", "search"} and self._is_inside(tool_call, kind):
             return ""
         return conversation.refusal_of(self.task, kind, {})
@@ -256,17 +283,6 @@ async def _streams(
     source, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), said)
     transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, given)
     return reader, source, asyncio.StreamWriter(transport, protocol, None, loop)
-
-
-async def _until(stop: Stop, seconds: float) -> Ended:
-    """The end that a request to stop, or the time, makes."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    while not stop.level:
-        if loop.time() >= until:
-            return Ended("limit", error="it was not done in time", fix="raise --max-time")
-        await asyncio.sleep(0.1)
-    return Ended("cancelled", error="stopped")
 
 
 async def _closed(reader: asyncio.StreamReader) -> None:

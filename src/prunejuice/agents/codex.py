@@ -1,6 +1,7 @@
 """The agent `codex`: Codex, headless; what it prints as lines of JSON becomes our events."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,7 +29,7 @@ class Codex:
     """Codex in a directory, in a sandbox of its own; it tells its conversation's id at the beginning."""
 
     name = "codex"
-    can = Can(edits=True, cost=False, resume=True, stream=True)
+    can = Can(edits=True, cost=False, resume=True, stream=True, keeps=("tokens", "seconds"))
     asks_endpoint = False
 
     def __init__(self, environ: Mapping[str, str], idle: float = _IDLE) -> None:
@@ -133,15 +134,13 @@ class _Reading:
                 return Ended("limit", error=what, fix="raise --max-tokens")
             return Ended("ok", output=self.text)
         if self.fault and not (running.exit and running.exit.stopped and not running.silent):
-            status = next(
-                (code for code in (401, 403, 404, 429, 500, 503, 529) if str(code) in self.fault), 0
-            )
-            what, fix = conversation.refusal(status, self.fault, _LOGIN)
+            found = _STATUS.search(self.fault)
+            what, fix = conversation.refusal(int(found[1] or found[2]) if found else 0, self.fault, _LOGIN)
             return Ended("failed", error=f"codex: {what}: {conversation.first_line(self.fault)}", fix=fix)
         return conversation.cut_off("codex", running)
 
 
-_CODES = (401, 403, 404, 429, 500, 503, 529)
+_STATUS = re.compile(r"(?:status|error|code|http)\D{0,12}\b([45]\d\d)\b|^([45]\d\d)\b", re.IGNORECASE)
 
 
 def _said(error: Any) -> str:

@@ -15,6 +15,8 @@ from prunejuice.protocols import Stop
 from prunejuice.text import safe_line
 
 _CORRECTIONS = 2
+_LOST = re.compile("no conversation found|no rollout found", re.IGNORECASE)
+"""How agents say that they have no such conversation."""
 _SUBMIT = (
     "You have not handed in a result that fits. Call the tool submit_result (of the server "
     f"{endpoint.NAME}) with it now, and do nothing else. If you have no such tool, answer with the result "
@@ -61,12 +63,17 @@ class _Talk:
                 yield from self._turns(end)
             except MissingToolError as error:
                 self.ended = Ended("failed", error=error.message, fix=error.fix)
+            except OSError as error:
+                wrong = f"{self.agent.name} cannot be started: {error.strerror or error}"
+                self.ended = Ended("failed", error=wrong, fix="install it anew")
         if not self.told:
             yield Started(self.agent.name, self.task.model)
         yield self._answer(end)
 
     def _turns(self, end: Endpoint) -> Iterator[AgentEvent]:
         yield from self._turn(self.task.prompt, end)
+        if self.task.conversation and _LOST.search(self.ended.error):
+            yield from self._begun_anew(end)
         for _ in range(_CORRECTIONS):
             wanting = self.task.schema is not None and not end.submitted
             if not (wanting and self.ended.status == "ok" and self.told):
@@ -77,6 +84,14 @@ class _Talk:
             schema = json.dumps(self.task.schema)
             yield from self._turn(" ".join(filter(None, [wrong, f"{_SUBMIT}{schema}"])), end)
         self._said_in_words(end)
+
+    def _begun_anew(self, end: Endpoint) -> Iterator[AgentEvent]:
+        """Begin once more: the agent was killed before it had kept the conversation."""
+        self.task = self.task._replace(conversation="")
+        self.told = self.agent.begun(self.task)
+        if self.told:
+            yield Started(self.agent.name, self.task.model, self.told)
+        yield from self._turn(self.task.prompt, end)
 
     def _said_in_words(self, end: Endpoint) -> str:
         """Take a result that stands in the answer of an agent without tools; what is wrong with it."""
@@ -189,10 +204,6 @@ def cut_off(name: str, running: Program) -> Ended:
     return Ended(
         "failed", error=f"{name} ended without a result (exit {running.exit.code}){said}", fix="ask again"
     )
-
-
-_LOGINS = ("api key", "logged in", "/login", "unauthorized")
-_NETWORKS = ("connect", "network", "enotfound", "econnrefused")
 
 
 def refusal(status: Any, said: str, login: str) -> tuple[str, str]:

@@ -5,14 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from prunejuice import process
-from prunejuice.agent import AgentEvent, Can, Ended, Started, Task
+from prunejuice.agent import TASK, AgentEvent, Can, Ended, Started, Task
 from prunejuice.agents import program
 from prunejuice.errors import MissingToolError
 from prunejuice.process import Call
 from prunejuice.protocols import Stop
 
-TASK = ".codebot/task.md"
-"""Where the program finds what it is to do, in the directory where it works."""
 _ASKS = f"Read {TASK}. It says what is to be done, and shows the code that it is about."
 _WORDS: Mapping[str, Callable[[Task], list[str]]] = {
     "claude": lambda task: [*_option("--model", task.model), "--setting-sources", "user", _ASKS],
@@ -39,13 +37,13 @@ _MINE = (
 class Interactive:
     """A program in the terminal of the person who called; there has to be one."""
 
-    can = Can(edits=True, schema=False, cost=False, approve=True)
+    can = Can(edits=True, schema=False, cost=False, approve=True, keeps=())
 
     def __init__(self, name: str, environ: Mapping[str, str]) -> None:
         self.name = "interactive"
         self._program, self._environ = name, environ
 
-    def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:  # noqa: ARG002 - the person ends it
+    def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
         """Write down what is to be done, and hand the terminal over until the program ends."""
         yield Started(self.name, task.model)
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -53,8 +51,13 @@ class Interactive:
             yield Ended("failed", error="there is no terminal to work in", fix=fix)
             return
         path = Path(task.directory, TASK)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(f"{task.instructions}\n\n{task.prompt}\n", encoding="utf-8", errors="replace")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"{task.instructions}\n\n{task.prompt}\n", encoding="utf-8", errors="replace")
+        except OSError as error:
+            fix = f"have {TASK} free for what is to be done"
+            yield Ended("failed", error=f"{TASK} cannot be written: {error.strerror}", fix=fix)
+            return
         try:
             argv = [program.found(self._program, self._environ, "install it, or name another: --agent")]
         except MissingToolError as error:
@@ -62,8 +65,10 @@ class Interactive:
             return
         argv += _WORDS[self._program](task) if self._program in _WORDS else []
         env = program.surroundings(self._environ, _MINE)
-        code = process.foreground(Call(argv, task.directory, env, tag=task.tag))
-        if code:
+        code = process.foreground(Call(argv, task.directory, env, tag=task.tag), stop)
+        if stop.level:
+            yield Ended("cancelled", error="stopped")
+        elif code:
             yield Ended("failed", error=f"{self._program} ended with exit {code}", fix="")
         else:
             yield Ended("ok", output=f"Made by a person with {self._program}.")

@@ -80,11 +80,7 @@ class Oneshot:
             answer = await agent.run(
                 task.prompt,
                 usage=usage,
-                usage_limits=UsageLimits(
-                    request_limit=task.limits.rounds or _CORRECTIONS + 1,
-                    total_tokens_limit=task.limits.tokens,
-                    cost_limit=_decimal(task.limits.cost),
-                ),
+                usage_limits=UsageLimits(request_limit=task.limits.rounds or _CORRECTIONS + 1),
                 model_settings={"max_retries": _ATTEMPTS, "timeout": seconds},
                 timeout=seconds,
             )
@@ -134,21 +130,24 @@ def _result(task: Task) -> Any:
 
 
 def _checking(task: Task) -> Any:
-    from pydantic_ai import ModelRetry  # noqa: PLC0415
+    from pydantic_ai import ModelRetry, RunContext, UsageLimitExceeded  # noqa: PLC0415
 
-    def checked(output: Any) -> Any:
+    def checked(run: RunContext[Any], output: Any) -> Any:
         try:
             return task.check(output) if task.check else output
         except ValueError as error:
+            if _is_over(run.usage, task):
+                raise UsageLimitExceeded(f"its answer does not fit: {error}") from error
             raise ModelRetry(str(error)) from error
 
     return checked
 
 
-def _decimal(cost: float | None) -> Any:
-    from decimal import Decimal  # noqa: PLC0415
-
-    return None if cost is None else Decimal(str(cost))
+def _is_over(usage: Any, task: Task) -> bool:
+    """Whether nothing more may be asked; an answer that is there is taken all the same."""
+    tokens, cost = task.limits.tokens, task.limits.cost
+    over = tokens is not None and usage.input_tokens + usage.output_tokens >= tokens
+    return over or (cost is not None and float(usage.cost or 0) >= cost)
 
 
 def _spent(usage: Any) -> Spent | None:
@@ -180,14 +179,14 @@ def _faults(kinds: Any) -> tuple[tuple[type[BaseException], str, str], ...]:
         (TimeoutError, "no answer in time", "ask again, or ask a faster model"),
         (kinds.ModelAuthenticationError, "the key was refused", "set the provider's key anew"),
         (kinds.ModelQuotaExceededError, "the quota is used up", "see to billing, or take another model"),
-        (kinds.ModelRateLimitError, "too many requests", "wait, or ask with fewer --jobs"),
+        (kinds.ModelRateLimitError, "too many requests", "wait, or ask fewer at once"),
         (kinds.ModelOverloadedError, "overloaded", "wait, or name a second model: --model A,B"),
         (kinds.ModelUnavailableError, "not available now", "wait, or name a second model: --model A,B"),
         (kinds.ModelServerError, "the provider failed", "wait, or name a second model: --model A,B"),
         (kinds.ModelNotFoundError, "there is no such model", "see the provider's list of models"),
         (kinds.ModelContextWindowExceededError, "the question is too long for it", "name fewer PATHS"),
         (kinds.ModelConnectionError, "cannot be reached", "see to the network and the base URL"),
-        (kinds.UsageLimitExceeded, "a limit was reached", "raise the limit"),
+        (kinds.UsageLimitExceeded, "a limit was reached", "raise --max-tokens or --max-cost"),
         (kinds.ModelAPIError, "the request was refused", ""),
         (kinds.UnexpectedModelBehavior, "its answer does not fit", "ask again, or take a stronger model"),
         (kinds.UserError, "cannot be used", _NAME_IT),

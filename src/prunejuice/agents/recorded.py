@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -44,9 +45,10 @@ class Recorder:
             events.append(event)
             yield event
         begins = " ".join(task.prompt.split())[:120]
-        line = msgspec.json.encode(Record(digest(task), begins, events, self.can.edits)).decode()
-        with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(masked("", line) + "\n")
+        record = Record(digest(task), begins, events, self.can.edits)
+        line = msgspec.json.encode(_masked(msgspec.to_builtins(record)))
+        with self._lock, self._path.open("ab") as file:
+            file.write(line + b"\n")
 
     def close(self) -> None:
         """Close the agent."""
@@ -96,6 +98,18 @@ class Replayer:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _masked(found: Any) -> Any:
+    """Data without the secrets in its texts."""
+    match found:
+        case str():
+            return masked("", found)
+        case dict():
+            return {name: _masked(each) for name, each in found.items()}
+        case list() | tuple():
+            return [_masked(each) for each in found]
+    return found
 
 
 def digest(task: Task) -> str:

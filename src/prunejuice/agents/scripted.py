@@ -12,6 +12,9 @@ from prunejuice.agent import AgentEvent, Can, Ended, Said, Spent, Started, Task
 from prunejuice.errors import UsageError
 from prunejuice.protocols import Stop
 
+_ANSWERS = 10
+"""How many answers one task gets, each but the last wrong."""
+
 
 class Scripted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One answer: for a prompt that contains `when`, as often as `times` says (0 is always).
@@ -43,8 +46,11 @@ class Script:
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
         """Answer out of the script; after a result that does not pass the check comes the next one."""
         yield Started(self.name, task.model)
-        prompt = task.prompt
-        while not stop.requested():
+        prompt, wrong = task.prompt, ""
+        for _ in range(_ANSWERS):
+            if stop.requested():
+                yield Ended("cancelled", error="stopped")
+                return
             answer = self._next(prompt)
             if answer is None:
                 yield Ended(
@@ -61,10 +67,11 @@ class Script:
             try:
                 yield Ended("ok", output=task.check(output) if task.check else output)
             except ValueError as error:
-                prompt = f"{task.prompt}\n{error}"
+                prompt, wrong = f"{task.prompt}\n{error}", str(error)
                 continue
             return
-        yield Ended("cancelled", error="stopped")
+        fix = "write an `output` that fits what is asked for"
+        yield Ended("failed", error=f"no answer of the script fits: {wrong[:300]}", fix=fix)
 
     def _next(self, prompt: str) -> Scripted | None:
         with self._lock:

@@ -74,10 +74,14 @@ def guarded(group: click.Command, arguments: list[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _as_json(arguments: list[str]) -> bool:
+    return "--json" in arguments or "-p" in arguments
+
+
 def _interrupted(arguments: list[str]) -> int:
     from prunejuice.cli import render  # noqa: PLC0415
 
-    if "--json" in arguments:
+    if _as_json(arguments):
         render.error("interrupted", "", as_json=True)
     else:
         click.echo("interrupted", err=True)
@@ -88,7 +92,7 @@ def _shown(error: Exception, arguments: list[str]) -> int:
     """Say what went wrong; the exit code for it."""
     from prunejuice.cli import render  # noqa: PLC0415
 
-    as_json = "--json" in arguments
+    as_json = _as_json(arguments)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return 2
@@ -104,6 +108,10 @@ def _shown(error: Exception, arguments: list[str]) -> int:
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         render.error(f"{error.filename or 'the output'}: {error.strerror}", "make room", as_json=False)
         return 1
+    if isinstance(error, PermissionError | NotADirectoryError) and error.filename:
+        fix = "make it writable; where our own files are: PRUNEJUICE_HOME"
+        render.error(f"{error.filename}: {error.strerror}", fix, as_json=as_json)
+        return 2
     place = _report(error, arguments)
     fix = f"this is a bug; what a report needs is in {place}" if place else "this is a bug"
     render.error(f"unexpected {type(error).__name__}: {error}", fix, as_json=as_json)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prunejuice.cli.codeclip import Tokens
-from prunejuice.errors import UsageError
+from prunejuice.errors import DefinitionError, MissingToolError, UsageError
+from prunejuice.text import safe_line
 
+_ACCESS = ("read", "edit", "full")
 _ABOVE = click.FloatRange(0, min_open=True)
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ _ANSWERED = (
     click.option("-i", "interactive", is_flag=True, help="In your terminal, with Claude Code or --agent."),
     click.option(
         "--access",
-        type=click.Choice(["read", "edit", "full"]),
+        type=click.Choice(_ACCESS),
         default="edit",
         show_default=True,
         help="What an agent that works by itself may do: look, change files, or run commands too.",
@@ -111,6 +113,15 @@ _AS_THEY_ARE = (
     "max_rounds", "max_turns",
 )  # fmt: skip
 """Options that an agent step has under the same name."""
+_KINDS: dict[str, tuple[Any, str]] = {
+    "paths": (list, "a list of texts"),
+    "context": (list, "a list of texts"),
+    "budget": (int | str, "a number of tokens"),
+    "issue": (int, "a number"),
+    "apply": (bool, "true or false"),
+    "dry_run": (bool, "true or false"),
+}
+"""What keys of the JSON on stdin take, where it is no text."""
 ASK = "do"
 """The verb that does what is asked for in one's own words."""
 
@@ -179,14 +190,20 @@ def names() -> list[str]:
 
 
 def _help(verb: "Verb") -> str:
+    gives = "data, which is shown; nothing is changed" if verb.result is not None else "edits"
+    waits = "" if verb.result is not None else " They wait until you apply them."
     return (
-        f"{verb.description}.\n\nAn agent sees PATHS (files, folders, globs; !PATH leaves something out) "
-        "and what speaks for the task, and answers with edits. They wait until you apply them."
+        f"{verb.description.rstrip('.')}.\n\nAn agent sees PATHS (files, folders, globs; !PATH leaves "
+        f"something out) and what speaks for the task, and answers with {gives}.{waits}"
     )
 
 
 def _words(text: str, *, at: bool = False) -> str:
-    """What a person says: as it is, from stdin (`-`), or from a file (`@FILE`)."""
+    """What a person says: as it is, from stdin (`-`), or from a file (`@FILE`).
+
+    Raises:
+        UsageError: there is no such file, or it is not text.
+    """
     if text == "-":
         return sys.stdin.read()
     place = text if at else text[1:] if text.startswith("@") else ""
@@ -194,7 +211,14 @@ def _words(text: str, *, at: bool = False) -> str:
         is_file = bool(place) and len(place) < 4096 and Path(place).is_file()
     except (OSError, ValueError):
         is_file = False
-    return Path(place).read_text(encoding="utf-8", errors="replace") if is_file else text
+    if not is_file:
+        if place and not at and not place.split()[1:]:
+            raise UsageError(f"there is no file {safe_line(place, 200)!r}", "--prompt TEXT, or @FILE")
+        return text
+    data = Path(place).read_bytes()
+    if b"\0" in data:
+        raise UsageError(f"{safe_line(place, 200)} is not text", "--prompt TEXT, or @FILE")
+    return data.decode("utf-8", "replace")
 
 
 # -- what is asked ----------------------------------------------------------------------------------
@@ -204,7 +228,7 @@ def _do(verb: "Verb", words: str, given: dict[str, Any]) -> int:
     from prunejuice.cli import driving, live, settling  # noqa: PLC0415
 
     if given["piped"]:
-        given |= _piped()
+        given |= {"as_json": True, **_piped()}
     words = words or _words(given["words"])
     if given["issue"]:
         words = _with_issue(words, given)
@@ -250,7 +274,21 @@ def _piped() -> dict[str, Any]:
     if not isinstance(data, dict) or (unknown := data.keys() - known.keys()):
         wrong = f"has {sorted(unknown)[0]!r}" if isinstance(data, dict) else "is no object"
         raise UsageError(f"the JSON on stdin {wrong}", f"it can have {', '.join(known)}")
-    return {"as_json": True, **{known[key]: value for key, value in data.items()}}
+    for key, value in data.items():
+        _demand_kind(key, value)
+    if isinstance(data.get("budget"), str):
+        data["budget"] = Tokens().convert(data["budget"], None, None)
+    return {known[key]: value for key, value in data.items()}
+
+
+def _demand_kind(key: str, value: Any) -> None:
+    """That a value on stdin is what its option takes."""
+    kind, words = _KINDS.get(key, (str, "a text"))
+    texts = not isinstance(value, list) or all(isinstance(each, str) for each in value)
+    if not isinstance(value, kind) or not texts or (isinstance(value, bool) and kind is not bool):
+        raise UsageError(f"{key} in the JSON on stdin is not {words}: {safe_line(repr(value), 80)}", "")
+    if key == "access" and value not in _ACCESS:
+        raise UsageError(f"access is none of {', '.join(_ACCESS)}: {safe_line(value, 80)!r}", "")
 
 
 def _doing(verb: "Verb", words: str, given: dict[str, Any]) -> "Doing":
@@ -295,6 +333,8 @@ def _demand_sense(verb: "Verb", words: str, given: dict[str, Any]) -> None:
         raise UsageError(
             f"{verb.name} answers with a report and changes nothing", f"leave out {changing[0]}"
         )
+    if given["command"] and given["check"]:
+        raise UsageError("--from-cmd is a --check that is run first", "leave one of them out")
     if given["dry_run"] and (given["reviewed"] or given["grain"] or given["apply"]):
         raise UsageError("--dry-run shows the changes, it judges and applies none", "leave one of them out")
 
@@ -335,7 +375,11 @@ def _input(verb: "Verb", given: dict[str, Any]) -> str:
     if "given_text" in given:
         return str(given["given_text"])
     source = given["given"] or ("" if given["command"] or given["check"] else verb.input)
-    return text_of(source) if source else ""
+    try:
+        return text_of(source) if source else ""
+    except MissingToolError as error:
+        fix = "--input - for what is piped in, or --input FILE"
+        raise MissingToolError(error.message, fix if not given["given"] else error.fix) from error
 
 
 def _with_code(found: "list[Verb]") -> "list[Verb]":
@@ -348,7 +392,10 @@ def _with_code(found: "list[Verb]") -> "list[Verb]":
     from prunejuice import extension  # noqa: PLC0415
 
     app = apps.open_app()
-    app.extension(str(app.project.root), "")
+    try:
+        app.extension(str(app.project.root), "")
+    except DefinitionError as error:
+        click.echo(f"warning: {error.message}", err=True)
     own = {name: command.verb() for name, command in extension.every().items()}
     kept = [verb for verb in found if verb.name not in own]
     return sorted([*kept, *own.values()], key=lambda verb: verb.name)

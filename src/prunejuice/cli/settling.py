@@ -16,6 +16,7 @@ from prunejuice.run import Run, StepRun
 from prunejuice.shelf import Shelf
 from prunejuice.text import safe_text
 from prunejuice.verb import Verb
+from prunejuice.working import NO_CHANGES
 from prunejuice.workspaces import house as houses
 
 
@@ -51,7 +52,9 @@ def done(doing: Doing, run: Run, tools: Tools, stop: Stop) -> int:
         render.error(told, fix or f"prj show {run.id[:8]}", as_json=doing.asked.as_json)
         return boundary.run_code(run.status, run.reason)
     if doing.verbose and (path := errand.kept(tools.home, run, "answer.md")):
-        render.say(safe_text(path.read_text(encoding="utf-8", errors="replace")))
+        text = path.read_text(encoding="utf-8", errors="replace")
+        said = str(visit.outputs.get("summary", "")) if text.startswith("{") else text
+        render.say(safe_text(said))
     render.say(f"{_took(visit)}; prj show {run.id[:8]}")
     if "result" in visit.outputs:
         return _reported(doing, run, visit)
@@ -107,7 +110,8 @@ def _nothing(doing: Doing, run: Run, visit: StepRun) -> int:
         render.json("nothing", {**_about(run), "files": []})
     else:
         render.say("nothing has to be changed")
-        render.say(safe_text(visit.outputs.get("summary", "").strip()))
+        summary = str(visit.outputs.get("summary", "")).strip()
+        render.say(safe_text(summary.removeprefix(NO_CHANGES).strip()))
     return 0
 
 

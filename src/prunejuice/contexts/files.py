@@ -11,7 +11,9 @@ from prunejuice.git import Git
 _LIMIT = 512 << 20
 IGNORES = (".aiderignore", ".codeiumignore", ".cursorignore", ".aiexclude", ".ignore", ".repomixignore")
 """Files of other tools that say, in git's own language, what no model should be shown."""
-_TYPES = {"160000": "a submodule", "120000": "a link"}
+SUBMODULE, LINK, HIDDEN = "a submodule", "a link", "ignored by "
+"""Why a path is not read."""
+_TYPES = {"160000": SUBMODULE, "120000": LINK}
 
 
 class Listing(NamedTuple):
@@ -47,7 +49,7 @@ def listed(git: Git, wanted: Collection[str] = ()) -> Listing:
                 "ls-files", "-z", "-c", "-o", "-i", "-X", str(Path(git.directory) / name), limit=_LIMIT
             )
             kept_out = (path for path in hidden.split("\0") if path and path not in wanted)
-            found.apart.update(dict.fromkeys(kept_out, f"ignored by {name}"))
+            found.apart.update(dict.fromkeys(kept_out, f"{HIDDEN}{name}"))
     for path in wanted:
         if path not in found.files and (Path(git.directory) / path).is_file():
             found.changed.add(path)

@@ -15,12 +15,17 @@ from prunejuice.contexts.gather import Engine
 from prunejuice.errors import DeniedError, NotFoundError, UsageError
 from prunejuice.history import History
 from prunejuice.run import ENDED, Run
-from prunejuice.text import safe_text
+from prunejuice.text import safe_line, safe_text
 
 _TAIL = 64_000
 _LARGEST = 1_000_000
 _POLL = 0.2
 _OVER = (*ENDED, "waiting", "interrupted")
+_MAY = frozenset((
+    "prompt", "paths", "context", "diff", "budget", "model",
+    "max_cost", "max_tokens", "max_time", "max_rounds", "max_turns",
+))  # fmt: skip
+"""What a verb can be told by whoever is served: nothing that runs or writes anything else."""
 
 
 def open_at(directory: Path) -> App:
@@ -72,12 +77,26 @@ def execute(
     trust.demand(app.project, app.store)
     if name.startswith("codebot:"):
         verb = vocabulary.find(name.removeprefix("codebot:"), app.project, app.environ)
-        plan = errand.plan(app, verb.name, given, directory)
+        if verb.needs and not str(given.get("prompt") or "").strip():
+            raise UsageError(f"{name} has to know what to do", "give it as `prompt` in args")
+        plan = errand.plan(app, verb.name, _asked(given), directory)
     else:
         plan = apps.make_plan(app, name, given, directory, worktree)
     run = lifecycle.create(plan, app.tools())
     apps.drive_apart(app, run)
     return run
+
+
+def _asked(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What may be said with a verb from afar; what it changes waits for a person.
+
+    Raises:
+        UsageError: there is something else.
+    """
+    if others := sorted(given.keys() - _MAY):
+        fix = f"those that there are: {', '.join(sorted(_MAY))}"
+        raise UsageError(f"a verb takes no {safe_line(', '.join(map(str, others)), 200)} here", fix)
+    return {**given, "changes": "wait"}
 
 
 def wait(app: App, run_id: str, tell: Callable[[int, int, str], None]) -> Run:

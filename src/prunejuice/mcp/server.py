@@ -48,12 +48,12 @@ def _tool(do: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Tools:
-    """The tools for the project around one directory, which is looked at anew for each call."""
+    """The tools for the project around one directory; its files are read anew for each call."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    @property
+    @functools.cached_property
     def app(self) -> Any:
         return answers.open_at(self.directory)
 

@@ -7,13 +7,16 @@ import ast
 import contextlib
 import importlib
 import io
+import itertools
 import json
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _SECONDS = 0.5
+_MOST = 1000
+"""Of how much of what comes one by one."""
 
 
 def _late(_number: int, _frame: object) -> None:
@@ -25,7 +28,10 @@ def outcome(function: Callable[..., object], literal: str) -> str:
     given = ast.literal_eval(literal)
     signal.setitimer(signal.ITIMER_REAL, _SECONDS)
     try:
-        said = f"gives {function(*given)!r}"
+        found = function(*given)
+        if isinstance(found, Iterator):  # it says nothing of what it gives
+            found = ["each of", *itertools.islice(found, _MOST)]
+        said = f"gives {found!r}"
     except TimeoutError:
         return "does not end in time"
     except RecursionError:

@@ -12,6 +12,8 @@ from prunejuice.hunk import Difference, Version
 from prunejuice.text import safe_line
 
 _LARGEST = 64_000_000
+_RECEIVES = "--receive-pack=git -c core.hooksPath=/dev/null receive-pack"
+"""What takes a push, where that is a folder of this machine: its hooks may be the repository's own."""
 
 
 class Remote(NamedTuple):
@@ -33,7 +35,24 @@ def remote(git: Git, name: str = "") -> Remote:
         what = f"there is no remote {safe_line(name, 60)!r}" if name else "the repository has no remote"
         listed = f"--remote: {', '.join(names)}" if names else "git remote add origin URL"
         raise UsageError(what if not names or name else "there are several remotes", listed)
-    return Remote(wanted, git.run("remote", "get-url", "--push", wanted).strip())
+    url = git.run("remote", "get-url", "--push", wanted).strip()
+    inside = _is_local(url) and _folder(git, url).is_relative_to(Path(git.directory).resolve())
+    if url.startswith("-") or inside:
+        why = "lies in the working tree itself" if inside else "is no address"
+        raise UsageError(
+            f"the remote {wanted} {why}: {safe_line(url, 100)}", f"git remote set-url {wanted} URL"
+        )
+    return Remote(wanted, url)
+
+
+def _is_local(url: str) -> bool:
+    """Whether an address is a folder of this machine, by git's own rule."""
+    before, colon, _ = url.partition(":")
+    return url.startswith("file://") or not colon or "/" in before
+
+
+def _folder(git: Git, url: str) -> Path:
+    return (Path(git.directory) / url.removeprefix("file://")).resolve()
 
 
 def base(git: Git, to: Remote, name: str) -> tuple[str, str]:
@@ -135,7 +154,9 @@ def push(git: Git, to: Remote, name: str) -> None:
         PublishError: the remote refuses, or cannot be reached; the branch stays.
     """
     tip = git.resolve(f"refs/heads/{name}")
-    done = git.outwards().try_("push", "--porcelain", to.url, f"{tip}:refs/heads/{name}", timeout=600)
+    local = [_RECEIVES] if _is_local(to.url) else []
+    words = ("push", "--porcelain", *local, "--", to.url, f"{tip}:refs/heads/{name}")
+    done = git.outwards().try_(*words, timeout=600)
     if done.code == 0:
         return
     said = done.err.decode("utf-8", "replace") + done.out.decode("utf-8", "replace")

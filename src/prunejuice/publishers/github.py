@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from prunejuice import process
 from prunejuice.errors import MissingToolError, PublishError, UsageError
@@ -14,6 +14,9 @@ from prunejuice.text import safe_line
 _URL = re.compile(
     r"^(?:https?://(?:[^@/]*@)?|ssh://(?:[^@/]*@)?|[\w.-]+@)([\w.-]+)(?::\d+)?[:/](.+?)(?:\.git)?/?$"
 )
+_GITHUB = "https://api.github.com"
+_TOKENS = ("GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN")
+"""What `gh` would say whatever host it is asked for."""
 _SECONDS = 30.0
 _LOGIN = "set GH_TOKEN to a token that may write to the repository, or log in: gh auth login"
 
@@ -49,21 +52,46 @@ def place(url: str, environ: Mapping[str, str]) -> Place | None:
     if not (owner and name) or "/" in name:
         return None
     host = found[1] if found else "github.com"
-    usual = "https://api.github.com" if host == "github.com" else f"https://{host}/api/v3"
+    usual = _GITHUB if host == "github.com" else f"https://{host}/api/v3"
     return Place(environ.get("GITHUB_API_URL", "").rstrip("/") or usual, owner, name)
 
 
-def token(environ: Mapping[str, str]) -> str:
-    """The token to log in with; empty when there is none."""
-    for name in ("GH_TOKEN", "GITHUB_TOKEN"):
+def token(where: Place, environ: Mapping[str, str]) -> str:
+    """The token to log in with at a place, and at no other; empty when there is none.
+
+    Which host a repository names is not to be trusted, so what is meant for one host goes to that one.
+    """
+    host = _host(where.api)
+    theirs = ("GH_ENTERPRISE_TOKEN",) if host == environ.get("GH_HOST") else ()
+    for name in ("GH_TOKEN", "GITHUB_TOKEN") if _is_usual(where, environ) else theirs:
         if environ.get(name):
             return environ[name]
     try:
         program = process.which("gh", environ.get("PATH"))
     except MissingToolError:
         return ""
-    done = process.capture(process.Call([program, "auth", "token"], "/", dict(environ), 20))
+    words = [program, "auth", "token", "--hostname", host]
+    env = {name: value for name, value in environ.items() if name not in _TOKENS}
+    done = process.capture(process.Call(words, "/", env, 20))
     return done.out.decode("utf-8", "replace").strip() if done.code == 0 else ""
+
+
+def login(where: Place, environ: Mapping[str, str]) -> str:
+    """How to have a token for a place."""
+    if _is_usual(where, environ):
+        return "set GH_TOKEN, or log in: gh auth login"
+    host = safe_line(_host(where.api), 80)
+    return f"gh auth login --hostname {host}, or set GH_HOST={host} and GH_ENTERPRISE_TOKEN"
+
+
+def _is_usual(where: Place, environ: Mapping[str, str]) -> bool:
+    """Whether it is the forge that tokens are for when nothing is said."""
+    return where.api in {_GITHUB, environ.get("GITHUB_API_URL", "").rstrip("/")}
+
+
+def _host(api: str) -> str:
+    """The host whose API it is."""
+    return "github.com" if api == _GITHUB else urlsplit(api).netloc
 
 
 class GitHub(NamedTuple):
@@ -97,6 +125,9 @@ class GitHub(NamedTuple):
             PublishError: there is none, or the forge cannot be reached.
         """
         status, said = self._asked("GET", f"issues/{number}")
+        if status == 404:
+            what = f"there is no issue {number} in {self.place.owner}/{self.place.name}"
+            raise UsageError(f"{what}, or the login may not see it", "name another: --issue")
         if status != 200:
             raise _refused(status, said, self.place)
         return Issue(number, str(said.get("title")), str(said.get("body") or ""), str(said.get("html_url")))
@@ -135,7 +166,11 @@ def of_repository(git: Git, environ: Mapping[str, str], remote: str = "") -> Git
     if where is None:
         what = f"{safe_line(branch.shown(url), 200)} is at no forge that is known"
         raise UsageError(what, "set GITHUB_REPOSITORY=owner/name")
-    return GitHub(where, token(environ))
+    made = GitHub(where, token(where, environ))
+    if not (made.token or _is_usual(where, environ)):
+        what = f"{safe_line(branch.shown(url), 200)} is at no forge that you are logged in to"
+        raise UsageError(what, login(where, environ))
+    return made
 
 
 def _message(said: Any) -> str:

@@ -48,7 +48,7 @@ from prunejuice.steps.keeping import keep
 from prunejuice.steps.world import World, said
 from prunejuice.text import safe_line, utf8
 from prunejuice.verb import Verb
-from prunejuice.working import Working
+from prunejuice.working import NO_CHANGES, Working
 from prunejuice.workspaces import house as houses
 from prunejuice.workspaces.house import House
 
@@ -101,15 +101,31 @@ def carried_out(handle: Handle, world: World) -> StepResult:
         source = source._replace(script=source.script or world.settings.script)
     environ, billed = world.environ, Billed(handle.plan.command.name, handle.run.id)
     with chosen(name, source, billed, settings=world.settings, environ=environ, around=around) as agent:
+        _demand_limits(request, agent)
         engine = Engine(directory, environ)
         house = houses.around(directory, environ)
         told = _conversation(handle, agent.name)
         begun, tell = _begun(handle), _teller(handle, world)
-        means = Means(engine, house, agent, handle.stop, tell, begun, told, handle.tag)
+        work = handle.directory / "work"
+        means = Means(engine, house, agent, handle.stop, tell, begun, told, handle.tag, work)
         doing = _Doing(handle, world, request, means)
         if own is not None:
             return _by_code(doing, own)
         return _reported(doing) if request.verb.result is not None else _answered(doing)
+
+
+def _demand_limits(request: Request, agent: Agent) -> None:
+    """What an agent cannot be held to is not said to be kept.
+
+    Raises:
+        UsageError: there is a limit, or a model, that means nothing to it.
+    """
+    for name, flag in (("cost", "max-cost"), ("tokens", "max-tokens"), ("turns", "max-turns")):
+        if getattr(request.limits, name) is not None and name not in agent.can.keeps:
+            fix = f"leave it out; what {agent.name} keeps: {', '.join(agent.can.keeps) or 'none'}"
+            raise UsageError(f"{agent.name} cannot be held to --{flag}", fix)
+    if request.model and not agent.can.model:
+        raise UsageError(f"{agent.name} takes no model from us", "set it in its own settings")
 
 
 def _teller(handle: Handle, world: World) -> Any:
@@ -170,7 +186,8 @@ def _answered(doing: _Doing) -> StepResult:
     except PruneJuiceError as error:
         if text := str(getattr(error, "answer", "") or ""):
             path = doing.keep("answer.md", text)
-            error.fix = f"{error.fix}; what was answered is kept: codebot apply {path}"
+            kept = f"what was answered is kept: codebot apply {path}"
+            error.fix = f"{error.fix}; {kept}" if error.fix else kept
         raise
     doing.keep("context.md", present(found.context, "markdown"))
     doing.keep("answer.md", found.text)
@@ -219,7 +236,7 @@ def _proved(doing: _Doing) -> Answered:
     text = proving.shown(found.verdicts)
     doing.keep("tests.md", text)
     taken = _taken(found.differences, proving.evidence(found.verdicts))
-    return Answered(taken, text, found.spent, 1, found.context)
+    return Answered(taken, proving.evidence(found.verdicts)[0], found.spent, 1, found.context)
 
 
 def _taken(found: tuple[Difference, ...], evidence: Sequence[str]) -> Taken:
@@ -253,7 +270,7 @@ def _held(doing: _Doing) -> Any:
     """What compares the behaviour, for a verb that keeps it."""
     if not doing.request.verb.keeps:
         return None
-    return Behaviour(doing.house.root, doing.world.environ, doing.handle.stop).held
+    return Behaviour(doing.world.environ, doing.handle.stop).held
 
 
 def _usual_check(doing: _Doing) -> str:
@@ -326,7 +343,10 @@ def _about(doing: _Doing, found: Answered) -> dict[str, Any]:
 
 
 def _prose(text: str) -> str:
-    """What an answer says before its first block."""
+    """What an answer says before its first block; nothing when it is data."""
+    if text.lstrip().startswith("{"):
+        return ""
+    text = text.removeprefix(NO_CHANGES).lstrip()
     before = text.partition("<<<<<<<")[0].rstrip().splitlines()
     return "\n".join(before[:-1] if "<<<<<<<" in text else before).strip()[:2000]
 
