@@ -160,7 +160,9 @@ class _Gates:
         for number, case in enumerate(self.result.test_cases):
             verdict, shows = self.one(case, before)
             verdicts[number] = verdict
-            said = f"kept: {', '.join(shows)}" if verdict.kept else f"{verdict.gate}: {verdict.why}"
+            said = (
+                f"kept: {', '.join(shows)}" if verdict.kept else f"dropped ({verdict.gate}): {verdict.why}"
+            )
             self.means.tell(f"{case.test_name}: {said}")
             if verdict.kept:
                 held.append((case, shows))
@@ -169,7 +171,7 @@ class _Gates:
             if verdicts[number].kept and case not in kept:
                 why = "it does not pass beside the others, in another order"
                 verdicts[number] = Verdict(case.test_name, False, "order", why)
-                self.means.tell(f"{case.test_name}: order: {why}")
+                self.means.tell(f"{case.test_name}: dropped (order): {why}")
         return kept, [verdicts[number] for number in sorted(verdicts)]
 
     def run_before(self) -> Arcs:

@@ -77,6 +77,16 @@ class Replica:
             change.carry_out(self.house, found)
         self.settle(listed)
 
+    def left(self) -> tuple[Difference, ...]:
+        """What differs from the tree in a replica that a dead process left behind here."""
+        if not self.root.is_dir():
+            return ()
+        known = _files(self._of.root, self._environ, whole=self._whole)
+        paths = [
+            path for path in dict.fromkeys([*known, *self._own()]) if not (self.root / path).is_symlink()
+        ]
+        return self._between(self._of, self.house, paths)[0]
+
     def settle(self, listed: Collection[str] = ()) -> None:
         """Take the files as they are now for what is compared with from here on."""
         paths = listed or self._seen

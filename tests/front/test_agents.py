@@ -53,7 +53,7 @@ def model(tmp_path, monkeypatch):
 def place(asked):
     """Where the agent works, as it tells its model."""
     text = json.dumps(asked.body)
-    return re.search(r"(/[^\"\\ <>]*/work/replica-\d+/shop)", text)[1]
+    return re.search(r"(/[^\"\\ <>]*/work/[^/]+/replica-\d+/shop)", text)[1]
 
 
 def edits(asked):
@@ -182,7 +182,7 @@ def test_a_killed_run_goes_on_with_its_conversation(shop, model):
 
     def answer(asked):
         calls.append(asked)
-        if len(calls) == 2:
+        if len(calls) == 2:  # it has written, and is killed
             time.sleep(8)
         if len(calls) == 3:
             return Reply("", [Call("Write", {"file_path": f"{place(asked)}/cart.py", "content": DONE})])
@@ -206,6 +206,8 @@ def test_a_killed_run_goes_on_with_its_conversation(shop, model):
     assert "You were cut off" in history
     assert "cart.py" in history
     assert history.count("Write") > 0
+    [left] = shop.home.glob("runs/*/prompts/*-cut-off.diff")
+    assert "sum(prices)" in left.read_text(), "what it had done is kept"
     [waiting] = shop.codebot("pending", "--json").json["items"]
     assert shop.codebot("apply", waiting["id"]).code == 0
     assert (shop.root / "cart.py").read_text() == DONE

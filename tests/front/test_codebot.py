@@ -495,6 +495,14 @@ def test_a_person_judges_hunk_by_hunk(shop, review):
     assert (shop.root / "t.txt").read_text() == changed(3, 27)
 
 
+def test_ctrl_c_ends_a_review(shop, review):
+    terminal = review(3, 15, 27)
+    terminal.wait("[1/3] t")
+    terminal.key("\x03")
+    assert terminal.end() == 130
+    assert (shop.root / "t.txt").read_text() != changed(3, 15, 27)
+
+
 def test_quitting_writes_no_more_and_keeps_the_rest(shop, review):
     terminal = review(3, 15, 27)
     terminal.key("a")

@@ -159,6 +159,7 @@ def test_what_a_review_sends_back_is_made_again_by_the_same_agent(shop, says, mo
         return found
 
     monkeypatch.setattr(reviewing, "by_person", judged)
+    monkeypatch.setattr(reviewing, "demand_terminal", lambda: None)
     answer = shop.codebot("refactor", "shop/cart.py", "-r")
     assert answer.code == 0, answer.err
     assert "sum(prices, start=0)" in (shop.root / "shop/cart.py").read_text()
@@ -462,3 +463,11 @@ def test_a_limit_that_an_agent_cannot_keep_is_refused(shop, agent, limit):
     answer = shop.codebot("do", "--prompt", "x", "--agent", agent, *limit)
     assert answer.code == 2, answer.err
     assert "cannot be held to" in answer.err or "takes no model" in answer.err
+
+
+def test_a_review_without_a_terminal_is_refused_before_anybody_is_asked(shop, says):
+    server = says(GOLD)
+    answer = shop.codebot("refactor", "shop/cart.py", "-r")
+    assert answer.code == 8, answer.err
+    assert "codebot apply ID --decisions" in answer.err
+    assert not server.asked

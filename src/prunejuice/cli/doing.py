@@ -293,7 +293,7 @@ def _demand_kind(key: str, value: Any) -> None:
 
 def _doing(verb: "Verb", words: str, given: dict[str, Any]) -> "Doing":
     from prunejuice import app as apps  # noqa: PLC0415
-    from prunejuice.cli import applying  # noqa: PLC0415
+    from prunejuice.cli import applying, reviewing  # noqa: PLC0415
     from prunejuice.cli.settling import Doing  # noqa: PLC0415
 
     app = apps.open_app()
@@ -304,6 +304,8 @@ def _doing(verb: "Verb", words: str, given: dict[str, Any]) -> "Doing":
     grain = given["grain"] or ("hunk" if given["reviewed"] else "")
     asked = applying.Asked(grain, "", True, tuple(given["grant"]), "", given["as_json"])
     apply = bool(given["apply"] or app.settings.apply)
+    if grain:
+        reviewing.demand_terminal()
     shown = given["interactive"]
     arguments = _arguments(verb, words, given)
     return Doing(app, verb, arguments, asked, given["dry_run"], apply, given["verbose"], shown)

@@ -83,6 +83,17 @@ def _is_of(found: Review, hunk: Hunk, pattern: Pattern, action: review.Action) -
     return pathname.matches(hunk.path, [pattern.glob])
 
 
+def demand_terminal() -> None:
+    """A review is asked for where nobody can be asked.
+
+    Raises:
+        HumanNeededError: there is no terminal.
+    """
+    if not terminal.is_there():
+        fix = "judge what waits as JSON: codebot apply ID --decisions FILE|-"
+        raise HumanNeededError("a review needs a terminal", fix)
+
+
 def by_person(found: Review, reasons: Mapping[str, str]) -> Review:
     """Ask about every hunk on the terminal.
 
@@ -90,9 +101,7 @@ def by_person(found: Review, reasons: Mapping[str, str]) -> Review:
         HumanNeededError: there is no terminal.
         click.Abort: the person wants nothing of it.
     """
-    if not terminal.is_there():
-        fix = "give the decisions as JSON: --decisions FILE|-"
-        raise HumanNeededError("a review needs a terminal", fix)
+    demand_terminal()
     found = review.advanced(found)
     while (hunk := found.current) is not None:
         _show(found, hunk, reasons.get(hunk.path, ""))

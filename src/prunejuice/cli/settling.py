@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
+
 from prunejuice import change, errand, lifecycle, project, report
 from prunejuice.app import App
 from prunejuice.cli import applying, boundary, render
@@ -84,7 +86,11 @@ def _settled(doing: Doing, run: Run, tools: Tools, stop: Stop) -> int:
     record = shelf.find(about["change_set"])
     if doing.asked.grain:
         again = _again(doing, tools, stop)
-        return applying.apply_records(shelf, [record], doing.asked._replace(again=again))
+        try:
+            return applying.apply_records(shelf, [record], doing.asked._replace(again=again))
+        except click.Abort:
+            render.say(f"{record.id} waits: codebot apply {record.id}")
+            raise
     if doing.apply:
         return applying.apply_records(shelf, [record], doing.asked)
     found = change.resolve(record.change_set, house)

@@ -21,12 +21,15 @@ def key(choices: str) -> str:
     """One key that a person presses, those typed ahead included.
 
     Raises:
-        click.Abort: the input is at its end.
+        click.Abort: the input is at its end, or Ctrl-C was pressed.
     """
     fd = sys.stdin.fileno()
     before = termios.tcgetattr(fd)
     try:
         tty.setcbreak(fd, termios.TCSADRAIN)  # what was typed ahead must not be thrown away
+        mode = termios.tcgetattr(fd)
+        mode[3] &= ~termios.ISIG  # whoever handles signals now would not end this
+        termios.tcsetattr(fd, termios.TCSADRAIN, mode)
         click.echo(
             f"{choices}\n? ", nl=False, err=True
         )  # now, for an end of input is a key only from here on
@@ -34,7 +37,7 @@ def key(choices: str) -> str:
         _skip_rest(fd, pressed)
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
-    if pressed in {b"", b"\x04"}:
+    if pressed in {b"", b"\x03", b"\x04"}:
         raise click.Abort
     plain = pressed.decode("ascii", "ignore")
     render.say(plain if plain.isprintable() else "")

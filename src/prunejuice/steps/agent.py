@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -43,6 +44,7 @@ from prunejuice.hunk import Difference
 from prunejuice.mending import Check
 from prunejuice.project import Project
 from prunejuice.protocols import Agent, Handle, StepResult
+from prunejuice.replica import Replica
 from prunejuice.shelf import Shelf
 from prunejuice.steps.keeping import keep
 from prunejuice.steps.world import World, said
@@ -92,9 +94,12 @@ def carried_out(handle: Handle, world: World) -> StepResult:
     own = world.extension(handle.plan.project, handle.step.agent)
     request, name = _request(handle, world, own and own.verb()), _agent(world)
     args, directory = world.args, Path(handle.workspace.directory)
+    work = handle.directory / "work" / f"{handle.step.id}-{handle.visit}"
+    house = houses.around(directory, world.environ)
+    _keep_what_was_left(handle, world, house, work)
 
     def around(agent: Agent) -> Agent:
-        return Working(agent, handle.directory / "work", world.environ)
+        return Working(agent, work, world.environ)
 
     source = Source(*(str(args.get(key) or "") for key in ("script", "record", "replay")))
     if not source.replay:
@@ -103,10 +108,8 @@ def carried_out(handle: Handle, world: World) -> StepResult:
     with chosen(name, source, billed, settings=world.settings, environ=environ, around=around) as agent:
         _demand_limits(request, agent)
         engine = Engine(directory, environ)
-        house = houses.around(directory, environ)
         told = _conversation(handle, agent.name)
         begun, tell = _begun(handle), _teller(handle, world)
-        work = handle.directory / "work"
         means = Means(engine, house, agent, handle.stop, tell, begun, told, handle.tag, work)
         doing = _Doing(handle, world, request, means)
         if own is not None:
@@ -126,6 +129,16 @@ def _demand_limits(request: Request, agent: Agent) -> None:
             raise UsageError(f"{agent.name} cannot be held to --{flag}", fix)
     if request.model and not agent.can.model:
         raise UsageError(f"{agent.name} takes no model from us", "set it in its own settings")
+
+
+def _keep_what_was_left(handle: Handle, world: World, house: House, work: Path) -> None:
+    """Keep what an agent had changed by itself when it was killed; it begins with the tree as it is."""
+    for place in sorted(work.glob("replica-*")):
+        if found := Replica(house, place, world.environ).left():
+            path = handle.directory / "prompts" / f"{handle.log.stem}-cut-off.diff"
+            keep(handle, path, "".join(map(hunk.diff, found)))
+            handle.tell(f"what the agent had done when it was cut off is kept: codebot apply {path}")
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _teller(handle: Handle, world: World) -> Any:
