@@ -164,7 +164,10 @@ class _Mending:
 
     def _look_before(self) -> None:
         """A command that fails before any change says nothing about one."""
-        if self.check.before and self.check.command and not self._checked()[0]:
+        if not (self.check.before and self.check.command):
+            return
+        self.means.tell(f"{self.check.command!r} is run before any change")
+        if not self._checked()[0]:
             self.means.tell(f"{self.check.command!r} fails before any change, so it says nothing of one")
             self.check = self.check._replace(command="")
 

@@ -154,6 +154,7 @@ class _Gates:
 
     def passed(self) -> tuple[list[TestCase], list[Verdict]]:
         """The tests that hold, and the verdict on each."""
+        self.means.tell("the tests that there are are run, to see what they run")
         before = self.run_before()
         held: list[tuple[TestCase, tuple[str, ...]]] = []
         verdicts: dict[int, Verdict] = {}

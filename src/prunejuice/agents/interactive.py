@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from prunejuice import process
-from prunejuice.agent import TASK, AgentEvent, Can, Ended, Started, Task
+from prunejuice.agent import TASK, AgentEvent, Can, Ended, Spent, Started, Task
 from prunejuice.agents import program
 from prunejuice.errors import MissingToolError
 from prunejuice.process import Call
@@ -66,6 +66,7 @@ class Interactive:
         argv += _WORDS[self._program](task) if self._program in _WORDS else []
         env = program.surroundings(self._environ, _MINE)
         code = process.foreground(Call(argv, task.directory, env, tag=task.tag), stop)
+        yield Spent(0, 0, calls=0)  # the program does not say what it took
         if stop.level:
             yield Ended("cancelled", error="stopped")
         elif code:

@@ -62,6 +62,10 @@ ARGUMENTS = frozenset((
 """Arguments that mean something of their own; any other is told to the agent by its name."""
 
 
+_USUAL = {"fix-types": "mypy .", "lint": "ruff check ."}
+"""Checks that a verb could go by."""
+
+
 class _Doing(NamedTuple):
     """What one agent step works with."""
 
@@ -274,7 +278,8 @@ def _check(doing: _Doing) -> Check | None:
             _usual_check(doing), tests=bool(args.get("allow_tests_change")), held=_held(doing), before=True
         )
     if verb.mends and not given:
-        fix = f"codebot {verb.name} --check 'pytest -q', or `check:` in your config.yaml"
+        usual = _USUAL.get(verb.name, "pytest -q")
+        fix = f"codebot {verb.name} --check '{usual}', or `check:` in your config.yaml"
         raise UsageError(f"{verb.name} has to know what shall pass", fix)
     return None
 
@@ -318,9 +323,9 @@ def _settled(doing: _Doing, found: Answered) -> StepResult:
         doing.keep("changes.json", named.to_json())
         outputs |= {"format": taken.format, "edits": answer.placed(taken)}
         outputs |= _seen_to(doing, named, differences)
-    files = outputs["files"]
-    about = f"{len(files)} files changed" if files else "nothing had to be changed"
-    spent = f"{found.rounds} rounds, {outputs['tokens']} tokens"
+    files = len(outputs["files"])
+    about = f"{files} file{'s'[: files != 1]} changed" if files else "nothing had to be changed"
+    spent = f"{found.rounds} round{'s'[: found.rounds != 1]}, {outputs['tokens']:,} tokens"
     return said(f"{doing.handle.step.agent}: {about} in {spent}", **outputs)
 
 
