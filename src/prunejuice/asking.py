@@ -27,7 +27,7 @@ from prunejuice.agent import (
 )
 from prunejuice.answer import Taken
 from prunejuice.context import Bundle, present
-from prunejuice.contexts import files
+from prunejuice.contexts import files, tokens
 from prunejuice.contexts.asked import Ask
 from prunejuice.contexts.gather import Engine
 from prunejuice.edit import RejectedError, UnreadableError
@@ -260,7 +260,7 @@ def _said(request: Request, prompt: str, means: Means, spent: Spent) -> tuple[st
         LimitError: a limit was reached, or would be by another question.
     """
     limits = request.limits
-    _demand_room(limits, spent)
+    _demand_room(limits, spent, prompt, request.model)
     left = limits._replace(
         cost=None if limits.cost is None else limits.cost - (spent.cost or 0.0),
         tokens=None if limits.tokens is None else limits.tokens - spent.input - spent.output,
@@ -273,10 +273,15 @@ def _said(request: Request, prompt: str, means: Means, spent: Spent) -> tuple[st
     return str(ended.output), more
 
 
-def _demand_room(limits: Limits, spent: Spent) -> None:
+def _demand_room(limits: Limits, spent: Spent, prompt: str, model: str) -> None:
     used = spent.input + spent.output
     if limits.tokens is not None and used >= limits.tokens:
         raise LimitError(f"{used:,} of {limits.tokens:,} tokens are used up", "raise --max-tokens")
+    if limits.tokens is not None:
+        asked, left = round(tokens.count(prompt) * tokens.factor(model)), limits.tokens - used
+        if asked > left:
+            what = f"the question has about {asked:,} tokens, and {left:,} of {limits.tokens:,} are left"
+            raise LimitError(what, "raise --max-tokens, or show less: --budget")
     if limits.cost is not None and (spent.cost or 0.0) >= limits.cost:
         raise LimitError(f"${spent.cost:.4f} of ${limits.cost:.4f} are used up", "raise --max-cost")
 

@@ -214,12 +214,20 @@ def test_a_failing_model_is_an_agent_error(shop, says):
     assert "the key was refused: bad key" in answer.err
 
 
-@pytest.mark.parametrize("limit", [["--max-tokens", "10"], ["--max-cost", "0.0000001"]])
-def test_a_limit_stops_before_another_question(shop, says, limit):
-    server = says(LOST)
+@pytest.mark.parametrize(
+    ("limit", "asked"),
+    [(["--max-tokens", "10"], 0), (["--max-tokens", "1k"], 1), (["--max-cost", "1e-7"], 1)],
+)
+def test_a_limit_stops_before_a_question_that_exceeds_it(shop, says, limit, asked):
+    server = says(LOST + " word" * 900)
     answer = shop.codebot("refactor", "shop/cart.py", *limit)
     assert answer.code == 5, answer.err
-    assert len(server.asked) == 1
+    assert len(server.asked) == asked
+
+
+def test_an_answer_that_is_paid_for_is_used(shop, says):
+    says(GOLD)
+    assert shop.codebot("optimize-perf", "shop/cart.py", "--max-cost", "1e-7").code == 0
 
 
 def test_an_answer_may_not_leave_the_tree_nor_change_what_decides_what_runs(shop, says, tmp_path):
