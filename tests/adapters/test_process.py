@@ -295,9 +295,14 @@ class Terminal:
         os.write(self.fd, text.encode())
 
     def close(self):
-        with contextlib.suppress(ProcessLookupError):
+        end = time.monotonic() + 10
+        while not (gone := os.waitpid(self.pid, os.WNOHANG)[0]) and time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                if select.select([self.fd], [], [], 0.05)[0]:
+                    os.read(self.fd, 4096)
+        if not gone:
             os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+            os.waitpid(self.pid, 0)
         os.close(self.fd)
 
 
@@ -325,6 +330,7 @@ def test_in_front_of_a_shell_we_are_suspended_with_what_we_run(terminal, tmp_pat
     shell.type("fg\n")
     shell.until("\nwent on")
     shell.until("code 3")
+    shell.type("exit\n")
 
 
 @pytest.mark.parametrize(
