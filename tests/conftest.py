@@ -86,6 +86,14 @@ class Project:
         self.capsys = capsys
         monkeypatch.chdir(root)
 
+    def commit(self, message, **files):
+        """Commit files of Python by their stems."""
+        for stem, text in files.items():
+            (self.root / f"{stem}.py").write_text(text)
+        git(self.root, "add", ".")
+        git(self.root, "commit", "-qm", message)
+        return self
+
     def prj(self, *args):
         """Call prj in this process."""
         return self._call(prj_group, args)

@@ -45,6 +45,12 @@ class Limits(NamedTuple):
     rounds: int | None = None
     turns: int | None = None
 
+    def less(self, spent: "Spent") -> "Limits":
+        """What is left of money and tokens."""
+        cost = None if self.cost is None else self.cost - (spent.cost or 0.0)
+        tokens = None if self.tokens is None else self.tokens - spent.input - spent.output
+        return self._replace(cost=cost, tokens=tokens)
+
 
 class Task(NamedTuple):
     """One thing to answer. Without a `schema` the answer is text.

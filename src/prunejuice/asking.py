@@ -127,21 +127,13 @@ class Answered(NamedTuple):
     context: Bundle
 
 
-class UnplacedError(ConflictError):
-    """Edits have no place after the last round; `answer` is what the agent said last."""
-
-    def __init__(self, message: str, fix: str, answer: str) -> None:
-        super().__init__(message, fix)
-        self.answer = answer
-
-
 def ask(request: Request, means: Means) -> Answered:
     """Let an agent answer with edits; those that have no place are asked for again, with the reason.
 
     Raises:
         AgentError: the agent failed.
         LimitError: a limit was reached before an answer could be used.
-        UnplacedError: the edits of the last round have no place; nothing was changed.
+        ConflictError: the edits of the last round have no place; nothing was changed.
     """
     bundle = means.engine.gather(context(request))
     first = f"{_told(request)}\n\n{utf8(present(bundle, 'text'))}"
@@ -160,8 +152,8 @@ def ask(request: Request, means: Means) -> Answered:
             return Answered(found, text, spent, number, bundle)
         means.tell(wrong)
         prompt = f"{first}\n\n{_again(text, wrong)}"
-    raise UnplacedError(
-        f"after {most} rounds: {wrong}", "ask again, or name the files that it is about", text
+    raise ConflictError(
+        f"after {most} rounds: {wrong}", "ask again, or name the files that it is about", answer=text
     )
 
 
@@ -206,28 +198,12 @@ def _rows(root: Path, path: str) -> list[str] | None:
     return None if data is None else data.decode("utf-8", "replace").split("\n")
 
 
-class FailedError(AgentError):
-    """The agent failed; `answer` is what it had done until then."""
-
-    def __init__(self, message: str, fix: str, answer: str = "") -> None:
-        super().__init__(message, fix)
-        self.answer = answer
-
-
-class LimitedError(LimitError):
-    """A limit was reached; `answer` is what the agent had done until then."""
-
-    def __init__(self, message: str, fix: str, answer: str = "") -> None:
-        super().__init__(message, fix)
-        self.answer = answer
-
-
 def _demand_ok(ended: Ended) -> None:
     if ended.status == "denied":
         raise DeniedError(ended.error, ended.fix)
     if ended.status != "ok":
-        kind = LimitedError if ended.status == "limit" else FailedError
-        raise kind(ended.error, ended.fix, str(ended.output or ""))
+        kind = LimitError if ended.status == "limit" else AgentError
+        raise kind(ended.error, ended.fix, answer=str(ended.output or ""))
 
 
 def _words(name: str) -> str:
@@ -261,11 +237,7 @@ def _said(request: Request, prompt: str, means: Means, spent: Spent) -> tuple[st
     """
     limits = request.limits
     _demand_room(limits, spent, prompt, request.model)
-    left = limits._replace(
-        cost=None if limits.cost is None else limits.cost - (spent.cost or 0.0),
-        tokens=None if limits.tokens is None else limits.tokens - spent.input - spent.output,
-        rounds=None,
-    )
+    left = limits.less(spent)._replace(rounds=None)
     words = _words("work" if means.agent.can.edits else "edits")
     task = Task(prompt, words, model=request.model, limits=left, access=request.access)
     ended, more = means.answer(task)

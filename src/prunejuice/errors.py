@@ -22,12 +22,13 @@ from typing import NamedTuple
 
 
 class PruneJuiceError(Exception):
-    """Says what is wrong and, in `fix`, what to do about it."""
+    """Says what is wrong and, in `fix`, what to do; `answer` is what an agent had made until then."""
 
-    def __init__(self, message: str, fix: str = "") -> None:
+    def __init__(self, message: str, fix: str = "", *, answer: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.fix = fix
+        self.answer = answer
 
 
 class UsageError(PruneJuiceError):
@@ -96,8 +97,10 @@ class GitError(PruneJuiceError):
 class ConflictError(PruneJuiceError):
     """Changes meet other changes; nothing was moved. `files` are those in question."""
 
-    def __init__(self, message: str, fix: str = "", files: tuple[str, ...] = ()) -> None:
-        super().__init__(message, fix)
+    def __init__(
+        self, message: str, fix: str = "", files: tuple[str, ...] = (), *, answer: str = ""
+    ) -> None:
+        super().__init__(message, fix, answer=answer)
         self.files = files
 
 

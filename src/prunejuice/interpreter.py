@@ -33,6 +33,12 @@ class Ran(NamedTuple):
         return f"{self.out}\n{self.err}".strip()[-4000:]
 
 
+def surroundings(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """What a program is given that is to find the modules of a tree before those installed from it."""
+    paths = {"PYTHONPATH": f"{root / 'src'}:{root}", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**settings.passed_on(environ), **paths}
+
+
 class Python(NamedTuple):
     """An interpreter that has pytest; `stop` ends what it is at."""
 
@@ -47,8 +53,7 @@ class Python(NamedTuple):
         self, root: Path, *words: str, given: bytes = b"", seconds: float = _SECONDS, **more: str
     ) -> Ran:
         """Run it in a folder, which is where modules are looked for first."""
-        env = {**settings.passed_on(self.environ), "PYTHONDONTWRITEBYTECODE": "1", **more}
-        env["PYTHONPATH"] = f"{root / 'src'}:{root}"
+        env = {**surroundings(root, self.environ), **more}
         call = process.Call([self.program, *words], root, env, seconds, given=given, tag=self.tag)
         done = process.capture(call, _LIMIT, self.stop)
         return Ran(done.code, done.out.decode("utf-8", "replace"), done.err.decode("utf-8", "replace"))

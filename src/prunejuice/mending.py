@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice import asking, change, guard, process, replica, rote, settings
+from prunejuice import asking, change, guard, interpreter, process, replica, rote, settings
 from prunejuice.agent import NOTHING, Spent, added
 from prunejuice.asking import Means, Request
 from prunejuice.behaviour import Held
@@ -58,36 +58,12 @@ class Mended(NamedTuple):
     evidence: tuple[str, ...] = ()
 
 
-class UnheldError(GateError):
-    """A change does not keep what it has to; `answer` is that change."""
-
-    def __init__(self, message: str, fix: str, answer: str) -> None:
-        super().__init__(message, fix)
-        self.answer = answer
-
-
-class StuckError(LimitError):
-    """The check still fails; `answer` is the difference so far, which is worth keeping."""
-
-    def __init__(self, message: str, fix: str, answer: str) -> None:
-        super().__init__(message, fix)
-        self.answer = answer
-
-
-class WeakenedError(DeniedError):
-    """A change weakens what judges it; `answer` is that change."""
-
-    def __init__(self, message: str, fix: str, answer: str) -> None:
-        super().__init__(message, fix)
-        self.answer = answer
-
-
 def mend(request: Request, check: Check, means: Means) -> Mended:
     """Ask, make the changes in a copy, check them there, and ask again with what failed.
 
     Raises:
-        StuckError: the rounds are used up, or nothing changes any more.
-        WeakenedError: a change weakens what judges it.
+        LimitError: the rounds are used up, or nothing changes any more.
+        DeniedError: a change weakens what judges it.
         AgentError, LimitError, ConflictError: as asking once does.
     """
     environ = settings.environment()
@@ -120,7 +96,7 @@ class _Mending:
         try:
             return self._mended()
         except (AgentError, LimitError, ConflictError) as error:
-            error.answer = self._text() or getattr(error, "answer", "")  # type: ignore[union-attr]
+            error.answer = self._text() or error.answer
             raise
 
     def _mended(self) -> Mended:
@@ -210,7 +186,7 @@ class _Mending:
         """That the check passes has to mean something: tests still run, and no answer is one by rote.
 
         Raises:
-            WeakenedError: tests that were run do not pass, or values of tests are written out.
+            DeniedError: tests that were run do not pass, or values of tests are written out.
         """
         if self.check.tests:
             return
@@ -236,15 +212,10 @@ class _Mending:
             return self._stuck(why)
         told = safe_line("; ".join(self.faults[:3]), 600)
         fix = "ask again, or ask for the change of behaviour in words: codebot implement"
-        return UnheldError(f"the behaviour is not the same: {told}", fix, self._text())
+        return GateError(f"the behaviour is not the same: {told}", fix, answer=self._text())
 
     def _asked(self, rounds: int) -> asking.Answered:
-        limits = self.request.limits
-        left = limits._replace(
-            cost=None if limits.cost is None else limits.cost - (self.spent.cost or 0.0),
-            tokens=None if limits.tokens is None else limits.tokens - self.spent.input - self.spent.output,
-            rounds=rounds,
-        )
+        left = self.request.limits.less(self.spent)._replace(rounds=rounds)
         words = f"{self.request.words}\n\n{self._so_far()}".strip()
         request = self.request._replace(words=words, limits=left)
         return asking.ask(request, self.means._replace(house=self.copy))
@@ -268,7 +239,7 @@ class _Mending:
         if weak:
             shown = "; ".join(f"{safe_line(each.path, 80)}:{each.line}: {each.why}" for each in weak[:3])
             fix = "if that is what you want: --allow-tests-change"
-            raise WeakenedError(f"a change weakens what judges it: {shown}", fix, self._text())
+            raise DeniedError(f"a change weakens what judges it: {shown}", fix, answer=self._text())
 
     def _demand_progress(self, failed: str) -> None:
         """Stop when the files, or what fails, have been just so before."""
@@ -278,8 +249,8 @@ class _Mending:
             raise self._failed(f"there is no getting on: {self.check.command!r} fails as it did before")
         self.seen.add(state)
 
-    def _stuck(self, why: str) -> StuckError:
-        return StuckError(why, "ask with other words, or show more with --context", self._text())
+    def _stuck(self, why: str) -> LimitError:
+        return LimitError(why, "ask with other words, or show more with --context", answer=self._text())
 
     def _differences(self) -> tuple[Difference, ...]:
         with change.seeing(self.means.house) as old, change.seeing(self.copy) as new:
@@ -293,10 +264,8 @@ class _Mending:
 
     def _checked(self) -> tuple[bool, str]:
         """Whether the check passes in the copy, and the end of what it says."""
-        environ = settings.environment()
         root = self.copy.root
-        env = {**settings.passed_on(environ), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": OPTIONS}
-        env["PYTHONPATH"] = f"{root / 'src'}:{root}"  # before what is installed from the tree itself
+        env = {**interpreter.surroundings(root, settings.environment()), "PYTEST_ADDOPTS": OPTIONS}
         argv = process.bash(self.check.command, env.get("PATH"))
         call = process.Call(argv, str(root), env, timeout=self.check.seconds, tag=self.means.tag)
         said = bytearray()

@@ -56,14 +56,6 @@ class Proved(NamedTuple):
     context: Bundle
 
 
-class NoneHoldError(GateError):
-    """Not one test holds; `answer` is the file with all of them."""
-
-    def __init__(self, message: str, fix: str, answer: str) -> None:
-        super().__init__(message, fix)
-        self.answer = answer
-
-
 def prove(request: Request, means: Means, environ: Mapping[str, str]) -> Proved:
     """Let an agent write tests, and keep those that hold.
 
@@ -87,8 +79,8 @@ def prove(request: Request, means: Means, environ: Mapping[str, str]) -> Proved:
     if not kept:
         told = "; ".join(f"{each.name}: {each.gate}: {each.why}" for each in verdicts[:3])
         fix = "ask again, or say with --prompt what the tests should show"
-        raise NoneHoldError(
-            f"not one of {len(verdicts)} tests holds: {told}", fix, _as_block(gates, result)
+        raise GateError(
+            f"not one of {len(verdicts)} tests holds: {told}", fix, answer=_as_block(gates, result)
         )
     made = _difference(gates.target, result.only(kept).to_test_file())
     return Proved(made, tuple(verdicts), found.spent, found.context)

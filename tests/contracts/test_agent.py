@@ -14,7 +14,7 @@ from prunejuice.agents.metered import Ledger, Metered, Usage
 from prunejuice.agents.oneshot import Oneshot
 from prunejuice.agents.recorded import Recorder, Replayer, digest
 from prunejuice.errors import UsageError
-from prunejuice.protocols import STOP, Stop
+from prunejuice.protocols import STOP
 from prunejuice.settings import Settings
 from prunejuice.testing import ModelServer, Reply
 
@@ -32,13 +32,6 @@ def even(output):
     if output["n"] % 2:
         raise ValueError(f"{output['n']} is odd")
     return output
-
-
-@pytest.fixture
-def stop():
-    made = Stop()
-    yield made
-    made.close()
 
 
 @pytest.fixture

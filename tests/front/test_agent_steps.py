@@ -5,7 +5,6 @@ import json
 import pytest
 import yaml
 
-from conftest import git
 from prunejuice.testing import ModelServer, Reply
 
 CART = "def total(prices):\n    return 0\n"
@@ -22,10 +21,7 @@ THEN_GOLD = block("cart.py", "    return 1\n", "    return sum(prices)\n")
 
 @pytest.fixture
 def shop(project):
-    (project.root / "cart.py").write_text(CART)
-    git(project.root, "add", ".")
-    git(project.root, "commit", "-qm", "Open the shop")
-    return project
+    return project.commit("Open the shop", cart=CART)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from test_programs import environment
 
-from conftest import NEEDS_TMUX, git
+from conftest import NEEDS_TMUX
 from prunejuice.testing import Call, ModelServer, Reply
 
 CART = "def total(prices):\n    return 0\n"
@@ -24,10 +24,7 @@ SAID = "It was missing."
 
 @pytest.fixture
 def shop(project):
-    (project.root / "cart.py").write_text(CART)
-    git(project.root, "add", ".")
-    git(project.root, "commit", "-qm", "Open the shop")
-    return project
+    return project.commit("Open the shop", cart=CART)
 
 
 @pytest.fixture

@@ -52,10 +52,7 @@ BLOCK = f"A sum.\n\ncart.py\n<<<<<<< SEARCH\n{LOOP}=======\n    return sum(price
 
 @pytest.fixture
 def shop(project):
-    (project.root / "cart.py").write_text(CART)
-    git(project.root, "add", ".")
-    git(project.root, "commit", "-qm", "Open the shop")
-    return project
+    return project.commit("Open the shop", cart=CART)
 
 
 @pytest.fixture

@@ -201,8 +201,8 @@ def _answered(doing: _Doing) -> StepResult:
     try:
         found = _asked(doing)
     except PruneJuiceError as error:
-        if text := str(getattr(error, "answer", "") or ""):
-            path = doing.keep("answer.md", text)
+        if error.answer:
+            path = doing.keep("answer.md", error.answer)
             kept = f"what was answered is kept: codebot apply {path}"
             error.fix = f"{error.fix}; {kept}" if error.fix else kept
         raise

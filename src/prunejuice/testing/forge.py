@@ -1,10 +1,11 @@
 """A forge on the loopback interface: it takes pull requests and has issues, in GitHub's words."""
 
 import json
-import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
+
+from prunejuice.testing.loopback import Loopback
 
 _TOKEN = "not-a-token"  # noqa: S105 - that is what it says
 
@@ -18,7 +19,7 @@ class Sent(NamedTuple):
     body: Mapping[str, Any]
 
 
-class Forge:
+class Forge(Loopback):
     """Answers until the end of its `with`; `sent` are the requests it had, `refuses` a status for all."""
 
     def __init__(self, token: str = _TOKEN, issues: Mapping[int, tuple[str, str]] = {}) -> None:
@@ -26,29 +27,12 @@ class Forge:
         self.sent: list[Sent] = []
         self.refuses: tuple[int, str] | None = None
         self._open: list[Mapping[str, Any]] = []
-        handler = type("Handler", (_Requests,), {"forge": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(type("Handler", (_Requests,), {"forge": self}))
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables that lead clients here and nowhere else."""
         return {"GITHUB_API_URL": self.url, "GITHUB_REPOSITORY": "shop/cart", "GH_TOKEN": self.token}
-
-    def __enter__(self) -> "Forge":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def answer(self, sent: Sent) -> tuple[int, Any]:
         """Keep a request, and say what is answered."""

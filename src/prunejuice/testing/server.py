@@ -8,30 +8,24 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from prunejuice.testing import wires
+from prunejuice.testing.loopback import Loopback
 from prunejuice.testing.wires import Asked, Call, Event, Reply, Wire
 
 _LARGEST = 64 << 20
 
 
-class ModelServer:
+class ModelServer(Loopback):
     """Answers requests until the end of its `with`; `asked` are those it had."""
 
     def __init__(self, answer: Callable[[Asked], Reply]) -> None:
         self.asked: list[Asked] = []
         self._answer = answer
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Where it is, without a path."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(type("Handler", (_Requests,), {"model": self}))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -46,24 +40,11 @@ class ModelServer:
             "GEMINI_API_KEY": "not-a-key",
         }
 
-    def __enter__(self) -> "ModelServer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
     def answer(self, asked: Asked) -> Reply:
         """Keep a request, and answer it."""
         with self._lock:
             self.asked.append(asked)
             return self._answer(asked)
-
-
-def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
-    return type("Handler", (_Requests,), {"model": server})
 
 
 class _Requests(BaseHTTPRequestHandler):
