@@ -38,8 +38,6 @@ from prunejuice.workspaces import house as houses
 T = TypeVar("T")
 GROUP = "codebot.commands"
 """The entry points by which packages bring commands along."""
-MODES = {"oneshot": "oneshot", "claudesdk": "claude", "interactive": "interactive:claude"}
-"""What the modes are called as agents; an agent's own name will do too."""
 
 
 class ExecutionContext(Struct, frozen=True):
@@ -187,8 +185,7 @@ class Asking(NamedTuple):
             return
         environ, place = settings.environment(), Path(self.context.working_directory)
         found = settings.load(environ)
-        name = MODES.get(self.mode, self.mode)
-        agent = str(self.more["agent"]) if isinstance(self.more.get("agent"), str) else name
+        agent = str(self.more["agent"]) if isinstance(self.more.get("agent"), str) else self.mode
         with tempfile.TemporaryDirectory(prefix="codebot-") as folder:
 
             def around(made: Agent) -> Agent:

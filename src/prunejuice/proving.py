@@ -22,7 +22,7 @@ from prunejuice.hunk import Difference, Version
 from prunejuice.interpreter import Python
 from prunejuice.overlay import Overlay
 from prunejuice.replica import Replica
-from prunejuice.results import TestCase, TestGenerationResult, schema
+from prunejuice.results import TestCase, TestGenerationResult
 from prunejuice.text import safe_line
 
 _MUTANTS = 12
@@ -70,7 +70,7 @@ def prove(request: Request, means: Means, environ: Mapping[str, str]) -> Proved:
         fix = "codebot test src/shop.py; for other languages: codebot implement --check COMMAND"
         raise UsageError("there is no Python file to be tested among the paths", fix)
     python = interpreter.found(root, environ, means.stop, "pytest", "coverage", tag=means.tag)
-    wanted = request._replace(verb=request.verb._replace(result=schema(TestGenerationResult)))
+    wanted = request._replace(verb=request.verb._replace(result=TestGenerationResult.model_json_schema()))
     found = asking.report(wanted, means, _checked)
     result = TestGenerationResult.model_validate(found.output)
     with means.place() as place, replica.made(means.house, place, environ) as copy:

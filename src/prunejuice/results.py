@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -124,8 +124,3 @@ class OptimizationResult(Value):
                 f"## {each.title}\n\nRisk: {each.risk_level}. {where}\n\n{each.description}".strip()
             )
         return "\n\n".join(rows) + "\n"
-
-
-def schema(kind: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema of a result."""
-    return kind.model_json_schema()
