@@ -134,32 +134,38 @@ def foreground(call: Call, stop: Stop | None = None) -> int:
         MissingToolError: there is no such program.
     """
     ours = os.tcgetpgrp(0)
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
     settings = termios.tcgetattr(0)
+    child = _start_waiting(call)
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
     try:
-        with _not_there(call):
-            child = subprocess.Popen(list(call.argv), cwd=call.cwd, env=_tagged(call), process_group=0)
-        os.tcsetpgrp(0, child.pid)
-        _signal_group(child.pid, signal.SIGCONT)  # it may have asked for the terminal before it had it
-        try:
-            code = _until_gone(child, ours, stop)
-        finally:
-            _end(child.pid, call.tag)
+        code = _until_gone(child, ours, stop)
         return code if code >= 0 else 128 - code
     finally:
+        _end(child.pid, call.tag)
         os.tcsetpgrp(0, ours)
         termios.tcsetattr(0, termios.TCSADRAIN, settings)
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
+def _start_waiting(call: Call) -> "subprocess.Popen[bytes]":
+    """A process that has stopped itself, to go on as the program when it has the terminal."""
+    program = which(call.argv[0], call.env.get("PATH"))
+    waiting = ["/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", program, *call.argv[1:]]
+    with _not_there(call):
+        return subprocess.Popen(waiting, cwd=call.cwd, env=_tagged(call), process_group=0)
+
+
 def _until_gone(child: "subprocess.Popen[bytes]", ours: int, stop: Stop | None) -> int:
+    started = False
     while True:
         found, status = os.waitpid(child.pid, os.WNOHANG | os.WUNTRACED)
         if found and not os.WIFSTOPPED(status):
             child.returncode = os.waitstatus_to_exitcode(status)
             return child.returncode
         if found:
-            _suspend(ours)
+            if started:
+                _suspend(ours)
+            started = True
             os.tcsetpgrp(0, child.pid)
             _signal_group(child.pid, signal.SIGCONT)
         if stop is not None and stop.level:
