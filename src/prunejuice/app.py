@@ -78,9 +78,11 @@ class App(NamedTuple):
         self,
         tell: Callable[[Run, Event], None] = lambda _run, _event: None,
         hear: Callable[[str, str], None] = lambda _step, _line: None,
+        *,
+        terminal: bool = False,
     ) -> Tools:
-        """What a driver works with."""
-        carrier = Carrier(self.settings, self.environ, self.step_file, self.extension)
+        """What a driver works with; `terminal` says that ours is free for a person to work in."""
+        carrier = Carrier(self.settings, self.environ, self.step_file, self.extension, terminal=terminal)
         return Tools(self.store, carrier, self.settings.home, _caller(self), tell, hear)
 
 

@@ -193,6 +193,14 @@ class ConversationBegun(Fact, frozen=True, tag="conversation.begun"):
     conversation: str
 
 
+class PersonCalled(Fact, frozen=True, tag="person.called"):
+    """A step that goes on has something open for a person; `message` says how to come to it."""
+
+    step: str
+    visit: int
+    message: str
+
+
 class ArtifactStored(Fact, frozen=True, tag="artifact.stored"):
     """A file is kept with the run."""
 
@@ -215,6 +223,7 @@ Event = (
     | StepReset
     | ArtifactStored
     | ConversationBegun
+    | PersonCalled
     | SnapshotTaken
     | FilesPutBack
     | RunLanded

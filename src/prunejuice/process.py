@@ -152,7 +152,7 @@ def _start_waiting(call: Call) -> "subprocess.Popen[bytes]":
     program = which(call.argv[0], call.env.get("PATH"))
     waiting = ["/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", program, *call.argv[1:]]
     with _not_there(call):
-        return subprocess.Popen(waiting, cwd=call.cwd, env=_tagged(call), process_group=0)
+        return subprocess.Popen(waiting, cwd=call.cwd, env=with_tags(call), process_group=0)
 
 
 def _until_gone(child: "subprocess.Popen[bytes]", ours: int, stop: Stop | None) -> int:
@@ -191,7 +191,7 @@ def conversing(call: Call, errors: Path) -> "Iterator[tuple[IO[bytes], IO[bytes]
         child = subprocess.Popen(
             list(call.argv),
             cwd=call.cwd,
-            env=_tagged(call),
+            env=with_tags(call),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
@@ -254,7 +254,7 @@ def _start(
         return subprocess.Popen(
             list(call.argv),
             cwd=call.cwd,
-            env=_tagged(call),
+            env=with_tags(call),
             stdin=given,
             stdout=out,
             stderr=err,
@@ -263,7 +263,7 @@ def _start(
         )
 
 
-def _tagged(call: Call) -> dict[str, str]:
+def with_tags(call: Call) -> dict[str, str]:
     """The environment of a process, with the tags of all that it is part of."""
     env = dict(call.env)
     if call.tag:

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from prunejuice.agent import AgentEvent, Can, Task
-from prunejuice.event import ArtifactStored, ConversationBegun, Event, Reason, SnapshotTaken, WorkspaceSet
+from prunejuice.event import (
+    ArtifactStored,
+    ConversationBegun,
+    Event,
+    PersonCalled,
+    Reason,
+    SnapshotTaken,
+    WorkspaceSet,
+)
 from prunejuice.plan import Plan
 from prunejuice.run import Cut, Run, StepRun
 from prunejuice.view import Summary
@@ -75,7 +83,7 @@ class Handle(NamedTuple):
     timeout: float
     stop: Stop
     tag: str
-    emit: Callable[[WorkspaceSet | ArtifactStored | ConversationBegun | SnapshotTaken], None]
+    emit: Callable[[WorkspaceSet | ArtifactStored | ConversationBegun | PersonCalled | SnapshotTaken], None]
     tell: Callable[[str], None]
     call: Callable[["Handle", str, Mapping[str, Any]], StepResult]
 

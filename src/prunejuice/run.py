@@ -39,7 +39,10 @@ ENDED: frozenset[RunStatus] = frozenset({"completed", "failed", "cancelled"})
 
 
 class StepRun(Struct, frozen=True):
-    """One visit to a step. `pending` means blocked: it waits for a person."""
+    """One visit to a step. `pending` means blocked: it waits for a person.
+
+    `called` says how a person comes to what is open for them while it runs.
+    """
 
     step: str
     visit: int
@@ -57,6 +60,7 @@ class StepRun(Struct, frozen=True):
     fires: tuple[str, ...] = ()
     asked: bool = False
     decided: bool = False
+    called: str = ""
 
 
 class Cut(Struct, frozen=True):
@@ -151,7 +155,7 @@ def evolve(run: Run, event: Event) -> Run:
             return replace(run, visits=_started(run, event))
         case events.StepInterrupted() | events.StepReset():
             return _without(run, event)
-        case events.StepRetried() | events.StepBlocked() | events.StepEnded():
+        case events.StepRetried() | events.StepBlocked() | events.StepEnded() | events.PersonCalled():
             return replace(run, visits=_moved(run, event))
         case (
             events.WorkspaceSet()
@@ -251,9 +255,10 @@ def _started(run: Run, event: events.StepStarted) -> tuple[StepRun, ...]:
     return (*kept, fresh)
 
 
-def _moved(
-    run: Run, event: events.StepRetried | events.StepBlocked | events.StepEnded
-) -> tuple[StepRun, ...]:
+_Move = events.StepRetried | events.StepBlocked | events.StepEnded | events.PersonCalled
+
+
+def _moved(run: Run, event: _Move) -> tuple[StepRun, ...]:
     """The visits after one of them moved on; a skipped step was never started."""
     known = any((visit.step, visit.visit) == (event.step, event.visit) for visit in run.visits)
     fresh = () if known else (StepRun(event.step, event.visit, "running", started=event.at),)
@@ -263,8 +268,10 @@ def _moved(
     )
 
 
-def _after(visit: StepRun, event: events.StepRetried | events.StepBlocked | events.StepEnded) -> StepRun:
+def _after(visit: StepRun, event: _Move) -> StepRun:
     match event:
+        case events.PersonCalled():
+            return replace(visit, called=event.message)
         case events.StepRetried():
             return replace(visit, error=event.error)
         case events.StepBlocked():

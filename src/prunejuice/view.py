@@ -43,6 +43,7 @@ class Summary(Struct, frozen=True):
     landed: str = ""
     log: str = ""
     common: str = ""
+    called: str = ""
 
 
 _NONE = SnapshotTaken(step="", visit=0, when="after")
@@ -81,6 +82,7 @@ def summary(run: Run) -> Summary:
         landed=run.landed.into if run.landed else "",
         log=active[-1].log if active else "",
         common=run.workspace.common,
+        called=next((visit.called for visit in run.running() if visit.called), ""),
     )
 
 
@@ -107,6 +109,9 @@ def standing(line: Summary, *, has_worktree: bool, has_session: bool) -> Standin
     if line.status in {"pending", "running"}:
         group = "working"
         facts.append(f"lock: process {line.pid} holds it" if line.pid else "lock: it waits for its turn")
+        if line.called:
+            group = "needs you"
+            facts.append(f"event: {line.called}")
     elif line.status in {"waiting", "interrupted", "failed"}:
         group = "needs you"
         facts += [f"event: {line.step or 'the run'}: {line.error}"] if line.error else []
@@ -160,6 +165,7 @@ def item(line: Summary) -> dict[str, Any]:
         steps_done=line.steps_done,
         steps_total=line.steps_total,
         error=line.error,
+        called=line.called,
         files=line.files or None,
         added=line.added or None,
         removed=line.removed or None,

@@ -20,6 +20,8 @@ from prunejuice.text import nearest, safe_line
 Stage = Literal["pre", "main", "post", "cleanup"]
 STAGES: tuple[Stage, ...] = ("pre", "main", "post")
 MAX_STEPS = 1000
+TIMEOUT, AGENT_TIMEOUT = 300.0, 1800.0
+"""Seconds that a step has, and one of an agent, when a file says nothing else."""
 
 _ID = re.compile(r"[A-Za-z0-9_](?:[\w.-]{0,98}\w)?\Z", re.ASCII)
 
@@ -46,7 +48,7 @@ class Step(Struct, frozen=True, omit_defaults=True):
     parallel_with: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    timeout: float = 300
+    timeout: float = TIMEOUT
     retries: int = 0
     retry_delay: float = 0
     max_visits: int | None = None

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from prunejuice.errors import UsageError
 from prunejuice.protocols import Agent
 from prunejuice.settings import Settings
 from prunejuice.text import nearest
+
+if TYPE_CHECKING:
+    from prunejuice.agents.interactive import Elsewhere
 
 NAMES = ("oneshot", "claude", "codex", "acp:NAME", "interactive", "scripted")
 CLAUDESDK = "claudesdk"
@@ -16,11 +19,15 @@ CLAUDESDK = "claudesdk"
 
 
 class Source(NamedTuple):
-    """Where an agent's answers come from and go to: a `script`, a recording to make or to `replay`."""
+    """Where an agent's answers come from and go to: a `script`, a recording to make or to `replay`.
+
+    `elsewhere` is where a person can work with a program when our terminal is not theirs.
+    """
 
     script: str = ""
     record: str = ""
     replay: str = ""
+    elsewhere: "Elsewhere | None" = None
 
 
 class Billed(NamedTuple):
@@ -48,7 +55,7 @@ def chosen(
     Raises:
         UsageError: there is none of that name, or a file it needs cannot be read.
     """
-    agent = _agent(name, source.script, source.replay, environ)
+    agent = _agent(name, source, environ)
     if not source.replay:
         from prunejuice.agents.metered import Ledger, Metered  # noqa: PLC0415
 
@@ -64,11 +71,12 @@ def chosen(
         agent.close()
 
 
-def _agent(name: str, script: str, replay: str, environ: Mapping[str, str]) -> Agent:
-    if replay:
+def _agent(name: str, source: Source, environ: Mapping[str, str]) -> Agent:
+    script = source.script
+    if source.replay:
         from prunejuice.agents.recorded import Replayer  # noqa: PLC0415
 
-        return Replayer(Path(replay))
+        return Replayer(Path(source.replay))
     if name == "scripted" or (script and name == "oneshot"):
         from prunejuice.agents import scripted  # noqa: PLC0415
 
@@ -79,6 +87,11 @@ def _agent(name: str, script: str, replay: str, environ: Mapping[str, str]) -> A
         from prunejuice.agents.oneshot import Oneshot  # noqa: PLC0415
 
         return Oneshot()
+    kind, _, row = name.partition(":")
+    if kind == "interactive":
+        from prunejuice.agents.interactive import Interactive  # noqa: PLC0415
+
+        return Interactive(row or "claude", environ, source.elsewhere)
     return _program(name, environ)
 
 
@@ -96,8 +109,4 @@ def _program(name: str, environ: Mapping[str, str]) -> Agent:
         from prunejuice.agents.acp import Acp  # noqa: PLC0415
 
         return Acp(row, environ)
-    if kind == "interactive":
-        from prunejuice.agents.interactive import Interactive  # noqa: PLC0415
-
-        return Interactive(row or "claude", environ)
     raise UsageError(f"there is no agent {name!r}", nearest(name, NAMES) or f"there are {', '.join(NAMES)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from prunejuice import process
 from prunejuice.agent import TASK, AgentEvent, Can, Ended, Spent, Started, Task
 from prunejuice.agents import program
-from prunejuice.errors import MissingToolError
+from prunejuice.errors import MissingToolError, StepError
 from prunejuice.process import Call
 from prunejuice.protocols import Stop
 
@@ -34,20 +34,24 @@ _MINE = (
 )
 
 
+Elsewhere = Callable[[Call, Stop], int]
+"""Runs a program where a person can see it, and gives its exit code."""
+
+
 class Interactive:
-    """A program in the terminal of the person who called; there has to be one."""
+    """A program in the terminal of the person who called; where that is not free, `elsewhere`."""
 
     can = Can(edits=True, schema=False, cost=False, approve=True, keeps=())
 
-    def __init__(self, name: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, name: str, environ: Mapping[str, str], elsewhere: Elsewhere | None = None) -> None:
         self.name = "interactive"
-        self._program, self._environ = name, environ
+        self._program, self._environ, self._elsewhere = name, environ, elsewhere
 
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
         """Write down what is to be done, and hand the terminal over until the program ends."""
         yield Started(self.name, task.model)
-        if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            fix = "call it in a terminal, or leave out -i"
+        if self._elsewhere is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
+            fix = "call it in a terminal, or install tmux"
             yield Ended("failed", error="there is no terminal to work in", fix=fix)
             return
         path = Path(task.directory, TASK)
@@ -65,7 +69,12 @@ class Interactive:
             return
         argv += _WORDS[self._program](task) if self._program in _WORDS else []
         env = program.surroundings(self._environ, _MINE)
-        code = process.foreground(Call(argv, task.directory, env, tag=task.tag), stop)
+        work = self._elsewhere or process.foreground
+        try:
+            code = work(Call(argv, task.directory, env, tag=task.tag), stop)
+        except StepError as error:
+            yield Ended("failed", error=error.message, fix=error.fix)
+            return
         yield Spent(0, 0, calls=0)  # the program does not say what it took
         if stop.level:
             yield Ended("cancelled", error="stopped")

@@ -233,7 +233,8 @@ def _do(verb: "Verb", words: str, given: dict[str, Any]) -> int:
     if given["issue"]:
         words = _with_issue(words, given)
     doing = _doing(verb, words, given)
-    with driving.watched(doing.app, as_json=False, progress=live.Lines(quiet=doing.shown)) as (tools, stop):
+    progress = live.Lines(quiet=doing.shown)
+    with driving.watched(doing.app, as_json=False, progress=progress, terminal=True) as (tools, stop):
         run = settling.run(doing, tools, stop)
         return settling.done(doing, run, tools, stop)
 

@@ -38,9 +38,9 @@ def demand_trust(app: apps.App) -> None:
 
 @contextmanager
 def watched(
-    app: apps.App, *, as_json: bool, progress: live.Progress | None = None
+    app: apps.App, *, as_json: bool, progress: live.Progress | None = None, terminal: bool = False
 ) -> Iterator[tuple[lifecycle.Tools, Stop]]:
-    """Tools that show progress, and a stop that signals raise."""
+    """Tools that show progress, and a stop that signals raise; `terminal` leaves ours to a person."""
     progress = progress or live.progress(quiet=as_json)
     stop = Stop()
 
@@ -55,7 +55,7 @@ def watched(
     numbers = [number for number in asked if not _is_ignored(number)]
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
-        yield app.tools(tell, progress.hear), stop
+        yield app.tools(tell, progress.hear, terminal=terminal), stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -46,6 +46,8 @@ class Plain:
             case events.FilesPutBack() if event.operation:
                 back = f"half-done changes of {safe_line(event.step)} were taken back"
                 self.write(f"{back}; prj undo {event.operation} has them again")
+            case events.PersonCalled():
+                self.write(f"{safe_line(event.step)}  {safe_line(event.message)}")
             case events.RunCancelling():
                 self.write(f"stopping: {safe_line(event.reason)}")
             case _:

@@ -102,7 +102,7 @@ def _row(history: History, line: Summary, meets: Mapping[str, Sequence[str]]) ->
     row = render.run_line(line)
     last = (
         _last_printed(history.directory(line.id) / line.log)
-        if line.status == "running" and line.log
+        if line.status == "running" and line.log and not line.called
         else ""
     )
     meeting = f"changed the same files as {', '.join(other[:8] for other in meets)}" if meets else ""

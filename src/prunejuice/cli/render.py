@@ -126,7 +126,7 @@ def run_line(line: Summary) -> tuple[str, ...]:
     lasted = seconds(end - line.started) if line.started else ""
     done = f"{line.steps_done}/{line.steps_total}"
     where = safe_line(line.branch, 40)
-    note = safe_line(": ".join(filter(None, (line.step, line.error))), 60)
+    note = safe_line(": ".join(filter(None, (line.step, line.error or line.called))), 80)
     return (
         line.id[:8],
         safe_line(line.command, 30),
@@ -146,7 +146,8 @@ def step_line(visit: StepRun) -> tuple[str, ...]:
     again = f"#{visit.visit}" if visit.visit > 1 else ""
     tries = f"try {visit.attempt}" if visit.attempt > 1 else ""
     word = "blocked" if visit.status == "pending" else visit.status
-    note = visit.error or last_line(visit.output)
+    called = visit.called if visit.status == "running" else ""
+    note = visit.error or called or last_line(visit.output)
     return (
         " ",
         safe_line(visit.step, 40) + again,

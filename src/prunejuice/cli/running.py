@@ -221,7 +221,8 @@ def attach_command(*, run: str, driver: bool) -> int:
     history = History(app.settings.home, app.store)
     found = history.load(history.find(run))
     there = tmux.sessions(app.settings.tmux_socket)
-    names = [driver_session(found)] if driver else [found.workspace.session, driver_session(found)]
+    of_run = [each.name for each in there.values() if each.mark and each.mark.run == found.id]
+    names = [driver_session(found)] if driver else [found.workspace.session, driver_session(found), *of_run]
     name = next((each for each in names if each in there), None)
     if name is None:
         raise UsageError(f"run {found.id[:8]} has no session", f"prj logs -f {found.id[:8]} follows it")

@@ -46,12 +46,15 @@ from prunejuice.project import Project
 from prunejuice.protocols import Agent, Handle, StepResult
 from prunejuice.replica import Replica
 from prunejuice.shelf import Shelf
+from prunejuice.steps import window
 from prunejuice.steps.keeping import keep
+from prunejuice.steps.limited import limited
 from prunejuice.steps.world import World, said
 from prunejuice.text import safe_line, utf8
 from prunejuice.verb import Verb
 from prunejuice.working import NO_CHANGES, Working
 from prunejuice.workspaces import house as houses
+from prunejuice.workspaces import tmux
 from prunejuice.workspaces.house import House
 
 ARGUMENTS = frozenset((
@@ -95,9 +98,14 @@ def carried_out(handle: Handle, world: World) -> StepResult:
         ConflictError: edits have no place after the last round.
         DeniedError: a file needs a grant, or a check is weakened.
     """
+    with limited(handle.stop, handle.timeout) as stop:
+        return _carried_out(handle._replace(stop=stop), world)
+
+
+def _carried_out(handle: Handle, world: World) -> StepResult:
     own = world.extension(handle.plan.project, handle.step.agent)
     request, name = _request(handle, world, own and own.verb()), _agent(world)
-    args, directory = world.args, Path(handle.workspace.directory)
+    directory = Path(handle.workspace.directory)
     work = handle.directory / "work" / f"{handle.step.id}-{handle.visit}"
     house = houses.around(directory, world.environ)
     _keep_what_was_left(handle, world, house, work)
@@ -105,9 +113,7 @@ def carried_out(handle: Handle, world: World) -> StepResult:
     def around(agent: Agent) -> Agent:
         return Working(agent, work, world.environ)
 
-    source = Source(*(str(args.get(key) or "") for key in ("script", "record", "replay")))
-    if not source.replay:
-        source = source._replace(script=source.script or world.settings.script)
+    source = _source(handle, world)
     environ, billed = world.environ, Billed(handle.plan.command.name, handle.run.id)
     with chosen(name, source, billed, settings=world.settings, environ=environ, around=around) as agent:
         _demand_limits(request, agent)
@@ -119,6 +125,17 @@ def carried_out(handle: Handle, world: World) -> StepResult:
         if own is not None:
             return _by_code(doing, own)
         return _reported(doing) if request.verb.result is not None else _answered(doing)
+
+
+def _source(handle: Handle, world: World) -> Source:
+    """Where answers come from; without a terminal that is free a person works in a window of tmux."""
+    script, record, replay = (str(world.args.get(key) or "") for key in ("script", "record", "replay"))
+    source = Source(script, record, replay)
+    if not source.replay:
+        source = source._replace(script=source.script or world.settings.script)
+    if world.terminal or not tmux.is_installed():
+        return source
+    return source._replace(elsewhere=lambda call, stop: window.run(handle, world, call, stop))
 
 
 def _demand_limits(request: Request, agent: Agent) -> None:

@@ -27,11 +27,14 @@ class Carrier:
         environ: Mapping[str, str],
         step_file: Callable[[str, str], Path | None],
         extension: Callable[[str, str], Any] = lambda _project, _name: None,
+        *,
+        terminal: bool = False,
     ) -> None:
         self.settings = settings
         self.environ = environ
         self.step_file = step_file
         self.extension = extension
+        self.terminal = terminal
 
     def carry_out(self, handle: Handle) -> StepResult:
         """Do what the step says; only returns when nothing of it is left running.
@@ -90,7 +93,10 @@ class Carrier:
         tell = None if handle.step.agent else handle.tell  # an agent's step tells every line by itself
         log = Log(handle.log, self.settings.log_limit, hidden, tell)
         try:
-            result = do(handle, World(self.settings, self.environ, args, handle.stop, log, self.extension))
+            world = World(
+                self.settings, self.environ, args, handle.stop, log, self.extension, self.terminal
+            )
+            result = do(handle, world)
             log(result.output.encode() + b"\n")
         finally:
             log.close()

@@ -12,7 +12,8 @@ from prunejuice.settings import Settings
 class World(NamedTuple):
     """What built-in steps work with besides their handle: `args` are theirs, filled in.
 
-    `extension` gives the command that Python code of a project registered under a name.
+    `extension` gives the command that Python code of a project registered under a name. `terminal` says
+    that ours is free for a person to work in.
     """
 
     settings: Settings
@@ -21,6 +22,7 @@ class World(NamedTuple):
     stop: Stop
     log: Log
     extension: Callable[[str, str], Any] = lambda _project, _name: None
+    terminal: bool = False
 
     def git(self, handle: Handle) -> gits.Git:
         """Git where the run works, ended when the step is.

@@ -55,7 +55,9 @@ def is_installed() -> bool:
     return shutil.which("tmux") is not None
 
 
-def create(name: str, directory: str, socket: str, mark: Mark, command: Sequence[str] = ()) -> bool:
+def create(
+    name: str, directory: str, socket: str, mark: Mark, command: Sequence[str] = (), title: str = ""
+) -> bool:
     """A marked session in the background; whether it is new: one of ours with that name is left as it is.
 
     Raises:
@@ -72,7 +74,7 @@ def create(name: str, directory: str, socket: str, mark: Mark, command: Sequence
         if there.mark is None:
             raise StepError(f"a session {name!r} that is not ours is there", "name another task")
         return False
-    words = ["-d", "-s", name, "-c", directory, *command, ";"]
+    words = ["-d", "-s", name, *(["-n", title] if title else []), "-c", directory, *command, ";"]
     words += ["set-option", "-t", f"{name}:", MARK, msgspec.json.encode(mark).decode()]
     done = server.cmd("new-session", *words)
     if done.stderr:
@@ -109,6 +111,36 @@ def exists(name: str, socket: str = "") -> bool:
     """Whether there is such a session of ours."""
     there = sessions(socket).get(name)
     return there is not None and there.mark is not None
+
+
+def open_window(name: str, title: str, directory: str, socket: str, command: Sequence[str]) -> str:
+    """A command in a window of its own in a session of ours, which then shows it; the window's pane.
+
+    Raises:
+        StepError: tmux refused.
+    """
+    words = ["-P", "-F", "#{pane_id}", "-t", f"={name}:", "-n", title, "-c", directory, *command]
+    done = _server(socket).cmd("new-window", *words)
+    if done.stderr or not done.stdout:
+        raise StepError(f"tmux cannot open a window in {name!r}: {safe_line(' '.join(done.stderr))}")
+    return str(done.stdout[0])
+
+
+def first_pane(name: str, socket: str) -> str:
+    """The pane of a session that has one; nothing when the session has ended already."""
+    panes = _server(socket).cmd("list-panes", "-t", f"={name}:", "-F", "#{pane_id}").stdout
+    return str(panes[0]) if panes else ""
+
+
+def is_open(pane: str, socket: str) -> bool:
+    """Whether a pane is still there."""
+    return pane in _server(socket).cmd("list-panes", "-a", "-F", "#{pane_id}").stdout
+
+
+def close_window(pane: str, socket: str) -> None:
+    """Close the window of a pane, if it is still there."""
+    if pane:
+        _server(socket).cmd("kill-window", "-t", pane)
 
 
 def kill(name: str, socket: str = "") -> bool:

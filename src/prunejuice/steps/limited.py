@@ -1,0 +1,40 @@
+"""A time limit for what takes none: it is asked to stop."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prunejuice.errors import LimitError, PruneJuiceError
+from prunejuice.protocols import STOP, Stop
+
+_LOOK = 0.1
+
+
+@contextmanager
+def limited(stop: Stop, seconds: float) -> Iterator[Stop]:
+    """A stop that rises with another, and by itself when the seconds are over.
+
+    Raises:
+        LimitError: what is done within failed after that.
+    """
+    own, over = Stop(), threading.Event()
+    until = time.monotonic() + seconds
+
+    def watch() -> None:
+        while not over.wait(_LOOK):
+            own.request(max(stop.level, STOP if time.monotonic() >= until else 0))
+
+    thread = threading.Thread(target=watch, name="limit", daemon=True)
+    thread.start()
+    try:
+        yield own
+    except PruneJuiceError as error:
+        if own.level and not stop.level:
+            fix = "; ".join(filter(None, ("the step's `timeout` gives it longer", error.fix)))
+            raise LimitError(f"timed out after {seconds:g} s", fix, answer=error.answer) from error
+        raise
+    finally:
+        over.set()
+        thread.join()
+        own.close()
