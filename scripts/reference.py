@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from prunejuice import change, condition, definition, event, settings
+from prunejuice import change, condition, definition, event, settings, told
 from prunejuice.cli import codebot, codeclip, prj
 from prunejuice.steps.builtin import BUILTIN
 
@@ -98,6 +98,12 @@ def steps() -> Iterator[str]:
     yield "\n## Built-in steps\n"
     for name, function in BUILTIN.items():
         yield f"- `{name}`: {inspect.getdoc(function)}"
+    yield "\n## Arguments of an agent step\n"
+    yield "Any other is told to the agent by its name. JSON on stdin (`-p`) can have those marked p,"
+    yield "whoever is served by `prj mcp` can say those marked m.\n"
+    for name, argument in told.ARGUMENTS.items():
+        marks = ", ".join(filter(None, (argument.type, argument.piped and "p", argument.afar and "m")))
+        yield f"- `{name}` ({marks}): {argument.means}"
 
 
 def rest() -> Iterator[str]:

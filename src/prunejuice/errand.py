@@ -6,25 +6,18 @@ from typing import Any
 
 from prunejuice import plan as plans
 from prunejuice.app import App
-from prunejuice.command import Argument, ArgumentType, Command
+from prunejuice.command import Argument, Command
 from prunejuice.errors import UsageError
 from prunejuice.plan import Plan
 from prunejuice.run import Run, StepRun
 from prunejuice.screening import masked
 from prunejuice.text import safe_line, utf8
+from prunejuice.told import ARGUMENTS
 from prunejuice.workflow import Step, Workflow
 
 STEP = "ask"
 HOURS = 12 * 3600.0
 """The longest that an errand may take, whatever its limits are."""
-_TYPES: Mapping[str, ArgumentType] = {
-    "prompt": "string", "paths": "list", "context": "list", "input": "string", "diff": "string",
-    "budget": "integer", "model": "string",
-    "agent": "string", "script": "string", "record": "string", "replay": "string",
-    "access": "string", "check": "string", "first": "boolean", "allow_tests_change": "boolean",
-    "changes": "string", "max_cost": "number", "max_tokens": "integer", "max_time": "number",
-    "max_rounds": "integer", "max_turns": "integer",
-}  # fmt: skip
 
 
 def plan(app: App, verb: str, given: Mapping[str, Any], directory: Path) -> Plan:
@@ -33,9 +26,9 @@ def plan(app: App, verb: str, given: Mapping[str, Any], directory: Path) -> Plan
     Raises:
         UsageError: there is no such argument, or a value is of the wrong type.
     """
-    if others := sorted(given.keys() - _TYPES.keys()):
+    if others := sorted(given.keys() - ARGUMENTS.keys()):
         raise UsageError(
-            f"a verb takes no {safe_line(', '.join(others), 200)}", f"those: {', '.join(_TYPES)}"
+            f"a verb takes no {safe_line(', '.join(others), 200)}", f"those: {', '.join(ARGUMENTS)}"
         )
     values = {name: value for name, value in given.items() if value or value == 0}
     if "input" in values:
@@ -47,7 +40,7 @@ def plan(app: App, verb: str, given: Mapping[str, Any], directory: Path) -> Plan
         verb.replace(":", "-"),
         Workflow(verb, steps={STEP: step}, entry_point=STEP),
         category="codebot",
-        arguments=tuple(Argument(name, False, _TYPES[name]) for name in values),
+        arguments=tuple(Argument(name, False, ARGUMENTS[name].type) for name in values),
         timeout=HOURS,
     )
     return plans.make(

@@ -450,7 +450,7 @@ def test_a_prompt_file_that_is_not_there_is_no_prompt(shop, says):
         ({"apply": "no"}, "true or false"),
         ({"prompt": 5}, "a text"),
         ({"paths": "cart.py"}, "a list of texts"),
-        ({"budget": True}, "a number of tokens"),
+        ({"budget": True}, "a whole number"),
         ({"access": "all"}, "none of read, edit, full"),
         ({"nothing": 1}, "'nothing'"),
     ],

@@ -108,20 +108,16 @@ _CHANGING = {
     "interactive": "-i",
 }
 """Options that make no sense where nothing is changed."""
-_AS_THEY_ARE = (
-    "model", "diff", "budget", "script", "record", "replay", "access", "max_cost", "max_tokens", "max_time",
-    "max_rounds", "max_turns",
-)  # fmt: skip
-"""Options that an agent step has under the same name."""
 _KINDS: dict[str, tuple[Any, str]] = {
-    "paths": (list, "a list of texts"),
-    "context": (list, "a list of texts"),
-    "budget": (int | str, "a number of tokens"),
-    "issue": (int, "a number"),
-    "apply": (bool, "true or false"),
-    "dry_run": (bool, "true or false"),
+    "string": (str, "a text"),
+    "list": (list, "a list of texts"),
+    "integer": (int, "a whole number"),
+    "number": (int | float, "a number"),
+    "boolean": (bool, "true or false"),
 }
-"""What keys of the JSON on stdin take, where it is no text."""
+"""What the types of arguments are in JSON."""
+_PIPED = {"apply": "boolean", "dry_run": "boolean", "issue": "integer"}
+"""Keys of the JSON on stdin that are no arguments of an agent step."""
 ASK = "do"
 """The verb that does what is asked for in one's own words."""
 
@@ -262,11 +258,10 @@ def _piped() -> dict[str, Any]:
     Raises:
         UsageError: it is no object, or has keys that are none of them.
     """
-    same = (
-        "paths", "context", "diff", "budget", "model", "apply", "dry_run", "agent", "check", "access",
-        "issue",
-    )  # fmt: skip
-    known = {"prompt": "words", "input": "given_text", **{name: name for name in same}}
+    from prunejuice.told import ARGUMENTS  # noqa: PLC0415
+
+    kinds = {**{name: told.type for name, told in ARGUMENTS.items() if told.piped}, **_PIPED}
+    known = {name: name for name in kinds} | {"prompt": "words", "input": "given_text"}
     text = sys.stdin.read().strip() or "{}"
     try:
         data = json.loads(text)
@@ -275,16 +270,17 @@ def _piped() -> dict[str, Any]:
     if not isinstance(data, dict) or (unknown := data.keys() - known.keys()):
         wrong = f"has {sorted(unknown)[0]!r}" if isinstance(data, dict) else "is no object"
         raise UsageError(f"the JSON on stdin {wrong}", f"it can have {', '.join(known)}")
+    for key in ("budget", "max_tokens"):
+        if isinstance(data.get(key), str):
+            data[key] = Tokens().convert(data[key], None, None)
     for key, value in data.items():
-        _demand_kind(key, value)
-    if isinstance(data.get("budget"), str):
-        data["budget"] = Tokens().convert(data["budget"], None, None)
+        _demand_kind(key, value, kinds[key])
     return {known[key]: value for key, value in data.items()}
 
 
-def _demand_kind(key: str, value: Any) -> None:
+def _demand_kind(key: str, value: Any, type_name: str) -> None:
     """That a value on stdin is what its option takes."""
-    kind, words = _KINDS.get(key, (str, "a text"))
+    kind, words = _KINDS[type_name]
     texts = not isinstance(value, list) or all(isinstance(each, str) for each in value)
     if not isinstance(value, kind) or not texts or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"{key} in the JSON on stdin is not {words}: {safe_line(repr(value), 80)}", "")
@@ -354,15 +350,18 @@ def _demand_model(given: dict[str, Any], usual: str) -> None:
 
 def _arguments(verb: "Verb", words: str, given: dict[str, Any]) -> dict[str, Any]:
     """The arguments of the agent step that does it."""
+    from prunejuice.told import ARGUMENTS  # noqa: PLC0415
+
     places = {
         name: str(Path(given[name]).absolute()) for name in ("script", "record", "replay") if given[name]
     }
     return {
-        **{name: given[name] for name in _AS_THEY_ARE},
+        **{name: given[name] for name in ARGUMENTS if name in given},
         **places,
         "prompt": words,
         "paths": list(given["paths"]),
         "context": list(given["context"]),
+        "grant": list(given["grant"]),
         "input": _input(verb, given),
         "agent": given["agent"],
         "check": given["command"] or given["check"],

@@ -16,15 +16,13 @@ from prunejuice.errors import DeniedError, NotFoundError, UsageError
 from prunejuice.history import History
 from prunejuice.run import ENDED, Run
 from prunejuice.text import safe_line, safe_text
+from prunejuice.told import ARGUMENTS
 
 _TAIL = 64_000
 _LARGEST = 1_000_000
 _POLL = 0.2
 _OVER = (*ENDED, "waiting", "interrupted")
-_MAY = frozenset((
-    "prompt", "paths", "context", "diff", "budget", "model",
-    "max_cost", "max_tokens", "max_time", "max_rounds", "max_turns",
-))  # fmt: skip
+_AFAR = {name: told for name, told in ARGUMENTS.items() if told.afar}
 """What a verb can be told by whoever is served: nothing that runs or writes anything else."""
 
 
@@ -52,13 +50,15 @@ def commands(app: App) -> list[dict[str, Any]]:
             about = {"name": each.name, "description": each.description, "category": each.category}
             found.append({**about, "arguments": arguments})
     for verb in vocabulary.every(app.project, app.environ):
-        words = [
-            ("prompt", "string", verb.needs, "What to do"),
-            ("paths", "list", False, "Files and folders"),
-        ]
         arguments = [
-            {"name": name, "type": kind, "required": needed, "default": None, "description": said}
-            for name, kind, needed, said in words
+            {
+                "name": name,
+                "type": told.type,
+                "required": name == "prompt" and verb.needs,
+                "default": None,
+                "description": told.means,
+            }
+            for name, told in _AFAR.items()
         ]
         about = {"name": f"codebot:{verb.name}", "description": verb.description, "category": "codebot"}
         found.append({**about, "arguments": arguments})
@@ -93,8 +93,8 @@ def _asked(given: Mapping[str, Any]) -> Mapping[str, Any]:
     Raises:
         UsageError: there is something else.
     """
-    if others := sorted(given.keys() - _MAY):
-        fix = f"those that there are: {', '.join(sorted(_MAY))}"
+    if others := sorted(given.keys() - _AFAR.keys()):
+        fix = f"those that there are: {', '.join(_AFAR)}"
         raise UsageError(f"a verb takes no {safe_line(', '.join(map(str, others)), 200)} here", fix)
     return {**given, "changes": "wait"}
 

@@ -51,19 +51,12 @@ from prunejuice.steps.keeping import keep
 from prunejuice.steps.limited import limited
 from prunejuice.steps.world import World, said
 from prunejuice.text import safe_line, utf8
+from prunejuice.told import ARGUMENTS
 from prunejuice.verb import Verb
 from prunejuice.working import NO_CHANGES, Working
 from prunejuice.workspaces import house as houses
 from prunejuice.workspaces import tmux
 from prunejuice.workspaces.house import House
-
-ARGUMENTS = frozenset((
-    "prompt", "paths", "context", "input", "output", "diff", "budget", "model", "grant", "max_cost",
-    "max_tokens", "max_time", "max_rounds", "max_turns", "agent", "script", "record", "replay", "access",
-    "check", "first", "allow_tests_change", "changes",
-))  # fmt: skip
-"""Arguments that mean something of their own; any other is told to the agent by its name."""
-
 
 _USUAL = {"fix-types": "mypy .", "lint": "ruff check ."}
 """Checks that a verb could go by."""
