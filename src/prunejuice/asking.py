@@ -25,6 +25,7 @@ from prunejuice.agent import (
     added,
     taken,
 )
+from prunejuice.agents import prices
 from prunejuice.answer import Taken
 from prunejuice.context import Bundle, present
 from prunejuice.contexts import files, tokens
@@ -183,6 +184,7 @@ def report(request: Request, means: Means, sound: Callable[[Any], Any] = lambda 
         return reports.grounded(output, lambda path: _rows(means.house.root, path))
 
     prompt = f"{_told(request)}\n\n{utf8(present(bundle, 'text'))}"
+    _demand_room(request.limits, NOTHING, prompt, request.model)
     words = _words("look" if means.agent.can.edits else "report")
     limits = request.limits._replace(rounds=None)
     task = Task(prompt, words, schema, check, request.model, limits, access="read")
@@ -249,13 +251,22 @@ def _demand_room(limits: Limits, spent: Spent, prompt: str, model: str) -> None:
     used = spent.input + spent.output
     if limits.tokens is not None and used >= limits.tokens:
         raise LimitError(f"{used:,} of {limits.tokens:,} tokens are used up", "raise --max-tokens")
-    if limits.tokens is not None:
-        asked, left = round(tokens.count(prompt) * tokens.factor(model)), limits.tokens - used
-        if asked > left:
-            what = f"the question has about {asked:,} tokens, and {left:,} of {limits.tokens:,} are left"
-            raise LimitError(what, "raise --max-tokens, or show less: --budget")
-    if limits.cost is not None and (spent.cost or 0.0) >= limits.cost:
-        raise LimitError(f"${spent.cost:.4f} of ${limits.cost:.4f} are used up", "raise --max-cost")
+    if limits.tokens is None and limits.cost is None:
+        return
+    asked = round(tokens.count(prompt) * tokens.factor(model))
+    if limits.tokens is not None and asked > (left := limits.tokens - used):
+        what = f"the question has about {asked:,} tokens, and {left:,} of {limits.tokens:,} are left"
+        raise LimitError(what, "raise --max-tokens, or show less: --budget")
+    if limits.cost is not None:
+        _demand_money(limits.cost, spent.cost or 0.0, prices.cost(model, asked) if model else None)
+
+
+def _demand_money(most: float, spent: float, asked: float | None) -> None:
+    if spent >= most:
+        raise LimitError(f"${spent:.4f} of ${most:.4f} are used up", "raise --max-cost")
+    if asked is not None and asked > most - spent:
+        what = f"the question costs about ${asked:.4f}, and ${most - spent:.4f} of ${most:.4f} are left"
+        raise LimitError(what, "raise --max-cost, or show less: --budget")
 
 
 def _nothing(text: str) -> bool:

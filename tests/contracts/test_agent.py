@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from prunejuice.agent import Ended, Limits, Spent, Started, Task, added, taken
-from prunejuice.agents import scripted
+from prunejuice.agents import prices, scripted
 from prunejuice.agents.choice import Billed, Source, chosen
 from prunejuice.agents.metered import Ledger, Metered, Usage
 from prunejuice.agents.oneshot import Oneshot
@@ -216,6 +216,17 @@ def test_costs_are_known_when_all_are():
 
 def choose(name, home, **source):
     return chosen(name, Source(**source), Billed("c"), settings=Settings(home), environ={})
+
+
+def test_prices_are_those_of_a_list():
+    assert prices.cost("openai:gpt-5", 1_000_000) == prices.cost("gpt-5", 1_000_000) > 0
+    assert prices.cost("gpt-5,no-such-model", 1000) == prices.cost("openai-chat:gpt-5", 1000)
+    assert (
+        prices.cost("gpt-5", 1000, 1000) > prices.cost("gpt-5", 1000) > prices.cost("gpt-5", 1000, 0, 900)
+    )
+    assert [prices.cost(name, 1000) for name in ("ollama:qwen3", "no-such-model", "", "a:b:c")] == [
+        None
+    ] * 4
 
 
 # -- a script -----------------------------------------------------------------------------------------

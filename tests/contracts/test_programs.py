@@ -341,6 +341,17 @@ def test_tokens_have_a_limit(world, kind):
     assert "tokens" in ended.error
 
 
+def test_what_codex_costs_is_known_by_the_price_of_the_model_that_is_named(world):
+    found = world("codex")
+    events = found.run(Task("fix", model="gpt-5"), {"write": ["cart.py", DONE]}, {"text": "done"})
+    assert taken(events).spent.cost > 0
+    found.stop = Stop()
+    task = Task("fix", model="gpt-5", limits=Limits(cost=1e-7))
+    ended = found.run(task, {"write": ["cart.py", DONE]}, {"text": "done"})[-1]
+    assert (ended.status, "$" in ended.error) == ("limit", True), ended
+    assert "sum(prices)" in ended.output
+
+
 @pytest.mark.parametrize("kind", REAL)
 def test_a_conversation_is_gone_on_with(world, kind):
     found = world(kind)

@@ -216,7 +216,12 @@ def test_a_failing_model_is_an_agent_error(shop, says):
 
 @pytest.mark.parametrize(
     ("limit", "asked"),
-    [(["--max-tokens", "10"], 0), (["--max-tokens", "1k"], 1), (["--max-cost", "1e-7"], 1)],
+    [
+        (["--max-tokens", "10"], 0),
+        (["--max-tokens", "1k"], 1),
+        (["--max-cost", "1e-7"], 0),
+        (["--max-cost", "0.0006"], 1),
+    ],
 )
 def test_a_limit_stops_before_a_question_that_exceeds_it(shop, says, limit, asked):
     server = says(LOST + " word" * 900)
@@ -227,7 +232,14 @@ def test_a_limit_stops_before_a_question_that_exceeds_it(shop, says, limit, aske
 
 def test_an_answer_that_is_paid_for_is_used(shop, says):
     says(GOLD)
-    assert shop.codebot("optimize-perf", "shop/cart.py", "--max-cost", "1e-7").code == 0
+    assert shop.codebot("optimize-perf", "shop/cart.py", "--max-cost", "0.002").code == 0
+
+
+def test_a_report_whose_question_alone_is_too_much_is_not_asked_for(shop, says):
+    server = says(Reply(output={"findings": []}))
+    answer = shop.codebot("review", "shop/cart.py", "--max-cost", "1e-7")
+    assert (answer.code, "the question costs about $0.00" in answer.err) == (5, True), answer.err
+    assert not server.asked
 
 
 def test_an_answer_may_not_leave_the_tree_nor_change_what_decides_what_runs(shop, says, tmp_path):
@@ -464,13 +476,17 @@ def test_values_on_stdin_are_what_their_options_take(shop, says, given, said):
 
 
 @pytest.mark.parametrize(
-    ("agent", "limit"),
-    [("acp:cat", ["--max-tokens", "5"]), ("acp:cat", ["--model", "x"]), ("codex", ["--max-cost", "1"])],
+    ("agent", "limit", "said"),
+    [
+        ("acp:cat", ["--max-tokens", "5"], "cannot be held to --max-tokens"),
+        ("acp:cat", ["--model", "x"], "takes no model"),
+        ("codex", ["--max-cost", "1"], "does not say what it costs"),
+    ],
 )
-def test_a_limit_that_an_agent_cannot_keep_is_refused(shop, agent, limit):
+def test_a_limit_that_an_agent_cannot_keep_is_refused(shop, agent, limit, said):
     answer = shop.codebot("do", "--prompt", "x", "--agent", agent, *limit)
     assert answer.code == 2, answer.err
-    assert "cannot be held to" in answer.err or "takes no model" in answer.err
+    assert said in answer.err
 
 
 def test_a_review_without_a_terminal_is_refused_before_anybody_is_asked(shop, says):

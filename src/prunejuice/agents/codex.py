@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prunejuice.agent import Access, AgentEvent, Can, Did, Ended, Said, Spent, Started, Task
-from prunejuice.agents import conversation, endpoint, program
+from prunejuice.agent import Access, AgentEvent, Can, Did, Ended, Limits, Said, Spent, Started, Task
+from prunejuice.agents import conversation, endpoint, prices, program
 from prunejuice.agents.endpoint import Endpoint
 from prunejuice.process import Call
 from prunejuice.protocols import Stop
@@ -29,7 +29,7 @@ class Codex:
     """Codex in a directory, in a sandbox of its own; it tells its conversation's id at the beginning."""
 
     name = "codex"
-    can = Can(edits=True, cost=False, resume=True, stream=True, keeps=("tokens", "seconds"))
+    can = Can(edits=True, cost=False, resume=True, stream=True, keeps=("cost", "tokens", "seconds"))
     asks_endpoint = False
 
     def __init__(self, environ: Mapping[str, str], idle: float = _IDLE) -> None:
@@ -87,7 +87,7 @@ class _Reading:
         self.text = ""
         self.done = False
         self.fault = ""
-        self.over = False
+        self.over = ""
 
     def events(self, running: program.Program) -> Iterator[AgentEvent]:
         for line in running.lines():
@@ -105,9 +105,8 @@ class _Reading:
                 yield from self._item(message.get("item") or {}, ended=message["type"] == "item.completed")
             case "turn.completed":
                 self.done = True
-                spent = _spent(message.get("usage") or {})
-                most = self.task.limits.tokens
-                self.over = most is not None and spent.input + spent.output > most
+                spent = _spent(message.get("usage") or {}, self.task.model)
+                self.over = _over(spent, self.task.limits)
                 yield spent
             case "turn.failed":
                 self.fault = _said(message.get("error"))
@@ -130,8 +129,7 @@ class _Reading:
     def _ended(self, running: program.Program) -> Ended:
         if self.done and not self.fault:
             if self.over:
-                what = f"more than {self.task.limits.tokens:,} tokens were used"
-                return Ended("limit", error=what, fix="raise --max-tokens")
+                return Ended("limit", error=self.over, fix="raise --max-tokens or --max-cost")
             return Ended("ok", output=self.text)
         if self.fault and not (running.exit and running.exit.stopped and not running.silent):
             found = _STATUS.search(self.fault)
@@ -150,6 +148,17 @@ def _said(error: Any) -> str:
     return _said(inner.get("error") or inner) if inner else text
 
 
-def _spent(usage: Mapping[str, Any]) -> Spent:
+def _spent(usage: Mapping[str, Any], model: str) -> Spent:
+    """What a turn took; what it cost is not said, and known where we named the model."""
     read, written = usage.get("input_tokens") or 0, usage.get("output_tokens") or 0
-    return Spent(read, written, usage.get("cached_input_tokens") or 0)
+    cached = usage.get("cached_input_tokens") or 0
+    return Spent(read, written, cached, cost=prices.cost(model, read, written, cached) if model else None)
+
+
+def _over(spent: Spent, limits: Limits) -> str:
+    """What limit a turn went over; nothing when it went over none."""
+    if limits.tokens is not None and spent.input + spent.output > limits.tokens:
+        return f"more than {limits.tokens:,} tokens were used"
+    if limits.cost is not None and (spent.cost or 0.0) > limits.cost:
+        return f"more than ${limits.cost:.4f} were used"
+    return ""

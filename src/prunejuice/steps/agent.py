@@ -23,6 +23,7 @@ from prunejuice import (
     vocabulary,
 )
 from prunejuice.agent import NOTHING, Access, Limits, Spent, Started, added
+from prunejuice.agents import prices
 from prunejuice.agents.choice import Billed, Source, chosen
 from prunejuice.answer import Taken
 from prunejuice.asking import Answered, Means, Request
@@ -141,6 +142,10 @@ def _demand_limits(request: Request, agent: Agent) -> None:
         if getattr(request.limits, name) is not None and name not in agent.can.keeps:
             fix = f"leave it out; what {agent.name} keeps: {', '.join(agent.can.keeps) or 'none'}"
             raise UsageError(f"{agent.name} cannot be held to --{flag}", fix)
+    has_price = agent.can.cost or prices.cost(request.model, 1) is not None
+    if request.limits.cost is not None and not has_price:
+        fix = "name a model whose price is known: --model NAME"
+        raise UsageError(f"{agent.name} does not say what it costs, so --max-cost cannot be kept", fix)
     if request.model and not agent.can.model:
         raise UsageError(f"{agent.name} takes no model from us", "set it in its own settings")
 
