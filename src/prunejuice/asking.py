@@ -25,10 +25,9 @@ from prunejuice.agent import (
     added,
     taken,
 )
-from prunejuice.agents import prices
 from prunejuice.answer import Taken
 from prunejuice.context import Bundle, present
-from prunejuice.contexts import files, tokens
+from prunejuice.contexts import budget, files
 from prunejuice.contexts.asked import Ask
 from prunejuice.contexts.gather import Engine
 from prunejuice.edit import RejectedError, UnreadableError
@@ -184,7 +183,7 @@ def report(request: Request, means: Means, sound: Callable[[Any], Any] = lambda 
         return reports.grounded(output, lambda path: _rows(means.house.root, path))
 
     prompt = f"{_told(request)}\n\n{utf8(present(bundle, 'text'))}"
-    _demand_room(request.limits, NOTHING, prompt, request.model)
+    budget.demand(request.limits, NOTHING, prompt, request.model)
     words = _words("look" if means.agent.can.edits else "report")
     limits = request.limits._replace(rounds=None)
     task = Task(prompt, words, schema, check, request.model, limits, access="read")
@@ -238,35 +237,13 @@ def _said(request: Request, prompt: str, means: Means, spent: Spent) -> tuple[st
         LimitError: a limit was reached, or would be by another question.
     """
     limits = request.limits
-    _demand_room(limits, spent, prompt, request.model)
+    budget.demand(limits, spent, prompt, request.model)
     left = limits.less(spent)._replace(rounds=None)
     words = _words("work" if means.agent.can.edits else "edits")
     task = Task(prompt, words, model=request.model, limits=left, access=request.access)
     ended, more = means.answer(task)
     _demand_ok(ended)
     return str(ended.output), more
-
-
-def _demand_room(limits: Limits, spent: Spent, prompt: str, model: str) -> None:
-    used = spent.input + spent.output
-    if limits.tokens is not None and used >= limits.tokens:
-        raise LimitError(f"{used:,} of {limits.tokens:,} tokens are used up", "raise --max-tokens")
-    if limits.tokens is None and limits.cost is None:
-        return
-    asked = round(tokens.count(prompt) * tokens.factor(model))
-    if limits.tokens is not None and asked > (left := limits.tokens - used):
-        what = f"the question has about {asked:,} tokens, and {left:,} of {limits.tokens:,} are left"
-        raise LimitError(what, "raise --max-tokens, or show less: --budget")
-    if limits.cost is not None:
-        _demand_money(limits.cost, spent.cost or 0.0, prices.cost(model, asked) if model else None)
-
-
-def _demand_money(most: float, spent: float, asked: float | None) -> None:
-    if spent >= most:
-        raise LimitError(f"${spent:.4f} of ${most:.4f} are used up", "raise --max-cost")
-    if asked is not None and asked > most - spent:
-        what = f"the question costs about ${asked:.4f}, and ${most - spent:.4f} of ${most:.4f} are left"
-        raise LimitError(what, "raise --max-cost, or show less: --budget")
 
 
 def _nothing(text: str) -> bool:

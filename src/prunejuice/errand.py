@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from prunejuice import plan as plans
+from prunejuice import told
 from prunejuice.app import App
 from prunejuice.command import Argument, Command
 from prunejuice.errors import UsageError
@@ -12,7 +13,6 @@ from prunejuice.plan import Plan
 from prunejuice.run import Run, StepRun
 from prunejuice.screening import masked
 from prunejuice.text import safe_line, utf8
-from prunejuice.told import ARGUMENTS
 from prunejuice.workflow import Step, Workflow
 
 STEP = "ask"
@@ -26,9 +26,10 @@ def plan(app: App, verb: str, given: Mapping[str, Any], directory: Path) -> Plan
     Raises:
         UsageError: there is no such argument, or a value is of the wrong type.
     """
-    if others := sorted(given.keys() - ARGUMENTS.keys()):
+    known = told.of(verb)
+    if others := sorted(given.keys() - known.keys()):
         raise UsageError(
-            f"a verb takes no {safe_line(', '.join(others), 200)}", f"those: {', '.join(ARGUMENTS)}"
+            f"a verb takes no {safe_line(', '.join(others), 200)}", f"those: {', '.join(known)}"
         )
     values = {name: value for name, value in given.items() if value or value == 0}
     if "input" in values:
@@ -40,7 +41,7 @@ def plan(app: App, verb: str, given: Mapping[str, Any], directory: Path) -> Plan
         verb.replace(":", "-"),
         Workflow(verb, steps={STEP: step}, entry_point=STEP),
         category="codebot",
-        arguments=tuple(Argument(name, False, ARGUMENTS[name].type) for name in values),
+        arguments=tuple(Argument(name, False, known[name].type) for name in values),
         timeout=HOURS,
     )
     return plans.make(

@@ -41,3 +41,16 @@ ARGUMENTS: Mapping[str, Told] = {
     "max_turns": Told("integer", "questions of a program to its model, each round", afar=True, piped=True),
 }  # fmt: skip
 """Any other argument of an agent step is told to the agent by its name."""
+_SUMMARIZE: Mapping[str, Told] = {
+    "token_limit": Told("integer", "the most tokens of the summary", afar=True),
+    "offline": Told("boolean", "read it out of syntax trees, ask no model", afar=True),
+    "jobs": Told("integer", "questions at once"),
+}
+_BOTH = ("paths", "model", "agent", "script", "record", "replay", "changes", "max_cost", "max_tokens")
+
+
+def of(verb: str) -> Mapping[str, Told]:
+    """What the step of a verb can be told."""
+    if verb == "summarize":
+        return {**{name: ARGUMENTS[name] for name in _BOTH}, **_SUMMARIZE}
+    return ARGUMENTS

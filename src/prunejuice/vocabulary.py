@@ -11,11 +11,15 @@ from prunejuice.verb import Verb
 
 _BUILT_IN = Path(__file__).with_name("verbs")
 _LARGEST = 200_000
+SUMMARIZE = Verb(
+    "summarize", "Summarize code: purpose, components, dependencies, entry points", "", source="built in"
+)
+"""The one verb that is no Markdown: it asks about files, folders and the whole, each by itself."""
 
 
 def is_built_in(name: str) -> bool:
     """Whether a verb is one of ours."""
-    return verb.is_name(name) and (_BUILT_IN / f"{name}.md").is_file()
+    return name == SUMMARIZE.name or (verb.is_name(name) and (_BUILT_IN / f"{name}.md").is_file())
 
 
 def find(name: str, project: Project, environ: Mapping[str, str]) -> Verb:
@@ -26,6 +30,8 @@ def find(name: str, project: Project, environ: Mapping[str, str]) -> Verb:
         DefinitionError: it is written wrongly.
         UsageError: it cannot be read.
     """
+    if name == SUMMARIZE.name:
+        return SUMMARIZE
     places = dict(reversed(list(_places(project, environ))))
     if name not in places:
         hint = nearest(name, places) or "codebot list shows what there is"
@@ -39,13 +45,13 @@ def find(name: str, project: Project, environ: Mapping[str, str]) -> Verb:
 def every(project: Project, environ: Mapping[str, str]) -> list[Verb]:
     """All verbs, by name; those that are written wrongly are left out."""
     places = dict(reversed(list(_places(project, environ))))
-    found = []
-    for name in sorted(places):
+    found = [SUMMARIZE]
+    for name in places.keys() - {SUMMARIZE.name}:
         try:
             found.append(_read(name, *places[name]))
         except UsageError:  # what is wrong is told to whoever calls it
             continue
-    return found
+    return sorted(found, key=lambda each: each.name)
 
 
 def _places(project: Project, environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[Path, str]]]:

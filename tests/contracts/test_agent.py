@@ -7,8 +7,9 @@ import time
 import pytest
 import yaml
 
+from prunejuice import prices
 from prunejuice.agent import Ended, Limits, Spent, Started, Task, added, taken
-from prunejuice.agents import prices, scripted
+from prunejuice.agents import scripted
 from prunejuice.agents.choice import Billed, Source, chosen
 from prunejuice.agents.metered import Ledger, Metered, Usage
 from prunejuice.agents.oneshot import Oneshot

@@ -312,6 +312,31 @@ def test_a_verb_takes_from_afar_nothing_that_runs_or_writes_something_else(shop,
     assert f"takes no {name}" in str(text)
 
 
+def test_an_argument_by_a_wrong_name_is_told_and_not_passed_over(shop):
+    async def work(asked):
+        return await asked.call("executeCommand", command="greet", arguments={"who": "you"})
+
+    text, wrong = memory(shop, work)
+    assert wrong
+    assert "arguments" in str(text)
+    assert shop.prj("history", "--json").json["items"] == []
+
+
+def test_a_summary_is_executed(shop):
+    async def work(asked):
+        listed, _ = await asked.call("listCommands")
+        [about] = [each for each in listed["commands"] if each["name"] == "codebot:summarize"]
+        assert {each["name"] for each in about["arguments"]} >= {"paths", "token_limit", "offline"}
+        given = {"paths": ["cart.py"], "offline": True}
+        return await asked.call("executeCommand", command="codebot:summarize", args=given, wait=True)
+
+    run, wrong = memory(shop, work)
+    assert not wrong, run
+    outputs = run["steps"][0]["outputs"]
+    assert (outputs["by"], outputs["result"]["components"][0]["file_path"]) == ("offline", "cart.py")
+    assert not (shop.root / ".codebot/summaries/latest.md").exists()
+
+
 def test_a_verb_that_has_to_be_told_says_so(shop):
     async def work(asked):
         return await asked.call("executeCommand", command="codebot:implement", args={})

@@ -132,9 +132,9 @@ def test_its_own_files_are_not_code(shop):
         (["nowhere"], 2, "there is no file 'nowhere'"),
         (["-t", "7"], 2, "says nothing"),
         (["-t", "many"], 2, "no number of tokens"),
-        (["--agent", "nobody", "-m", "x"], 2, "no agent 'nobody'"),
-        (["--replay", "nothing"], 2, "recording nothing cannot be read"),
-        (["--script", "nothing"], 2, "script nothing cannot be read"),
+        (["--agent", "nobody", "-m", "x"], 2, "summarize asks a model, not 'nobody'"),
+        (["--replay", "nothing"], 2, "shop/nothing cannot be read"),
+        (["--script", "nothing"], 2, "shop/nothing cannot be read"),
         (["-m", "nobody:x"], 6, "Unknown model"),
     ],
 )
@@ -282,6 +282,61 @@ def test_a_model_is_told_what_is_wrong_with_its_answer(shop, monkeypatch):
         answer = shop.codebot("summarize", "shop/mail/text.py", "-m", MODEL)
         assert "Short." in answer.out
         assert "501 words" in json.dumps(server.asked[1].body)
+
+
+def test_asking_a_model_is_a_run(shop, server):
+    answer = shop.codebot("summarize", "-m", MODEL, "--json")
+    run = shop.prj("show", answer.json["run"], "--json").json
+    assert (run["command"], run["status"]) == ("summarize", "completed")
+    [step] = run["steps"]
+    assert (step["outputs"]["calls"], step["outputs"]["path"]) == (8, codebot_latest(shop))
+    [kept] = run["artifacts"]
+    text = (shop.home / "runs" / run["id"] / kept["path"]).read_text()
+    assert text == (shop.root / codebot_latest(shop)).read_text()
+    assert "8 of 8 summarized" in shop.log(run, step["step"])
+    said = shop.codebot("cost", "--by", "run", "--json").json
+    assert [each["name"] for each in said["items"]] == [run["id"]]
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [(["--max-cost", "0.0015"], "$0.0015"), (["--max-tokens", "2k"], "of 2,000 are left")],
+)
+def test_a_limit_ends_it_before_the_question_that_exceeds_it_and_keeps_the_rest(shop, server, limit, said):
+    answer = shop.codebot("summarize", "-m", MODEL, *limit, "--jobs", "3")
+    assert (answer.code, said in answer.err) == (5, True), answer.err
+    asked = len(server.asked)
+    assert 0 < asked < 8
+    assert f"({asked} of 8 answers are kept" in answer.err
+    spent = shop.codebot("cost", "--json").json["total"]
+    assert spent["cost"] <= 0.0015 or spent["input"] + spent["output"] <= 2000
+    assert shop.codebot("summarize", "-m", MODEL).code == 0
+    assert len(server.asked) == 8
+
+
+@pytest.mark.parametrize("model", ["", MODEL])
+def test_it_is_a_step_of_a_command(shop, server, model, monkeypatch):
+    monkeypatch.setenv("PRUNEJUICE_MODEL", model)
+    shop.command(
+        "about",
+        """
+        steps:
+          - {name: sum, agent: summarize, args: {paths: [shop/mail], token_limit: 500, changes: keep}}
+          - name: say
+            script: 'printf "%s" "$BY: $SUMMARY"'
+            environment: {BY: "${{ steps.sum.outputs.by }}", SUMMARY: "${{ steps.sum.outputs.summary }}"}
+        """,
+    )
+    answer, run = shop.run("about")
+    assert answer.code == 0, answer.err
+    summed, say = run["steps"]
+    assert summed["outputs"]["files"] == 2
+    assert (summed["outputs"]["by"], bool(server.asked)) == ((MODEL, True) if model else ("offline", False))
+    assert shop.log(run, say["step"]).startswith(f"{model or 'offline'}: ")
+    assert not (shop.root / codebot_latest(shop)).exists(), "changes: keep"
+    shop.command("about", "steps: [{name: sum, agent: summarize, args: {agent: claude}}]")
+    answer, run = shop.run("about")
+    assert (answer.code, "summarize asks a model, not 'claude'" in run["error"]) == (2, True)
 
 
 def test_what_a_model_says_steers_no_terminal_and_what_a_file_says_no_model(shop, monkeypatch):

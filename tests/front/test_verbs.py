@@ -212,6 +212,8 @@ def test_a_failing_model_is_an_agent_error(shop, says):
     answer = shop.codebot("refactor", "shop/cart.py")
     assert answer.code == 6
     assert "the key was refused: bad key" in answer.err
+    [run] = shop.prj("status", "--json").json["items"]
+    assert (run["status"], run["group"]) == ("failed", "done"), "who called was told"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from prunejuice import prices
 from prunejuice.agent import Access, AgentEvent, Can, Did, Ended, Limits, Said, Spent, Started, Task
-from prunejuice.agents import conversation, endpoint, prices, program
+from prunejuice.agents import conversation, endpoint, program
 from prunejuice.agents.endpoint import Endpoint
 from prunejuice.process import Call
 from prunejuice.protocols import Stop

@@ -25,7 +25,7 @@ class Verbs(Lazy):
         """The table and the verbs."""
         from prunejuice.cli import doing  # noqa: PLC0415
 
-        return (*self.table, *doing.names())
+        return dict.fromkeys((*self.table, *doing.names()))
 
     def knows(self, word: str) -> bool:
         """Whether a word names a command."""

@@ -49,10 +49,7 @@ def done(doing: Doing, run: Run, tools: Tools, stop: Stop) -> int:
     """Show what came of a run, and see to its changes; the exit code."""
     visit = errand.outcome(run)
     if run.status != "completed" or visit is None:
-        fix = visit.fix if visit else ""
-        told = (run.error or run.status).removesuffix(f" ({fix})")
-        render.error(told, fix or f"prj show {run.id[:8]}", as_json=doing.asked.as_json)
-        return boundary.run_code(run.status, run.reason)
+        return failed(run, as_json=doing.asked.as_json)
     if doing.verbose and (path := errand.kept(tools.home, run, "answer.md")):
         text = path.read_text(encoding="utf-8", errors="replace")
         said = str(visit.outputs.get("summary", "")) if text.startswith("{") else text
@@ -63,6 +60,15 @@ def done(doing: Doing, run: Run, tools: Tools, stop: Stop) -> int:
     if not visit.outputs.get("files"):
         return _nothing(doing, run, visit)
     return _settled(doing, run, tools, stop)
+
+
+def failed(run: Run, *, as_json: bool) -> int:
+    """Say why an errand did not end well; the exit code."""
+    visit = errand.outcome(run)
+    fix = visit.fix if visit else ""
+    told = (run.error or run.status).removesuffix(f" ({fix})")
+    render.error(told, fix or f"prj show {run.id[:8]}", as_json=as_json)
+    return boundary.run_code(run.status, run.reason)
 
 
 def _reported(doing: Doing, run: Run, visit: StepRun) -> int:

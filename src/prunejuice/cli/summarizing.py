@@ -1,5 +1,6 @@
 """`codebot summarize`: what code is for, what it is made of, and where it begins."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,6 +9,7 @@ from prunejuice.cli.codeclip import Tokens
 
 if TYPE_CHECKING:
     from prunejuice.contexts.summaries import Made, Summaries, Wanted
+    from prunejuice.run import Run
     from prunejuice.settings import Settings
 
 
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
 @click.option(
     "-j", "--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Calls at once."
 )
+@click.option(
+    "--max-cost",
+    type=click.FloatRange(0, min_open=True),
+    metavar="USD",
+    help="Ask no more when it is spent.",
+)
+@click.option("--max-tokens", type=Tokens(), help="Ask no more when they are spent, in both directions.")
 @click.option("--dry-run", is_flag=True, help="Say how many calls it takes, and make none.")
 @click.option(
     "-f",
@@ -35,7 +44,7 @@ if TYPE_CHECKING:
     show_default=True,
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-def summarize_command(paths: tuple[str, ...], style: str, as_json: bool, **asked: Any) -> None:
+def summarize_command(paths: tuple[str, ...], style: str, as_json: bool, **asked: Any) -> int:
     """Summarize code: its purpose, components, dependencies, conventions and entry points.
 
     PATHS are files, folders and globs; !PATH leaves something out. A model summarizes files, then folders,
@@ -54,21 +63,26 @@ def summarize_command(paths: tuple[str, ...], style: str, as_json: bool, **asked
     wanted = Wanted(paths, asked["token_limit"], _model(asked, found), asked["jobs"])
     if asked["dry_run"]:
         _planned(summaries, wanted, offline=_offline(asked, wanted))
-        return
+        return 0
+    as_json = as_json or style == "json"
     if _offline(asked, wanted):
         if not asked["offline"]:
             render.say("no model is set, so this is read out of the syntax trees; --model NAME asks one")
         made = summaries.offline(wanted)
-    else:
-        made = _asked(summaries, wanted, asked, found)
-    published = summaries.publish(made.result)
-    if as_json or style == "json":
-        render.json("summary", _object(made, LATEST if published else ""))
-    else:
-        from prunejuice.text import safe_text  # noqa: PLC0415
+        _show(made, LATEST if summaries.publish(made.result) else "", as_json=as_json)
+        return 0
+    return _asked(asked, paths, as_json=as_json)
 
+
+def _show(made: "Made", place: str, run: str = "", *, as_json: bool) -> None:
+    from prunejuice.cli import render  # noqa: PLC0415
+    from prunejuice.text import safe_text  # noqa: PLC0415
+
+    if as_json:
+        render.json("summary", _object(made, place) | ({"run": run} if run else {}))
+    else:
         render.raw(safe_text(made.result.to_markdown()))
-    render.say(_said(made, LATEST if published else ""))
+    render.say(_said(made, place) + (f"; prj show {run[:8]}" if run else ""))
 
 
 def _model(asked: dict[str, Any], found: "Settings") -> str:
@@ -93,24 +107,42 @@ def _planned(summaries: "Summaries", wanted: "Wanted", *, offline: bool) -> None
     )
 
 
-def _asked(summaries: "Summaries", wanted: "Wanted", asked: dict[str, Any], found: "Settings") -> "Made":
-    from prunejuice import settings  # noqa: PLC0415
-    from prunejuice.agents.choice import Billed, Source, chosen  # noqa: PLC0415
-    from prunejuice.cli import render  # noqa: PLC0415
-    from prunejuice.protocols import Stop  # noqa: PLC0415
+def _asked(asked: dict[str, Any], paths: tuple[str, ...], *, as_json: bool) -> int:
+    """Let a model make it, as a run; the exit code."""
+    from prunejuice import app as apps  # noqa: PLC0415
+    from prunejuice import errand, lifecycle, project  # noqa: PLC0415
+    from prunejuice.cli import driving, live, settling  # noqa: PLC0415
 
-    def tell(done: int, total: int) -> None:
-        if total > 1 and (done == total or done % max(1, total // 20) == 0):
-            render.say(f"{done} of {total} summarized")
+    app = apps.open_app()
+    given = {
+        name: asked[name] for name in ("token_limit", "jobs", "model", "agent", "max_cost", "max_tokens")
+    }
+    places = {
+        name: str(Path(asked[name]).absolute()) for name in ("script", "record", "replay") if asked[name]
+    }
+    plan = errand.plan(
+        app, "summarize", {**given, **places, "paths": list(paths), "changes": "make"}, project.here()
+    )
+    with driving.watched(app, as_json=False, progress=live.Lines(quiet=False)) as (tools, stop):
+        run = lifecycle.start(plan, tools, stop)
+    if run.status != "completed":
+        return settling.failed(run, as_json=as_json)
+    _show(*_made(run), run.id, as_json=as_json)
+    return 0
 
-    stop = Stop()
-    try:
-        source = Source(asked["script"], asked["record"], asked["replay"])
-        environ = settings.environment()
-        with chosen(asked["agent"], source, Billed("summarize"), settings=found, environ=environ) as agent:
-            return summaries.asked(wanted, agent, stop, tell)
-    finally:
-        stop.close()
+
+def _made(run: "Run") -> "tuple[Made, str]":
+    """The summary that a run made, and where it is kept."""
+    from prunejuice import errand  # noqa: PLC0415
+    from prunejuice.agent import Spent  # noqa: PLC0415
+    from prunejuice.contexts.summaries import Made  # noqa: PLC0415
+    from prunejuice.summary import SummaryResult  # noqa: PLC0415
+
+    visit = errand.outcome(run)
+    found = visit.outputs if visit else {}
+    spent = Spent(**found["usage"], cost=found["cost"])
+    result = SummaryResult.model_validate(found["result"])
+    return Made(result, found["by"], found["files"], found["calls"], found["known"], spent), found["path"]
 
 
 def _object(made: "Made", place: str) -> dict[str, Any]:

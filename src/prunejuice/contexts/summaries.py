@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +15,8 @@ import msgspec
 from prunejuice import grammar, hierarchy
 from prunejuice import outline as outlines
 from prunejuice import survey as surveys
-from prunejuice.agent import NOTHING, Answer, Spent, Task, added, taken
-from prunejuice.contexts import files, tokens
+from prunejuice.agent import NOTHING, Answer, Limits, Spent, Task, added, taken
+from prunejuice.contexts import budget, files, tokens
 from prunejuice.contexts.asked import resolved
 from prunejuice.contexts.bundling import cut
 from prunejuice.contexts.corpus import Corpus
@@ -44,12 +45,16 @@ _PROMPTS = Path(__file__).parents[1] / "prompts"
 
 
 class Wanted(NamedTuple):
-    """What to summarize, in how many tokens, by which model, and how many questions may run at once."""
+    """What to summarize, in how many tokens, by which model, and how many questions may run at once.
+
+    `limits` are those of money and tokens, of all questions together.
+    """
 
     paths: tuple[str, ...] = ()
     limit: int = LIMIT
     model: str = ""
     jobs: int = 8
+    limits: Limits = Limits()
 
 
 class Made(NamedTuple):
@@ -129,12 +134,18 @@ class Summaries:
         total = sum(map(len, work.levels))
         spent, done = NOTHING, 0
         for level in work.levels:
-            tasks = {node.key: self._task(work, node) for node in level}
-            for key, answer in _answers(agent, tasks, stop, wanted.jobs):
-                spent = added(spent, answer.spent)
-                work.results[key] = self._accepted(answer, key, done, total)
-                done += 1
-                tell(done, total)
+            asking = _Asking(agent, stop, wanted, spent)
+            try:
+                for key, answer in asking.answers({node.key: self._task(work, node) for node in level}):
+                    work.results[key] = self._accepted(answer, key)
+                    done += 1
+                    tell(done, total)
+            except (AgentError, LimitError) as error:
+                if done:
+                    kept = f"{done} of {total} answers are kept: the same command goes on from there"
+                    error.message = f"{error.message} ({kept})"
+                raise
+            spent = asking.spent
         nodes = sum(1 for _ in _all(work.top))
         return Made(
             work.results[work.top.key], wanted.model, len(work.scope.paths), total, nodes - total, spent
@@ -260,16 +271,11 @@ class Summaries:
                 shown.append(_framed(child.path, result.within(max(room, 60), tokens.count).to_markdown()))
         return "\n\n".join(shown)
 
-    def _accepted(self, answer: Answer, key: str, done: int, total: int) -> SummaryResult:
+    def _accepted(self, answer: Answer, key: str) -> SummaryResult:
         ended = answer.ended
         if ended.status != "ok":
             kind = LimitError if ended.status == "limit" else AgentError
-            kept = (
-                f" ({done} of {total} answers are kept: the same command goes on from there)"
-                if done
-                else ""
-            )
-            raise kind(f"{ended.error}{kept}", ended.fix)
+            raise kind(ended.error, ended.fix)
         result = SummaryResult.model_validate(ended.output)
         self._keep(key, result)
         return result
@@ -340,23 +346,54 @@ def _prompt(name: str) -> str:
     return (_PROMPTS / f"summarize-{name}.md").read_text()
 
 
-def _answers(
-    agent: Agent, tasks: Mapping[str, Task], stop: Stop, jobs: int
-) -> Iterator[tuple[str, Answer]]:
-    """The answers to tasks as they come, some tasks at once; whoever takes no more stops the rest."""
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = {
-            pool.submit(lambda task: taken(agent.run(task, stop)), task): key for key, task in tasks.items()
-        }
-        left = len(futures)
-        try:
-            for future in as_completed(futures):
-                left -= 1
-                yield futures[future], future.result()
-        finally:
-            if left:
-                stop.request(STOP)
-                pool.shutdown(cancel_futures=True)
+class _Asking:
+    """Questions of one level, some at once, as long as there is money and there are tokens for them."""
+
+    def __init__(self, agent: Agent, stop: Stop, wanted: Wanted, spent: Spent) -> None:
+        self.agent, self.stop, self.wanted, self.spent = agent, stop, wanted, spent
+        self.running: dict[Future[Answer], tuple[str, Spent]] = {}
+
+    def answers(self, tasks: Mapping[str, Task]) -> Iterator[tuple[str, Answer]]:
+        """The answers as they come; whoever takes no more stops the rest.
+
+        Raises:
+            LimitError: there is no room for a question; what was asked before is answered first.
+        """
+        waiting, fault = list(tasks.items()), None
+        with ThreadPoolExecutor(self.wanted.jobs) as pool:
+            try:
+                while waiting or self.running:
+                    try:
+                        while waiting and len(self.running) < self.wanted.jobs:
+                            self.ask(pool, *waiting[0])
+                            waiting.pop(0)
+                    except LimitError as error:
+                        waiting, fault = [], error
+                    yield from self.heard()
+            finally:
+                if self.running:
+                    self.stop.request(STOP)
+                    pool.shutdown(cancel_futures=True)
+        if fault is not None:
+            raise fault
+
+    def ask(self, pool: ThreadPoolExecutor, key: str, task: Task) -> None:
+        limits = self.wanted.limits
+        if limits.tokens is None and limits.cost is None:
+            taking = NOTHING
+        else:
+            out = reduce(added, (reckoned for _, reckoned in self.running.values()), self.spent)
+            budget.demand(limits, out, task.prompt, task.model)
+            taking = budget.reckoned(task.prompt, task.model)
+        self.running[pool.submit(lambda: taken(self.agent.run(task, self.stop)))] = key, taking
+
+    def heard(self) -> Iterator[tuple[str, Answer]]:
+        """What is answered next."""
+        for future in wait(self.running, return_when=FIRST_COMPLETED).done:
+            key, _ = self.running.pop(future)
+            answer = future.result()
+            self.spent = added(self.spent, answer.spent)
+            yield key, answer
 
 
 def _framed(title: str, text: str) -> str:

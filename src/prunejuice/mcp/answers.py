@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prunejuice import app as apps
-from prunejuice import errand, lifecycle, trust, view, vocabulary
+from prunejuice import errand, lifecycle, told, trust, view, vocabulary
 from prunejuice.app import App
 from prunejuice.context import present
 from prunejuice.contexts.asked import BUDGET, Ask
@@ -16,14 +16,11 @@ from prunejuice.errors import DeniedError, NotFoundError, UsageError
 from prunejuice.history import History
 from prunejuice.run import ENDED, Run
 from prunejuice.text import safe_line, safe_text
-from prunejuice.told import ARGUMENTS
 
 _TAIL = 64_000
 _LARGEST = 1_000_000
 _POLL = 0.2
 _OVER = (*ENDED, "waiting", "interrupted")
-_AFAR = {name: told for name, told in ARGUMENTS.items() if told.afar}
-"""What a verb can be told by whoever is served: nothing that runs or writes anything else."""
 
 
 def open_at(directory: Path) -> App:
@@ -53,12 +50,12 @@ def commands(app: App) -> list[dict[str, Any]]:
         arguments = [
             {
                 "name": name,
-                "type": told.type,
+                "type": argument.type,
                 "required": name == "prompt" and verb.needs,
                 "default": None,
-                "description": told.means,
+                "description": argument.means,
             }
-            for name, told in _AFAR.items()
+            for name, argument in _afar(verb.name).items()
         ]
         about = {"name": f"codebot:{verb.name}", "description": verb.description, "category": "codebot"}
         found.append({**about, "arguments": arguments})
@@ -79,7 +76,7 @@ def execute(
         verb = vocabulary.find(name.removeprefix("codebot:"), app.project, app.environ)
         if verb.needs and not str(given.get("prompt") or "").strip():
             raise UsageError(f"{name} has to know what to do", "give it as `prompt` in args")
-        plan = errand.plan(app, verb.name, _asked(given), directory)
+        plan = errand.plan(app, verb.name, _asked(verb.name, given), directory)
     else:
         plan = apps.make_plan(app, name, given, directory, worktree)
     run = lifecycle.create(plan, app.tools())
@@ -87,16 +84,22 @@ def execute(
     return run
 
 
-def _asked(given: Mapping[str, Any]) -> Mapping[str, Any]:
+def _asked(verb: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """What may be said with a verb from afar; what it changes waits for a person.
 
     Raises:
         UsageError: there is something else.
     """
-    if others := sorted(given.keys() - _AFAR.keys()):
-        fix = f"those that there are: {', '.join(_AFAR)}"
+    known = _afar(verb)
+    if others := sorted(given.keys() - known.keys()):
+        fix = f"those that there are: {', '.join(sorted(known))}"
         raise UsageError(f"a verb takes no {safe_line(', '.join(map(str, others)), 200)} here", fix)
-    return {**given, "changes": "wait"}
+    return {**given, "changes": "keep" if verb == vocabulary.SUMMARIZE.name else "wait"}
+
+
+def _afar(verb: str) -> dict[str, told.Told]:
+    """What a verb can be told by whoever is served: nothing that runs or writes anything else."""
+    return {name: argument for name, argument in told.of(verb).items() if argument.afar}
 
 
 def wait(app: App, run_id: str, tell: Callable[[int, int, str], None]) -> Run:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
 
 import prunejuice
 from prunejuice import event as events
@@ -95,25 +96,41 @@ class _Tools:
 
 def server(directory: Path) -> MCPServer:
     """The server for the project around a directory."""
-    made: MCPServer = MCPServer(
-        "prunejuice", version=prunejuice.__version__, instructions=_ABOUT, log_level="ERROR"
-    )
     tools = _Tools(directory)
-    for name, do, said in (
+    listed = (
         (
             "listCommands",
-            tools.list_commands,
+            _tool(tools.list_commands),
             "List the commands that can be executed, with their arguments.",
         ),
-        ("getContext", tools.get_context, "The code that a task is about, within a budget of tokens."),
-        ("listRuns", tools.list_runs, "The runs of this project, newest first."),
-        ("getRun", tools.get_run, "How a run goes: its status, steps, outputs and artifacts."),
-        ("cancelRun", tools.cancel_run, "End a run in order, with its clean-up."),
-    ):
-        made.add_tool(_tool(do), name=name, description=said)
-    made.add_tool(tools.execute_command, name="executeCommand", description=_EXECUTE)
+        ("executeCommand", tools.execute_command, _EXECUTE),
+        (
+            "getContext",
+            _tool(tools.get_context),
+            "The code that a task is about, within a budget of tokens.",
+        ),
+        ("listRuns", _tool(tools.list_runs), "The runs of this project, newest first."),
+        ("getRun", _tool(tools.get_run), "How a run goes: its status, steps, outputs and artifacts."),
+        ("cancelRun", _tool(tools.cancel_run), "End a run in order, with its clean-up."),
+    )
+    made: MCPServer = MCPServer(
+        "prunejuice",
+        version=prunejuice.__version__,
+        instructions=_ABOUT,
+        log_level="ERROR",
+        tools=[_strict(Tool.from_function(do, name, description=said)) for name, do, said in listed],
+    )
     _resources(made, lambda: tools.app)
     return made
+
+
+def _strict(tool: Tool) -> Tool:
+    """The same tool, whose arguments by wrong names are told, not passed over."""
+    model = tool.fn_metadata.arg_model
+    model.model_config["extra"] = "forbid"
+    model.model_rebuild(force=True)
+    tool.parameters["additionalProperties"] = False
+    return tool
 
 
 async def _waited(app: Any, run_id: str, ctx: Context) -> Any:

@@ -4,7 +4,7 @@ import asyncio
 import shlex
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,13 +18,12 @@ from prunejuice import (
     interpreter,
     mending,
     pending,
+    prices,
     proving,
     report,
-    vocabulary,
 )
-from prunejuice.agent import NOTHING, Access, Limits, Spent, Started, added
-from prunejuice.agents import prices
-from prunejuice.agents.choice import Billed, Source, chosen
+from prunejuice.agent import NOTHING, Spent, Started, added
+from prunejuice.agents.choice import Billed, chosen
 from prunejuice.answer import Taken
 from prunejuice.asking import Answered, Means, Request
 from prunejuice.behaviour import Behaviour
@@ -33,8 +32,6 @@ from prunejuice.context import present
 from prunejuice.contexts.gather import Engine
 from prunejuice.errors import (
     GateError,
-    HumanNeededError,
-    NotFoundError,
     PruneJuiceError,
     StepError,
     UsageError,
@@ -43,20 +40,15 @@ from prunejuice.event import ConversationBegun
 from prunejuice.guard import is_test
 from prunejuice.hunk import Difference
 from prunejuice.mending import Check
-from prunejuice.project import Project
 from prunejuice.protocols import Agent, Handle, StepResult
 from prunejuice.replica import Replica
 from prunejuice.shelf import Shelf
-from prunejuice.steps import window
+from prunejuice.steps import asked
 from prunejuice.steps.keeping import keep
 from prunejuice.steps.limited import limited
-from prunejuice.steps.world import World, said
-from prunejuice.text import safe_line, utf8
-from prunejuice.told import ARGUMENTS
-from prunejuice.verb import Verb
+from prunejuice.steps.world import World, said, teller
 from prunejuice.working import NO_CHANGES, Working
 from prunejuice.workspaces import house as houses
-from prunejuice.workspaces import tmux
 from prunejuice.workspaces.house import House
 
 _USUAL = {"fix-types": "mypy .", "lint": "ruff check ."}
@@ -98,7 +90,7 @@ def carried_out(handle: Handle, world: World) -> StepResult:
 
 def _carried_out(handle: Handle, world: World) -> StepResult:
     own = world.extension(handle.plan.project, handle.step.agent)
-    request, name = _request(handle, world, own and own.verb()), _agent(world)
+    request, name = asked.request(handle, world, own and own.verb()), asked.agent_name(world)
     directory = Path(handle.workspace.directory)
     work = handle.directory / "work" / f"{handle.step.id}-{handle.visit}"
     house = houses.around(directory, world.environ)
@@ -107,29 +99,18 @@ def _carried_out(handle: Handle, world: World) -> StepResult:
     def around(agent: Agent) -> Agent:
         return Working(agent, work, world.environ)
 
-    source = _source(handle, world)
+    source = asked.source(handle, world)
     environ, billed = world.environ, Billed(handle.plan.command.name, handle.run.id)
     with chosen(name, source, billed, settings=world.settings, environ=environ, around=around) as agent:
         _demand_limits(request, agent)
         engine = Engine(directory, environ)
         told = _conversation(handle, agent.name)
-        begun, tell = _begun(handle), _teller(handle, world)
+        begun, tell = _begun(handle), teller(handle, world)
         means = Means(engine, house, agent, handle.stop, tell, begun, told, handle.tag, work)
         doing = _Doing(handle, world, request, means)
         if own is not None:
             return _by_code(doing, own)
         return _reported(doing) if request.verb.result is not None else _answered(doing)
-
-
-def _source(handle: Handle, world: World) -> Source:
-    """Where answers come from; without a terminal that is free a person works in a window of tmux."""
-    script, record, replay = (str(world.args.get(key) or "") for key in ("script", "record", "replay"))
-    source = Source(script, record, replay)
-    if not source.replay:
-        source = source._replace(script=source.script or world.settings.script)
-    if world.terminal or not tmux.is_installed():
-        return source
-    return source._replace(elsewhere=lambda call, stop: window.run(handle, world, call, stop))
 
 
 def _demand_limits(request: Request, agent: Agent) -> None:
@@ -158,15 +139,6 @@ def _keep_what_was_left(handle: Handle, world: World, house: House, work: Path) 
             keep(handle, path, "".join(map(hunk.diff, found)))
             handle.tell(f"what the agent had done when it was cut off is kept: codebot apply {path}")
     shutil.rmtree(work, ignore_errors=True)
-
-
-def _teller(handle: Handle, world: World) -> Any:
-    def tell(text: str) -> None:
-        for line in text.splitlines():
-            world.log(utf8(line).encode() + b"\n")
-            handle.tell(safe_line(line, 400))
-
-    return tell
 
 
 def _begun(handle: Handle) -> Any:
@@ -352,7 +324,7 @@ def _seen_to(doing: _Doing, named: ChangeSet, differences: Sequence[Difference])
         return {"change_set": pending.propose(Shelf(doing.house), named, differences).id}
     if way != "make":
         raise StepError(f"changes is none of make, wait, keep: {way!r}")
-    change.demand_grants(differences, _list(doing.world.args, "grant"))
+    change.demand_grants(differences, asked.texts(doing.world.args, "grant"))
     change.carry_out(doing.house, differences)
     return {}
 
@@ -382,97 +354,3 @@ def _prose(text: str) -> str:
     text = text.removeprefix(NO_CHANGES).lstrip()
     before = text.partition("<<<<<<<")[0].rstrip().splitlines()
     return "\n".join(before[:-1] if "<<<<<<<" in text else before).strip()[:2000]
-
-
-# -- what is asked ----------------------------------------------------------------------------------
-
-
-def _agent(world: World) -> str:
-    return str(world.args.get("agent") or world.settings.agent or "oneshot")
-
-
-def _request(handle: Handle, world: World, own: Verb | None) -> Request:
-    args, step = world.args, handle.step
-    verb, model = own or _verb(handle, world), _model(handle, world)
-    told = [f"{name}: {value}" for name, value in args.items() if name not in ARGUMENTS]
-    words = "\n".join(filter(None, [str(args.get("prompt") or ""), *told]))
-    if verb.needs and not words.strip():
-        raise StepError(f"the agent step {step.id} has to be told what to do", "say it: args: {prompt: …}")
-    return Request(
-        verb,
-        words,
-        (*_list(args, "paths"), *_list(args, "context")),
-        str(args.get("input") or args.get("output") or ""),
-        str(args.get("diff") or ""),
-        int(_number(args, "budget") or Request._field_defaults["budget"]),
-        model,
-        _limits(args),
-        _access(args),
-    )
-
-
-def _model(handle: Handle, world: World) -> str:
-    """Who is asked. A program that is an agent knows for itself; nothing else is asked without a name."""
-    args, name = world.args, _agent(world)
-    stands_in = args.get("script") or args.get("replay") or world.settings.script
-    scripted = "scripted" if name == "scripted" or (stands_in and name == "oneshot") else ""
-    usual = world.settings.model if name in {"oneshot", "scripted"} else ""
-    model = str(args.get("model") or usual or scripted)
-    if not model and name == "oneshot":
-        raise nobody(handle)
-    return model
-
-
-def _access(args: Mapping[str, Any]) -> Access:
-    match args.get("access") or "edit":
-        case "read" | "edit" | "full" as known:
-            return known
-        case other:
-            raise StepError(f"access is none of read, edit, full: {other!r}")
-
-
-def _verb(handle: Handle, world: World) -> Verb:
-    try:
-        return vocabulary.find(handle.step.agent, Project(Path(handle.plan.project)), world.environ)
-    except NotFoundError:
-        raise nobody(handle) from None
-
-
-def _limits(args: Mapping[str, Any]) -> Limits:
-    tokens, rounds, turns = (_number(args, name) for name in ("max_tokens", "max_rounds", "max_turns"))
-    return Limits(
-        _number(args, "max_cost"),
-        None if tokens is None else int(tokens),
-        _number(args, "max_time"),
-        None if rounds is None else int(rounds),
-        None if turns is None else int(turns),
-    )
-
-
-def _number(args: Mapping[str, Any], name: str) -> float | None:
-    value = args.get(name)
-    if value in {None, ""}:
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = -1
-    if number <= 0:
-        raise StepError(f"{name} is no number above 0: {value!r}", "write one, as 0.5")
-    return number
-
-
-def _list(args: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = args.get(name) or ()
-    return (value,) if isinstance(value, str) else tuple(map(str, value))
-
-
-def nobody(handle: Handle) -> HumanNeededError:
-    """That nobody is set up to do an agent's step; a person can."""
-    run, step = handle.run.id[:8], handle.step
-    return HumanNeededError(
-        f"no agent is set up that can do {step.agent!r}",
-        "set a model (`model: provider:name` in config.yaml, or PRUNEJUICE_MODEL) or an agent "
-        f"(`agent: claude`) and resume the run; or let a person do it in {handle.workspace.directory}: "
-        f"prj resume {run} --decide {step.id}=done  (or =skip)",
-    )

@@ -15,6 +15,7 @@ from prunejuice.steps.builtin import BUILTIN
 from prunejuice.steps.environment import hidden_from, surroundings
 from prunejuice.steps.tracking import Tracker, put_back
 from prunejuice.steps.world import World
+from prunejuice.vocabulary import SUMMARIZE
 from prunejuice.workflow import Step
 
 
@@ -55,8 +56,12 @@ class Carrier:
 
     def _carried_out(self, handle: Handle) -> StepResult:
         step = handle.step
+        if step.agent == SUMMARIZE.name:
+            from prunejuice.steps import summary  # noqa: PLC0415 - slow, and few runs have one
+
+            return self._within(handle, summary.carried_out)
         if step.agent:
-            from prunejuice.steps import agent  # noqa: PLC0415 - slow, and few runs have one
+            from prunejuice.steps import agent  # noqa: PLC0415
 
             return self._within(handle, agent.carried_out)
         if step.script:

@@ -18,19 +18,22 @@ def limited(stop: Stop, seconds: float) -> Iterator[Stop]:
     Raises:
         LimitError: what is done within failed after that.
     """
-    own, over = Stop(), threading.Event()
+    own, over, late = Stop(), threading.Event(), threading.Event()
     until = time.monotonic() + seconds
 
     def watch() -> None:
         while not over.wait(_LOOK):
-            own.request(max(stop.level, STOP if time.monotonic() >= until else 0))
+            if time.monotonic() >= until and not stop.level:
+                late.set()
+            own.request(STOP if late.is_set() else 0)
+            own.request(stop.level)
 
     thread = threading.Thread(target=watch, name="limit", daemon=True)
     thread.start()
     try:
         yield own
     except PruneJuiceError as error:
-        if own.level and not stop.level:
+        if late.is_set():
             fix = "; ".join(filter(None, ("the step's `timeout` gives it longer", error.fix)))
             raise LimitError(f"timed out after {seconds:g} s", fix, answer=error.answer) from error
         raise

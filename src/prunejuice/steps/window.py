@@ -10,7 +10,7 @@ from prunejuice.event import PersonCalled
 from prunejuice.probes import window as inside
 from prunejuice.process import Call
 from prunejuice.protocols import Handle, Stop
-from prunejuice.steps.world import World
+from prunejuice.steps.world import World, teller
 from prunejuice.workspaces import tmux
 
 _LOOK = 0.2
@@ -36,7 +36,7 @@ def run(handle: Handle, world: World, call: Call, stop: Stop) -> int:
     _hand_over(order, call, ended)
     command = ["/bin/sh", "-c", _SHELL, process.python(), "-I", inside.__file__, str(order)]
     pane = _opened(handle, world, name, command)
-    _call(handle, f"{name} is open for you: prj attach {handle.run.id[:8]}")
+    _call(handle, world, f"{name} is open for you: prj attach {handle.run.id[:8]}")
     try:
         while not ended.exists() and not stop.level and tmux.is_open(pane, socket):
             time.sleep(_LOOK)
@@ -47,9 +47,9 @@ def run(handle: Handle, world: World, call: Call, stop: Stop) -> int:
         order.unlink(missing_ok=True)
 
 
-def _call(handle: Handle, message: str) -> None:
+def _call(handle: Handle, world: World, message: str) -> None:
     """Say it to whoever watches the run, and to whoever looks at it."""
-    handle.tell(message)
+    teller(handle, world)(message)
     handle.emit(PersonCalled(at=time.time(), step=handle.step.id, visit=handle.visit, message=message))
 
 

@@ -7,6 +7,7 @@ from prunejuice import git as gits
 from prunejuice.output import Log
 from prunejuice.protocols import Handle, StepResult, Stop
 from prunejuice.settings import Settings
+from prunejuice.text import safe_line, utf8
 
 
 class World(NamedTuple):
@@ -35,6 +36,17 @@ class World(NamedTuple):
     def around(self, handle: Handle) -> gits.Git:
         """Git where the run works, to ask whether there is a repository at all."""
         return gits.git(handle.workspace.directory, dict(self.environ), self.stop)
+
+
+def teller(handle: Handle, world: World) -> Callable[[str], None]:
+    """Says lines to whoever watches the run, and into its log."""
+
+    def tell(text: str) -> None:
+        for line in text.splitlines():
+            world.log(utf8(line).encode() + b"\n")
+            handle.tell(safe_line(line, 400))
+
+    return tell
 
 
 def said(text: str, **outputs: Any) -> StepResult:
