@@ -179,8 +179,10 @@ def report(request: Request, means: Means, sound: Callable[[Any], Any] = lambda 
 
     def check(output: Any) -> Any:
         reports.demand(schema, output)
-        output = sound(output)
-        return reports.grounded(output, lambda path: _rows(means.house.root, path))
+        found = reports.grounded(sound(output), lambda path: _rows(means.house.root, path))
+        for said in found.left_out:
+            means.tell(f"left out: {said}")
+        return found.data
 
     prompt = f"{_told(request)}\n\n{utf8(present(bundle, 'text'))}"
     budget.demand(request.limits, NOTHING, prompt, request.model)

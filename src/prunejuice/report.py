@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from prunejuice.redact import MASK
 from prunejuice.text import safe_text
 
+Lines = Callable[[str], Sequence[str] | None]
 _PLACE = "path"
 
 
@@ -34,32 +36,76 @@ def fault(schema: Any) -> str:
     return "" if isinstance(schema, dict) and schema.get("type") == "object" else "must be of type object"
 
 
-def grounded(data: Any, lines: Callable[[str], Sequence[str] | None]) -> Any:
-    """Data without what is said of files that are not there; a line is corrected by what it quotes.
+class Grounded(NamedTuple):
+    """Data that is of places that exist, and the items that were left out because theirs do not."""
 
-    `lines` gives the lines of a file, None where there is none.
+    data: Any
+    left_out: tuple[str, ...]
+
+
+def grounded(data: Any, lines: Lines) -> Grounded:
+    """Data without what is said of files that are not there, or quotes what is in none of their lines.
+
+    A line is corrected by what is quoted. `lines` gives the lines of a file, None where there is none.
     """
     if isinstance(data, list):
-        kept = (grounded(each, lines) for each in data)
-        return [each for each in kept if not (isinstance(each, dict) and _nowhere(each, lines))]
+        return _of_list(data, lines)
     if isinstance(data, dict):
-        return _placed({key: grounded(value, lines) for key, value in data.items()}, lines)
-    return data
+        found = {key: grounded(value, lines) for key, value in data.items()}
+        placed = _placed({key: each.data for key, each in found.items()}, lines)
+        return Grounded(placed, tuple(said for each in found.values() for said in each.left_out))
+    return Grounded(data, ())
 
 
-def _nowhere(item: Mapping[str, Any], lines: Callable[[str], Sequence[str] | None]) -> bool:
-    return isinstance(item.get(_PLACE), str) and lines(item[_PLACE]) is None
+def _of_list(items: Sequence[Any], lines: Lines) -> Grounded:
+    found = [grounded(item, lines) for item in items]
+    faults = [_fault(each.data, lines) for each in found]
+    kept = [each.data for each, fault in zip(found, faults, strict=True) if not fault]
+    said = (said for each in found for said in each.left_out)
+    return Grounded(kept, (*said, *filter(None, faults)))
 
 
-def _placed(item: dict[str, Any], lines: Callable[[str], Sequence[str] | None]) -> dict[str, Any]:
+def _fault(item: Any, lines: Lines) -> str:
+    """Why what is said of a place cannot be so; nothing for an item of no place."""
+    if not isinstance(item, dict) or not isinstance(item.get(_PLACE), str):
+        return ""
+    said = _line(item.get("message") or item.get("description") or "")[:80]
+    if (rows := lines(item[_PLACE])) is None:
+        return f"{_line(item[_PLACE])} is no file: {said}"
+    quote = _quoted(item)
+    if quote and not _unseen(quote) and not _where(quote, rows):
+        return f"{_line(item[_PLACE])} has no line {_line(quote)[:60]!r}: {said}"
+    return ""
+
+
+def _placed(item: dict[str, Any], lines: Lines) -> dict[str, Any]:
     """An item whose line is one of its file: where what it quotes is, nearest to what it says."""
-    path, line, quote = item.get(_PLACE), item.get("line"), str(item.get("quote") or "").strip()
+    path, line = item.get(_PLACE), item.get("line")
     if not isinstance(path, str) or not isinstance(line, int) or (rows := lines(path)) is None:
         return item
-    found = [n for n, row in enumerate(rows, 1) if quote and quote in row]
-    if found:
+    quote = _quoted(item)
+    if quote and (found := _where(quote, rows)):
         return {**item, "line": min(found, key=lambda n: abs(n - line))}
     return {**item, "line": min(max(line, 1), max(len(rows), 1))}
+
+
+def _quoted(item: Mapping[str, Any]) -> str:
+    """The first line of what an item quotes."""
+    return next((row.strip() for row in str(item.get("quote") or "").splitlines() if row.strip()), "")
+
+
+def _unseen(quote: str) -> bool:
+    """Whether a quote may be of what no file shows: a line that is gone, a secret that is masked."""
+    return quote.startswith("-") or MASK.decode() in quote
+
+
+def _where(quote: str, rows: Sequence[str]) -> list[int]:
+    """The numbers of the lines that a quote is of; blanks and the mark of a new line change nothing."""
+    for words in (quote.split(), quote.lstrip("+").split()):
+        text = " ".join(words)
+        if found := [n for n, row in enumerate(rows, 1) if text and text in " ".join(row.split())]:
+            return found
+    return []
 
 
 def markdown(schema: Mapping[str, Any], data: Mapping[str, Any]) -> str:

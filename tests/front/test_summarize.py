@@ -260,7 +260,7 @@ def test_a_recording_makes_the_same_summary_without_a_model(shop, server, tmp_pa
     monkeypatch.delenv("OPENAI_API_KEY")
     subprocess.run(["rm", "-r", shop.root / ".codebot"], check=True)
     server.asked.clear()
-    again = shop.codebot("summarize", "-m", MODEL, "--replay", recording)
+    again = shop.codebot("summarize", "--replay", recording)
     assert again.out == first.out
     assert server.asked == []
 

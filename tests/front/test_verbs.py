@@ -262,9 +262,15 @@ def test_a_recording_gives_an_equal_change_set(shop, says, tmp_path, monkeypatch
     first = shop.codebot("refactor", "shop/cart.py", "--json", "--record", tmp_path / "r").json
     server.asked.clear()
     monkeypatch.delenv("OPENAI_API_KEY")
-    again = shop.codebot("refactor", "shop/cart.py", "--json", "--replay", tmp_path / "r").json
-    assert server.asked == []
-    assert again["diff"] == first["diff"]
+    for model in (MODEL, "openai:gpt-5", ""):  # whatever is set, it is as it was recorded
+        monkeypatch.setenv("PRUNEJUICE_MODEL", model)
+        again = shop.codebot("refactor", "shop/cart.py", "--json", "--replay", tmp_path / "r").json
+        assert server.asked == []
+        assert again["diff"] == first["diff"]
+    other = shop.codebot("refactor", "shop/cart.py", "--model", "openai:gpt-5", "--replay", tmp_path / "r")
+    assert (other.code, f"it was recorded with --model {MODEL}" in other.err) == (6, True), other.err
+    other = shop.codebot("refactor", "shop/mail.py", "--replay", tmp_path / "r")
+    assert (other.code, "files or words are not as they were" in other.err) == (6, True), other.err
     script = tmp_path / "script.yaml"
     script.write_text(yaml.safe_dump({"answers": [{"text": LOST}, {"text": GOLD}]}))
     scripted = shop.codebot(
@@ -351,6 +357,15 @@ FINDINGS = {
         {"path": "shop/ghost.py", "line": 3, "severity": "low", "message": "is not there"},
         {"path": "../../etc/passwd", "line": 3, "severity": "low", "message": "is not ours"},
         {"path": "shop/mail.py", "line": 900, "severity": "medium", "message": "ends before that"},
+        {"path": "shop/mail.py", "line": 1, "quote": "eval(x)", "severity": "high", "message": "made up"},
+        {
+            "path": "shop/cart.py",
+            "line": 2,
+            "quote": "+  result  =  0",
+            "severity": "low",
+            "message": "new",
+        },
+        {"path": "shop/cart.py", "line": 3, "quote": "-gone()", "severity": "low", "message": "went"},
     ],
 }
 
@@ -366,9 +381,15 @@ def test_a_review_names_places_that_are_there(shop, says):
     assert "- `shop/mail.py:3` (medium) ends before that" in answer.out
     assert "ghost" not in answer.out
     assert "passwd" not in answer.out
+    assert "made up" not in answer.out
+    for said in (
+        "left out: shop/ghost.py is no file: is not there",
+        "left out: shop/mail.py has no line 'eval(x)': made up",
+    ):
+        assert said in answer.err
     assert "faults" in server.asked[0].prompt
     said = shop.codebot("review", "shop", "--json").json
-    assert [each["line"] for each in said["result"]["findings"]] == [5, 3]
+    assert [each["line"] for each in said["result"]["findings"]] == [5, 3, 3, 3]
     assert said["tokens"]["input"] > 0
 
 

@@ -82,6 +82,12 @@ class Replayer:
         edits = any(record.edits for records in self._records.values() for record in records)
         self.can = Can(edits=edits)
 
+    @property
+    def models(self) -> list[str]:
+        """The models that were asked, as they were named."""
+        events = (event for records in self._records.values() for each in records for event in each.events)
+        return sorted({event.model for event in events if isinstance(event, Started) and event.model})
+
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:  # noqa: ARG002 - it takes no time
         """Say what was said; the last record of a task serves as often as it is asked for."""
         with self._lock:
@@ -92,9 +98,13 @@ class Replayer:
             return
         yield Started(self.name, task.model)
         begins = " ".join(task.prompt.split())[:60]
-        yield Ended(
-            "failed", error=f"{self._path} has no answer to {begins!r}", fix="record it anew with --record"
-        )
+        yield Ended("failed", error=f"{self._path} has no answer to {begins!r}", fix=self._fix(task.model))
+
+    def _fix(self, model: str) -> str:
+        """What may be why there is no answer: another model, or files that were others."""
+        if self.models and model not in self.models:
+            return f"it was recorded with --model {' or '.join(self.models)}"
+        return "files or words are not as they were: record it anew with --record"
 
     def close(self) -> None:
         """Nothing is held."""

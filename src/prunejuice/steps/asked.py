@@ -6,6 +6,7 @@ from typing import Any
 
 from prunejuice import vocabulary
 from prunejuice.agent import Access, Limits
+from prunejuice.agents import recorded
 from prunejuice.agents.choice import Source
 from prunejuice.asking import Request
 from prunejuice.errors import HumanNeededError, NotFoundError, StepError
@@ -72,8 +73,12 @@ def model(handle: Handle, world: World) -> str:
 
 
 def named(world: World, agent: str) -> str:
-    """The model that is named, or set for such an agent; nothing when there is none."""
+    """The model that is named, that of a recording, or the one set for such an agent; or nothing."""
     args = world.args
+    if args.get("replay") and not args.get("model"):
+        models = recorded.Replayer(Path(str(args["replay"]))).models
+        if models:
+            return models[0]
     stands_in = args.get("script") or args.get("replay") or world.settings.script
     scripted = "scripted" if agent == "scripted" or (stands_in and agent == "oneshot") else ""
     usual = world.settings.model if agent in {"oneshot", "scripted"} else ""
