@@ -43,13 +43,24 @@ _YOUNG = 3600  # seconds, in which nothing is forgotten
 def propose(
     shelf: Shelf, change_set: ChangeSet, found: Sequence[Difference], decisions: Sequence[Decision] = ()
 ) -> Record:
-    """Keep changes that wait, with the files as they were when they were made."""
+    """Keep changes that wait, with the files as they were when they were made.
+
+    The same changes of the same files wait once, unless somebody decided about them.
+    """
     olds = {each.path: _old(each.old) for each in found if each.old.data is not None}
     named = change.of_differences(found, change.reasons(change_set))
+    for each in shelf.of_state("pending") if not decisions else ():
+        if each.olds == olds and _plain(each.change_set.file_changes) == _plain(named):
+            return each
     history = [Happened(time.time(), "proposed"), *map(decided, decisions)]
     kept = replace(change_set, file_changes=named)
     record = Record(f"c-{secrets.token_hex(4)}", time.time(), kept, olds, history=tuple(history))
     return shelf.keep(record)
+
+
+def _plain(changes: Sequence[FileChange]) -> list[FileChange]:
+    """Changes without why they are made."""
+    return [replace(each, reason="") for each in changes]
 
 
 def _old(version: Version) -> Old:

@@ -257,6 +257,17 @@ def test_an_answer_may_not_leave_the_tree_nor_change_what_decides_what_runs(shop
     assert shop.codebot("@anything", "--apply", "--grant", ".github/**").code == 0
 
 
+def test_the_same_changes_wait_once(shop, says):
+    says(GOLD)
+    first = shop.codebot("refactor", "shop/cart.py", "--json").json
+    assert shop.codebot("refactor", "shop/cart.py", "--json").json["change_set"] == first["change_set"]
+    [waiting] = shop.codebot("pending", "--json").json["items"]
+    assert shop.codebot("apply", waiting["id"]).code == 0
+    assert shop.codebot("undo").code == 0
+    again = shop.codebot("refactor", "shop/cart.py", "--json").json
+    assert again["change_set"] != first["change_set"], "what was taken back is another"
+
+
 def test_a_recording_gives_an_equal_change_set(shop, says, tmp_path, monkeypatch):
     server = says(LOST, GOLD)
     first = shop.codebot("refactor", "shop/cart.py", "--json", "--record", tmp_path / "r").json
