@@ -1,14 +1,15 @@
 """Handing changes in: those that wait as a branch, commit by commit, pushed, and a pull request for it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
 from prunejuice import change, hunk, pending
 from prunejuice.change import FileChange
-from prunejuice.errors import NotFoundError, UsageError
+from prunejuice.errors import NotFoundError, PruneJuiceError, UsageError
 from prunejuice.git import Git
 from prunejuice.publishers import branch as branches
 from prunejuice.publishers import github
@@ -148,11 +149,22 @@ def hand_in(
     url = ""
     if forge is not None:
         sent = made.submission
-        url = forge.pull_request(name, sent.base_branch, sent.title, sent.description, draft=sent.draft)
+        with _staying(f"the branch {name} is pushed, what waits still waits: say it again"):
+            url = forge.pull_request(name, sent.base_branch, sent.title, sent.description, draft=sent.draft)
     for record in made.records:
         state = "submitted" if record.state == "pending" else record.state
         shelf.keep(record.happened("submitted", state, note=url or f"branch {name}"))
     return Submitted(name, "requested" if url else "pushed", url)
+
+
+@contextmanager
+def _staying(what: str) -> Iterator[None]:
+    """Say with a refusal what of the work is there all the same."""
+    try:
+        yield
+    except PruneJuiceError as error:
+        error.fix = "; ".join(filter(None, (error.fix, what)))
+        raise
 
 
 def _forge(to: Remote, environ: Mapping[str, str], name: str) -> GitHub:

@@ -164,6 +164,7 @@ def test_a_login_that_is_refused(shop, forge, two, monkeypatch):
     answer = shop.codebot("submit-pr", "--title", "Totals")
     assert answer.code == 2
     assert "Bad credentials" in answer.err
+    assert "the branch codebot/totals is pushed, what waits still waits" in answer.err
     assert "wrong" not in answer.err
 
 
