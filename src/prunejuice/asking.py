@@ -140,9 +140,8 @@ def ask(request: Request, means: Means) -> Answered:
     prompt, spent = first, NOTHING
     most = request.limits.rounds or ROUNDS
     for number in range(1, most + 1):
-        means.tell(
-            f"round {number} of {most}: {len(bundle.items)} files, {bundle.used:,} tokens of context"
-        )
+        asked = "asked" if number == 1 else "asked again"
+        means.tell(f"{asked}: {len(bundle.items)} files, {bundle.used:,} tokens of context")
         text, more = _said(request, prompt, means, spent)
         spent = added(spent, more)
         if _nothing(text):
@@ -189,7 +188,7 @@ def report(request: Request, means: Means, sound: Callable[[Any], Any] = lambda 
     words = _words("look" if means.agent.can.edits else "report")
     limits = request.limits._replace(rounds=None)
     task = Task(prompt, words, schema, check, request.model, limits, access="read")
-    means.tell(f"{len(bundle.items)} files, {bundle.used:,} tokens of context")
+    means.tell(f"asked: {len(bundle.items)} files, {bundle.used:,} tokens of context")
     ended, spent = means.answer(task)
     _demand_ok(ended)
     return Reported(ended.output, spent, bundle)
