@@ -9,6 +9,8 @@ import sqlite3
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -26,6 +28,8 @@ _SCALE = 28
 _K1, _B = 1.2, 0.75
 _PART_LENGTH, _FILE_LENGTH = 60, 600
 _SEGMENT = 4_000_000
+_SEGMENTS = 6
+"""How many segments there may be before the newest ones become one."""
 _REMEMBERED = 4_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS blob (
@@ -173,14 +177,9 @@ class Index:
         [(number,)] = db.execute("SELECT coalesce(max(id), 0) + 1 FROM segment")
         db.executemany("INSERT INTO posting VALUES (?,?,?,?,?)", found.rows(number))
         db.execute("INSERT INTO segment VALUES (?,?)", (number, found.size))
-        while (
-            len(newest := db.execute("SELECT id, size FROM segment ORDER BY id DESC LIMIT 2").fetchall())
-            == 2
-        ):
-            (newer, small), (older, large) = newest
-            if large > 2 * small:
-                break
-            _merge(db, older, newer)
+        segments = db.execute("SELECT id, size FROM segment ORDER BY id").fetchall()
+        if len(segments) > _SEGMENTS:
+            _merge(db, _crowded(segments))
 
     def parts(self, row: int, length: int) -> list[Part]:
         """The parts of a content; so many."""
@@ -328,23 +327,34 @@ def _post(postings: dict[str, "array[int]"], number: int, counts: Mapping[str, i
             postings[term] = array("I", (posting,))
 
 
-def _merge(db: sqlite3.Connection, older: int, newer: int) -> None:
-    """Put the postings of a segment behind those of the one before it."""
-    moved = db.execute(
-        "SELECT term, parts, files, names FROM posting WHERE segment = ?", (newer,)
-    ).fetchall()
-    db.execute("DELETE FROM posting WHERE segment = ?", (newer,))
-    for term, *packed in moved:
-        kept = db.execute(
-            "SELECT parts, files, names FROM posting WHERE term = ? AND segment = ?", (term, older)
-        ).fetchone()
-        joined = [a + b for a, b in zip(kept, packed, strict=True)] if kept else packed
-        db.execute("INSERT OR REPLACE INTO posting VALUES (?,?,?,?,?)", (term, older, *joined))
-    db.execute(
-        "UPDATE segment SET size = size + (SELECT size FROM segment WHERE id = ?) WHERE id = ?",
-        (newer, older),
+def _crowded(segments: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The newest of some segments, by id and size: so many that what is left is larger than all of them."""
+    crowd: list[tuple[int, int]] = []
+    for segment in reversed(segments):
+        if len(crowd) > 1 and segment[1] > 2 * sum(size for _, size in crowd):
+            break
+        crowd.insert(0, segment)
+    return crowd
+
+
+def _merge(db: sqlite3.Connection, crowd: Sequence[tuple[int, int]]) -> None:
+    """Put the postings of segments behind those of the first of them."""
+    oldest, *newer = (number for number, _ in crowd)
+    marks = ",".join("?" * len(newer))
+    rows = (
+        f"SELECT term, parts, files, names FROM posting WHERE segment IN ({marks}) ORDER BY term, segment"  # noqa: S608
     )
-    db.execute("DELETE FROM segment WHERE id = ?", (newer,))
+    moved = db.execute(rows, newer).fetchall()
+    db.execute(f"DELETE FROM posting WHERE segment IN ({marks})", newer)  # noqa: S608
+    for term, group in groupby(moved, key=itemgetter(0)):
+        kept = db.execute(
+            "SELECT parts, files, names FROM posting WHERE term = ? AND segment = ?", (term, oldest)
+        ).fetchall()
+        pieces = zip(*kept, *(packed for _, *packed in group), strict=True)
+        joined = [b"".join(each) for each in pieces]
+        db.execute("INSERT OR REPLACE INTO posting VALUES (?,?,?,?,?)", (term, oldest, *joined))
+    db.execute("UPDATE segment SET size = ? WHERE id = ?", (sum(size for _, size in crowd), oldest))
+    db.execute(f"DELETE FROM segment WHERE id IN ({marks})", newer)  # noqa: S608
 
 
 def _connected(path: str) -> sqlite3.Connection:
