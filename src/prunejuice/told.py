@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from prunejuice.command import ArgumentType
 
+SUMMARIZE = "summarize"
+"""The one verb whose step takes other arguments."""
+
 
 class Told(NamedTuple):
     """One argument: `afar` when whoever is served may say it, `piped` when JSON on stdin can."""
@@ -41,7 +44,7 @@ ARGUMENTS: Mapping[str, Told] = {
     "max_turns": Told("integer", "questions of a program to its model, each round", afar=True, piped=True),
 }  # fmt: skip
 """Any other argument of an agent step is told to the agent by its name."""
-_SUMMARIZE: Mapping[str, Told] = {
+_OF_SUMMARIZE: Mapping[str, Told] = {
     "token_limit": Told("integer", "the most tokens of the summary", afar=True),
     "offline": Told("boolean", "read it out of syntax trees, ask no model", afar=True),
     "jobs": Told("integer", "questions at once"),
@@ -51,6 +54,6 @@ _BOTH = ("paths", "model", "agent", "script", "record", "replay", "changes", "ma
 
 def of(verb: str) -> Mapping[str, Told]:
     """What the step of a verb can be told."""
-    if verb == "summarize":
-        return {**{name: ARGUMENTS[name] for name in _BOTH}, **_SUMMARIZE}
+    if verb == SUMMARIZE:
+        return {**{name: ARGUMENTS[name] for name in _BOTH}, **_OF_SUMMARIZE}
     return ARGUMENTS

@@ -7,19 +7,20 @@ from prunejuice import report, settings, verb
 from prunejuice.errors import DefinitionError, NotFoundError, Problem, UsageError
 from prunejuice.project import Project
 from prunejuice.text import nearest
+from prunejuice.told import SUMMARIZE
 from prunejuice.verb import Verb
 
 _BUILT_IN = Path(__file__).with_name("verbs")
 _LARGEST = 200_000
-SUMMARIZE = Verb(
-    "summarize", "Summarize code: purpose, components, dependencies, entry points", "", source="built in"
+_SUMMARIZE = Verb(
+    SUMMARIZE, "Summarize code: purpose, components, dependencies, entry points", "", source="built in"
 )
 """The one verb that is no Markdown: it asks about files, folders and the whole, each by itself."""
 
 
 def is_built_in(name: str) -> bool:
     """Whether a verb is one of ours."""
-    return name == SUMMARIZE.name or (verb.is_name(name) and (_BUILT_IN / f"{name}.md").is_file())
+    return name == SUMMARIZE or (verb.is_name(name) and (_BUILT_IN / f"{name}.md").is_file())
 
 
 def find(name: str, project: Project, environ: Mapping[str, str]) -> Verb:
@@ -30,8 +31,8 @@ def find(name: str, project: Project, environ: Mapping[str, str]) -> Verb:
         DefinitionError: it is written wrongly.
         UsageError: it cannot be read.
     """
-    if name == SUMMARIZE.name:
-        return SUMMARIZE
+    if name == SUMMARIZE:
+        return _SUMMARIZE
     places = dict(reversed(list(_places(project, environ))))
     if name not in places:
         hint = nearest(name, places) or "codebot list shows what there is"
@@ -45,8 +46,8 @@ def find(name: str, project: Project, environ: Mapping[str, str]) -> Verb:
 def every(project: Project, environ: Mapping[str, str]) -> list[Verb]:
     """All verbs, by name; those that are written wrongly are left out."""
     places = dict(reversed(list(_places(project, environ))))
-    found = [SUMMARIZE]
-    for name in places.keys() - {SUMMARIZE.name}:
+    found = [_SUMMARIZE]
+    for name in places.keys() - {SUMMARIZE}:
         try:
             found.append(_read(name, *places[name]))
         except UsageError:  # what is wrong is told to whoever calls it

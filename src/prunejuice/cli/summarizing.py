@@ -110,7 +110,7 @@ def _planned(summaries: "Summaries", wanted: "Wanted", *, offline: bool) -> None
 def _asked(asked: dict[str, Any], paths: tuple[str, ...], *, as_json: bool) -> int:
     """Let a model make it, as a run; the exit code."""
     from prunejuice import app as apps  # noqa: PLC0415
-    from prunejuice import errand, lifecycle, project  # noqa: PLC0415
+    from prunejuice import errand, lifecycle, project, told  # noqa: PLC0415
     from prunejuice.cli import driving, live, settling  # noqa: PLC0415
 
     app = apps.open_app()
@@ -121,7 +121,7 @@ def _asked(asked: dict[str, Any], paths: tuple[str, ...], *, as_json: bool) -> i
         name: str(Path(asked[name]).absolute()) for name in ("script", "record", "replay") if asked[name]
     }
     plan = errand.plan(
-        app, "summarize", {**given, **places, "paths": list(paths), "changes": "make"}, project.here()
+        app, told.SUMMARIZE, {**given, **places, "paths": list(paths), "changes": "make"}, project.here()
     )
     with driving.watched(app, as_json=False, progress=live.Lines(quiet=False)) as (tools, stop):
         run = lifecycle.start(plan, tools, stop)

@@ -94,7 +94,7 @@ def _asked(verb: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
     if others := sorted(given.keys() - known.keys()):
         fix = f"those that there are: {', '.join(sorted(known))}"
         raise UsageError(f"a verb takes no {safe_line(', '.join(map(str, others)), 200)} here", fix)
-    return {**given, "changes": "keep" if verb == vocabulary.SUMMARIZE.name else "wait"}
+    return {**given, "changes": "keep" if verb == told.SUMMARIZE else "wait"}
 
 
 def _afar(verb: str) -> dict[str, told.Told]:

@@ -15,7 +15,7 @@ from prunejuice.steps.builtin import BUILTIN
 from prunejuice.steps.environment import hidden_from, surroundings
 from prunejuice.steps.tracking import Tracker, put_back
 from prunejuice.steps.world import World
-from prunejuice.vocabulary import SUMMARIZE
+from prunejuice.told import SUMMARIZE
 from prunejuice.workflow import Step
 
 
@@ -56,7 +56,7 @@ class Carrier:
 
     def _carried_out(self, handle: Handle) -> StepResult:
         step = handle.step
-        if step.agent == SUMMARIZE.name:
+        if step.agent == SUMMARIZE:
             from prunejuice.steps import summary  # noqa: PLC0415 - slow, and few runs have one
 
             return self._within(handle, summary.carried_out)
