@@ -337,6 +337,9 @@ def test_it_is_a_step_of_a_command(shop, server, model, monkeypatch):
     shop.command("about", "steps: [{name: sum, agent: summarize, args: {agent: claude}}]")
     answer, run = shop.run("about")
     assert (answer.code, "summarize asks a model, not 'claude'" in run["error"]) == (2, True)
+    shop.command("about", "steps: [{name: sum, agent: summarize, args: {token_limt: 500}}]")
+    answer, run = shop.run("about")
+    assert (answer.code, "summarize takes no token_limt" in run["error"]) == (2, True)
 
 
 def test_what_a_model_says_steers_no_terminal_and_what_a_file_says_no_model(shop, monkeypatch):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from prunejuice import told
 from prunejuice.agents.choice import Billed, chosen
 from prunejuice.contexts.gather import Engine
 from prunejuice.contexts.summaries import LATEST, LIMIT, Made, Summaries, Wanted
@@ -12,6 +13,7 @@ from prunejuice.steps import asked
 from prunejuice.steps.keeping import keep
 from prunejuice.steps.limited import limited
 from prunejuice.steps.world import World, said, teller
+from prunejuice.text import safe_line
 
 _AGENTS = ("oneshot", "scripted")
 
@@ -30,12 +32,16 @@ def carried_out(handle: Handle, world: World) -> StepResult:
     published = world.args.get("changes") != "keep" and summaries.publish(made.result)
     path = handle.directory / "prompts" / f"{handle.log.stem}-summary.md"
     keep(handle, path, made.result.to_markdown())
-    told = f"{len(made.result.components)} components in {made.files} files, by {made.by}"
-    return said(told, **_outputs(made), path=LATEST if published else "")
+    text = f"{len(made.result.components)} components in {made.files} files, by {made.by}"
+    return said(text, **_outputs(made), path=LATEST if published else "")
 
 
 def _made(handle: Handle, world: World, summaries: Summaries) -> Made:
-    args = world.args
+    args, known = world.args, told.of(told.SUMMARIZE)
+    if others := sorted(args.keys() - known.keys()):
+        raise UsageError(
+            f"summarize takes no {safe_line(', '.join(others), 200)}", f"those: {', '.join(known)}"
+        )
     limit, jobs = (asked.number(args, name) for name in ("token_limit", "jobs"))
     wanted = Wanted(asked.texts(args, "paths"), int(limit or LIMIT), limits=asked.limits(args))
     name = str(args.get("agent") or "oneshot")
