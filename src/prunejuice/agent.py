@@ -20,7 +20,8 @@ class Can(NamedTuple):
     `edits`: it changes files of a directory instead of answering with edits. `schema`: its results fit a
     schema. `cost`: it says what it took in US dollars. `resume`: a conversation can be gone on with.
     `approve`: it asks before it does what it may not. `stream`: it says what it does while it works.
-    `model`: it works with the one that is named. `keeps` are the limits that it can be held to.
+    `model`: it works with the one that is named. `keeps` are the limits that it can be held to; `priced`
+    when what it costs is known only where the model has a price.
     """
 
     edits: bool = False
@@ -31,6 +32,7 @@ class Can(NamedTuple):
     stream: bool = False
     model: bool = True
     keeps: Collection[str] = ("cost", "tokens", "seconds", "turns")
+    priced: bool = False
 
 
 class Limits(NamedTuple):

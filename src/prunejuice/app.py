@@ -13,7 +13,7 @@ from prunejuice import lifecycle, process, project, settings, trust
 from prunejuice import plan as plans
 from prunejuice.command import Command
 from prunejuice.errors import DefinitionError, UsageError
-from prunejuice.event import Event, StepEnded
+from prunejuice.event import Event, PersonCalled, StepEnded
 from prunejuice.lifecycle import Tools
 from prunejuice.loading import Catalog, Layer
 from prunejuice.plan import Plan
@@ -158,7 +158,12 @@ def _caller(app: App) -> lifecycle.Caller:
         outer = app.environ.get(process.TAG)
         tag = f"{outer}>{handle.tag}" if outer else handle.tag
         inner = app._replace(environ={**app.environ, process.TAG: tag})
-        return _called(inner.tools(hear=lambda _step, line: handle.tell(line)), plan, handle)
+
+        def pass_on(_run: Run, event: Event) -> None:
+            if isinstance(event, PersonCalled):
+                handle.emit(structs.replace(event, step=handle.step.id, visit=handle.visit))
+
+        return _called(inner.tools(pass_on, lambda _step, line: handle.tell(line)), plan, handle)
 
     return call
 

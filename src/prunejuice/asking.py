@@ -162,6 +162,7 @@ class Reported(NamedTuple):
     output: dict[str, Any]
     spent: Spent
     context: Bundle
+    left_out: tuple[str, ...] = ()
 
 
 def report(request: Request, means: Means, sound: Callable[[Any], Any] = lambda data: data) -> Reported:
@@ -176,11 +177,12 @@ def report(request: Request, means: Means, sound: Callable[[Any], Any] = lambda 
     schema = request.verb.result or {}
     bundle = means.engine.gather(context(request))
 
+    left_out: list[str] = []
+
     def check(output: Any) -> Any:
         reports.demand(schema, output)
         found = reports.grounded(sound(output), lambda path: _rows(means.house.root, path))
-        for said in found.left_out:
-            means.tell(f"left out: {said}")
+        left_out[:] = found.left_out
         return found.data
 
     prompt = f"{_told(request)}\n\n{utf8(present(bundle, 'text'))}"
@@ -191,7 +193,9 @@ def report(request: Request, means: Means, sound: Callable[[Any], Any] = lambda 
     means.tell(f"asked: {len(bundle.items)} files, {bundle.used:,} tokens of context")
     ended, spent = means.answer(task)
     _demand_ok(ended)
-    return Reported(ended.output, spent, bundle)
+    for said in left_out:
+        means.tell(f"left out: {said}")
+    return Reported(ended.output, spent, bundle, tuple(left_out))
 
 
 def _rows(root: Path, path: str) -> list[str] | None:

@@ -13,7 +13,7 @@ from prunejuice.command import NAME, Argument, ArgumentType, converted
 from prunejuice.document import Document, Keys
 from prunejuice.errors import DefinitionError, Problem
 from prunejuice.text import nearest, safe_line
-from prunejuice.workflow import AGENT_TIMEOUT, Stage, Step
+from prunejuice.workflow import Stage, Step
 
 LISTS: Mapping[str, Stage] = {
     "pre_steps": "pre",
@@ -377,8 +377,6 @@ def _step(reading: _Reading, value: Any, keys: Keys, stage: Stage, step_id: str 
         given["uses"] = name
     given["name"] = name
     given["id"] = step_id or given.get("id") or slug(name)
-    if "agent" in given:
-        given.setdefault("timeout", AGENT_TIMEOUT)
     matrix = given.pop("matrix", None)
     step = Step(**given, stage=stage)
     return _spread(step, matrix) if matrix else [step]

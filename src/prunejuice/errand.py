@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from prunejuice import plan as plans
 from prunejuice import told
 from prunejuice.app import App
@@ -20,8 +22,10 @@ HOURS = 12 * 3600.0
 """The longest that an errand may take, whatever its limits are."""
 
 
-def plan(app: App, verb: str, given: Mapping[str, Any], directory: Path) -> Plan:
+def plan(app: App, verb: str, given: Mapping[str, Any], directory: Path, *, watched: bool = False) -> Plan:
     """The plan of a run that carries a verb out; `given` are arguments of agent steps.
+
+    `watched` when how it ends is told to whoever called for it.
 
     Raises:
         UsageError: there is no such argument, or a value is of the wrong type.
@@ -44,7 +48,7 @@ def plan(app: App, verb: str, given: Mapping[str, Any], directory: Path) -> Plan
         arguments=tuple(Argument(name, False, known[name].type) for name in values),
         timeout=HOURS,
     )
-    return plans.make(
+    made = plans.make(
         command,
         values,
         project=str(app.project.root),
@@ -52,6 +56,7 @@ def plan(app: App, verb: str, given: Mapping[str, Any], directory: Path) -> Plan
         commands_used={},
         worktree=False,
     )
+    return replace(made, watched=watched)
 
 
 def outcome(run: Run) -> StepRun | None:

@@ -43,19 +43,23 @@ _YOUNG = 3600  # seconds, in which nothing is forgotten
 def propose(
     shelf: Shelf, change_set: ChangeSet, found: Sequence[Difference], decisions: Sequence[Decision] = ()
 ) -> Record:
-    """Keep changes that wait, with the files as they were when they were made.
-
-    The same changes of the same files wait once, unless somebody decided about them.
-    """
+    """Keep changes that wait, with the files as they were when they were made; always a new record."""
     olds = {each.path: _old(each.old) for each in found if each.old.data is not None}
     named = change.of_differences(found, change.reasons(change_set))
-    for each in shelf.of_state("pending") if not decisions else ():
-        if each.olds == olds and _plain(each.change_set.file_changes) == _plain(named):
-            return each
     history = [Happened(time.time(), "proposed"), *map(decided, decisions)]
     kept = replace(change_set, file_changes=named)
     record = Record(f"c-{secrets.token_hex(4)}", time.time(), kept, olds, history=tuple(history))
     return shelf.keep(record)
+
+
+def propose_once(shelf: Shelf, change_set: ChangeSet, found: Sequence[Difference]) -> Record:
+    """The record of the same changes of the same files that waits already, or a new one."""
+    olds = {each.path: _old(each.old) for each in found if each.old.data is not None}
+    named = _plain(change.of_differences(found))
+    for each in shelf.of_state("pending"):
+        if each.olds == olds and _plain(each.change_set.file_changes) == named:
+            return each
+    return propose(shelf, change_set, found)
 
 
 def _plain(changes: Sequence[FileChange]) -> list[FileChange]:

@@ -19,7 +19,8 @@ WORKTREE_STEP = "create-worktree"
 class Plan(Struct, frozen=True, omit_defaults=True):
     """What one run will do. `commands` holds every other command that its steps use, by name.
 
-    `workspace` is that of the run of which it is a step, if it is one.
+    `workspace` is that of the run of which it is a step, if it is one. `watched` when how it ends is told
+    to whoever called for it, as a verb in a terminal is.
     """
 
     command: Command
@@ -29,6 +30,7 @@ class Plan(Struct, frozen=True, omit_defaults=True):
     commands: dict[str, Command] = field(default_factory=dict)
     worktree: bool = True
     workspace: Workspace | None = None
+    watched: bool = False
 
     @property
     def workflow(self) -> Workflow:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from prunejuice.redact import MASK
 from prunejuice.text import safe_text
 
 Lines = Callable[[str], Sequence[str] | None]
 _PLACE = "path"
+_NO_WORDS = {"path", "line", "severity", "kind", "quote", "unverified"}
 
 
 def demand(schema: Mapping[str, Any], data: Any) -> None:
@@ -44,9 +44,10 @@ class Grounded(NamedTuple):
 
 
 def grounded(data: Any, lines: Lines) -> Grounded:
-    """Data without what is said of files that are not there, or quotes what is in none of their lines.
+    """Data without what is said of files that are not there; a line is corrected by what is quoted.
 
-    A line is corrected by what is quoted. `lines` gives the lines of a file, None where there is none.
+    What quotes a line that its file does not have is marked as `unverified`. `lines` gives the lines of a
+    file, None where there is none.
     """
     if isinstance(data, list):
         return _of_list(data, lines)
@@ -59,53 +60,48 @@ def grounded(data: Any, lines: Lines) -> Grounded:
 
 def _of_list(items: Sequence[Any], lines: Lines) -> Grounded:
     found = [grounded(item, lines) for item in items]
-    faults = [_fault(each.data, lines) for each in found]
-    kept = [each.data for each, fault in zip(found, faults, strict=True) if not fault]
-    said = (said for each in found for said in each.left_out)
-    return Grounded(kept, (*said, *filter(None, faults)))
+    gone = [_gone(each.data, lines) for each in found]
+    kept = [each.data for each, said in zip(found, gone, strict=True) if not said]
+    return Grounded(kept, (*(said for each in found for said in each.left_out), *filter(None, gone)))
 
 
-def _fault(item: Any, lines: Lines) -> str:
-    """Why what is said of a place cannot be so; nothing for an item of no place."""
-    if not isinstance(item, dict) or not isinstance(item.get(_PLACE), str):
+def _gone(item: Any, lines: Lines) -> str:
+    """That a file is not there of which something is said; nothing when it is, or none is named."""
+    if (
+        not isinstance(item, dict)
+        or not isinstance(item.get(_PLACE), str)
+        or lines(item[_PLACE]) is not None
+    ):
         return ""
-    said = _line(item.get("message") or item.get("description") or "")[:80]
-    if (rows := lines(item[_PLACE])) is None:
-        return f"{_line(item[_PLACE])} is no file: {said}"
-    quote = _quoted(item)
-    if quote and not _unseen(quote) and not _where(quote, rows):
-        return f"{_line(item[_PLACE])} has no line {_line(quote)[:60]!r}: {said}"
-    return ""
+    return f"{_line(item[_PLACE])} is no file: {_line(item.get('message') or '')[:80]}".rstrip(": ")
 
 
 def _placed(item: dict[str, Any], lines: Lines) -> dict[str, Any]:
     """An item whose line is one of its file: where what it quotes is, nearest to what it says."""
-    path, line = item.get(_PLACE), item.get("line")
+    path, line, quote = item.get(_PLACE), item.get("line"), str(item.get("quote") or "")
     if not isinstance(path, str) or not isinstance(line, int) or (rows := lines(path)) is None:
         return item
-    quote = _quoted(item)
-    if quote and (found := _where(quote, rows)):
+    if found := _where(quote, rows):
         return {**item, "line": min(found, key=lambda n: abs(n - line))}
-    return {**item, "line": min(max(line, 1), max(len(rows), 1))}
-
-
-def _quoted(item: Mapping[str, Any]) -> str:
-    """The first line of what an item quotes."""
-    return next((row.strip() for row in str(item.get("quote") or "").splitlines() if row.strip()), "")
-
-
-def _unseen(quote: str) -> bool:
-    """Whether a quote may be of what no file shows: a line that is gone, a secret that is masked."""
-    return quote.startswith("-") or MASK.decode() in quote
+    within = {**item, "line": min(max(line, 1), max(len(rows), 1))}
+    return {**within, "unverified": "no line of the file is as it is quoted"} if quote.strip() else within
 
 
 def _where(quote: str, rows: Sequence[str]) -> list[int]:
-    """The numbers of the lines that a quote is of; blanks and the mark of a new line change nothing."""
-    for words in (quote.split(), quote.lstrip("+").split()):
-        text = " ".join(words)
-        if found := [n for n, row in enumerate(rows, 1) if text and text in " ".join(row.split())]:
+    """The numbers of the lines that a quote begins in; blanks, numbers and marks make no difference."""
+    plain = [" ".join(row.split()) for row in rows]
+    for text in filter(None, map(_unmarked, quote.strip().splitlines() or [""])):
+        pieces = [
+            piece for piece in (" ".join(each.split()) for each in re.split(r"\.\.\.|…", text)) if piece
+        ]
+        if found := [n for n, row in enumerate(plain, 1) if pieces and all(each in row for each in pieces)]:
             return found
     return []
+
+
+def _unmarked(row: str) -> str:
+    """A quoted line without what is put before and around one: its number, `+`, backticks."""
+    return re.sub(r"^\d+\s*[:|]", "", row.strip().strip("`")).strip().strip("`").lstrip("+").strip()
 
 
 def markdown(schema: Mapping[str, Any], data: Mapping[str, Any]) -> str:
@@ -132,7 +128,8 @@ def _row(item: Any) -> str:
         return _line(item)
     place = f"`{item['path']}{':' + str(item['line']) if 'line' in item else ''}`" if "path" in item else ""
     words = [str(item[key]) for key in ("severity", "kind") if item.get(key)]
-    rest = [_line(item[key]) for key in item if key not in {"path", "line", "severity", "kind", "quote"}]
+    words += ["unverified"] if "unverified" in item else []
+    rest = [_line(item[key]) for key in item if key not in _NO_WORDS]
     return " ".join(filter(None, [_line(place), f"({', '.join(words)})" if words else "", " ".join(rest)]))
 
 

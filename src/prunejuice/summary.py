@@ -17,13 +17,13 @@ def _line(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    return _line(text).replace("`", "'").replace("*", "")
+    return _line(text.replace("`", "'").replace("*", ""))
 
 
 def _prose(text: str) -> str:
     """Paragraphs that begin no heading of their own."""
-    rows = (row.rstrip() for row in safe_text(text).strip().splitlines())
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(re.sub(r"^\s*#+\s*", "", row) for row in rows))
+    rows = (re.sub(r"^[\s#]*#\s*", "", row).rstrip() for row in safe_text(text).splitlines())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(rows)).strip()
 
 
 Line = Annotated[str, AfterValidator(_line)]

@@ -39,7 +39,7 @@ ARGUMENTS: Mapping[str, Told] = {
     "changes": Told("string", "what becomes of changes: make, wait, keep"),
     "max_cost": Told("number", "US dollars", afar=True, piped=True),
     "max_tokens": Told("integer", "tokens, in both directions", afar=True, piped=True),
-    "max_time": Told("number", "seconds for an answer", afar=True, piped=True),
+    "max_time": Told("number", "seconds for all of it", afar=True, piped=True),
     "max_rounds": Told("integer", "answers", afar=True, piped=True),
     "max_turns": Told("integer", "questions of a program to its model, each round", afar=True, piped=True),
 }  # fmt: skip

@@ -44,7 +44,7 @@ class Summary(Struct, frozen=True):
     log: str = ""
     common: str = ""
     called: str = ""
-    category: str = ""
+    watched: bool = False
 
 
 _NONE = SnapshotTaken(step="", visit=0, when="after")
@@ -83,7 +83,7 @@ def summary(run: Run) -> Summary:
         landed=run.landed.into if run.landed else "",
         log=active[-1].log if active else "",
         common=run.workspace.common,
-        category=run.plan.command.category,
+        watched=run.plan.watched,
         called=next((visit.called for visit in run.running() if visit.called), ""),
     )
 
@@ -114,7 +114,7 @@ def standing(line: Summary, *, has_worktree: bool, has_session: bool) -> Standin
         if line.called:
             group = "needs you"
             facts.append(f"event: {line.called}")
-    elif line.status in {"waiting", "interrupted"} or (line.status == "failed" and not is_told(line)):
+    elif line.status in {"waiting", "interrupted"} or (line.status == "failed" and not line.watched):
         group = "needs you"
         facts += [f"event: {line.step or 'the run'}: {line.error}"] if line.error else []
     elif line.status == "completed" and line.files and has_worktree and not line.landed:
@@ -127,11 +127,6 @@ def standing(line: Summary, *, has_worktree: bool, has_session: bool) -> Standin
     if line.session:
         facts.append(f"tmux: session {line.session} {'lives' if has_session else 'is gone'}")
     return Standing(group, tuple(facts))
-
-
-def is_told(line: Summary) -> bool:
-    """Whether a run ended in front of whoever made it, as a call of codebot does."""
-    return line.category == "codebot"
 
 
 def overlaps(lines: Sequence[Summary]) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -29,9 +29,9 @@ _ID = re.compile(r"[A-Za-z0-9_](?:[\w.-]{0,98}\w)?\Z", re.ASCII)
 class Step(Struct, frozen=True, omit_defaults=True):
     """One node: exactly one of `uses` (built-in step, step file or command), `script`, `agent`.
 
-    `timeout` and `retry_delay` are seconds. `max_visits` bounds how often links may come back here;
-    every loop needs one. `after` is the order of a list; `scope` is the prefix that composition gave
-    to the ids this step's expressions mean.
+    `timeout` and `retry_delay` are seconds; a timeout of 0 is the usual one. `max_visits` bounds how often
+    links may come back here; every loop needs one. `after` is the order of a list; `scope` is the prefix
+    that composition gave to the ids this step's expressions mean.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Step(Struct, frozen=True, omit_defaults=True):
     parallel_with: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    timeout: float = TIMEOUT
+    timeout: float = 0
     retries: int = 0
     retry_delay: float = 0
     max_visits: int | None = None
@@ -56,6 +56,11 @@ class Step(Struct, frozen=True, omit_defaults=True):
     on_interrupt: Literal["rerun", "skip", "ask"] = "rerun"
     stage: Stage = "main"
     scope: str = ""
+
+    def __post_init__(self) -> None:
+        """Give the step the time that its kind has."""
+        if not self.timeout:
+            force_setattr(self, "timeout", AGENT_TIMEOUT if self.agent else TIMEOUT)
 
     def kind(self) -> str:
         """`uses`, `script` or `agent`."""

@@ -30,7 +30,8 @@ def foreign(socket, name):
         (("shop", "shop-fix", "dev"), "shop-fix-dev"),
         (("shop", "shop", "dev"), "shop-dev"),
         (("My Shop!", "a.b:c", "X"), "my-shop-a-b-c-x"),
-        (("x" * 90, "y" * 90, "z"), ("x" * 90 + "-" + "y" * 9)),
+        (("x" * 90, "y" * 60, "driver"), ("x" * 32 + "-" + "y" * 60 + "-driver")),
+        (("x" * 90, "y" * 120, "z"), ("x" * 8 + "-" + "y" * 91)),
     ],
 )
 def test_session_names(parts, name):

@@ -221,13 +221,13 @@ def choose(name, home, **source):
 
 def test_prices_are_those_of_a_list():
     assert prices.cost("openai:gpt-5", 1_000_000) == prices.cost("gpt-5", 1_000_000) > 0
-    assert prices.cost("gpt-5,no-such-model", 1000) == prices.cost("openai-chat:gpt-5", 1000)
+    assert prices.cost("gpt-5-nano,gpt-5", 1000) == prices.cost("openai-chat:gpt-5", 1000)
+    assert prices.cost("bedrock:anthropic.claude-sonnet-4-5-20250929-v1:0", 1000) > 0
     assert (
         prices.cost("gpt-5", 1000, 1000) > prices.cost("gpt-5", 1000) > prices.cost("gpt-5", 1000, 0, 900)
     )
-    assert [prices.cost(name, 1000) for name in ("ollama:qwen3", "no-such-model", "", "a:b:c")] == [
-        None
-    ] * 4
+    unknown = ("ollama:qwen3:8b", "no-such-model", "", "a:b:c", "gpt-5,x")
+    assert [prices.cost(name, 1000) for name in unknown] == [None] * 5
 
 
 # -- a script -----------------------------------------------------------------------------------------

@@ -266,6 +266,27 @@ def test_the_same_changes_wait_once(shop, says):
     assert shop.codebot("undo").code == 0
     again = shop.codebot("refactor", "shop/cart.py", "--json").json
     assert again["change_set"] != first["change_set"], "what was taken back is another"
+    script = shop.root / "again.diff"
+    script.write_text(first["diff"])
+    assert shop.codebot("apply", "again.diff", "-y", "--json").code == 0
+    assert shop.codebot("undo").code == 0
+    (shop.root / "Shop").mkdir()
+    (shop.root / "shop/cart.py").write_text("other\n")
+    assert shop.codebot("apply", "again.diff", "-y").code == 4
+    ids = [each["id"] for each in shop.codebot("pending", "--json").json["items"]]
+    assert ids == [again["change_set"]], "what waited before still waits"
+
+
+def test_squashing_what_holds_all_of_another_keeps_it(shop, says):
+    both = GOLD + "\n\nshop/new.py\n<<<<<<< SEARCH\n=======\nx = 1\n>>>>>>> REPLACE\n"
+    says(both)
+    whole = shop.codebot("refactor", "shop/cart.py", "--json").json["change_set"]
+    says("It is new.\n\nshop/new.py\n<<<<<<< SEARCH\n=======\nx = 1\n>>>>>>> REPLACE\n")
+    part = shop.codebot("refactor", "shop/cart.py", "--json").json["change_set"]
+    squashed = shop.codebot("pending", "squash", whole, part, "--json")
+    assert squashed.code == 0, squashed.err
+    [waiting] = shop.codebot("pending", "--json").json["items"]
+    assert waiting["id"] not in {whole, part}
 
 
 def test_a_recording_gives_an_equal_change_set(shop, says, tmp_path, monkeypatch):
@@ -376,7 +397,14 @@ FINDINGS = {
             "severity": "low",
             "message": "new",
         },
-        {"path": "shop/cart.py", "line": 3, "quote": "-gone()", "severity": "low", "message": "went"},
+        {
+            "path": "shop/cart.py",
+            "line": 1,
+            "quote": "3: `result  = 0`",
+            "severity": "low",
+            "message": "went",
+        },
+        {"path": "shop/cart.py", "line": 9, "quote": "def … prices", "severity": "low", "message": "cut"},
     ],
 }
 
@@ -392,15 +420,13 @@ def test_a_review_names_places_that_are_there(shop, says):
     assert "- `shop/mail.py:3` (medium) ends before that" in answer.out
     assert "ghost" not in answer.out
     assert "passwd" not in answer.out
-    assert "made up" not in answer.out
-    for said in (
-        "left out: shop/ghost.py is no file: is not there",
-        "left out: shop/mail.py has no line 'eval(x)': made up",
-    ):
-        assert said in answer.err
+    assert "- `shop/mail.py:1` (high, unverified) made up" in answer.out
+    assert answer.out.count("unverified") == 1
+    assert "left out: shop/ghost.py is no file: is not there" in answer.err
     assert "faults" in server.asked[0].prompt
     said = shop.codebot("review", "shop", "--json").json
-    assert [each["line"] for each in said["result"]["findings"]] == [5, 3, 3, 3]
+    assert [each["line"] for each in said["result"]["findings"]] == [5, 3, 1, 3, 3, 1]
+    assert len(said["left_out"]) == 2
     assert said["tokens"]["input"] > 0
 
 
@@ -514,7 +540,7 @@ def test_values_on_stdin_are_what_their_options_take(shop, says, given, said):
     [
         ("acp:cat", ["--max-tokens", "5"], "cannot be held to --max-tokens"),
         ("acp:cat", ["--model", "x"], "takes no model"),
-        ("codex", ["--max-cost", "1"], "does not say what it costs"),
+        ("codex", ["--max-cost", "1"], "no price is known of the model of codex"),
     ],
 )
 def test_a_limit_that_an_agent_cannot_keep_is_refused(shop, agent, limit, said):

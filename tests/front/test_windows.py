@@ -1,14 +1,17 @@
 """Agent steps that a person works in, of runs without a terminal: a window of the run's session."""
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from conftest import NEEDS_TMUX
+from prunejuice.probes import window as inside
 
 pytestmark = NEEDS_TMUX
 
@@ -124,12 +127,98 @@ def test_a_program_that_fails_is_told_with_its_exit_code(shop):
 
 
 def test_a_window_that_is_closed_ends_the_step_and_what_was_done_is_kept(shop):
+    save(shop)
     build(shop)
     child = shop.spawn("run", "build")
     session = Window().until("ready in ")
     Window().tmux("kill-window", "-t", f"={session}:")
     code, said = ended(child)
     assert (code, "helper ended with exit 129" in said) == (6, True), said
+    [run] = shop.prj("history", "--json").json["items"]
+    [kept] = (shop.home / "runs" / run["id"] / "prompts").glob("*answer.md")
+    assert "saved at the end" in kept.read_text()
+
+
+def save(shop):
+    """Let the program save what it has when it is hung up, which takes it a moment."""
+    program = Path(os.environ["HOME"], "bin", "helper")
+    last = "sleep 0.4; echo 'x = 1  # saved at the end' > cart.py; exit"
+    program.write_text(
+        f'#!/bin/sh\ntrap "{last}" HUP TERM\necho ready in $TERM\nwhile :; do sleep 0.1; done\n'
+    )
+
+
+def test_what_somebody_put_beside_the_program_stays_and_the_program_may_save(shop):
+    save(shop)
+    build(shop)
+    child = shop.spawn("run", "build")
+    session = Window().until("ready in ")
+    Window().tmux("split-window", "-d", "-t", f"={session}:", "sleep 60")
+    [run] = shop.prj("history", "--json").json["items"]
+    assert shop.prj("stop", run["id"]).code == 0
+    assert ended(child)[0] == 130
+    assert "sleep" in Window().tmux("list-panes", "-a", "-F", "#{pane_current_command}")
+    [kept] = (shop.home / "runs" / run["id"] / "prompts").glob("*answer.md")
+    assert "saved at the end" in kept.read_text()
+
+
+def test_a_step_of_a_called_command_calls_through_the_run_that_called_it(shop):
+    build(shop)
+    shop.command("outer", "steps: [{name: call, uses: build}]")
+    child = shop.spawn("run", "outer")
+    session = Window().until("ready in ")
+    [run] = shop.prj("status", "--json").json["items"]
+    assert (run["command"], run["group"]) == ("outer", "needs you")
+    inner = run["called"].rpartition(" ")[2]
+    assert f"the session is {session}" in shop.prj("attach", inner).err
+    Window().type(session, "fine", "Enter")
+    assert ended(child)[0] == 0
+    [run] = shop.prj("status", "--json").json["items"]
+    assert run["group"] == "done"
+
+
+def test_a_person_who_has_left_is_called_no_more(shop):
+    build(shop, args={"agent": "interactive:helper", "prompt": "sum them", "check": "sleep 3"})
+    child = shop.spawn("run", "build")
+    Window().type(Window().until("ready in "), "fine", "Enter")
+    until = time.monotonic() + 20
+    while Window().listed() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    [run] = shop.prj("status", "--json").json["items"]
+    assert (run["status"], run["group"]) == ("running", "working")
+    assert ended(child)[0] == 0
+
+
+def test_a_program_that_cannot_be_started_is_told_and_not_waited_for(shop):
+    Window().tmux("new-session", "-d", "-s", "theirs", ";", "set-option", "-g", "remain-on-exit", "on")
+    Path(os.environ["HOME"], "bin", "helper").write_text("#!/no/such/shell\n")
+    build(shop)
+    answer, run = shop.run("build")
+    assert answer.code == 6
+    assert "helper cannot be started: No such file or directory" in run["error"]
+
+
+def test_names_of_folders_are_no_formats_of_tmux(shop, monkeypatch):
+    place = shop.root.parent / "a#(touch pwned)b"
+    shop.root.rename(place)
+    monkeypatch.chdir(place)
+    shop.root = place
+    build(shop)
+    child = shop.spawn("run", "build")
+    Window().type(Window().until("ready in "), "fine", "Enter")
+    assert ended(child)[0] == 0
+    assert not list(place.parent.rglob("pwned"))
+    assert "# fine" in (place / "cart.py").read_text()
+
+
+def test_a_window_that_opens_after_the_driver_died_runs_nothing(shop, tmp_path):
+    order, ended_at = tmp_path / "order", tmp_path / "ended"
+    (tmp_path / "lock").touch()
+    given = {"argv": ["/usr/bin/env", "touch", str(tmp_path / "ran")], "cwd": "/", "env": {}}
+    order.write_text(json.dumps({**given, "ended": str(ended_at), "lock": str(tmp_path / "lock")}))
+    subprocess.run([sys.executable, "-I", inside.__file__, order], check=True)
+    assert not any((tmp_path / name).exists() for name in ("ran", "order", "ended"))
 
 
 def test_a_run_that_is_stopped_closes_it(shop):

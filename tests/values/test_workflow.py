@@ -148,7 +148,7 @@ def test_nothing_cannot_be_composed():
         ),
         (listed(step("a", on_success="b"), pre=[step("b")]), "another list"),
         (listed(step("a", max_visits=0)), "at least 1"),
-        (listed(step("a", timeout=0)), "at least 0.001"),
+        (listed(step("a", timeout=-1)), "at least 0.001"),
         (listed(step("a", retries=-1)), "at least 0"),
         (listed(Step(name="a", id="a", script="x", uses="y")), "exactly one"),
         (listed(Step(name="a", id="a", script="echo ${{ args.x }}")), "not filled in inside a script"),

@@ -30,7 +30,9 @@ class Codex:
     """Codex in a directory, in a sandbox of its own; it tells its conversation's id at the beginning."""
 
     name = "codex"
-    can = Can(edits=True, cost=False, resume=True, stream=True, keeps=("cost", "tokens", "seconds"))
+    can = Can(
+        edits=True, cost=False, resume=True, stream=True, keeps=("cost", "tokens", "seconds"), priced=True
+    )
     asks_endpoint = False
 
     def __init__(self, environ: Mapping[str, str], idle: float = _IDLE) -> None:

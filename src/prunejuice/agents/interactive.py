@@ -51,7 +51,7 @@ class Interactive:
         """Write down what is to be done, and hand the terminal over until the program ends."""
         yield Started(self.name, task.model)
         if self._elsewhere is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
-            fix = "call it in a terminal, or install tmux"
+            fix = "call it in a terminal; a step of a command can do with tmux"
             yield Ended("failed", error="there is no terminal to work in", fix=fix)
             return
         path = Path(task.directory, TASK)

@@ -24,7 +24,7 @@ class Oneshot:
     """PydanticAI on an event loop of its own: threads ask at once over one set of connections."""
 
     name = "oneshot"
-    can = Can()
+    can = Can(keeps=("cost", "tokens", "seconds"), priced=True)
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()

@@ -69,7 +69,7 @@ _ANSWERED = (
     click.option(
         "--max-tokens", type=Tokens(), help="Ask no more when they are spent, in both directions."
     ),
-    click.option("--max-time", type=_ABOVE, metavar="SECONDS", help="The longest to wait for an answer."),
+    click.option("--max-time", type=_ABOVE, metavar="SECONDS", help="The longest that all of it may take."),
     click.option("--max-rounds", type=click.IntRange(1, 10), default=3, show_default=True, help="Answers."),
     click.option(
         "--max-turns", type=click.IntRange(1), help="How often an agent may ask its model itself."
@@ -284,6 +284,8 @@ def _demand_kind(key: str, value: Any, type_name: str) -> None:
     texts = not isinstance(value, list) or all(isinstance(each, str) for each in value)
     if not isinstance(value, kind) or not texts or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"{key} in the JSON on stdin is not {words}: {safe_line(repr(value), 80)}", "")
+    if isinstance(value, int | float) and kind is not bool and not 0 < value < 1e15:
+        raise UsageError(f"{key} in the JSON on stdin is no number above 0: {value!r}", "write one, as 0.5")
     if key == "access" and value not in _ACCESS:
         raise UsageError(f"access is none of {', '.join(_ACCESS)}: {safe_line(value, 80)!r}", "")
 
@@ -315,6 +317,10 @@ def _agent(given: dict[str, Any]) -> str:
         UsageError: they name two.
     """
     named = "claude" if given["claudesdk"] else given["agent"]
+    if given["script"] and named not in {"", "oneshot", "scripted"}:
+        raise UsageError(f"--script has the answers of 'scripted', and {named} is asked", "say one of them")
+    if given["piped"] and str(named).startswith("interactive"):
+        raise UsageError("interactive is for a person, -p for programs", "leave one of them out")
     if given["claudesdk"] and given["agent"] not in {"", "claude", "claudesdk"}:
         raise UsageError(f"--claudesdk is --agent claude, and --agent says {given['agent']}", "say one")
     if not given["interactive"]:

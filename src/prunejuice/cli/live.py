@@ -46,7 +46,7 @@ class Plain:
             case events.FilesPutBack() if event.operation:
                 back = f"half-done changes of {safe_line(event.step)} were taken back"
                 self.write(f"{back}; prj undo {event.operation} has them again")
-            case events.PersonCalled():
+            case events.PersonCalled() if event.message:
                 self.write(f"{safe_line(event.step)}  {safe_line(event.message)}")
             case events.RunCancelling():
                 self.write(f"stopping: {safe_line(event.reason)}")

@@ -41,7 +41,9 @@ def run(doing: Doing, tools: Tools, stop: Stop, **other: Any) -> Run:
     Raises:
         UsageError: an argument does not fit.
     """
-    plan = errand.plan(doing.app, doing.verb.name, {**doing.arguments, **other}, project.here())
+    plan = errand.plan(
+        doing.app, doing.verb.name, {**doing.arguments, **other}, project.here(), watched=True
+    )
     return lifecycle.start(plan, tools, stop)
 
 
@@ -76,6 +78,7 @@ def _reported(doing: Doing, run: Run, visit: StepRun) -> int:
     outputs = visit.outputs
     if doing.asked.as_json:
         body = {"result": outputs["result"], "tokens": outputs["usage"], "cost": outputs["cost"]}
+        body |= {"left_out": outputs["left_out"]} if "left_out" in outputs else {}
         render.json("report", {"verb": doing.verb.name, "run": run.id, **body})
     else:
         render.raw(report.markdown(doing.verb.result or {}, outputs["result"]))

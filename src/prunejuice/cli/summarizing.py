@@ -121,7 +121,11 @@ def _asked(asked: dict[str, Any], paths: tuple[str, ...], *, as_json: bool) -> i
         name: str(Path(asked[name]).absolute()) for name in ("script", "record", "replay") if asked[name]
     }
     plan = errand.plan(
-        app, told.SUMMARIZE, {**given, **places, "paths": list(paths), "changes": "make"}, project.here()
+        app,
+        told.SUMMARIZE,
+        {**given, **places, "paths": list(paths), "changes": "make"},
+        project.here(),
+        watched=True,
     )
     with driving.watched(app, as_json=False, progress=live.Lines(quiet=False)) as (tools, stop):
         run = lifecycle.start(plan, tools, stop)

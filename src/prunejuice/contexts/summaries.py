@@ -385,6 +385,7 @@ class _Asking:
             out = reduce(added, (reckoned for _, reckoned in self.running.values()), self.spent)
             budget.demand(limits, out, task.prompt, task.model)
             taking = budget.reckoned(task.prompt, task.model)
+            task = task._replace(limits=limits.less(out))
         self.running[pool.submit(lambda: taken(self.agent.run(task, self.stop)))] = key, taking
 
     def heard(self) -> Iterator[tuple[str, Answer]]:

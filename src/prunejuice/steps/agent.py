@@ -4,7 +4,7 @@ import asyncio
 import shlex
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,6 @@ from prunejuice import (
     interpreter,
     mending,
     pending,
-    prices,
     proving,
     report,
 )
@@ -27,7 +26,7 @@ from prunejuice.agents.choice import Billed, chosen
 from prunejuice.answer import Taken
 from prunejuice.asking import Answered, Means, Request
 from prunejuice.behaviour import Behaviour
-from prunejuice.change import ChangeSet
+from prunejuice.change import ChangeSet, CommandOutput
 from prunejuice.context import present
 from prunejuice.contexts.gather import Engine
 from prunejuice.errors import (
@@ -40,7 +39,7 @@ from prunejuice.event import ConversationBegun
 from prunejuice.guard import is_test
 from prunejuice.hunk import Difference
 from prunejuice.mending import Check
-from prunejuice.protocols import Agent, Handle, StepResult
+from prunejuice.protocols import Agent, Handle, StepResult, Stop
 from prunejuice.replica import Replica
 from prunejuice.shelf import Shelf
 from prunejuice.steps import asked
@@ -84,7 +83,8 @@ def carried_out(handle: Handle, world: World) -> StepResult:
         ConflictError: edits have no place after the last round.
         DeniedError: a file needs a grant, or a check is weakened.
     """
-    with limited(handle.stop, handle.timeout) as stop:
+    seconds = asked.limits(world.args).seconds or handle.timeout
+    with limited(handle.stop, min(seconds, handle.timeout)) as stop:
         return _carried_out(handle._replace(stop=stop), world)
 
 
@@ -102,7 +102,7 @@ def _carried_out(handle: Handle, world: World) -> StepResult:
     source = asked.source(handle, world)
     environ, billed = world.environ, Billed(handle.plan.command.name, handle.run.id)
     with chosen(name, source, billed, settings=world.settings, environ=environ, around=around) as agent:
-        _demand_limits(request, agent)
+        asked.demand_limits(request.limits, request.model, agent)
         engine = Engine(directory, environ)
         told = _conversation(handle, agent.name)
         begun, tell = _begun(handle), teller(handle, world)
@@ -111,24 +111,6 @@ def _carried_out(handle: Handle, world: World) -> StepResult:
         if own is not None:
             return _by_code(doing, own)
         return _reported(doing) if request.verb.result is not None else _answered(doing)
-
-
-def _demand_limits(request: Request, agent: Agent) -> None:
-    """What an agent cannot be held to is not said to be kept.
-
-    Raises:
-        UsageError: there is a limit, or a model, that means nothing to it.
-    """
-    for name, flag in (("cost", "max-cost"), ("tokens", "max-tokens"), ("turns", "max-turns")):
-        if getattr(request.limits, name) is not None and name not in agent.can.keeps:
-            fix = f"leave it out; what {agent.name} keeps: {', '.join(agent.can.keeps) or 'none'}"
-            raise UsageError(f"{agent.name} cannot be held to --{flag}", fix)
-    has_price = agent.can.cost or prices.cost(request.model, 1) is not None
-    if request.limits.cost is not None and not has_price:
-        fix = "name a model whose price is known: --model NAME"
-        raise UsageError(f"{agent.name} does not say what it costs, so --max-cost cannot be kept", fix)
-    if request.model and not agent.can.model:
-        raise UsageError(f"{agent.name} takes no model from us", "set it in its own settings")
 
 
 def _keep_what_was_left(handle: Handle, world: World, house: House, work: Path) -> None:
@@ -178,7 +160,9 @@ def _reported(doing: _Doing) -> StepResult:
     doing.keep("report.md", text)
     spent = found.spent
     usage = {"input": spent.input, "output": spent.output, "cached": spent.cached}
-    return said(text, result=found.output, tokens=spent.input + spent.output, usage=usage, cost=spent.cost)
+    more = {"left_out": list(found.left_out)} if found.left_out else {}
+    tokens = spent.input + spent.output
+    return said(text, result=found.output, tokens=tokens, usage=usage, cost=spent.cost, **more)
 
 
 # -- changes ----------------------------------------------------------------------------------------
@@ -210,7 +194,8 @@ def _by_code(doing: _Doing, own: extension.Command) -> StepResult:
     )
     spent: list[Spent] = []
     means = doing.means._replace(spend=spent.append)
-    output = asyncio.run(own.answered(extension.Asking(context, "", {}, means)))
+    answering = own.answered(extension.Asking(context, "", {}, means))
+    output = asyncio.run(_until_stopped(answering, doing.handle.stop))
     made = output.change_set(own.name, doing.handle.run.id)
     found = tuple(change.resolve(made, doing.house))
     total = reduce(added, spent, NOTHING)
@@ -219,6 +204,17 @@ def _by_code(doing: _Doing, own: extension.Command) -> StepResult:
     doing.keep("answer.md", output.summary)
     result = _settled(doing, answered)
     return result._replace(outputs={**result.outputs, "metadata": output.metadata})
+
+
+async def _until_stopped(answering: Coroutine[Any, Any, CommandOutput], stop: Stop) -> CommandOutput:
+    """What code answers; it is cancelled when it has to stop, at the next thing that it awaits."""
+    task = asyncio.ensure_future(answering)
+    while not (await asyncio.wait({task}, timeout=0.2))[0]:
+        if stop.requested():
+            task.cancel()
+    if task.cancelled():
+        raise StepError("stopped")
+    return task.result()
 
 
 def _asked(doing: _Doing) -> Answered:
@@ -321,7 +317,7 @@ def _seen_to(doing: _Doing, named: ChangeSet, differences: Sequence[Difference])
     if way == "keep":
         return {}
     if way == "wait":
-        return {"change_set": pending.propose(Shelf(doing.house), named, differences).id}
+        return {"change_set": pending.propose_once(Shelf(doing.house), named, differences).id}
     if way != "make":
         raise StepError(f"changes is none of make, wait, keep: {way!r}")
     change.demand_grants(differences, asked.texts(doing.world.args, "grant"))

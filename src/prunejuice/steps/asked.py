@@ -4,19 +4,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prunejuice import vocabulary
+from prunejuice import prices, vocabulary
 from prunejuice.agent import Access, Limits
 from prunejuice.agents import recorded
 from prunejuice.agents.choice import Source
 from prunejuice.asking import Request
-from prunejuice.errors import HumanNeededError, NotFoundError, StepError
+from prunejuice.errors import HumanNeededError, NotFoundError, StepError, UsageError
 from prunejuice.project import Project
-from prunejuice.protocols import Handle
+from prunejuice.protocols import Agent, Handle
 from prunejuice.steps import window
 from prunejuice.steps.world import World
+from prunejuice.text import safe_line
 from prunejuice.told import ARGUMENTS
 from prunejuice.verb import Verb
 from prunejuice.workspaces import tmux
+
+_LARGEST = 1e15
+ROUNDS_AT_MOST = 10
 
 
 def source(handle: Handle, world: World) -> Source:
@@ -101,32 +105,55 @@ def _verb(handle: Handle, world: World) -> Verb:
 
 
 def limits(args: Mapping[str, Any]) -> Limits:
-    """The limits that the arguments set."""
+    """The limits that the arguments set.
+
+    Raises:
+        UsageError: one of them is none.
+    """
     tokens, rounds, turns = (number(args, name) for name in ("max_tokens", "max_rounds", "max_turns"))
     return Limits(
         number(args, "max_cost"),
         None if tokens is None else int(tokens),
         number(args, "max_time"),
-        None if rounds is None else int(rounds),
+        None if rounds is None else min(int(rounds), ROUNDS_AT_MOST),
         None if turns is None else int(turns),
     )
+
+
+def demand_limits(limits: Limits, model: str, agent: Agent) -> None:
+    """What an agent cannot be held to is not said to be kept.
+
+    Raises:
+        UsageError: there is a limit, or a model, that means nothing to it.
+    """
+    for name, flag in (("cost", "max-cost"), ("tokens", "max-tokens"), ("turns", "max-turns")):
+        if getattr(limits, name) is not None and name not in agent.can.keeps:
+            fix = f"leave it out; what {agent.name} keeps: {', '.join(agent.can.keeps) or 'none'}"
+            raise UsageError(f"{agent.name} cannot be held to --{flag}", fix)
+    if limits.cost is not None and agent.can.priced and prices.cost(model, 1) is None:
+        what = f"no price is known of {model or 'the model of ' + agent.name}"
+        raise UsageError(
+            f"{what}, so --max-cost cannot be kept", "take --max-tokens, or name another --model"
+        )
+    if model and not agent.can.model:
+        raise UsageError(f"{agent.name} takes no model from us", "set it in its own settings")
 
 
 def number(args: Mapping[str, Any], name: str) -> float | None:
     """A number above 0, None where none is given.
 
     Raises:
-        StepError: it is none.
+        UsageError: it is none.
     """
     value = args.get(name)
-    if value in {None, ""}:
+    if value is None or value == "":
         return None
     try:
         found = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = -1
-    if found <= 0:
-        raise StepError(f"{name} is no number above 0: {value!r}", "write one, as 0.5")
+    if not 0 < found < _LARGEST:
+        raise UsageError(f"{name} is no number above 0: {safe_line(repr(value), 80)}", "write one, as 0.5")
     return found
 
 

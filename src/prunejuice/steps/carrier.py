@@ -10,7 +10,7 @@ from prunejuice.output import Log
 from prunejuice.protocols import Handle, StepResult
 from prunejuice.run import Cut, Run, StepRun
 from prunejuice.settings import Settings
-from prunejuice.steps import script
+from prunejuice.steps import script, window
 from prunejuice.steps.builtin import BUILTIN
 from prunejuice.steps.environment import hidden_from, surroundings
 from prunejuice.steps.tracking import Tracker, put_back
@@ -86,6 +86,7 @@ class Carrier:
 
     def sweep(self, tag: str) -> int:
         """Kill what is left of the processes that carry `tag`."""
+        window.forget(self.settings.home / "runs" / tag.partition("/")[0])
         return process.sweep(tag)
 
     def _built_in(self, handle: Handle) -> StepResult:

@@ -34,7 +34,9 @@ def limited(stop: Stop, seconds: float) -> Iterator[Stop]:
         yield own
     except PruneJuiceError as error:
         if late.is_set():
-            fix = "; ".join(filter(None, ("the step's `timeout` gives it longer", error.fix)))
+            fix = "; ".join(
+                filter(None, ("--max-time, or `timeout` of a step, gives it longer", error.fix))
+            )
             raise LimitError(f"timed out after {seconds:g} s", fix, answer=error.answer) from error
         raise
     finally:

@@ -27,9 +27,12 @@ def carried_out(handle: Handle, world: World) -> StepResult:
         UsageError: an argument makes no sense.
     """
     summaries = Summaries(Engine(Path(handle.workspace.directory), world.environ))
+    way = world.args.get("changes") or "make"
+    if way not in {"make", "keep"}:
+        raise UsageError(f"changes of summarize is none of make, keep: {way!r}", "")
     with limited(handle.stop, handle.timeout) as stop:
         made = _made(handle._replace(stop=stop), world, summaries)
-    published = world.args.get("changes") != "keep" and summaries.publish(made.result)
+    published = way == "make" and summaries.publish(made.result)
     path = handle.directory / "prompts" / f"{handle.log.stem}-summary.md"
     keep(handle, path, made.result.to_markdown())
     text = f"{len(made.result.components)} components in {made.files} files, by {made.by}"
@@ -60,6 +63,7 @@ def _made(handle: Handle, world: World, summaries: Summaries) -> Made:
             say(f"{done} of {total} summarized")
 
     with chosen(name, source, billed, settings=world.settings, environ=world.environ) as agent:
+        asked.demand_limits(wanted.limits, model, agent)
         return summaries.asked(wanted, agent, handle.stop, tell)
 
 

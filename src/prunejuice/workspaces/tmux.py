@@ -19,6 +19,7 @@ from prunejuice.errors import MissingToolError, NotFoundError, StepError
 from prunejuice.text import safe_line
 
 MARK = "@prunejuice"
+PANE = "@prunejuice_pane"
 DRIVER = "driver"
 """The task of a session in which a run is driven."""
 _FORMAT = f"#{{session_name}}\t#{{session_created}}\t#{{session_attached}}\t#{{{MARK}}}"
@@ -43,7 +44,11 @@ class Session(NamedTuple):
 
 
 def session_name(project: str, worktree: str, task: str) -> str:
-    """`project-worktree-task` in the characters tmux takes, without saying the project or task twice."""
+    """`project-worktree-task` in the characters tmux takes, without saying the project or task twice.
+
+    The project's name is cut where the whole is longer than 100 characters.
+    """
+    project = project[: max(8, 98 - len(worktree) - len(task))]
     worktree = worktree.removeprefix(project).lstrip("-") or worktree
     parts = [project, worktree, task] if worktree != project else [project, task]
     text = "-".join(part for part in parts if part).lower()
@@ -55,8 +60,22 @@ def is_installed() -> bool:
     return shutil.which("tmux") is not None
 
 
+class Window(NamedTuple):
+    """A command in a window of its own; `tag` tells its pane from every other."""
+
+    title: str
+    directory: str
+    command: Sequence[str]
+    tag: str
+
+
 def create(
-    name: str, directory: str, socket: str, mark: Mark, command: Sequence[str] = (), title: str = ""
+    name: str,
+    directory: str,
+    socket: str,
+    mark: Mark,
+    command: Sequence[str] = (),
+    window: Window | None = None,
 ) -> bool:
     """A marked session in the background; whether it is new: one of ours with that name is left as it is.
 
@@ -74,13 +93,56 @@ def create(
         if there.mark is None:
             raise StepError(f"a session {name!r} that is not ours is there", "name another task")
         return False
-    words = ["-d", "-s", name, *(["-n", title] if title else []), "-c", directory, *command, ";"]
-    words += ["set-option", "-t", f"{name}:", MARK, msgspec.json.encode(mark).decode()]
+    words = ["-P", "-F", "#{pane_id}", "-d", "-s", name]
+    words += _in_window(window) if window else ["-c", _plain(directory), *command]
+    words += [";", "set-option", "-t", f"{name}:", MARK, msgspec.json.encode(mark).decode()]
     done = server.cmd("new-session", *words)
     if done.stderr:
         said = safe_line(" ".join(done.stderr))
         raise StepError(f"tmux cannot make the session {name!r}: {said}")
+    if window:
+        server.cmd("set-option", "-p", "-t", done.stdout[0], PANE, window.tag)
     return True
+
+
+def open_window(name: str, socket: str, window: Window) -> None:
+    """A window in a session of ours, which then shows it.
+
+    Raises:
+        StepError: tmux refused.
+    """
+    server = _server(socket)
+    done = server.cmd("new-window", "-P", "-F", "#{pane_id}", "-t", f"={name}:", *_in_window(window))
+    if done.stderr or not done.stdout:
+        raise StepError(f"tmux cannot open a window in {name!r}: {safe_line(' '.join(done.stderr))}")
+    server.cmd("set-option", "-p", "-t", done.stdout[0], PANE, window.tag)
+
+
+def _in_window(window: Window) -> list[str]:
+    return ["-n", _plain(window.title), "-c", _plain(window.directory), *window.command]
+
+
+def _plain(text: str) -> str:
+    """A text in which tmux finds no format to fill in."""
+    return text.replace("#", "##")
+
+
+def is_open(tag: str, socket: str) -> bool:
+    """Whether the command in the window of a tag goes on."""
+    return any(not dead for _, dead in _panes(tag, socket))
+
+
+def close_pane(tag: str, socket: str) -> None:
+    """Close what is left of the window of a tag; what somebody put beside it stays."""
+    for pane, _ in _panes(tag, socket):
+        _server(socket).cmd("kill-pane", "-t", pane)
+
+
+def _panes(tag: str, socket: str) -> list[tuple[str, bool]]:
+    """The panes of a tag, and whether the command in each has ended."""
+    form = f"#{{pane_id}}\t#{{pane_dead}}\t#{{{PANE}}}"
+    rows = (row.split("\t", 2) for row in _server(socket).cmd("list-panes", "-a", "-F", form).stdout)
+    return [(row[0], row[1] == "1") for row in rows if len(row) == 3 and row[2] == tag]
 
 
 def sessions(socket: str = "", environ: Mapping[str, str] | None = None) -> dict[str, Session]:
@@ -111,36 +173,6 @@ def exists(name: str, socket: str = "") -> bool:
     """Whether there is such a session of ours."""
     there = sessions(socket).get(name)
     return there is not None and there.mark is not None
-
-
-def open_window(name: str, title: str, directory: str, socket: str, command: Sequence[str]) -> str:
-    """A command in a window of its own in a session of ours, which then shows it; the window's pane.
-
-    Raises:
-        StepError: tmux refused.
-    """
-    words = ["-P", "-F", "#{pane_id}", "-t", f"={name}:", "-n", title, "-c", directory, *command]
-    done = _server(socket).cmd("new-window", *words)
-    if done.stderr or not done.stdout:
-        raise StepError(f"tmux cannot open a window in {name!r}: {safe_line(' '.join(done.stderr))}")
-    return str(done.stdout[0])
-
-
-def first_pane(name: str, socket: str) -> str:
-    """The pane of a session that has one; nothing when the session has ended already."""
-    panes = _server(socket).cmd("list-panes", "-t", f"={name}:", "-F", "#{pane_id}").stdout
-    return str(panes[0]) if panes else ""
-
-
-def is_open(pane: str, socket: str) -> bool:
-    """Whether a pane is still there."""
-    return pane in _server(socket).cmd("list-panes", "-a", "-F", "#{pane_id}").stdout
-
-
-def close_window(pane: str, socket: str) -> None:
-    """Close the window of a pane, if it is still there."""
-    if pane:
-        _server(socket).cmd("kill-window", "-t", pane)
 
 
 def kill(name: str, socket: str = "") -> bool:
