@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from prunejuice.hunk import Difference, Hunk, hunks
+from prunejuice.text import safe_line
 
 _TEST = re.compile(
     r"(?:^|/)(?:tests?|__tests__|specs?)/|(?:^|/)test_[^/]+$|(?:_test|[._]spec|\.test)\.\w+$", re.IGNORECASE
@@ -45,6 +46,10 @@ _ENDS = re.compile(r"\bos\._exit\(|\bsys\.exit\(\s*0?\s*\)|process\.exit\(\s*0?\
 _HARMLESS = re.compile(r"^\s*(?:#.*|//.*|(?:from|import)\b.*|\"\"\".*\"\"\"|[)\]},]*)\s*$")
 
 
+ALLOW = "if that is what you want: --allow-tests-change"
+"""What to do about a place."""
+
+
 class Weakened(NamedTuple):
     """A place where a change weakens a check: the file, the line from 1 in it as it was, and how."""
 
@@ -61,15 +66,44 @@ def weakened(found: Iterable[Difference], check: str = "") -> list[Weakened]:
     return [place for each in found for place in _of_file(each, scripts)]
 
 
+def rewritten(found: Iterable[Difference]) -> list[Weakened]:
+    """Every place where tests that are there, or what says how they are run, would be others."""
+    return [place for each in found if each.old.data is not None for place in _of_existing(each)]
+
+
+def shown(places: Sequence[Weakened]) -> str:
+    """The first places, as words."""
+    return "; ".join(f"{safe_line(each.path, 80)}:{each.line}: {each.why}" for each in places[:3])
+
+
 def is_test(path: str) -> bool:
     """Whether a file of this name has tests."""
     return bool(_TEST.search(path))
 
 
+def _of_existing(each: Difference) -> Iterator[Weakened]:
+    if _is_rule(each) or (_has_tests(each) and (each.new.data is None or each.to)):
+        yield from _of_file(each, ())
+        return
+    for hunk in hunks(each) if _has_tests(each) else ():
+        yield from _taken_away(each.path, hunk)
+        yield from _more(each.path, hunk, _SKIPS, "a test is skipped")
+    if each.path.endswith("pyproject.toml"):
+        yield from _of_tables(each)
+
+
+def _is_rule(each: Difference) -> bool:
+    return bool(_RULES.search(each.path) or _RULES.search(each.to or "") or _names_commands(each))
+
+
+def _has_tests(each: Difference) -> bool:
+    return is_test(each.path) or is_test(each.to or "")
+
+
 def _of_file(each: Difference, scripts: Collection[str]) -> Iterator[Weakened]:
     path = each.to or each.path
-    tests = is_test(each.path) or is_test(path)
-    if _RULES.search(each.path) or _RULES.search(path) or each.path in scripts or _names_commands(each):
+    tests = _has_tests(each)
+    if _is_rule(each) or each.path in scripts:
         yield Weakened(each.path, 1, "it says what is checked, and how")
         return
     shadow = _SHADOWS.fullmatch(path)
@@ -102,20 +136,27 @@ def _named(data: bytes | None, key: str) -> Any:
 
 
 def _of_hunk(path: str, hunk: Hunk, *, tests: bool) -> Iterator[Weakened]:
-    lost, new = _only(hunk.old, hunk.new), _only(hunk.new, hunk.old)
-    if tests and hunk.what != "created" and (gone := [line for line in lost if not _HARMLESS.match(line)]):
-        yield Weakened(path, hunk.line, f"a line of a test is taken away: {gone[0].strip()[:80]}")
-    for pattern, what, where in (
-        (_SKIPS if tests else _SKIPS_ANYWHERE, "a test is skipped", True),
-        (_SILENCES, "a checker is silenced", True),
-        (_ENDS, "the program ends as if all were well", True),
-    ):
-        more = _count(pattern, new) - _count(pattern, lost)
-        if where and more > 0:
-            shown = next(line for line in new if pattern.search(line))
-            yield Weakened(path, hunk.line, f"{what}: {shown.strip()[:80]}")
-    if path.endswith(".py") and _EQUAL.search("\n".join(new)):
+    if tests and hunk.what != "created":
+        yield from _taken_away(path, hunk)
+    yield from _more(path, hunk, _SKIPS if tests else _SKIPS_ANYWHERE, "a test is skipped")
+    yield from _more(path, hunk, _SILENCES, "a checker is silenced")
+    yield from _more(path, hunk, _ENDS, "the program ends as if all were well")
+    if path.endswith(".py") and _EQUAL.search("\n".join(_only(hunk.new, hunk.old))):
         yield Weakened(path, hunk.line, "things are made equal to whatever they are compared with")
+
+
+def _taken_away(path: str, hunk: Hunk) -> Iterator[Weakened]:
+    gone = [line for line in _only(hunk.old, hunk.new) if not _HARMLESS.match(line)]
+    if gone:
+        yield Weakened(path, hunk.line, f"a line of a test is taken away: {gone[0].strip()[:80]}")
+
+
+def _more(path: str, hunk: Hunk, pattern: "re.Pattern[str]", what: str) -> Iterator[Weakened]:
+    """That a pattern is there more often than before."""
+    lost, new = _only(hunk.old, hunk.new), _only(hunk.new, hunk.old)
+    if _count(pattern, new) > _count(pattern, lost):
+        line = next(line for line in new if pattern.search(line))
+        yield Weakened(path, hunk.line, f"{what}: {line.strip()[:80]}")
 
 
 def _of_tables(each: Difference) -> Iterator[Weakened]:

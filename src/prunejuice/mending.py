@@ -97,6 +97,8 @@ class _Mending:
             return self._mended()
         except (AgentError, LimitError, ConflictError) as error:
             error.answer = self._text() or error.answer
+            if isinstance(error, ConflictError) and self.faults:
+                raise self._failed(error.message) from error
             raise
 
     def _mended(self) -> Mended:
@@ -237,9 +239,9 @@ class _Mending:
 
     def _weakened(self, weak: Sequence[Weakened]) -> None:
         if weak:
-            shown = "; ".join(f"{safe_line(each.path, 80)}:{each.line}: {each.why}" for each in weak[:3])
-            fix = "if that is what you want: --allow-tests-change"
-            raise DeniedError(f"a change weakens what judges it: {shown}", fix, answer=self._text())
+            raise DeniedError(
+                f"a change weakens what judges it: {guard.shown(weak)}", guard.ALLOW, answer=self._text()
+            )
 
     def _demand_progress(self, failed: str) -> None:
         """Stop when the files, or what fails, have been just so before."""

@@ -112,15 +112,17 @@ def _covered(key: str, patterns: Iterable[str]) -> bool:
     return False
 
 
+def globbed(name: str, pattern: str) -> bool:
+    """Whether a glob names a file: `**/` may be no folder, and one without a slash counts anywhere."""
+    if fnmatchcase(name, pattern) or ("/" not in pattern and fnmatchcase(name.rpartition("/")[2], pattern)):
+        return True
+    before, deep, rest = pattern.partition("**/")
+    return bool(deep) and (not before or before.endswith("/")) and globbed(name, before + rest)
+
+
 def matches(name: str, patterns: Iterable[str]) -> bool:
     """Whether one of some globs covers a file: its whole name, a folder above it, or its last part."""
-    last = name.rpartition("/")[2]
-    return any(
-        fnmatchcase(name, pattern)
-        or name.startswith(f"{pattern.rstrip('/')}/")
-        or ("/" not in pattern and fnmatchcase(last, pattern))
-        for pattern in patterns
-    )
+    return any(name.startswith(f"{pattern.rstrip('/')}/") or globbed(name, pattern) for pattern in patterns)
 
 
 def colliding(names: Iterable[str]) -> tuple[str, str] | None:

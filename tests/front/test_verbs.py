@@ -257,6 +257,44 @@ def test_an_answer_may_not_leave_the_tree_nor_change_what_decides_what_runs(shop
     assert shop.codebot("@anything", "--apply", "--grant", ".github/**").code == 0
 
 
+UNTESTED = "tests/test_cart.py\n```python\ndef test_nothing():\n    pass\n```\n"
+OTHER = "tests/test_cart.py\n<<<<<<< SEARCH\n    assert total([1, 2]) == 3\n=======\n    assert total([1, 2]) == 2\n>>>>>>> REPLACE\n"
+MORE = "tests/test_cart.py\n<<<<<<< SEARCH\n    assert total([1, 2]) == 3\n=======\n    assert total([1, 2]) == 3\n    assert total([]) == 0\n>>>>>>> REPLACE\n"
+
+
+@pytest.mark.parametrize(
+    "verb", [["@make it nice"], ["implement", "--prompt", "x"], ["optimize-perf"], ["document"]]
+)
+def test_tests_are_protected_from_every_verb(shop, says, verb):
+    (shop.root / "tests").mkdir()
+    (shop.root / "tests/test_cart.py").write_text(
+        "from shop.cart import total\n\n\ndef test_total():\n    assert total([1, 2]) == 3\n"
+    )
+    shop.commit("Test it")
+    for answer in (UNTESTED, OTHER):
+        says(answer)
+        denied = shop.codebot(*verb, "shop", "tests", "--apply")
+        assert (denied.code, "tests/test_cart.py:" in denied.err) == (7, True), denied.err
+        assert "== 3" in (shop.root / "tests/test_cart.py").read_text()
+        kept = re.search(r"codebot apply (\S+)", denied.err)[1]
+        assert shop.codebot("apply", kept, "--dry-run").code == 0
+    says(MORE)
+    assert shop.codebot(*verb, "shop", "tests").code == 0, "more tests are welcome"
+    says(OTHER)
+    assert shop.codebot(*verb, "shop", "tests", "--apply", "--allow-tests-change").code == 0
+
+
+@pytest.mark.parametrize("glob", ["**/*.py", "**/*.py !shop/**", "*.py", "./**/top.py", "**/t?p.py"])
+def test_globs_find_what_is_at_the_top_too(shop, glob):
+    (shop.root / "top.py").write_text("x = 1\n")
+    (shop.root / "test_top.py").write_text("y = 1\n")
+    found = shop.codeclip(*glob.split(), "!test_*.py", "--json", "--strategy", "static").json
+    shown = {item["path"] for item in found["items"]}
+    assert "top.py" in shown
+    assert "test_top.py" not in shown
+    assert ("shop/cart.py" in shown) == (glob in {"**/*.py", "*.py"})
+
+
 def test_the_same_changes_wait_once(shop, says):
     says(GOLD)
     first = shop.codebot("refactor", "shop/cart.py", "--json").json

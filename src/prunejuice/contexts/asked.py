@@ -1,15 +1,17 @@
 """What is asked for, and which files its paths name."""
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from prunejuice.context import Strategy, Style
 from prunejuice.contexts.corpus import Corpus
 from prunejuice.errors import NotFoundError
+from prunejuice.pathname import globbed
 from prunejuice.text import nearest
 
 BUDGET = 32_000
+
+_WILD = frozenset("*?[")
 
 
 class Ask(NamedTuple):
@@ -87,7 +89,9 @@ def resolved(corpus: Corpus, paths: Sequence[str]) -> Reach:
 
 
 def _matches(name: str, path: str) -> bool:
-    return path in {"", name} or name.startswith(f"{path}/") or fnmatchcase(name, path)
+    return (
+        path in {"", name} or name.startswith(f"{path}/") or (bool(_WILD & {*path}) and globbed(name, path))
+    )
 
 
 def unknown(corpus: Corpus, path: str) -> NotFoundError:

@@ -9,7 +9,10 @@ from typing import NamedTuple
 from prunejuice.git import Git
 
 _LIMIT = 512 << 20
-IGNORES = (".aiderignore", ".codeiumignore", ".cursorignore", ".aiexclude", ".ignore", ".repomixignore")
+IGNORES = (
+    ".aiderignore", ".codeiumignore", ".cursorignore", ".geminiignore", ".claudeignore", ".clineignore",
+    ".rooignore", ".aiexclude", ".ignore", ".repomixignore",
+)  # fmt: skip
 """Files of other tools that say, in git's own language, what no model should be shown."""
 SUBMODULE, LINK, HIDDEN = "a submodule", "a link", "ignored by "
 """Why a path is not read."""

@@ -14,6 +14,7 @@ from prunejuice import (
     asking,
     change,
     extension,
+    guard,
     hunk,
     interpreter,
     mending,
@@ -30,6 +31,7 @@ from prunejuice.change import ChangeSet, CommandOutput
 from prunejuice.context import present
 from prunejuice.contexts.gather import Engine
 from prunejuice.errors import (
+    DeniedError,
     GateError,
     PruneJuiceError,
     StepError,
@@ -52,6 +54,9 @@ from prunejuice.workspaces.house import House
 
 _USUAL = {"fix-types": "mypy .", "lint": "ruff check ."}
 """Checks that a verb could go by."""
+
+
+_KEPT = "what was answered is kept: codebot apply {}"
 
 
 class _Doing(NamedTuple):
@@ -174,12 +179,24 @@ def _answered(doing: _Doing) -> StepResult:
     except PruneJuiceError as error:
         if error.answer:
             path = doing.keep("answer.md", error.answer)
-            kept = f"what was answered is kept: codebot apply {path}"
-            error.fix = f"{error.fix}; {kept}" if error.fix else kept
+            error.fix = "; ".join(filter(None, (error.fix, _KEPT.format(path))))
         raise
     doing.keep("context.md", present(found.context, "markdown"))
-    doing.keep("answer.md", found.text)
+    _demand_tests(doing, found.taken, doing.keep("answer.md", found.text))
     return _settled(doing, found)
+
+
+def _demand_tests(doing: _Doing, taken: Taken | None, kept: Path) -> None:
+    """That tests, and what says how they are run, stay as they are; what a person made is theirs to judge.
+
+    Raises:
+        DeniedError: they would be others, and that was not allowed.
+    """
+    if doing.means.agent.name == "interactive" or doing.world.args.get("allow_tests_change"):
+        return
+    if places := guard.rewritten(taken.differences if taken else ()):
+        fix = f"{guard.ALLOW}; {_KEPT.format(kept)}"
+        raise DeniedError(f"a change of what judges the code: {guard.shown(places)}", fix)
 
 
 def _by_code(doing: _Doing, own: extension.Command) -> StepResult:
