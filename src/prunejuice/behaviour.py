@@ -19,10 +19,14 @@ _HARD = ("raises TypeError", "raises AttributeError")
 
 
 class Held(NamedTuple):
-    """What a change was held to: `faults` are what it does not keep, `evidence` what it does."""
+    """What a change was held to: `faults` are what it does not keep, `evidence` what it does.
+
+    `compared` is of how many functions the results were compared.
+    """
 
     faults: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
+    compared: int = 0
 
 
 class Behaviour:
@@ -36,6 +40,7 @@ class Behaviour:
         """Compare the tree at `root`, in which differences were made, with the one before them."""
         faults: list[str] = []
         evidence: list[str] = []
+        compared = 0
         for each in found:
             old, new = _text(each.old.data), _text(each.new.data)
             if not each.path.endswith(".py") or is_test(each.path) or old is None:
@@ -50,7 +55,8 @@ class Behaviour:
             more = self._compared(was, root, each.path, old, new)
             faults += more.faults
             evidence += more.evidence
-        return Held(tuple(faults), tuple(evidence))
+            compared += more.compared
+        return Held(tuple(faults), tuple(evidence), compared)
 
     def _compared(self, was: Path, root: Path, path: str, old: str, new: str) -> Held:
         """Call what only computes, as it was and as it is, with the same arguments."""
@@ -72,7 +78,8 @@ class Behaviour:
             for each in asked
         ]
         faults = tuple(f"{path}: {said}" for each in found for said in each.faults)
-        return Held(faults, tuple(f"{path}: {said}" for each in found for said in each.evidence))
+        evidence = tuple(f"{path}: {said}" for each in found for said in each.evidence)
+        return Held(faults, evidence, len(evidence))
 
     def _called(
         self, root: Path, path: str, calls: Mapping[str, Sequence[str]]

@@ -75,6 +75,9 @@ def mend(request: Request, check: Check, means: Means) -> Mended:
         return _Mending(request, check, means, copy.house, was.root).mended()
 
 
+_ONLY_NAMES = "no test and no call says that the behaviour is the same"
+
+
 class _Mending:
     """One loop: what the tree was, what the copy is, what was said and seen."""
 
@@ -90,6 +93,7 @@ class _Mending:
         self.before: Mapping[str, str] = {}
         self.after: Mapping[str, str] = {}
         self.faults: tuple[str, ...] = ()
+        self.compared = 0
 
     def mended(self) -> Mended:
         """Ask and judge until it is good; an error that ends it has what was made until then."""
@@ -163,7 +167,7 @@ class _Mending:
         if self.faults:
             return safe_line(self.faults[0], 300)
         if not self.check.command:
-            return "the behaviour is the same" if self.evidence else "there was nothing to compare"
+            return "what could be called gives the same" if self.compared else _ONLY_NAMES
         return f"{self.check.command!r} {'passes' if passed else 'fails'}"
 
     def _judged(self) -> tuple[bool, str]:
@@ -179,6 +183,9 @@ class _Mending:
         found = self.check.held(self.was, self.copy.root, self._differences())
         broken = self.check.before and not passed
         self.evidence += found.evidence
+        self.compared = found.compared
+        if not (found.compared or self.check.command or found.faults):
+            self.evidence.append(_ONLY_NAMES)
         failed = [f"{self.check.command!r} passed before, and fails now"] if broken else []
         self.faults = (*found.faults, *failed)
         told = ["The behaviour is not the same:", *self.faults] if self.faults else []

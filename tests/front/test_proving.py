@@ -234,4 +234,4 @@ def test_nothing_is_said_to_be_the_same_that_nobody_compared(shop, answers):
     git(shop.root, "rm", "-q", "-r", "tests")
     answer = answers("refactor", {"text": change}, args=["notes.txt"])
     assert answer.code == 0, answer.err
-    assert "there was nothing to compare" in answer.err
+    assert "no test and no call says that the behaviour is the same" in answer.err
