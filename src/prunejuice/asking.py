@@ -31,7 +31,7 @@ from prunejuice.contexts import budget, files
 from prunejuice.contexts.asked import Ask
 from prunejuice.contexts.gather import Engine
 from prunejuice.edit import RejectedError, UnreadableError
-from prunejuice.errors import AgentError, ConflictError, DeniedError, LimitError, PruneJuiceError
+from prunejuice.errors import AgentError, ConflictError, DeniedError, LimitError, PruneJuiceError, UsageError
 from prunejuice.protocols import Agent, Stop
 from prunejuice.screening import LARGEST_NAMED
 from prunejuice.text import utf8
@@ -261,9 +261,7 @@ def _taken(text: str, house: House) -> tuple[Taken | None, str]:
     """What an answer would change, and what is wrong with it; one of the two says nothing."""
     try:
         found = answers.take(text, house)
-    except UnreadableError as error:
-        return None, _fault(error)
-    except ConflictError as error:
+    except (UnreadableError, ConflictError, UsageError) as error:
         return None, _fault(error)
     wrong = "\n".join(_unplaced(each.edit.path, each.edit.said, each.rejected) for each in found.rejected)
     return found, wrong

@@ -117,8 +117,12 @@ class ChangeSet(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=T
         return "".join(hunk.diff(each) for each in resolve(under(self, prefix), house))
 
     def to_json(self) -> str:
-        """The changes as JSON, in the published schema."""
-        return msgspec.json.encode(msgspec.structs.replace(self, schema=SCHEMA)).decode()
+        """The changes as JSON, in the published schema; an empty file is said to be one."""
+        data = msgspec.to_builtins(msgspec.structs.replace(self, schema=SCHEMA))
+        for each in data["file_changes"]:
+            if each.get("operation", "write") == "write":
+                each.setdefault("content", "")
+        return msgspec.json.encode(data).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "ChangeSet":
@@ -188,6 +192,10 @@ def read(text: str | bytes) -> ChangeSet:
     except (ValueError, msgspec.ValidationError) as error:
         what = f"the changes are not as the schema says: {safe_line(str(error), 200)}"
         raise UsageError(what, "codebot schema shows it") from error
+    for each, said in zip(found.file_changes, data["file_changes"], strict=True):
+        if each.operation == "write" and "content" not in said:
+            what = f"the change of {safe_line(each.filepath, 80)} has no `content`"
+            raise UsageError(what, 'an empty file is "content": ""; to remove one: "operation": "delete"')
     if len(found.file_changes) > MOST:
         raise UsageError(f"there are more than {MOST} changes", "ask for less at once")
     return found

@@ -138,6 +138,13 @@ def test_a_fault_that_stays_has_a_name(ask):
     assert len(server.asked) == 5
 
 
+def test_a_quota_that_is_used_up_is_no_hurry(ask):
+    said = "You exceeded your current quota, please check your plan and billing details."
+    events, _ = ask("chat", [Reply(said, status=429, headers={"retry-after-ms": "1"})], Task("?"))
+    assert "the quota is used up: You exceeded your current quota" in events[-1].error
+    assert "billing" in events[-1].fix
+
+
 def test_another_model_answers_when_the_first_fails(ask, stop, monkeypatch):
     with ModelServer(lambda a: Reply("no", status=401) if a.model == "one" else Reply("two")) as server:
         for name, value in server.environment.items():
@@ -165,6 +172,7 @@ def test_a_model_that_cannot_be_asked(stop, monkeypatch, model, said):
     agent.close()
     assert ended.status == "failed"
     assert said in ended.error
+    assert "Pydantic AI" not in ended.error
     assert ended.fix
 
 

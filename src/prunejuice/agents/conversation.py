@@ -209,6 +209,8 @@ def cut_off(name: str, running: Program) -> Ended:
 def refusal(status: Any, said: str, login: str) -> tuple[str, str]:
     """What a provider's refusal is called, and what to do about it."""
     low = said.lower()
+    if "missing environment variable" in low:
+        return "the key is missing", login
     if status in {401, 403} or any(
         word in low for word in ("api key", "logged in", "/login", "unauthorized")
     ):

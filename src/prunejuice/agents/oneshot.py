@@ -1,6 +1,7 @@
 """The agent `oneshot`: one question to a model, by PydanticAI; any provider that it knows."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -161,8 +162,10 @@ def _failed(error: BaseException, task: Task) -> Ended:
     """What went wrong, in words that say what to do."""
     from pydantic_ai import exceptions as kinds  # noqa: PLC0415
 
+    is_quota = isinstance(error, kinds.ModelRateLimitError) and _QUOTA.search(_said(error))
+    found = kinds.ModelQuotaExceededError if is_quota else type(error)
     for kind, what, fix in _faults(kinds):
-        if isinstance(error, kind):
+        if issubclass(found, kind):
             status: Status = "limit" if kind in {kinds.UsageLimitExceeded, TimeoutError} else "failed"
             return Ended(status, error=f"{task.model or 'the model'}: {what}{_said(error)}", fix=fix)
     if isinstance(error, ExceptionGroup):
@@ -171,6 +174,8 @@ def _failed(error: BaseException, task: Task) -> Ended:
     return Ended("failed", error=f"{task.model or 'the model'}: {error}"[:2000], fix=_NAME_IT)
 
 
+_QUOTA = re.compile(r"\bquota\b|\bbilling\b|\bcredits?\b", re.IGNORECASE)
+"""What providers say who refuse for want of money, by the same number as for want of time."""
 _NAME_IT = "name it as provider:model, and set the provider's key in the environment"
 
 
@@ -203,5 +208,6 @@ def _said(error: BaseException) -> str:
     with suppress(AttributeError):
         if cause := error.__cause__:
             text = text if body or isinstance(error, TimeoutError) else f"{text} ({cause})"
-    first = text.strip().split("\n")[0][:300]
+    told = re.split(r"\s*To try Pydantic AI", text)[0]  # without a key: no advice for a user of ours
+    first = " ".join(" ".join(told.strip().splitlines()[:4]).split())[:400]
     return f": {first}" if first else ""

@@ -22,6 +22,10 @@ from prunejuice.working import NO_CHANGES
 from prunejuice.workspaces import house as houses
 
 
+_ANSWERING = {"", "oneshot", "scripted", "replay"}
+"""Agents that change no files by themselves."""
+
+
 class Doing(NamedTuple):
     """What is to be done, and how its changes are treated."""
 
@@ -124,6 +128,10 @@ def _nothing(doing: Doing, run: Run, visit: StepRun) -> int:
     if doing.asked.as_json:
         render.json("nothing", {**_about(run), "files": []})
     else:
+        agent = str(visit.outputs.get("agent", ""))
+        if agent not in _ANSWERING:  # a program has said by itself why
+            render.say(f"{agent} changed nothing")
+            return 0
         render.say("nothing has to be changed")
         summary = str(visit.outputs.get("summary", "")).strip()
         render.say(safe_text(summary.removeprefix(NO_CHANGES).strip()))
