@@ -31,7 +31,14 @@ from prunejuice.contexts import budget, files
 from prunejuice.contexts.asked import Ask
 from prunejuice.contexts.gather import Engine
 from prunejuice.edit import RejectedError, UnreadableError
-from prunejuice.errors import AgentError, ConflictError, DeniedError, LimitError, PruneJuiceError, UsageError
+from prunejuice.errors import (
+    AgentError,
+    ConflictError,
+    DeniedError,
+    LimitError,
+    PruneJuiceError,
+    UsageError,
+)
 from prunejuice.protocols import Agent, Stop
 from prunejuice.screening import LARGEST_NAMED
 from prunejuice.text import utf8

@@ -206,25 +206,37 @@ def cut_off(name: str, running: Program) -> Ended:
     )
 
 
+_REFUSALS: tuple[tuple[tuple[str, ...], tuple[int, ...], str, str], ...] = (
+    (("missing environment variable",), (), "the key is missing", ""),
+    (("api key", "logged in", "/login", "unauthorized"), (401, 403), "the login was refused", ""),
+    (
+        ("quota", "credit balance", "usage limit", "billing"),
+        (),
+        "the quota is used up",
+        "see to billing, or ask another agent: --agent",
+    ),
+    (("too many requests", "rate limit"), (429,), "too many requests", "wait, and ask again"),
+    (
+        ("overloaded", "high demand"),
+        (500, 502, 503, 504, 529),
+        "the provider is overloaded",
+        "wait, or name a second model: --model A,B",
+    ),
+    (
+        ("connect", "network", "enotfound", "econnrefused", "stream disconnected"),
+        (),
+        "the provider cannot be reached",
+        "see to the network and the base URL",
+    ),
+    ((), (404,), "there is no such model", "see the provider's list of models"),
+)
+"""Words and numbers of refusals, what they are called, and what to do; nothing is to log in."""
+
+
 def refusal(status: Any, said: str, login: str) -> tuple[str, str]:
     """What a provider's refusal is called, and what to do about it."""
     low = said.lower()
-    if "missing environment variable" in low:
-        return "the key is missing", login
-    if status in {401, 403} or any(
-        word in low for word in ("api key", "logged in", "/login", "unauthorized")
-    ):
-        return "the login was refused", login
-    if any(word in low for word in ("quota", "credit balance", "usage limit", "billing")):
-        return "the quota is used up", "see to billing, or ask another agent: --agent"
-    if status == 429 or "too many requests" in low or "rate limit" in low:
-        return "too many requests", "wait, and ask again"
-    if status in {500, 502, 503, 504, 529} or "overloaded" in low or "high demand" in low:
-        return "the provider is overloaded", "wait, or name a second model: --model A,B"
-    if any(
-        word in low for word in ("connect", "network", "enotfound", "econnrefused", "stream disconnected")
-    ):
-        return "the provider cannot be reached", "see to the network and the base URL"
-    if status == 404:
-        return "there is no such model", "see the provider's list of models"
+    for words, numbers, what, fix in _REFUSALS:
+        if status in numbers or any(word in low for word in words):
+            return what, fix or login
     return "it failed", "ask again, or ask another agent: --agent"

@@ -21,7 +21,6 @@ from prunejuice.verb import Verb
 from prunejuice.working import NO_CHANGES
 from prunejuice.workspaces import house as houses
 
-
 _ANSWERING = {"", "oneshot", "scripted", "replay"}
 """Agents that change no files by themselves."""
 
