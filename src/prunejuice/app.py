@@ -12,7 +12,7 @@ from msgspec import structs
 from prunejuice import lifecycle, process, project, settings, trust
 from prunejuice import plan as plans
 from prunejuice.command import Command
-from prunejuice.errors import DefinitionError, UsageError
+from prunejuice.errors import DefinitionError, NotFoundError, UsageError
 from prunejuice.event import Event, PersonCalled, StepEnded
 from prunejuice.lifecycle import Tools
 from prunejuice.loading import Catalog, Layer
@@ -24,7 +24,7 @@ from prunejuice.settings import Settings
 from prunejuice.steps.builtin import BUILTIN
 from prunejuice.steps.carrier import Carrier
 from prunejuice.stores.sqlite import SqliteStore
-from prunejuice.workflow import Workflow
+from prunejuice.workflow import Step, Workflow
 
 TEMPLATES = ("analyze-issue", "code-review", "feature-branch")
 
@@ -109,7 +109,7 @@ def make_plan(
         UsageError: the command or its arguments are wrong.
     """
     command = app.catalog.load(name)
-    return plans.make(
+    made = plans.make(
         command,
         given,
         project=str(app.project.root),
@@ -117,6 +117,30 @@ def make_plan(
         commands_used=app.catalog.used_by(command),
         worktree=worktree,
     )
+    for each in (command, *made.commands.values()):
+        for step in each.workflow.steps.values():
+            _demand_verb(app, step)
+    return made
+
+
+def _demand_verb(app: App, step: Step) -> None:
+    """That what a step lets an agent do is something that agents can be told to do.
+
+    Raises:
+        UsageError: there is no such verb.
+    """
+    if not step.agent:
+        return
+    from prunejuice import vocabulary  # noqa: PLC0415 - only where there is such a step
+
+    try:
+        vocabulary.find(step.agent, app.project, app.environ)
+    except NotFoundError as error:
+        from prunejuice import extension  # noqa: PLC0415 - only where it may be of Python
+
+        own = extension.files_of(app.project) or app.extension(str(app.project.root), step.agent)
+        if not own:  # code of a project is looked at when it runs
+            raise UsageError(f"step {step.id}: {error.message}", error.fix) from error
 
 
 def drive_apart(app: App, run: Run) -> None:

@@ -306,7 +306,13 @@ def built_in(name: str) -> Callable[[type[Command]], type[Command]]:
 
 
 def _built_in(name: str) -> Command | None:
-    return _made[name]() if name in _made else None
+    """A command of ours; the paths that it looks at by itself are those of its verb."""
+    if name not in _made:
+        return None
+    made = _made[name]()
+    if not made.default_paths and vocabulary.is_built_in(name):
+        made.default_paths = vocabulary.built_in(name).paths
+    return made
 
 
 class _Commands(Mapping[str, Command]):
@@ -400,10 +406,17 @@ async def execute_agent(
     mode: str | None = None,
     **more: Any,
 ) -> Any:
-    """Ask an agent in a mode: the same input for each, and a result of the type."""
-    given = context if isinstance(context, ExecutionContext) else ExecutionContext(**dict(context or {}))
+    """Ask an agent in a mode: the same input for each, and a result of the type.
+
+    What a context that is a mapping says besides the fields of an `ExecutionContext` is told by its names.
+    """
+    given, told = context if isinstance(context, ExecutionContext) else ExecutionContext(), ""
+    if given is not context:
+        said = dict(context or {})
+        given = ExecutionContext(**{name: said.pop(name) for name in _FIELDS & said.keys()})
+        told = "\n".join(f"{name}: {value}" for name, value in said.items())
     asked = Asking(given, mode or "oneshot", more)
-    verb = Verb("agent", "Do what is asked", prompt)
+    verb = Verb("agent", "Do what is asked", f"{prompt}\n\n{told}".strip())
     if result_type is CommandOutput:
         return await asked.apart(Asking.changed, verb)
     return await asked.apart(Asking.data, verb, result_type)

@@ -179,6 +179,8 @@ class _Gates:
             return Verdict(name, False, "parses", why), ()
         if name in {other.test_name for other in self.result.test_cases if other is not case}:
             return Verdict(name, False, "parses", "two tests have this name"), ()
+        if twin := self.twin(case):
+            return Verdict(name, False, "covers", f"it is {twin} by another name"), ()
         self.write([case])
         ran, arcs = self.covered(f"{self.target}::{name}", seconds=_RUN)
         if ran.code:
@@ -191,6 +193,12 @@ class _Gates:
             return Verdict(name, False, "notices", "it passes whatever fault the code has"), ()
         shows = (f"{len(_lines(fresh))} lines or branches anew", noticed)
         return Verdict(name, True, shows=shows), shows
+
+    def twin(self, case: TestCase) -> str:
+        """The name of a test before this one that does the same; empty when there is none."""
+        before = self.result.test_cases[: self.result.test_cases.index(case)]
+        same = (each.test_name for each in before if not _unreadable(each) and _body(each) == _body(case))
+        return next(same, "")
 
     def notices(self, test: str, arcs: Arcs) -> str:
         """A fault that a test notices; empty when there is none among those that are tried."""
@@ -280,6 +288,12 @@ def _unreadable(case: TestCase) -> str:
         return safe_line(str(error), 120)
     made = [each.name for each in tree.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
     return "" if case.test_name in made else f"it has no function {case.test_name}"
+
+
+def _body(case: TestCase) -> str:
+    """What a test does, without its name and what is said of it."""
+    code = case.test_code.replace(case.test_name, "test")
+    return ast.dump(ast.parse(code))
 
 
 def _lines(arcs: Arcs) -> set[tuple[str, int]]:

@@ -45,8 +45,8 @@ ARGUMENTS: Mapping[str, Told] = {
 }  # fmt: skip
 """Any other argument of an agent step is told to the agent by its name."""
 _OF_SUMMARIZE: Mapping[str, Told] = {
-    "token_limit": Told("integer", "the most tokens of the summary", afar=True),
-    "offline": Told("boolean", "read it out of syntax trees, ask no model", afar=True),
+    "token_limit": Told("integer", "the most tokens of the summary", afar=True, piped=True),
+    "offline": Told("boolean", "read it out of syntax trees, ask no model", afar=True, piped=True),
     "jobs": Told("integer", "questions at once"),
 }
 _BOTH = ("paths", "model", "agent", "script", "record", "replay", "changes", "max_cost", "max_tokens")

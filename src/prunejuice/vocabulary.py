@@ -23,6 +23,11 @@ def is_built_in(name: str) -> bool:
     return name == SUMMARIZE or (verb.is_name(name) and (_BUILT_IN / f"{name}.md").is_file())
 
 
+def built_in(name: str) -> Verb:
+    """One of our verbs."""
+    return _SUMMARIZE if name == SUMMARIZE else _read(name, _BUILT_IN / f"{name}.md", "built in")
+
+
 def find(name: str, project: Project, environ: Mapping[str, str]) -> Verb:
     """The verb of a name; a project cannot put another in the place of one that is built in or the user's.
 
@@ -32,7 +37,7 @@ def find(name: str, project: Project, environ: Mapping[str, str]) -> Verb:
         UsageError: it cannot be read.
     """
     if name == SUMMARIZE:
-        return _SUMMARIZE
+        return built_in(name)
     places = dict(reversed(list(_places(project, environ))))
     if name not in places:
         hint = nearest(name, places) or "codebot list shows what there is"

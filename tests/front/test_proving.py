@@ -80,18 +80,20 @@ SECOND = case(
 
 
 def test_only_tests_that_hold_are_kept_and_the_report_says_why(shop, answers):
-    cases = [GOOD, EDGE, BROKEN, WRONG, KNOWN, BLIND]
+    again = case("test_again", "def test_again():\n    # the same\n    assert total([1, 2]) == 3\n", IMPORT)
+    cases = [GOOD, EDGE, BROKEN, WRONG, KNOWN, BLIND, again]
     answer = answers("test", {"output": {"test_cases": cases}}, args=["cart.py", "--json"])
     assert answer.code == 0, answer.err
     assert answer.json["files"][0]["filepath"] == "tests/test_cart.py"
     assert (
-        answer.json["evidence"][0] == "2 of 6 tests pass, in any order, run code anew, and notice a fault"
+        answer.json["evidence"][0] == "2 of 7 tests pass, in any order, run code anew, and notice a fault"
     )
     for said in (
         "test_broken: dropped (parses)",
         "test_wrong: dropped (passes): assert 1 == 2",
         "test_known: dropped (covers)",
         "test_blind: dropped (notices)",
+        "test_again: dropped (covers): it is test_total by another name",
     ):
         assert said in answer.err, answer.err
     assert shop.codebot("apply", answer.json["id"]).code == 0

@@ -103,7 +103,7 @@ def test_a_time_limit_holds_for_a_command_that_is_used(project):
 
 
 def test_an_inner_run_cannot_be_stopped_by_itself(project):
-    project.command("inner", "steps: [{name: s, agent: x}]")
+    project.command("inner", "steps: [{name: s, agent: implement}]")
     project.command("outer", "steps: [inner]")
     _, run = project.run("outer")
     inner = project.prj("show", run["id"]).out
@@ -178,7 +178,7 @@ def test_a_handler_runs_again_when_its_step_fails_again(project):
 
 def test_stopping_a_run_that_waits_cleans_up(project):
     project.command(
-        "c", "steps: [{name: a, agent: x}]\ncleanup_on_failure: [{name: tidy, script: 'touch tidied'}]"
+        "c", "steps: [{name: a, agent: implement}]\ncleanup_on_failure: [{name: tidy, script: 'touch tidied'}]"
     )
     _, run = project.run("c")
     assert project.prj("stop", run["id"], "--json").json["status"] == "cancelled"

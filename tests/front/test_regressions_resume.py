@@ -50,7 +50,7 @@ def test_only_a_branch_that_was_made_for_the_run_goes_with_its_worktree(project,
 def test_ending_an_outer_run_ends_what_waits_inside_it(project, way):
     project.command(
         "inner",
-        "pre_steps: [create-worktree]\nsteps: [{name: think, agent: foo}]\ncleanup_on_failure: [{name: k, script: 'touch $PRUNEJUICE_PROJECT_PATH/cleaned'}]",
+        "pre_steps: [create-worktree]\nsteps: [{name: think, agent: implement}]\ncleanup_on_failure: [{name: k, script: 'touch $PRUNEJUICE_PROJECT_PATH/cleaned'}]",
     )
     project.command("outer", "steps: [{name: call, uses: inner}]")
     _, run = project.run("outer")
@@ -65,7 +65,7 @@ def test_ending_an_outer_run_ends_what_waits_inside_it(project, way):
 
 def test_stop_now_of_a_run_without_a_driver_cleans_nothing_up(project):
     project.command(
-        "c", "steps: [{name: a, agent: foo}]\ncleanup_on_failure: [{name: k, script: 'touch cleaned'}]"
+        "c", "steps: [{name: a, agent: implement}]\ncleanup_on_failure: [{name: k, script: 'touch cleaned'}]"
     )
     _, run = project.run("c")
     assert project.prj("stop", "--now", run["id"], "--json").json["status"] == "cancelled"
@@ -117,7 +117,7 @@ def test_steps_that_mind_a_failure_mind_the_next_one_too(project):
 
 
 def test_a_skip_that_a_person_decided_stays(project):
-    project.command("c", "steps: [{name: a, agent: x}, {name: b, script: 'test -e ok'}]")
+    project.command("c", "steps: [{name: a, agent: implement}, {name: b, script: 'test -e ok'}]")
     _, run = project.run("c")
     assert project.prj("resume", run["id"], "--decide", "a=skip").code == 1
     (project.root / "ok").touch()

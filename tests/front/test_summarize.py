@@ -89,6 +89,19 @@ def codebot_latest(shop):
     return ".codebot/summaries/latest.md"
 
 
+def test_json_in_and_out(shop):
+    given = {"paths": ["shop", "!shop/mail"], "token_limit": 300, "offline": True}
+    answer = shop.codebot("summarize", "-p", given=json.dumps(given))
+    assert (answer.code, answer.json["files"], answer.json["by"]) == (0, 3, "offline")
+    wrong = shop.codebot("summarize", "-p", given='{"prompt": "x"}')
+    assert (wrong.code, "has 'prompt'" in wrong.json["error"]["message"]) == (2, True)
+
+
+@pytest.mark.parametrize("words", [["--agent", "claude"], ["--offline", "--model", "x:y"]])
+def test_what_makes_no_sense_is_not_passed_over(shop, words):
+    assert shop.codebot("summarize", *words).code == 2
+
+
 def test_offline_means_no_model_whatever_is_set(shop, server, monkeypatch):
     monkeypatch.setenv("PRUNEJUICE_MODEL", MODEL)
     assert shop.codebot("summarize", "--offline").code == 0
@@ -133,7 +146,7 @@ def test_its_own_files_are_not_code(shop):
         (["-t", "7"], 2, "says nothing"),
         (["-t", "many"], 2, "no number of tokens"),
         (["--agent", "nobody", "-m", "x"], 2, "summarize asks a model, not 'nobody'"),
-        (["--replay", "nothing"], 2, "shop/nothing cannot be read"),
+        (["--replay", "nothing"], 2, "nothing cannot be read"),
         (["--script", "nothing"], 2, "shop/nothing cannot be read"),
         (["-m", "nobody:x"], 6, "Unknown model"),
     ],

@@ -262,6 +262,14 @@ OTHER = "tests/test_cart.py\n<<<<<<< SEARCH\n    assert total([1, 2]) == 3\n====
 MORE = "tests/test_cart.py\n<<<<<<< SEARCH\n    assert total([1, 2]) == 3\n=======\n    assert total([1, 2]) == 3\n    assert total([]) == 0\n>>>>>>> REPLACE\n"
 
 
+@pytest.mark.parametrize("word", ["@nothing.md", "@../nothing/at.all", "@./nothing"])
+def test_a_file_that_is_not_there_is_no_prompt(shop, says, word):
+    server = says(GOLD)
+    answer = shop.codebot(word, "shop")
+    assert (answer.code, "there is no file" in answer.err) == (2, True), answer.err
+    assert not server.asked
+
+
 @pytest.mark.parametrize(
     "verb", [["@make it nice"], ["implement", "--prompt", "x"], ["optimize-perf"], ["document"]]
 )

@@ -1,6 +1,7 @@
 """`codebot VERB` and `codebot @"…"`: an agent is asked for changes, which wait or are judged."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ _ACCESS = ("read", "edit", "full")
 _ABOVE = click.FloatRange(0, min_open=True)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from prunejuice.cli.settling import Doing
     from prunejuice.verb import Verb
 
@@ -118,6 +121,8 @@ _KINDS: dict[str, tuple[Any, str]] = {
 """What the types of arguments are in JSON."""
 _PIPED = {"apply": "boolean", "dry_run": "boolean", "issue": "integer"}
 """Keys of the JSON on stdin that are no arguments of an agent step."""
+_PATH = re.compile(r"^[.~]{0,2}/|/.*\.\w+$|\.(?:md|txt|markdown)$")
+"""A word that is meant as a file."""
 ASK = "do"
 """The verb that does what is asked for in one's own words."""
 
@@ -208,7 +213,7 @@ def _words(text: str, *, at: bool = False) -> str:
     except (OSError, ValueError):
         is_file = False
     if not is_file:
-        if place and not at and not place.split()[1:]:
+        if place and not place.split()[1:] and (not at or _PATH.search(place)):
             raise UsageError(f"there is no file {safe_line(place, 200)!r}", "--prompt TEXT, or @FILE")
         return text
     data = Path(place).read_bytes()
@@ -253,29 +258,34 @@ def _with_issue(words: str, given: dict[str, Any]) -> str:
 
 
 def _piped() -> dict[str, Any]:
-    """The options that stdin gives as JSON.
+    """The options that stdin gives as JSON."""
+    names = {"prompt": "words", "input": "given_text"}
+    return {names.get(key, key): value for key, value in piped(ASK, _PIPED).items()}
+
+
+def piped(verb: str, more: "Mapping[str, str]") -> dict[str, Any]:
+    """What stdin gives as JSON: arguments of a verb's step, and `more`, by their types.
 
     Raises:
-        UsageError: it is no object, or has keys that are none of them.
+        UsageError: it is no object, or has keys or values that are none of them.
     """
-    from prunejuice.told import ARGUMENTS  # noqa: PLC0415
+    from prunejuice import told  # noqa: PLC0415
 
-    kinds = {**{name: told.type for name, told in ARGUMENTS.items() if told.piped}, **_PIPED}
-    known = {name: name for name in kinds} | {"prompt": "words", "input": "given_text"}
+    kinds = {**{name: each.type for name, each in told.of(verb).items() if each.piped}, **more}
     text = sys.stdin.read().strip() or "{}"
     try:
         data = json.loads(text)
     except ValueError as error:
         raise UsageError(f"stdin is no JSON: {error}", 'write {"prompt": "…", "paths": ["…"]}') from error
-    if not isinstance(data, dict) or (unknown := data.keys() - known.keys()):
+    if not isinstance(data, dict) or (unknown := data.keys() - kinds.keys()):
         wrong = f"has {sorted(unknown)[0]!r}" if isinstance(data, dict) else "is no object"
-        raise UsageError(f"the JSON on stdin {wrong}", f"it can have {', '.join(known)}")
-    for key in ("budget", "max_tokens"):
+        raise UsageError(f"the JSON on stdin {wrong}", f"it can have {', '.join(kinds)}")
+    for key in ("budget", "max_tokens", "token_limit"):
         if isinstance(data.get(key), str):
             data[key] = Tokens().convert(data[key], None, None)
     for key, value in data.items():
         _demand_kind(key, value, kinds[key])
-    return {known[key]: value for key, value in data.items()}
+    return data
 
 
 def _demand_kind(key: str, value: Any, type_name: str) -> None:
@@ -283,7 +293,8 @@ def _demand_kind(key: str, value: Any, type_name: str) -> None:
     kind, words = _KINDS[type_name]
     texts = not isinstance(value, list) or all(isinstance(each, str) for each in value)
     if not isinstance(value, kind) or not texts or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(f"{key} in the JSON on stdin is not {words}: {safe_line(repr(value), 80)}", "")
+        fix = f"it is {words}"
+        raise UsageError(f"{key} in the JSON on stdin is not {words}: {safe_line(repr(value), 80)}", fix)
     if isinstance(value, int | float) and kind is not bool and not 0 < value < 1e15:
         raise UsageError(f"{key} in the JSON on stdin is no number above 0: {value!r}", "write one, as 0.5")
     if key == "access" and value not in _ACCESS:

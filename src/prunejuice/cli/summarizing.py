@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prunejuice.cli.codeclip import Tokens
+from prunejuice.errors import UsageError
+from prunejuice.text import safe_line
 
 if TYPE_CHECKING:
     from prunejuice.contexts.summaries import Made, Summaries, Wanted
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     default="markdown",
     show_default=True,
 )
+@click.option("-p", "piped", is_flag=True, help="JSON on stdin, one JSON object out.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def summarize_command(paths: tuple[str, ...], style: str, as_json: bool, **asked: Any) -> int:
     """Summarize code: its purpose, components, dependencies, conventions and entry points.
@@ -51,11 +54,17 @@ def summarize_command(paths: tuple[str, ...], style: str, as_json: bool, **asked
     then the whole; answers are kept in .codebot/summaries, so that only what changed is asked about again.
     Without a model the summary is read out of the syntax trees.
     """
-    from prunejuice import project, settings  # noqa: PLC0415
+    from prunejuice import project, settings, told  # noqa: PLC0415
     from prunejuice.cli import render  # noqa: PLC0415
+    from prunejuice.cli.doing import piped  # noqa: PLC0415
     from prunejuice.contexts.gather import Engine  # noqa: PLC0415
     from prunejuice.contexts.summaries import LATEST, Summaries, Wanted  # noqa: PLC0415
 
+    if asked["piped"]:
+        given = piped(told.SUMMARIZE, {"dry_run": "boolean"})
+        paths, as_json = (*paths, *given.pop("paths", ())), True
+        asked |= given
+    _demand_sense(asked)
     environ = settings.environment()
     summaries = Summaries(Engine(project.here(), environ))
     found = settings.load(environ)
@@ -74,6 +83,14 @@ def summarize_command(paths: tuple[str, ...], style: str, as_json: bool, **asked
     return _asked(asked, paths, as_json=as_json)
 
 
+def _demand_sense(asked: dict[str, Any]) -> None:
+    if asked["agent"] not in {"oneshot", "scripted"}:
+        what = f"summarize asks a model, not {safe_line(asked['agent'], 80)!r}"
+        raise UsageError(what, "leave out --agent; --model names who is asked")
+    if asked["offline"] and (asked["model"] or asked["script"] or asked["replay"]):
+        raise UsageError("--offline asks nobody", "leave it out, or what names somebody")
+
+
 def _show(made: "Made", place: str, run: str = "", *, as_json: bool) -> None:
     from prunejuice.cli import render  # noqa: PLC0415
     from prunejuice.text import safe_text  # noqa: PLC0415
@@ -87,8 +104,12 @@ def _show(made: "Made", place: str, run: str = "", *, as_json: bool) -> None:
 
 def _model(asked: dict[str, Any], found: "Settings") -> str:
     """The model that is named, or set; a script or a recording needs none."""
+    if asked["replay"] and not asked["model"]:
+        from prunejuice.agents.recorded import Replayer  # noqa: PLC0415
+
+        return next(iter(Replayer(Path(asked["replay"])).models), "scripted")
     named = asked["model"] or found.model
-    return str(named or ("scripted" if asked["script"] or asked["replay"] else ""))
+    return str(named or ("scripted" if asked["script"] else ""))
 
 
 def _offline(asked: dict[str, Any], wanted: "Wanted") -> bool:
