@@ -392,8 +392,11 @@ def within(workspace: Workspace, environ: dict[str, str], stop: Stop | None = No
     return found._replace(common=workspace.common, git_dir=workspace.git_dir, main=main)
 
 
-_OWN = ("GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
-"""Variables of the user's that say where their own configuration is."""
+_OWN = (
+    "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM",
+    "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL",
+)  # fmt: skip
+"""Variables of the user's that say where their own configuration is, and who they are."""
 
 
 @cache

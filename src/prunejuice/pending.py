@@ -28,6 +28,7 @@ from prunejuice.errors import (
     UsageError,
 )
 from prunejuice.hunk import Difference, Version
+from prunejuice.lock import locked
 from prunejuice.overlay import Overlay
 from prunejuice.review import Decision
 from prunejuice.shelf import Happened, Old, Record, Shelf, Trying, What, decided
@@ -37,6 +38,8 @@ from prunejuice.workspaces.rooted import ABSENT
 from prunejuice.workspaces.slot import Plan, Wanted
 
 See = Callable[[str], Version]
+_PATIENCE = 60.0
+"""Seconds that others who apply are waited for."""
 _YOUNG = 3600  # seconds, in which nothing is forgotten
 
 
@@ -121,6 +124,13 @@ def _lay(each: Difference, whole: Overlay) -> None:
     whole.put(each.to or each.path, each.new)
 
 
+def as_made(record: Record) -> list[Difference]:
+    """What a record was made to change, whatever the files are now."""
+    made = Overlay(record.old)
+    change.make([replace(each, base="") for each in record.change_set.file_changes], made)
+    return made.differences()
+
+
 def rebased(record: Record, see: See) -> list[Difference]:
     """What a record makes of the files as they are; one that changed in other lines is followed.
 
@@ -129,9 +139,7 @@ def rebased(record: Record, see: See) -> list[Difference]:
         DeniedError: something else is there now.
     """
     now = Overlay(see)
-    made = Overlay(record.old)
-    change.make([replace(each, base="") for each in record.change_set.file_changes], made)
-    for each in made.differences():
+    for each in as_made(record):
         _follow(each, now)
     return now.differences()
 
@@ -198,7 +206,18 @@ def apply(
     Raises:
         ConflictError: one cannot be, which is named; nothing was changed.
         DeniedError: a file needs a grant; nothing was changed.
+        UsageError: one is applied already.
     """
+    try:
+        with locked(shelf.house.pending / "lock", _PATIENCE):
+            return _apply(shelf, [shelf.find(each.id) for each in records], grant, approved)
+    except TimeoutError as error:
+        raise ConflictError("other change sets are being applied", "wait, and do it again") from error
+
+
+def _apply(
+    shelf: Shelf, records: Sequence[Record], grant: Sequence[str], approved: Sequence[str]
+) -> list[tuple[Record, Plan]]:
     ready = standings(shelf, records)
     for each in ready:
         if each.record.state == "applied":

@@ -322,6 +322,15 @@ def test_an_argument_by_a_wrong_name_is_told_and_not_passed_over(shop):
     assert shop.prj("history", "--json").json["items"] == []
 
 
+def test_a_resource_that_is_not_there_is_told_and_no_crash(shop, capsys):
+    async def work(asked):
+        with pytest.raises(Exception, match="there is no run 'zzzz'"):
+            await asked.read("prj://runs/zzzz")
+
+    memory(shop, work)
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_a_summary_is_executed(shop):
     async def work(asked):
         listed, _ = await asked.call("listCommands")

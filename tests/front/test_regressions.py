@@ -178,7 +178,8 @@ def test_a_handler_runs_again_when_its_step_fails_again(project):
 
 def test_stopping_a_run_that_waits_cleans_up(project):
     project.command(
-        "c", "steps: [{name: a, agent: implement}]\ncleanup_on_failure: [{name: tidy, script: 'touch tidied'}]"
+        "c",
+        "steps: [{name: a, agent: implement}]\ncleanup_on_failure: [{name: tidy, script: 'touch tidied'}]",
     )
     _, run = project.run("c")
     assert project.prj("stop", run["id"], "--json").json["status"] == "cancelled"

@@ -65,7 +65,8 @@ def test_ending_an_outer_run_ends_what_waits_inside_it(project, way):
 
 def test_stop_now_of_a_run_without_a_driver_cleans_nothing_up(project):
     project.command(
-        "c", "steps: [{name: a, agent: implement}]\ncleanup_on_failure: [{name: k, script: 'touch cleaned'}]"
+        "c",
+        "steps: [{name: a, agent: implement}]\ncleanup_on_failure: [{name: k, script: 'touch cleaned'}]",
     )
     _, run = project.run("c")
     assert project.prj("stop", "--now", run["id"], "--json").json["status"] == "cancelled"

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -321,6 +323,43 @@ def test_the_same_changes_wait_once(shop, says):
     assert shop.codebot("apply", "again.diff", "-y").code == 4
     ids = [each["id"] for each in shop.codebot("pending", "--json").json["items"]]
     assert ids == [again["change_set"]], "what waited before still waits"
+
+
+def test_what_does_not_fit_any_more_can_be_seen(shop, says):
+    says(GOLD)
+    waiting = shop.codebot("refactor", "shop/cart.py", "--json").json["change_set"]
+    (shop.root / "shop/cart.py").write_text("other\n")
+    shown = shop.codebot("pending", "show", waiting)
+    assert (shown.code, "+    return sum(prices)" in shown.out) == (4, True)
+    assert waiting in shown.err
+
+
+def test_what_needs_a_grant_says_so_while_it_waits(shop, says):
+    says(".github/workflows/ci.yml\n<<<<<<< SEARCH\n=======\nrun: it\n>>>>>>> REPLACE\n")
+    answer = shop.codebot("@add ci")
+    assert "to apply it takes --grant '.github/workflows/ci.yml'" in answer.err
+
+
+WHOLE = "It was too long.\n\n### shop/cart.py\n```python\n" + DONE + "```\n"
+BARE = GOLD.partition("\n\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("answer", "summary"), [(GOLD, "The loop is a sum."), (WHOLE, "It was too long."), (BARE, "")]
+)
+def test_a_summary_is_what_is_said_and_no_code(shop, says, answer, summary):
+    says(answer)
+    assert shop.codebot("optimize-perf", "shop/cart.py", "--json").json["summary"] == summary
+
+
+def test_two_that_apply_the_same_at_once(shop, says):
+    says(GOLD)
+    waiting = shop.codebot("refactor", "shop/cart.py", "--json").json["change_set"]
+    argv = [sys.executable, "-c", "from prunejuice.cli.codebot import main; main()", "apply", waiting, "-y"]
+    children = [subprocess.Popen(argv, cwd=shop.root, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    said = [child.communicate()[1] for child in children]
+    assert sorted(child.returncode for child in children) == [0, 2, 2, 2], said
+    assert sum("is applied already" in text for text in said) == 3
 
 
 def test_squashing_what_holds_all_of_another_keeps_it(shop, says):

@@ -262,6 +262,9 @@ def waits(
         return
     _show_files(differences, asked)
     render.out(record.id)
+    if needs := change.ungranted(differences, asked.grant):
+        words = " ".join(f"--grant {safe_line(name, 80)!r}" for name in needs[:3])
+        render.say(f"it changes what runs on this machine, so to apply it takes {words}")
     render.say(f"waits: codebot pending show {record.id}, codebot apply {record.id} (-r judges every hunk)")
 
 

@@ -92,7 +92,9 @@ def show_command(*, id: str, as_json: bool) -> None:  # noqa: A002 - the name pe
     shelf = shelf_here()
     record = shelf.find(id)
     standing = pending.standings(shelf, [record])[0] if record.state == "pending" else None
-    differences = standing.differences if standing else ()
+    differences: Sequence[hunk.Difference] = standing.differences if standing else ()
+    if standing is None or standing.conflict:
+        differences = pending.as_made(record)
     if as_json:
         found = review.begin(differences)
         items = [reviewing.item(found, each) for each in found.hunks]
@@ -101,11 +103,11 @@ def show_command(*, id: str, as_json: bool) -> None:  # noqa: A002 - the name pe
     render.out(f"{record.id} {record.state}  {safe_line(record.change_set.summary, 120)}".rstrip())
     for told in record.history:
         render.out(f"  {stamp(told.at)}  {_happened(told)}")
-    if standing:
-        pending.demand_fit(standing)
     for each in differences:
         for line in hunk.diff(each).split("\n")[:-1]:
             render.out(render.patch_line(safe_text(line)) if sys.stdout.isatty() else safe_text(line))
+    if standing:
+        pending.demand_fit(standing)
 
 
 def _happened(told: Happened) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
 from mcp.server.mcpserver.tools import Tool
 
 import prunejuice
@@ -143,26 +143,39 @@ async def _waited(app: Any, run_id: str, ctx: Context) -> Any:
     return await asyncio.to_thread(answers.wait, app, run_id, tell)
 
 
+def _resource(do: Callable[..., Any]) -> Callable[..., Any]:
+    """A function whose errors are those of a resource: told, and no crash."""
+
+    @functools.wraps(do)
+    def named(*args: Any, **given: Any) -> Any:
+        try:
+            return _tool(do)(*args, **given)
+        except ToolError as error:
+            raise ResourceNotFoundError(str(error)) from error
+
+    return named
+
+
 def _resources(made: MCPServer, app: Callable[[], Any]) -> None:
     @made.resource("prj://runs", mime_type="application/json", description="The runs of this project")
-    @_tool
+    @_resource
     def runs() -> Any:
         return {"runs": answers.runs(app())}
 
     @made.resource("prj://runs/{run_id}", mime_type="application/json", description="One run, whole")
-    @_tool
+    @_resource
     def run(run_id: str) -> Any:
         return view.whole(answers.run(app(), run_id))
 
     @made.resource(
         "prj://runs/{run_id}/logs/{step}", mime_type="text/plain", description="What a step printed"
     )
-    @_tool
+    @_resource
     def log(run_id: str, step: str) -> str:
         return answers.log(app(), run_id, step)
 
     @made.resource("prj://runs/{run_id}/artifacts/{+name}", description="A file that a run kept")
-    @_tool
+    @_resource
     def artifact(run_id: str, name: str) -> str:
         return answers.artifact(app(), run_id, name)
 

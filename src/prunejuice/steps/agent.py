@@ -1,11 +1,13 @@
 """Steps that an agent does: it is asked for changes, which are made where the run works, or wait."""
 
 import asyncio
+import re
 import shlex
 import shutil
 import time
 from collections.abc import Coroutine, Sequence
 from functools import reduce
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,6 +59,12 @@ _USUAL = {"fix-types": "mypy .", "lint": "ruff check ."}
 
 
 _KEPT = "what was answered is kept: codebot apply {}"
+
+
+_EDIT = re.compile(r"<<<<<<<|```|~~~|\*\*\* (?:Begin|Update|Add|Delete)|diff --git |--- \S|@@ ")
+"""Lines that an edit begins with, in any format."""
+_NAMED = re.compile(r"[\s#*`>-]*[\w./-]+\.\w+[`*:\s]*")
+"""A line that only names a file."""
 
 
 class _Doing(NamedTuple):
@@ -361,9 +369,11 @@ def _about(doing: _Doing, found: Answered) -> dict[str, Any]:
 
 
 def _prose(text: str) -> str:
-    """What an answer says before its first block; nothing when it is data."""
+    """What an answer says before its first edit; nothing when it is data."""
     if text.lstrip().startswith("{"):
         return ""
-    text = text.removeprefix(NO_CHANGES).lstrip()
-    before = text.partition("<<<<<<<")[0].rstrip().splitlines()
-    return "\n".join(before[:-1] if "<<<<<<<" in text else before).strip()[:2000]
+    rows = text.removeprefix(NO_CHANGES).lstrip().splitlines()
+    said = list(takewhile(lambda row: not _EDIT.match(row), rows))
+    while said and (not said[-1].strip() or _NAMED.fullmatch(said[-1])):
+        said.pop()
+    return "\n".join(said).strip()[:2000]
