@@ -41,7 +41,7 @@ from prunejuice.errors import (
 )
 from prunejuice.protocols import Agent, Stop
 from prunejuice.screening import LARGEST_NAMED
-from prunejuice.text import utf8
+from prunejuice.text import counted, utf8
 from prunejuice.verb import Verb
 from prunejuice.working import NO_CHANGES
 from prunejuice.workspaces.house import House
@@ -148,7 +148,7 @@ def ask(request: Request, means: Means) -> Answered:
     most = request.limits.rounds or ROUNDS
     for number in range(1, most + 1):
         asked = "asked" if number == 1 else "asked again"
-        means.tell(f"{asked}: {len(bundle.items)} files, {bundle.used:,} tokens of context")
+        means.tell(f"{asked}: {counted(len(bundle.items), 'file')}, {bundle.used:,} tokens of context")
         text, more = _said(request, prompt, means, spent)
         spent = added(spent, more)
         if _nothing(text):
@@ -159,7 +159,9 @@ def ask(request: Request, means: Means) -> Answered:
         means.tell(wrong)
         prompt = f"{first}\n\n{_again(text, wrong)}"
     raise ConflictError(
-        f"after {most} rounds: {wrong}", "ask again, or name the files that it is about", answer=text
+        f"after {counted(most, 'round')}: {wrong}",
+        "ask again, or name the files that it is about",
+        answer=text,
     )
 
 
@@ -197,7 +199,7 @@ def report(request: Request, means: Means, sound: Callable[[Any], Any] = lambda 
     words = _words("look" if means.agent.can.edits else "report")
     limits = request.limits._replace(rounds=None)
     task = Task(prompt, words, schema, check, request.model, limits, access="read")
-    means.tell(f"asked: {len(bundle.items)} files, {bundle.used:,} tokens of context")
+    means.tell(f"asked: {counted(len(bundle.items), 'file')}, {bundle.used:,} tokens of context")
     ended, spent = means.answer(task)
     _demand_ok(ended)
     for said in left_out:

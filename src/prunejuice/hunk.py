@@ -251,13 +251,18 @@ def _new(path: str, version: Version) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name as git's diffs have it: with octal bytes where it is not plain."""
-    raw = name.encode("utf-8", "surrogateescape")
-    if all(0x20 <= byte < 0x7F and byte not in b'"\\' for byte in raw):
+    """A name as git's diffs have it, with octal bytes where it cannot be read; letters stay as they are."""
+    if all(map(_is_plain, name)):
         return name
-    return (
-        '"' + "".join(chr(b) if 0x20 <= b < 0x7F and b not in b'"\\' else f"\\{b:03o}" for b in raw) + '"'
-    )
+    return '"' + "".join(sign if _is_plain(sign) else _octal(sign) for sign in name) + '"'
+
+
+def _is_plain(sign: str) -> bool:
+    return sign.isprintable() and sign not in '"\\'
+
+
+def _octal(sign: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in sign.encode("utf-8", "surrogateescape"))
 
 
 def counted(hunk: Hunk) -> tuple[int, int]:

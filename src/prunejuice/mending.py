@@ -17,7 +17,7 @@ from prunejuice.guard import Weakened
 from prunejuice.hunk import Difference, diff
 from prunejuice.outcome import OPTIONS, outcomes, turned, without_passed
 from prunejuice.overlay import Overlay
-from prunejuice.text import safe_line
+from prunejuice.text import counted, safe_line
 from prunejuice.workspaces.house import House
 
 SECONDS = 900.0
@@ -128,7 +128,7 @@ class _Mending:
                 return self._done(self._differences(), answered)
             self._demand_progress(failed)
             self.request = self.request._replace(given=failed)
-        raise self._failed(f"{self.check.command!r} still fails after {most} rounds")
+        raise self._failed(f"{self.check.command!r} still fails after {counted(most, 'round')}")
 
     def _demand_there(self) -> None:
         """A check whose program is not installed fails whatever is changed.
@@ -204,7 +204,7 @@ class _Mending:
             self._weakened([Weakened(what.lost[0], 0, "the check passes, and this test does not")])
         if self.before:
             mended, kept = len(what.mended), len(what.kept)
-            self.evidence.append(f"fail to pass: {mended} tests; pass to pass: {kept}; lost: 0")
+            self.evidence.append(f"fail to pass: {mended}; pass to pass: {kept}; lost: 0")
         self._weakened(rote.by_rote(self._differences(), self._tests()))
 
     def _tests(self) -> Iterator[str]:

@@ -55,3 +55,8 @@ def _escaped(match: re.Match[str]) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def counted(number: int, word: str) -> str:
+    """A number of things: `1 file`, `2,000 files`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -217,7 +217,7 @@ def test_tests_that_turn_are_told_and_lost_ones_are_denied(shop, mend):
     pytest_ = f"{sys.executable} -m pytest -q -p no:cacheprovider"
     answer = mend(GOLD, args=["--json"], check=pytest_)
     assert answer.code == 0, answer.err
-    assert "fail to pass: 1 tests; pass to pass: 1; lost: 0" in answer.json["evidence"]
+    assert "fail to pass: 1; pass to pass: 1; lost: 0" in answer.json["evidence"]
 
 
 def test_an_answer_by_rote_is_denied(shop, mend):

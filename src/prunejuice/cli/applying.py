@@ -18,7 +18,7 @@ from prunejuice.formats import FORMATS
 from prunejuice.hunk import Difference
 from prunejuice.review import Review
 from prunejuice.shelf import Record, Shelf, State
-from prunejuice.text import safe_line, safe_text, utf8
+from prunejuice.text import counted, safe_line, safe_text, utf8
 from prunejuice.workspaces import house as houses
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -419,17 +419,13 @@ def _told(
         render.json("applied", {**body, **more})
         return
     for each, _ in made:
-        render.out(f"applied {each.id}: {_count(len(each.paths), 'file')} (codebot undo takes it back)")
+        render.out(f"applied {each.id}: {counted(len(each.paths), 'file')} (codebot undo takes it back)")
     if not made:
         render.out("nothing was changed")
     if kept:
         render.out(f"left open: {kept.id} waits (codebot apply {kept.id} -r)")
     if back:
-        render.out(f"sent back: {_count(len(back), 'hunk')}")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+        render.out(f"sent back: {counted(len(back), 'hunk')}")
 
 
 @click.command("undo")
@@ -475,5 +471,5 @@ def _moved(record: Record, paths: Sequence[str], word: str, back: str, *, as_jso
     for path in paths:
         render.say(f"  {safe_line(path, 200)}")
     render.out(
-        f"{word} {record.id}: {_count(len(paths), 'file')} (codebot {back} {record.id} takes that back)"
+        f"{word} {record.id}: {counted(len(paths), 'file')} (codebot {back} {record.id} takes that back)"
     )

@@ -99,12 +99,16 @@ def _shown(error: Exception, arguments: list[str]) -> int:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         render.error(
-            error.format_message(), f"{context.command_path} --help" if context else "", as_json=as_json
+            error.format_message(),
+            f"{context.command_path} --help" if context else "",
+            as_json=as_json,
+            exit_code=2,
         )
         return 2
     if isinstance(error, errors.PruneJuiceError):
-        render.error(error.message, error.fix, as_json=as_json)
-        return next((code for kind, code in _CODES.items() if isinstance(error, kind)), 1)
+        code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), 1)
+        render.error(error.message, error.fix, as_json=as_json, exit_code=code)
+        return code
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         render.error(f"{error.filename or 'the output'}: {error.strerror}", "make room", as_json=False)
         return 1

@@ -9,6 +9,7 @@ import msgspec
 
 import prunejuice
 from prunejuice.cli import boundary
+from prunejuice.text import counted
 
 if TYPE_CHECKING:
     from prunejuice.context import Bundle, Reason, Style
@@ -195,7 +196,7 @@ def _copied(bundle: "Bundle", style: Any) -> None:
 
 def _said(bundle: "Bundle") -> str:
     whole = sum(item.mode == "full" or (item.mode == "pinned" and not item.ranges) for item in bundle.items)
-    files = f"{len(bundle.items)} files" if len(bundle.items) != 1 else "1 file"
+    files = counted(len(bundle.items), "file")
     return f"{files}, {whole} of them whole; {bundle.used:,} of {bundle.budget:,} tokens"
 
 

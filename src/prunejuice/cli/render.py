@@ -50,8 +50,8 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def error(message: str, fix: str, *, as_json: bool) -> None:
-    """Something went wrong, and what to do about it."""
+def error(message: str, fix: str, *, as_json: bool, **more: Any) -> None:
+    """Something went wrong, and what to do about it; `more` is for programs, as an exit code."""
     lines = [safe_text(line) for line in message.splitlines()] or ["failed"]
     say(click.style("error: ", fg="red", bold=True) + lines[0])
     for line in lines[1:]:
@@ -59,7 +59,7 @@ def error(message: str, fix: str, *, as_json: bool) -> None:
     if fix:
         say(click.style("  fix: ", fg="cyan") + safe_text(fix))
     if as_json:
-        json("error", {"error": {"message": message, **({"fix": fix} if fix else {})}})
+        json("error", {"error": {"message": message, **({"fix": fix} if fix else {}), **more}})
 
 
 def json(schema: str, data: Mapping[str, Any] | Sequence[Any]) -> None:

@@ -16,7 +16,7 @@ from prunejuice.lifecycle import Tools
 from prunejuice.protocols import Stop
 from prunejuice.run import Run, StepRun
 from prunejuice.shelf import Shelf
-from prunejuice.text import safe_text
+from prunejuice.text import counted, safe_text
 from prunejuice.verb import Verb
 from prunejuice.working import NO_CHANGES
 from prunejuice.workspaces import house as houses
@@ -72,8 +72,11 @@ def failed(run: Run, *, as_json: bool) -> int:
     visit = errand.outcome(run)
     fix = visit.fix if visit else ""
     told = (run.error or run.status).removesuffix(f" ({fix})")
-    render.error(told, fix or f"prj show {run.id[:8]}", as_json=as_json)
-    return boundary.run_code(run.status, run.reason)
+    short, code = run.id[:8], boundary.run_code(run.status, run.reason)
+    usual = {"usage": "", "stopped": f"prj resume {short} goes on with it"}
+    fix = fix or usual.get(run.reason, f"prj show {short}")
+    render.error(told, fix, as_json=as_json, exit_code=code, run=run.id)
+    return code
 
 
 def _reported(doing: Doing, run: Run, visit: StepRun) -> int:
@@ -140,9 +143,7 @@ def _nothing(doing: Doing, run: Run, visit: StepRun) -> int:
 def _took(visit: StepRun) -> str:
     outputs = visit.outputs
     cost = "" if outputs.get("cost") is None else f", ${outputs['cost']:.4f}"
-    rounds = outputs.get("rounds", 1)
-    times = "1 round" if rounds == 1 else f"{rounds} rounds"
-    return f"{times}, {outputs['tokens']:,} tokens{cost}"
+    return f"{counted(outputs.get('rounds', 1), 'round')}, {outputs['tokens']:,} tokens{cost}"
 
 
 def _again(doing: Doing, tools: Tools, stop: Stop) -> Callable[[Sequence[Any]], str]:

@@ -7,7 +7,7 @@ import click
 
 from prunejuice.cli.codeclip import Tokens
 from prunejuice.errors import UsageError
-from prunejuice.text import safe_line
+from prunejuice.text import counted, safe_line
 
 if TYPE_CHECKING:
     from prunejuice.contexts.summaries import Made, Summaries, Wanted
@@ -124,7 +124,8 @@ def _planned(summaries: "Summaries", wanted: "Wanted", *, offline: bool) -> None
         return
     plan = summaries.planned(wanted)
     render.out(
-        f"{plan.files} files, {plan.calls} calls of {wanted.model}, about {plan.tokens:,} tokens to read"
+        f"{counted(plan.files, 'file')}, {counted(plan.calls, 'call')} of {wanted.model}, "
+        f"about {plan.tokens:,} tokens to read"
     )
 
 
@@ -185,11 +186,13 @@ def _object(made: "Made", place: str) -> dict[str, Any]:
 
 
 def _said(made: "Made", place: str) -> str:
-    files = "1 file" if made.files == 1 else f"{made.files} files"
-    parts = [f"{files}, {len(made.result.components)} components, by {made.by}"]
+    parts_of = counted(len(made.result.components), "component")
+    parts = [f"{counted(made.files, 'file')}, {parts_of}, by {made.by}"]
     if made.calls:
         cost = "" if made.spent.cost is None else f", ${made.spent.cost:.4f}"
-        parts.append(f"{made.calls} calls, {made.spent.input + made.spent.output:,} tokens{cost}")
+        parts.append(
+            f"{counted(made.calls, 'call')}, {made.spent.input + made.spent.output:,} tokens{cost}"
+        )
     elif made.kept:
         parts.append("nothing changed since it was made")
     if place:

@@ -50,6 +50,7 @@ from prunejuice.steps import asked
 from prunejuice.steps.keeping import keep
 from prunejuice.steps.limited import limited
 from prunejuice.steps.world import World, said, teller
+from prunejuice.text import counted
 from prunejuice.working import NO_CHANGES, Working
 from prunejuice.workspaces import house as houses
 from prunejuice.workspaces.house import House
@@ -332,8 +333,8 @@ def _settled(doing: _Doing, found: Answered) -> StepResult:
         outputs |= {"format": taken.format, "edits": answer.placed(taken)}
         outputs |= _seen_to(doing, named, differences)
     files = len(outputs["files"])
-    about = f"{files} file{'s'[: files != 1]} changed" if files else "nothing had to be changed"
-    spent = f"{found.rounds} round{'s'[: found.rounds != 1]}, {outputs['tokens']:,} tokens"
+    about = f"{counted(files, 'file')} changed" if files else "nothing had to be changed"
+    spent = f"{counted(found.rounds, 'round')}, {outputs['tokens']:,} tokens"
     return said(f"{doing.handle.step.agent}: {about} in {spent}", **outputs)
 
 

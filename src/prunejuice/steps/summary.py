@@ -13,7 +13,7 @@ from prunejuice.steps import asked
 from prunejuice.steps.keeping import keep
 from prunejuice.steps.limited import limited
 from prunejuice.steps.world import World, said, teller
-from prunejuice.text import safe_line
+from prunejuice.text import counted, safe_line
 
 _AGENTS = ("oneshot", "scripted")
 
@@ -35,7 +35,8 @@ def carried_out(handle: Handle, world: World) -> StepResult:
     published = way == "make" and summaries.publish(made.result)
     path = handle.directory / "prompts" / f"{handle.log.stem}-summary.md"
     keep(handle, path, made.result.to_markdown())
-    text = f"{len(made.result.components)} components in {made.files} files, by {made.by}"
+    found = counted(len(made.result.components), "component")
+    text = f"{found} in {counted(made.files, 'file')}, by {made.by}"
     return said(text, **_outputs(made), path=LATEST if published else "")
 
 
