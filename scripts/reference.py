@@ -12,8 +12,9 @@ from pathlib import Path
 
 import click
 
-from prunejuice import change, condition, definition, event, settings, told
-from prunejuice.cli import codebot, codeclip, prj
+from prunejuice import change, condition, definition, event, settings, told, vocabulary
+from prunejuice.cli import codebot, codeclip, doing, prj
+from prunejuice.project import Project
 from prunejuice.steps.builtin import BUILTIN
 
 SHELL_TOOLS = (
@@ -62,6 +63,10 @@ def commands() -> Iterator[str]:
         for name, (module, _) in table.items():
             found = import_module(f"prunejuice.cli.{module}")
             yield from shown(f"{script} {name}", getattr(found, f"{name.replace('-', '_')}_command"))
+    yield "\n## Verbs of `codebot`\n"
+    for verb in vocabulary.every(Project(Path("/")), {}):
+        yield f"- `{verb.name}`: {verb.description}"
+    yield from shown("codebot VERB", doing.command("do"))
 
 
 def groups() -> Iterator[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from prunejuice.cli import boundary
 from prunejuice.cli.codebot import codebot as codebot_group
@@ -20,6 +21,11 @@ from prunejuice.cli.plum import plum as plum_group
 from prunejuice.cli.pots import pots as pots_group
 from prunejuice.cli.prj import prj as prj_group
 from prunejuice.protocols import Stop
+
+# The same examples each time, so that a run tells of a change and not of luck; new ones by --hypothesis-profile=new.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("new", derandomize=False)
+settings.load_profile("same")
 
 NEEDS_TMUX = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 

@@ -106,7 +106,8 @@ class _Mending:
             raise
 
     def _mended(self) -> Mended:
-        """The rounds count all answers."""
+        """The rounds count all answers; what is not there to be shown is told before anything is run."""
+        self.means.engine.gather(asking.context(self.request))
         self._demand_there()
         if self.check.first:
             passed, said = self._checked()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
+from unicodedata import normalize
 
 from msgspec import Struct
 
@@ -195,7 +196,8 @@ def _title(records: Sequence[Record]) -> str:
 
 
 def _slug(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:50].strip("-") or "changes"
+    plain = normalize("NFKD", title.lower()).encode("ascii", "ignore").decode()  # u for ü
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:50].strip("-") or "changes"
 
 
 def _message(record: Record) -> str:

@@ -8,14 +8,18 @@ Refactor the code. $ARGUMENTS
 """
 
 import re
+import shlex
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from prunejuice import document
 from prunejuice.errors import DefinitionError, Problem
+from prunejuice.text import nearest
 
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 _NAME = re.compile(r"[a-z][\w-]*(?::[\w-]+)*", re.IGNORECASE)
-_ARGUMENTS = "$ARGUMENTS"
+_PLACE = re.compile(r"\$(?:ARGUMENTS\b|([1-9])(?!\d))")
+_KEYS = ("description", "paths", "input", "needs", "mends", "proves", "keeps", "result")
 
 
 class Verb(NamedTuple):
@@ -41,10 +45,26 @@ class Verb(NamedTuple):
     source: str = ""
 
     def told(self, words: str) -> str:
-        """What an agent is told with the words of a person: where `$ARGUMENTS` stands, or behind it."""
-        if _ARGUMENTS in self.prompt:
-            return self.prompt.replace(_ARGUMENTS, words).strip()
+        """What an agent is told with the words of a person: where `$ARGUMENTS` stands, or behind it.
+
+        `$1` to `$9` are its words one by one, as a shell would take them apart.
+        """
+        if _PLACE.search(self.prompt):
+            pieces = _pieces(words)
+
+            def word(found: re.Match[str]) -> str:
+                number = found[1]
+                return words if number is None else "".join(pieces[int(number) - 1 : int(number)])
+
+            return _PLACE.sub(word, self.prompt).strip()
         return f"{self.prompt.strip()}\n\n{words}".strip()
+
+
+def _pieces(words: str) -> list[str]:
+    try:
+        return shlex.split(words)
+    except ValueError:  # a quote that is not closed
+        return words.split()
 
 
 def read(name: str, text: str, source: str) -> Verb:
@@ -59,36 +79,39 @@ def read(name: str, text: str, source: str) -> Verb:
         data = document.parse(front[1].encode(), source).data
         found = data if isinstance(data, dict) else {}
     prompt = text[front.end() :] if front else text
-    if not prompt.strip():
-        raise DefinitionError((Problem(source, 1, "", "tells an agent nothing"),))
-    paths = found.get("paths", [])
-    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise DefinitionError((Problem(source, 1, "paths", "must be a list of paths"),))
+    if problems := tuple(Problem(source, 1, *wrong) for wrong in _faults(found, prompt, source)):
+        raise DefinitionError(problems)
     description = str(found.get("description") or prompt.strip().split("\n")[0])
-    given = str(found.get("input", ""))
-    if given not in {"", "clipboard"}:
-        raise DefinitionError((Problem(source, 1, "input", "can only be clipboard"),))
-    result = found.get("result")
-    if result is not None and not (isinstance(result, dict) and result.get("type") == "object"):
-        raise DefinitionError((Problem(source, 1, "result", "must be a JSON Schema of type object"),))
-    proves, keeps = found.get("proves", ""), found.get("keeps", "")
-    for key, value, known in (("proves", proves, "tests"), ("keeps", keeps, "behaviour")):
-        if value not in {"", known}:
-            raise DefinitionError((Problem(source, 1, key, f"can only be {known}"),))
-    needs = bool(found.get("needs", _ARGUMENTS in prompt))
     return Verb(
         name,
         " ".join(description.split())[:200],
         prompt,
-        tuple(paths),
-        given,
-        needs,
+        tuple(found.get("paths", [])),
+        str(found.get("input", "")),
+        bool(found.get("needs", _PLACE.search(prompt))),
         bool(found.get("mends")),
-        proves,
-        keeps,
-        result,
+        found.get("proves", ""),
+        found.get("keeps", ""),
+        found.get("result"),
         source,
     )
+
+
+def _faults(found: Mapping[str, Any], prompt: str, source: str) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with a verb: a key, what is the matter, and a hint."""
+    if not prompt.strip():
+        yield "", "tells an agent nothing", ""
+    for key in found if "/.claude/" not in source else ():  # those have keys of their own
+        if key not in _KEYS and (hint := nearest(str(key), _KEYS)):
+            yield str(key), "is no key of a verb", hint
+    paths, result = found.get("paths", []), found.get("result")
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        yield "paths", "must be a list of paths", ""
+    if result is not None and not (isinstance(result, dict) and result.get("type") == "object"):
+        yield "result", "must be a JSON Schema of type object", ""
+    for key, known in (("input", "clipboard"), ("proves", "tests"), ("keeps", "behaviour")):
+        if str(found.get(key, "")) not in {"", known}:
+            yield key, f"can only be {known}", ""
 
 
 def is_name(word: str) -> bool:

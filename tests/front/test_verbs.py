@@ -451,6 +451,22 @@ def test_a_verb_that_is_written_wrongly_is_not_listed_but_told(shop, says):
     assert "must be a list of paths" in answer.err
 
 
+def test_words_one_by_one_and_keys_that_are_misspelt(shop, says):
+    server = says(GOLD)
+    claude = shop.root / ".claude/commands"
+    claude.mkdir(parents=True)
+    (claude / "swap.md").write_text(
+        "---\ninputs: x\n---\nSwap $2 for $1, not $10 nor $3; all: $ARGUMENTS\n"
+    )
+    assert shop.codebot("swap", "shop/cart.py", "--prompt", "'a b' c").code == 0
+    assert "Swap c for a b, not $10 nor ; all: 'a b' c" in server.asked[0].prompt
+    verbs = shop.root / ".prj/verbs"
+    verbs.mkdir(parents=True)
+    (verbs / "count.md").write_text("---\nresutl: {type: object}\n---\nCount.\n")
+    answer = shop.codebot("count")
+    assert (answer.code, "did you mean 'result'?" in answer.err) == (2, True), answer.err
+
+
 def test_what_the_agent_said_can_be_seen(shop, says):
     says(GOLD + "\x1b[31m")
     answer = shop.codebot("refactor", "shop/cart.py", "--verbose")

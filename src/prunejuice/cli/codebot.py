@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import click
 
@@ -26,6 +27,14 @@ class Verbs(Lazy):
         from prunejuice.cli import doing  # noqa: PLC0415
 
         return dict.fromkeys((*self.table, *doing.names()))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, and the names of the verbs that are built in."""
+        super().format_commands(ctx, formatter)
+        folder = Path(prunejuice.__file__).with_name("verbs")
+        names = sorted(path.stem for path in folder.glob("*.md"))
+        with formatter.section("Verbs"):
+            formatter.write_text(f"{', '.join(names)}; codebot VERB --help has their options.")
 
     def knows(self, word: str) -> bool:
         """Whether a word names a command."""

@@ -138,6 +138,9 @@ def command(name: str) -> click.Command:
     made = click.command(name, help=_help(found))(call)
     for option in (*_ASKED, *_ANSWERED, *_DONE):
         made = option(made)
+    for each in made.params if found.result is not None else ():
+        if each.name in {*_CHANGING, "tests", "grant"} and isinstance(each, click.Option):
+            each.hidden = True  # a report changes nothing; who says it all the same is told so
     return made
 
 

@@ -16,6 +16,7 @@ from prunejuice import (
     asking,
     change,
     extension,
+    formats,
     guard,
     hunk,
     interpreter,
@@ -188,11 +189,20 @@ def _answered(doing: _Doing) -> StepResult:
     except PruneJuiceError as error:
         if error.answer:
             path = doing.keep("answer.md", error.answer)
-            error.fix = "; ".join(filter(None, (error.fix, _KEPT.format(path))))
+            told = _KEPT.format(path) if _has_edits(error.answer) else f"what was answered is kept: {path}"
+            error.fix = "; ".join(filter(None, (error.fix, told)))
         raise
     doing.keep("context.md", present(found.context, "markdown"))
     _demand_tests(doing, found.taken, doing.keep("answer.md", found.text))
     return _settled(doing, found)
+
+
+def _has_edits(text: str) -> bool:
+    """Whether an answer can be given to `codebot apply`."""
+    try:
+        return bool(change.read(text) if text.lstrip().startswith("{") else formats.read(text))
+    except PruneJuiceError:
+        return False
 
 
 def _demand_tests(doing: _Doing, taken: Taken | None, kept: Path) -> None:
