@@ -109,6 +109,12 @@ def steps() -> Iterator[str]:
     for name, argument in told.ARGUMENTS.items():
         marks = ", ".join(filter(None, (argument.type, argument.piped and "p", argument.afar and "m")))
         yield f"- `{name}` ({marks}): {argument.means}"
+    more = [name for name in told.of(told.SUMMARIZE) if name not in told.ARGUMENTS]
+    yield (
+        "\n`agent: summarize` takes some of those, and besides: "
+        + ", ".join(f"`{name}`" for name in more)
+        + "."
+    )
 
 
 def rest() -> Iterator[str]:

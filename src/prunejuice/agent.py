@@ -107,13 +107,17 @@ class Refused(Happening, frozen=True, tag="refused"):
 
 
 class Spent(Happening, frozen=True, tag="spent"):
-    """What calls took since the last such event; `cost` in US dollars, None where it is not known."""
+    """What calls took since the last such event; `cost` in US dollars, None where it is not known.
+
+    `model` is who answered, where several were named.
+    """
 
     input: int
     output: int
     cached: int = 0
     calls: int = 1
     cost: float | None = None
+    model: str = ""
 
 
 class Ended(Happening, frozen=True, tag="ended"):

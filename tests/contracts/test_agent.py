@@ -153,6 +153,7 @@ def test_another_model_answers_when_the_first_fails(ask, stop, monkeypatch):
         events = list(agent.run(Task("?", model="openai-chat:one, openai-chat:two"), stop))
         agent.close()
     assert events[-1] == Ended("ok", output="two")
+    assert [event.model for event in events if isinstance(event, Spent)] == ["openai-chat:two"]
     assert [asked.model for asked in server.asked] == ["one", "two"]
 
 

@@ -104,7 +104,14 @@ class Metered:
     def _usage(self, spent: Spent, model: str) -> Usage:
         tokens = spent.input, spent.output, spent.cached
         return Usage(
-            time.time(), self._command, model, self.name, *tokens, spent.calls, spent.cost, self._run
+            time.time(),
+            self._command,
+            spent.model or model,
+            self.name,
+            *tokens,
+            spent.calls,
+            spent.cost,
+            self._run,
         )
 
     def close(self) -> None:

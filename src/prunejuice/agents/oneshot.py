@@ -87,7 +87,9 @@ class Oneshot:
             )
         except (kinds.AgentRunError, kinds.UserError, ExceptionGroup, *_OTHERS) as error:
             return _spent(usage), _failed(error, task)
-        return _spent(usage), Ended("ok", output=answer.output)
+        return _spent(usage, _who(task.model, answer.response.model_name)), Ended(
+            "ok", output=answer.output
+        )
 
     async def _model(self, names: str) -> Any:
         """A model by its name, its connections open; the same one for every task."""
@@ -151,11 +153,19 @@ def _is_over(usage: Any, task: Task) -> bool:
     return over or (cost is not None and float(usage.cost or 0) >= cost)
 
 
-def _spent(usage: Any) -> Spent | None:
+def _who(names: str, answered: str | None) -> str:
+    """The one of several models that answered; nothing when one was named."""
+    known = [name.strip() for name in names.split(",")]
+    return next((name for name in known[:9] if answered and answered in name), "") if len(known) > 1 else ""
+
+
+def _spent(usage: Any, model: str = "") -> Spent | None:
     if not usage.requests and not usage.input_tokens:
         return None
     cost = None if usage.cost is None else float(usage.cost)
-    return Spent(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.requests, cost)
+    return Spent(
+        usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.requests, cost, model
+    )
 
 
 def _failed(error: BaseException, task: Task) -> Ended:

@@ -412,13 +412,14 @@ def _with_code(found: "list[Verb]") -> "list[Verb]":
         return found
     from prunejuice import app as apps  # noqa: PLC0415
     from prunejuice import extension  # noqa: PLC0415
+    from prunejuice.told import SUMMARIZE  # noqa: PLC0415
 
     app = apps.open_app()
     try:
         app.extension(str(app.project.root), "")
     except DefinitionError as error:
         click.echo(f"warning: {error.message}", err=True)
-    own = {name: command.verb() for name, command in extension.every().items()}
+    own = {name: command.verb() for name, command in extension.every().items() if name != SUMMARIZE}
     kept = [verb for verb in found if verb.name not in own]
     return sorted([*kept, *own.values()], key=lambda verb: verb.name)
 
