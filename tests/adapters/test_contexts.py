@@ -169,7 +169,7 @@ def test_a_file_that_vanishes_while_it_is_read_is_left_out(shop):
     from prunejuice.contexts.corpus import Corpus
 
     corpus = Corpus(listing, first.index, first.index.entries(), frozenset())
-    assert corpus.left["new.py"] == "too large, gone, or not to be read"
+    assert corpus.left["new.py"] == "gone, or not to be read"
 
 
 # -- the index ----------------------------------------------------------------------------------

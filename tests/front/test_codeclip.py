@@ -34,6 +34,16 @@ def test_a_task_in_words(shop):
     assert "tokens" in answer.err
 
 
+def test_a_file_that_is_the_same_as_another_is_told(shop):
+    (shop.root / "shop/twin.py").write_text((shop.root / "shop/cart.py").read_text())
+    found = shop.codeclip("-q", "the voucher at checkout", "--json").json
+    [shown] = [each["path"] for each in found["items"] if each["path"] in {"shop/cart.py", "shop/twin.py"}]
+    other = ({"shop/cart.py", "shop/twin.py"} - {shown}).pop()
+    assert [each["reason"] for each in found["left_out"] if each["path"] == other] == [
+        f"the same as {shown}"
+    ]
+
+
 def test_it_is_the_same_behind_codebot(shop):
     words = ("-q", "the voucher", "--json")
     assert shop.codebot("context", *words).json["items"] == shop.codeclip(*words).json["items"]

@@ -349,7 +349,7 @@ def test_what_is_named_is_shown_though_it_is_ignored_or_large(tree):
     assert "Kept apart" in present(gather(root, paths=("notes.md",), only=True), "text")
     assert paths(gather(root, paths=("big.txt",), only=True)) == ["big.txt"]
     (root / "huge.txt").write_text("word\n" * 1_000_000)
-    with pytest.raises(NotFoundError, match="too large") as error:
+    with pytest.raises(NotFoundError, match="larger than") as error:
         gather(root, paths=("huge.txt",))
     assert "name a file itself" not in error.value.fix
 

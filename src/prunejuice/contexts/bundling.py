@@ -104,8 +104,17 @@ def left_out(
     else:
         others = (path for path in corpus.paths if path not in shown)
         yield from (LeftOut(path, _SPENT) for path in islice(others, _MOST_LEFT))
+    yield from islice(_twins(corpus, shown), _MOST_LEFT)
     for path, reason in sorted(corpus.left.items())[:_MOST_LEFT]:
         yield LeftOut(path, reason)
+
+
+def _twins(corpus: Corpus, shown: set[str]) -> Iterable[LeftOut]:
+    """Files whose content is shown under another name."""
+    for first, others in corpus.twins.items():
+        same = [corpus.paths[file] for file in (first, *others)]
+        if there := next((path for path in same if path in shown), ""):
+            yield from (LeftOut(path, f"the same as {there}") for path in same if path not in shown)
 
 
 def cut(text: str, budget: int, style: Style = "text") -> str:

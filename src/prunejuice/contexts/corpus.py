@@ -52,7 +52,7 @@ class Corpus:
             data = files.content(self.listing.root, path, LARGEST_NAMED)
             number = self.number.get(path)
             if number is None:
-                if not _unreadable(data) and not unfit(path):
+                if data is not None and not _unreadable(data) and not unfit(path):
                     return False
             elif data is None or files.object_id(data, self.blobs[number]) != self.blobs[number]:
                 return False
@@ -85,8 +85,10 @@ class Corpus:
         for path in missing:
             largest = LARGEST_NAMED if path in wanted else LARGEST
             data = files.content(self.listing.root, path, largest)
-            reason = _unreadable(data)
-            if data is None or reason:
+            if data is None:
+                self.left[path] = files.why_not(self.listing.root, path, largest)
+                continue
+            if reason := _unreadable(data):
                 self.left[path] = reason
                 continue
             language = grammar.language(path)
@@ -97,10 +99,8 @@ class Corpus:
                 yield reading(key, language, data)
 
 
-def _unreadable(data: bytes | None) -> str:
+def _unreadable(data: bytes) -> str:
     """Why a content cannot be read as text; empty when it can."""
-    if data is None:
-        return "too large, gone, or not to be read"
     return "not text" if b"\0" in data[:_BINARY] else ""
 
 

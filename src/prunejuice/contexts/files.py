@@ -124,6 +124,15 @@ def object_id(content: bytes, like: str = "") -> str:
     return algorithm(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
+def why_not(root: str, path: str, largest: int) -> str:
+    """Why a file has no content to be shown."""
+    try:
+        size = Path(root, path).lstat().st_size
+    except OSError:
+        return "gone, or not to be read"
+    return f"larger than {largest:,} bytes" if size > largest else "no plain file, or not to be read"
+
+
 def content(root: str, path: str, largest: int) -> bytes | None:
     """The bytes of a file; nothing when it is gone, no plain file, or larger than that."""
     with suppress(OSError, ValueError):
