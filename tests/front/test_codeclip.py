@@ -36,6 +36,7 @@ def test_a_task_in_words(shop):
 
 def test_a_file_that_is_the_same_as_another_is_told(shop):
     (shop.root / "shop/twin.py").write_text((shop.root / "shop/cart.py").read_text())
+    shop.commit("Twice")
     found = shop.codeclip("-q", "the voucher at checkout", "--json").json
     [shown] = [each["path"] for each in found["items"] if each["path"] in {"shop/cart.py", "shop/twin.py"}]
     other = ({"shop/cart.py", "shop/twin.py"} - {shown}).pop()
