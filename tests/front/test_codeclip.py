@@ -39,6 +39,8 @@ def test_files_that_are_the_same_as_another_are_told(shop):
     body = "".join(f"    amount += numbers[{n}]\n" for n in range(12))
     for n in range(9):
         (shop.root / f"lang/no{n}.py").write_text(f"def amount_total(numbers):\n    amount = 0\n{body}")
+    for n in range(60):
+        (shop.root / f"shop/other{n}.py").write_text(f"def amount_{n}(total):\n    return total + {n}\n")
     shop.commit("Often")
     found = shop.codeclip("-q", "amount total", "-b", "300", "--json").json
     shown = {each["path"] for each in found["items"]}
