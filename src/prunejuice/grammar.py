@@ -328,6 +328,8 @@ def _head(node: Any, body: Any) -> int:
         before = before.prev_sibling
     if before is not None and before.type == ":":  # a body by indentation begins on a line of its own
         begins = int(before.end_point[0])
+    if before is not None and body.type == "body_statement":  # Ruby's begins below the name
+        begins = int(before.end_point[0])
     return min(begins, first + LONGEST_HEAD) + 1
 
 

@@ -50,6 +50,29 @@ def test_files_that_are_the_same_as_another_are_told(shop):
     assert twins <= shown | left.keys()
 
 
+@pytest.mark.parametrize(
+    ("path", "open_", "head", "close"),
+    [
+        ("basket.py", "class Basket:\n", "    def {}(self, other):\n", ""),
+        ("Basket.java", "public class Basket {\n", "    public int {}(int other) {{\n", "    }}\n"),
+        ("basket.rb", "class Basket\n", "    def {}(other)\n", "    end\n"),
+    ],
+)
+def test_a_method_is_shown_in_its_class(shop, path, open_, head, close):
+    """There is room for the line, so it says where the method belongs."""
+    body = "".join(f"        x{n} = other + {n}\n" for n in range(12))
+    methods = [head.format(f"method{n}") + body + close.replace("}}", "}") + "\n" for n in range(30)]
+    wanted = head.format("redeem_voucher") + "        return coupon\n" + close.replace("}}", "}")
+    (shop.root / path).write_text(open_ + "".join(methods) + wanted)
+    shop.commit("Baskets")
+    found = shop.codeclip("-q", "redeem voucher coupon", "-b", "1k", "--json").json
+    [item] = [each for each in found["items"] if each["path"] == path]
+    assert item["mode"] == "slice"
+    assert item["text"].startswith(open_)
+    assert wanted in item["text"]
+    assert found["tokens" if "tokens" in found else "used"] <= 1000
+
+
 def test_it_is_the_same_behind_codebot(shop):
     words = ("-q", "the voucher", "--json")
     assert shop.codebot("context", *words).json["items"] == shop.codeclip(*words).json["items"]

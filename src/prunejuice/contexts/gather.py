@@ -19,7 +19,7 @@ from prunejuice.contexts.index import VERSION, Entry, Index
 from prunejuice.contexts.pages import Counted, Pages
 from prunejuice.errors import DamagedError, GitError, UsageError
 from prunejuice.git import Git
-from prunejuice.packing import SHOWN, Step, chosen, steps
+from prunejuice.packing import NAMED, SHOWN, Step, chosen, steps
 from prunejuice.ranking import PRESENT, chances, shares
 from prunejuice.screening import masked, unfit
 
@@ -265,6 +265,8 @@ class Engine:
         else:
             ordered, price = self._steps(pages, found, pinned)
             forms = chosen(ordered, room, price)
+            left = room - sum(price(each, {}, forms[each]) for each in forms)
+            forms = _framed(pages, forms, left, price)
         if file not in forms:
             return None
         made = bundling.item(pages, file, forms[file], "pinned", found, pinned)
@@ -306,7 +308,7 @@ class Engine:
             ):
                 picked[file] = every
                 left -= more
-        return picked
+        return _framed(pages, picked, left, price)
 
     def _keep(self, pages: Pages) -> None:
         if pages.new:
@@ -391,6 +393,19 @@ class Engine:
             notes=tuple(notes),
         )
         return bundling.within(bundle, ask.style)
+
+
+def _framed(
+    pages: Pages, picked: Mapping[int, dict[int, int]], left: int, price: "Price"
+) -> dict[int, dict[int, int]]:
+    """Parts with the signatures of what they are inside of, as far as there is room for them."""
+    framed = {}
+    for file, forms in picked.items():
+        more = dict.fromkeys(pages.around(file, forms), NAMED) | forms
+        cost = price(file, forms, more) if len(more) > len(forms) else 0
+        framed[file] = more if cost <= left else forms
+        left -= cost if cost <= left else 0
+    return framed
 
 
 class _Shown(NamedTuple):

@@ -20,7 +20,7 @@ from prunejuice.errors import DamagedError, StoreError
 from prunejuice.part import Part
 from prunejuice.words import terms, terms_of
 
-VERSION = 2
+VERSION = 3
 """Of the rows and of what is read out of a file; another version is another file."""
 IMPACT_BITS = 6
 STRONGEST = (1 << IMPACT_BITS) - 1

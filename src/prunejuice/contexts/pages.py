@@ -117,6 +117,20 @@ class Pages:
         """All parts of a file, shown."""
         return dict.fromkeys(range(self.corpus.entries[file].length), SHOWN)
 
+    def around(self, file: int, forms: Mapping[int, int]) -> set[int]:
+        """The parts with the signatures of what some parts are inside of: the class of a method."""
+        parts = self.parts(file)
+        heads: dict[str, int] = {}
+        found: set[int] = set()
+        for number, part in enumerate(parts):
+            if number in forms:
+                pieces = part.name.split(".")
+                outer = (".".join(pieces[:end]) for end in range(1, len(pieces)))
+                found.update(heads[name] for name in outer if name in heads)
+            if part.head:
+                heads[part.name] = number
+        return found - forms.keys()
+
     def lines(self, file: int) -> list[str]:
         """The lines of a file, secrets masked."""
         if file not in self._lines:
