@@ -60,3 +60,8 @@ def _escaped(match: re.Match[str]) -> str:
 def counted(number: int, word: str) -> str:
     """A number of things: `1 file`, `2,000 files`."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def dollars(amount: float) -> str:
+    """An amount of money, with so many digits that it is not nothing."""
+    return f"${amount:.4f}" if amount >= 0.001 or not amount else f"${amount:.8f}".rstrip("0")

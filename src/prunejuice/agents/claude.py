@@ -82,7 +82,7 @@ def _words(task: Task) -> list[str]:
         first, _, rest = task.model.partition(",")
         words += ["--model", first.strip(), *(["--fallback-model", rest.strip()] if rest else [])]
     if task.limits.cost is not None:
-        words += ["--max-budget-usd", f"{task.limits.cost:.4f}"]
+        words += ["--max-budget-usd", f"{task.limits.cost:.8f}"]
     if task.limits.turns is not None:
         words += ["--max-turns", str(task.limits.turns)]
     return words

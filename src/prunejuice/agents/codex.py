@@ -11,6 +11,7 @@ from prunejuice.agents import conversation, endpoint, program
 from prunejuice.agents.endpoint import Endpoint
 from prunejuice.process import Call
 from prunejuice.protocols import Stop
+from prunejuice.text import dollars
 
 PROGRAM = "codex"
 _FIX = "install it (npm install -g @openai/codex) and log in: codex login"
@@ -163,5 +164,5 @@ def _over(spent: Spent, limits: Limits) -> str:
     if limits.tokens is not None and spent.input + spent.output > limits.tokens:
         return f"more than {limits.tokens:,} tokens were used"
     if limits.cost is not None and (spent.cost or 0.0) > limits.cost:
-        return f"more than ${limits.cost:.4f} were used"
+        return f"more than {dollars(limits.cost)} were used"
     return ""

@@ -4,6 +4,7 @@ from prunejuice import prices
 from prunejuice.agent import Limits, Spent
 from prunejuice.contexts import tokens
 from prunejuice.errors import LimitError
+from prunejuice.text import dollars
 
 
 def reckoned(prompt: str, model: str) -> Spent:
@@ -37,7 +38,8 @@ def _demand_tokens(most: int, used: int, asked: int) -> None:
 
 def _demand_money(most: float, used: float, asked: float | None) -> None:
     if used >= most:
-        raise LimitError(f"${used:.4f} of ${most:.4f} are used up", "raise --max-cost")
+        raise LimitError(f"{dollars(used)} of {dollars(most)} are used up", "raise --max-cost")
     if asked is not None and asked > most - used:
-        what = f"the question costs about ${asked:.4f}, and ${most - used:.4f} of ${most:.4f} are left"
+        left = f"{dollars(most - used)} of {dollars(most)} are left"
+        what = f"the question costs about {dollars(asked)}, and {left}"
         raise LimitError(what, "raise --max-cost, or ask about less")
