@@ -120,11 +120,11 @@ def make_plan(
     for each in (command, *made.commands.values()):
         for step in each.workflow.steps.values():
             _demand_verb(app, step)
-    return made
+    return structs.replace(made, watched=False)
 
 
 def _demand_verb(app: App, step: Step) -> None:
-    """That what a step lets an agent do is something that agents can be told to do.
+    """That what a step lets an agent do is no verb that is misspelt.
 
     Raises:
         UsageError: there is no such verb.
@@ -138,6 +138,8 @@ def _demand_verb(app: App, step: Step) -> None:
     except NotFoundError as error:
         from prunejuice import extension  # noqa: PLC0415 - only where it may be of Python
 
+        if not error.fix.startswith("did you mean"):  # an earlier step may write it, or a person does it
+            return
         own = extension.files_of(app.project) or app.extension(str(app.project.root), step.agent)
         if not own:  # code of a project is looked at when it runs
             raise UsageError(f"step {step.id}: {error.message}", error.fix) from error

@@ -192,6 +192,10 @@ def report(request: Request, means: Means, sound: Callable[[Any], Any] = lambda 
         reports.demand(schema, output)
         found = reports.grounded(sound(output), lambda path: _rows(means.house.root, path))
         left_out[:] = found.left_out
+        try:
+            reports.demand(schema, found.data)
+        except ValueError:  # the schema has no room for marks
+            return reports.unmarked(found.data)
         return found.data
 
     prompt = f"{_told(request)}\n\n{utf8(present(bundle, 'text'))}"

@@ -118,11 +118,7 @@ class ChangeSet(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=T
 
     def to_json(self) -> str:
         """The changes as JSON, in the published schema; an empty file is said to be one."""
-        data = msgspec.to_builtins(msgspec.structs.replace(self, schema=SCHEMA))
-        for each in data["file_changes"]:
-            if each.get("operation", "write") == "write":
-                each.setdefault("content", "")
-        return msgspec.json.encode(data).decode()
+        return msgspec.json.encode(plain(msgspec.structs.replace(self, schema=SCHEMA))).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "ChangeSet":
@@ -193,7 +189,7 @@ def read(text: str | bytes) -> ChangeSet:
         what = f"the changes are not as the schema says: {safe_line(str(error), 200)}"
         raise UsageError(what, "codebot schema shows it") from error
     for each, said in zip(found.file_changes, data["file_changes"], strict=True):
-        if each.operation == "write" and "content" not in said:
+        if each.operation == "write" and "content" not in said and not each.base:  # with one, we wrote it
             what = f"the change of {safe_line(each.filepath, 80)} has no `content`"
             raise UsageError(what, 'an empty file is "content": ""; to remove one: "operation": "delete"')
     if len(found.file_changes) > MOST:
@@ -213,9 +209,20 @@ def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is not JSON")
 
 
+def plain(change_set: ChangeSet) -> dict[str, Any]:
+    """A change set as plain data; an empty file is said to be one."""
+    data: dict[str, Any] = msgspec.to_builtins(change_set)
+    for each in data["file_changes"]:
+        if each.get("operation", "write") == "write":
+            each.setdefault("content", "")
+    return data
+
+
 def schema() -> dict[str, Any]:
     """The JSON Schema of a change set."""
     found = msgspec.json.schema(ChangeSet)
+    writes = {"if": {"properties": {"operation": {"const": "write"}}}, "then": {"required": ["content"]}}
+    found["$defs"]["FileChange"] |= writes
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **found}
 
 

@@ -363,7 +363,7 @@ def git(directory: str | Path, environ: dict[str, str], stop: Stop | None = None
     """
     top = next((p for p in (Path(directory), *Path(directory).parents) if (p / ".git").exists()), None)
     program = _program(environ.get("PATH", os.defpath), str(top) if top else "")
-    kept = {k: v for k, v in environ.items() if not k.startswith("GIT_") or k in _OWN}
+    kept = {k: v for k, v in environ.items() if not k.startswith("GIT_") or (v and k in _OWN)}
     return Git(program, str(directory), kept, stop)
 
 

@@ -1,5 +1,6 @@
 """Whether a change makes a check pass by weakening it: tests, settings, what silences a checker."""
 
+import ast
 import json
 import re
 import sys
@@ -43,6 +44,12 @@ _SILENCES = re.compile(
     r"|eslint-disable|@ts-(?:ignore|nocheck|expect-error)|//\s*nolint|#!?\[allow\("
 )
 _ENDS = re.compile(r"\bos\._exit\(|\bsys\.exit\(\s*0?\s*\)|process\.exit\(\s*0?\s*\)")
+_LEAVES_OUT = re.compile(
+    r"collect_ignore|--(?:deselect|ignore)|norecursedirs|testpaths|pytest_(?:ignore_collect|collection_modifyitems)"
+    r"|pytest_(?:runtest|pyfunc|report)\w*|mark\.skip|pytest\.skip|continue-on-error"
+)
+"""What a new file that says how tests are run has them left out by."""
+_PROSE = re.compile(r"\.(?:md|rst|adoc)$", re.IGNORECASE)
 _HARMLESS = re.compile(r"^\s*(?:#.*|//.*|(?:from|import)\b.*|\"\"\".*\"\"\"|[)\]},]*)\s*$")
 
 
@@ -68,7 +75,9 @@ def weakened(found: Iterable[Difference], check: str = "") -> list[Weakened]:
 
 def rewritten(found: Iterable[Difference]) -> list[Weakened]:
     """Every place where tests that are there, or what says how they are run, would be others."""
-    return [place for each in found if each.old.data is not None for place in _of_existing(each)]
+    return [
+        place for each in found for place in (_of_existing if each.old.data is not None else _of_new)(each)
+    ]
 
 
 def shown(places: Sequence[Weakened]) -> str:
@@ -81,15 +90,53 @@ def is_test(path: str) -> bool:
     return bool(_TEST.search(path))
 
 
+def _of_new(each: Difference) -> Iterator[Weakened]:
+    """A new file that has tests left out, or takes the place of what runs them."""
+    path, text = each.to or each.path, (each.new.data or b"").decode("utf-8", "replace")
+    if _takes_over(path):
+        yield Weakened(path, 1, "it takes the place of what runs the tests")
+    elif _RULES.search(path) and (found := _LEAVES_OUT.search(text)):
+        yield Weakened(path, 1 + text.count("\n", 0, found.start()), f"tests are left out: {found[0]}")
+
+
 def _of_existing(each: Difference) -> Iterator[Weakened]:
-    if _is_rule(each) or (_has_tests(each) and (each.new.data is None or each.to)):
+    tests = is_test(each.path)
+    if _is_rule(each) or (tests and (each.new.data is None or each.to)):
         yield from _of_file(each, ())
         return
-    for hunk in hunks(each) if _has_tests(each) else ():
+    for hunk in hunks(each) if tests and not _PROSE.search(each.path) else ():
         yield from _taken_away(each.path, hunk)
         yield from _more(each.path, hunk, _SKIPS, "a test is skipped")
+    if tests and each.path.endswith(".py"):
+        yield from _silent(each)
     if each.path.endswith("pyproject.toml"):
         yield from _of_tables(each)
+
+
+def _silent(each: Difference) -> Iterator[Weakened]:
+    """Tests that are there no more, or end before they test anything, although no line is gone."""
+    before, after = _tests(each.old.data), _tests(each.new.data)
+    for name, first in before.items():
+        if name not in after:
+            yield Weakened(each.path, 1, f"a test is gone: {name}")
+        elif after[name] == "Return" != first:
+            yield Weakened(each.path, 1, f"a test ends before it tests: {name}")
+
+
+def _tests(data: bytes | None) -> dict[str, str]:
+    """The tests of a file of Python by name, and what kind of statement each begins with."""
+    try:
+        tree = ast.parse(data or b"")
+    except (SyntaxError, ValueError, RecursionError):
+        return {}
+    found = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return {node.name: type(node.body[0]).__name__ for node in found if node.name.startswith("test")}
+
+
+def _takes_over(path: str) -> bool:
+    """Whether a file of this name is imported in the place of what runs the tests."""
+    shadow = _SHADOWS.fullmatch(path)
+    return bool(_TAKES_OVER.search(path) or (shadow and shadow[1] in _RUNNERS))
 
 
 def _is_rule(each: Difference) -> bool:
@@ -106,9 +153,7 @@ def _of_file(each: Difference, scripts: Collection[str]) -> Iterator[Weakened]:
     if _is_rule(each) or each.path in scripts:
         yield Weakened(each.path, 1, "it says what is checked, and how")
         return
-    shadow = _SHADOWS.fullmatch(path)
-    takes_over = _TAKES_OVER.search(path) or (shadow and shadow[1] in _RUNNERS)
-    if takes_over and (each.old.data is None or each.to):
+    if _takes_over(path) and (each.old.data is None or each.to):
         yield Weakened(path, 1, "it takes the place of what runs the tests")
     if tests and (each.new.data is None or each.to):
         yield Weakened(

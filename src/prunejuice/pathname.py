@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Literal
 
 from prunejuice.errors import DeniedError
@@ -16,6 +17,8 @@ from prunejuice.text import safe_line
 
 LONGEST = 4000
 LONGEST_PART = 255
+_DEEP = 4
+"""How many `**/` of a glob may be no folder."""
 Care = Literal["", "shown", "granted"]
 
 _FORBIDDEN = frozenset('\\<>:"|?*')
@@ -114,10 +117,19 @@ def _covered(key: str, patterns: Iterable[str]) -> bool:
 
 def globbed(name: str, pattern: str) -> bool:
     """Whether a glob names a file: `**/` may be no folder, and one without a slash counts anywhere."""
-    if fnmatchcase(name, pattern) or ("/" not in pattern and fnmatchcase(name.rpartition("/")[2], pattern)):
-        return True
-    before, deep, rest = pattern.partition("**/")
-    return bool(deep) and (not before or before.endswith("/")) and globbed(name, before + rest)
+    if "/" not in pattern:
+        return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition("/")[2], pattern)
+    return any(fnmatchcase(name, each) for each in _variants(pattern))
+
+
+@lru_cache(maxsize=512)
+def _variants(pattern: str) -> tuple[str, ...]:
+    """A glob with and without each of its first `**/`."""
+    first, *rest = re.split(r"(?<![^/])(?:\*\*/)+", pattern, maxsplit=_DEEP)
+    found = [first]
+    for piece in rest:
+        found = [start + deep + piece for start in found for deep in ("", "**/")]
+    return tuple(found)
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:

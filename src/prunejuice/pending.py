@@ -8,8 +8,8 @@ import base64
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ from prunejuice.errors import (
     UsageError,
 )
 from prunejuice.hunk import Difference, Version
-from prunejuice.lock import locked
+from prunejuice.lock import FileLock
 from prunejuice.overlay import Overlay
 from prunejuice.review import Decision
 from prunejuice.shelf import Happened, Old, Record, Shelf, Trying, What, decided
@@ -208,11 +208,24 @@ def apply(
         DeniedError: a file needs a grant; nothing was changed.
         UsageError: one is applied already.
     """
+    with _alone(shelf):
+        return _apply(shelf, [shelf.find(each.id) for each in records], grant, approved)
+
+
+@contextmanager
+def _alone(shelf: Shelf) -> Iterator[None]:
+    """Let nobody else change the records meanwhile; they are to be looked at again within.
+
+    Raises:
+        ConflictError: others take too long.
+    """
+    lock = FileLock(shelf.house.pending / "lock")
+    if not lock.take(_PATIENCE):
+        raise ConflictError("other change sets are being applied", "wait, and do it again")
     try:
-        with locked(shelf.house.pending / "lock", _PATIENCE):
-            return _apply(shelf, [shelf.find(each.id) for each in records], grant, approved)
-    except TimeoutError as error:
-        raise ConflictError("other change sets are being applied", "wait, and do it again") from error
+        yield
+    finally:
+        lock.free()
 
 
 def _apply(
@@ -231,7 +244,7 @@ def _apply(
     except PruneJuiceError:
         for record, _ in reversed(made):
             before = next(each.record for each in ready if each.record.id == record.id)
-            undo(shelf, record)
+            _undo(shelf, record)
             shelf.keep(before)
         raise
     return made
@@ -266,6 +279,11 @@ def undo(shelf: Shelf, record: Record) -> tuple[Record, list[str]]:
         NotFoundError: what was there before is not kept any more.
         UsageError: it is not applied.
     """
+    with _alone(shelf):
+        return _undo(shelf, shelf.find(record.id))
+
+
+def _undo(shelf: Shelf, record: Record) -> tuple[Record, list[str]]:
     if record.state != "applied":
         raise UsageError(f"{record.id} is {record.state}, not applied", "codebot pending list --all")
     transaction.recover(shelf.house)
@@ -348,8 +366,10 @@ def drop(shelf: Shelf, record: Record) -> Record:
     Raises:
         UsageError: it does not wait.
     """
-    _demand_pending(record)
-    return shelf.keep(record.happened("dropped", "dropped"))
+    with _alone(shelf):
+        record = shelf.find(record.id)
+        _demand_pending(record)
+        return shelf.keep(record.happened("dropped", "dropped"))
 
 
 def split(shelf: Shelf, record: Record, patterns: Sequence[str]) -> tuple[Record, Record]:
@@ -358,6 +378,11 @@ def split(shelf: Shelf, record: Record, patterns: Sequence[str]) -> tuple[Record
     Raises:
         UsageError: one of the two would be empty.
     """
+    with _alone(shelf):
+        return _split(shelf, shelf.find(record.id), patterns)
+
+
+def _split(shelf: Shelf, record: Record, patterns: Sequence[str]) -> tuple[Record, Record]:
     _demand_pending(record)
     parts = [
         tuple(c for c in record.change_set.file_changes if pathname.matches(c.filepath, patterns) is taken)
@@ -390,6 +415,11 @@ def squash(shelf: Shelf, records: Sequence[Record]) -> Record:
     """
     if len(records) < 2:
         raise UsageError("squash needs two change sets or more", "codebot pending list shows them")
+    with _alone(shelf):
+        return _squash(shelf, [shelf.find(each.id) for each in records])
+
+
+def _squash(shelf: Shelf, records: Sequence[Record]) -> Record:
     for record in records:
         _demand_pending(record)
     ready, overlay = stacked(records, _first_of(records))
@@ -416,6 +446,16 @@ def _first_of(records: Sequence[Record]) -> See:
     return see
 
 
+def demand_same(shelf: Shelf, record: Record) -> None:
+    """That nothing happened to a record since it was looked at.
+
+    Raises:
+        ConflictError: something did.
+    """
+    if (now := shelf.find(record.id)).history != record.history:
+        raise ConflictError(f"{record.id} is {now.state} meanwhile", f"codebot pending show {record.id}")
+
+
 def _demand_pending(record: Record) -> None:
     if record.state != "pending":
         raise UsageError(
@@ -427,4 +467,4 @@ def as_json(record: Record) -> dict[str, object]:
     """A record as programs get it."""
     found: dict[str, object] = msgspec.to_builtins(record)
     found.pop("olds", None)
-    return found
+    return {**found, "change_set": change.plain(record.change_set)}

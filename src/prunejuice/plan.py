@@ -30,7 +30,7 @@ class Plan(Struct, frozen=True, omit_defaults=True):
     commands: dict[str, Command] = field(default_factory=dict)
     worktree: bool = True
     workspace: Workspace | None = None
-    watched: bool = False
+    watched: bool | None = None
 
     @property
     def workflow(self) -> Workflow:

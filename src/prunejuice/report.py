@@ -4,11 +4,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from prunejuice.redact import MASK
 from prunejuice.text import safe_text
 
 Lines = Callable[[str], Sequence[str] | None]
 _PLACE = "path"
-_NO_WORDS = {"path", "line", "severity", "kind", "quote", "unverified"}
+_LOOKED_FOR = 5
+"""Lines of a quote that are looked for."""
+MARK = "unverified"
+"""The key of what is said of a quote that is in no line."""
+_NO_WORDS = {"path", "line", "severity", "kind", "quote", MARK}
 
 
 def demand(schema: Mapping[str, Any], data: Any) -> None:
@@ -78,19 +83,36 @@ def _gone(item: Any, lines: Lines) -> str:
 
 def _placed(item: dict[str, Any], lines: Lines) -> dict[str, Any]:
     """An item whose line is one of its file: where what it quotes is, nearest to what it says."""
-    path, line, quote = item.get(_PLACE), item.get("line"), str(item.get("quote") or "")
-    if not isinstance(path, str) or not isinstance(line, int) or (rows := lines(path)) is None:
+    path, line, quote = item.get(_PLACE), item.get("line"), str(item.get("quote") or "").strip()
+    if not isinstance(path, str) or (rows := lines(path)) is None:
         return item
-    if found := _where(quote, rows):
-        return {**item, "line": min(found, key=lambda n: abs(n - line))}
-    within = {**item, "line": min(max(line, 1), max(len(rows), 1))}
-    return {**within, "unverified": "no line of the file is as it is quoted"} if quote.strip() else within
+    found = _where(quote, rows)
+    if isinstance(line, int):
+        near = int(line)
+        item = {**item, "line": min(found, key=lambda n: abs(n - near)) if found else _within(near, rows)}
+    return item if found or _unseen(quote) else {**item, MARK: "no line of the file is as it is quoted"}
+
+
+def _within(line: int, rows: Sequence[str]) -> int:
+    return min(max(line, 1), max(len(rows), 1))
+
+
+def unmarked(data: Any) -> Any:
+    """Data without the marks of what is unverified."""
+    if isinstance(data, list):
+        return [unmarked(each) for each in data]
+    return {k: unmarked(v) for k, v in data.items() if k != MARK} if isinstance(data, dict) else data
+
+
+def _unseen(quote: str) -> bool:
+    """Whether a quote says nothing, or may be of what no file shows: a line that is gone, a secret."""
+    return quote.startswith("-") or MASK.decode() in quote or not any(sign.isalnum() for sign in quote)
 
 
 def _where(quote: str, rows: Sequence[str]) -> list[int]:
     """The numbers of the lines that a quote begins in; blanks, numbers and marks make no difference."""
     plain = [" ".join(row.split()) for row in rows]
-    for text in filter(None, map(_unmarked, quote.strip().splitlines() or [""])):
+    for text in filter(None, map(_unmarked, quote.splitlines()[:_LOOKED_FOR])):
         pieces = [
             piece for piece in (" ".join(each.split()) for each in re.split(r"\.\.\.|…", text)) if piece
         ]
@@ -128,7 +150,7 @@ def _row(item: Any) -> str:
         return _line(item)
     place = f"`{item['path']}{':' + str(item['line']) if 'line' in item else ''}`" if "path" in item else ""
     words = [str(item[key]) for key in ("severity", "kind") if item.get(key)]
-    words += ["unverified"] if "unverified" in item else []
+    words += ["unverified"] if MARK in item else []
     rest = [_line(item[key]) for key in item if key not in _NO_WORDS]
     return " ".join(filter(None, [_line(place), f"({', '.join(words)})" if words else "", " ".join(rest)]))
 

@@ -64,4 +64,4 @@ def counted(number: int, word: str) -> str:
 
 def dollars(amount: float) -> str:
     """An amount of money, with so many digits that it is not nothing."""
-    return f"${amount:.4f}" if amount >= 0.001 or not amount else f"${amount:.8f}".rstrip("0")
+    return f"${amount:.4f}" if amount >= 0.001 or not amount else f"${max(amount, 1e-8):.8f}".rstrip("0")

@@ -18,7 +18,8 @@ from prunejuice.text import nearest
 
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 _NAME = re.compile(r"[a-z][\w-]*(?::[\w-]+)*", re.IGNORECASE)
-_PLACE = re.compile(r"\$(?:ARGUMENTS\b|([1-9])(?!\d))")
+_PLACE = re.compile(r"\$(?:ARGUMENTS\b|(?P<number>(?!)))")
+_NUMBERED = re.compile(r"\$(?:ARGUMENTS\b|(?P<number>[1-9])(?!\d|\.\d))")
 _KEYS = ("description", "paths", "input", "needs", "mends", "proves", "keeps", "result")
 
 
@@ -47,17 +48,23 @@ class Verb(NamedTuple):
     def told(self, words: str) -> str:
         """What an agent is told with the words of a person: where `$ARGUMENTS` stands, or behind it.
 
-        `$1` to `$9` are its words one by one, as a shell would take them apart.
+        In a command of another tool `$1` to `$9` are its words one by one, as a shell takes them apart.
         """
-        if _PLACE.search(self.prompt):
+        place = _place(self.source)
+        if place.search(self.prompt):
             pieces = _pieces(words)
 
             def word(found: re.Match[str]) -> str:
-                number = found[1]
+                number = found["number"]
                 return words if number is None else "".join(pieces[int(number) - 1 : int(number)])
 
-            return _PLACE.sub(word, self.prompt).strip()
+            return place.sub(word, self.prompt).strip()
         return f"{self.prompt.strip()}\n\n{words}".strip()
+
+
+def _place(source: str) -> "re.Pattern[str]":
+    """Where words go into a prompt."""
+    return _NUMBERED if ".claude/" in source else _PLACE
 
 
 def _pieces(words: str) -> list[str]:
@@ -88,7 +95,7 @@ def read(name: str, text: str, source: str) -> Verb:
         prompt,
         tuple(found.get("paths", [])),
         str(found.get("input", "")),
-        bool(found.get("needs", _PLACE.search(prompt))),
+        bool(found.get("needs", _place(source).search(prompt))),
         bool(found.get("mends")),
         found.get("proves", ""),
         found.get("keeps", ""),

@@ -47,6 +47,12 @@ class Summary(Struct, frozen=True):
     watched: bool = False
 
 
+def _is_watched(run: Run) -> bool:
+    """Whether how it ends is told to whoever called; an old history does not say it, and every verb was."""
+    watched = run.plan.watched
+    return run.plan.command.category == "codebot" if watched is None else watched
+
+
 _NONE = SnapshotTaken(step="", visit=0, when="after")
 
 
@@ -83,7 +89,7 @@ def summary(run: Run) -> Summary:
         landed=run.landed.into if run.landed else "",
         log=active[-1].log if active else "",
         common=run.workspace.common,
-        watched=run.plan.watched,
+        watched=_is_watched(run),
         called=next((visit.called for visit in run.running() if visit.called), ""),
     )
 

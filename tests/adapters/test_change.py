@@ -305,6 +305,27 @@ def test_undo_keeps_what_others_changed_in_other_lines(repository, shelf):
     )
 
 
+def test_what_happened_meanwhile_counts(repository, shelf):
+    (repository / "t").write_text(TEN)
+    seen = proposed(shelf, FileChange("t", TEN.replace("line 3\n", "LINE 3\n")))
+    pending.demand_same(shelf, seen)
+    pending.apply(shelf, [seen])
+    with pytest.raises(ConflictError, match="is applied meanwhile"):
+        pending.demand_same(shelf, seen)
+    for do in (
+        lambda: pending.drop(shelf, seen),
+        lambda: pending.split(shelf, seen, ["t"]),
+        lambda: pending.squash(shelf, [seen, seen]),
+        lambda: pending.apply(shelf, [seen]),
+    ):
+        with pytest.raises(UsageError, match="applied"):
+            do()
+    pending.undo(shelf, seen)
+    assert (repository / "t").read_text() == TEN
+    with pytest.raises(UsageError, match="undone, not applied"):
+        pending.undo(shelf, seen)
+
+
 def test_undo_of_lines_that_others_changed_is_a_conflict(repository, shelf):
     (repository / "t").write_text(TEN)
     record = applied(shelf, FileChange("t", TEN.replace("line 3\n", "LINE 3\n")), FileChange("new", "x"))

@@ -352,6 +352,30 @@ def test_a_summary_is_what_is_said_and_no_code(shop, says, answer, summary):
     assert shop.codebot("optimize-perf", "shop/cart.py", "--json").json["summary"] == summary
 
 
+def test_a_command_whose_result_has_no_room_for_marks_gets_none(shop, says):
+    folder = shop.root / ".prj/verbs"
+    folder.mkdir(parents=True)
+    (folder / "spot.md").write_text(
+        "---\nresult:\n  type: object\n  properties:\n    found:\n      type: array\n      items:\n        type: object\n        additionalProperties: false\n"
+        "        properties: {path: {type: string}, line: {type: integer}, quote: {type: string}}\n---\nSpot.\n"
+    )
+    says(Reply(output={"found": [{"path": "shop/cart.py", "line": 99, "quote": "made(up)"}]}))
+    answer = shop.codebot("spot", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["result"]["found"] == [{"path": "shop/cart.py", "line": 7, "quote": "made(up)"}]
+
+
+def test_what_waits_can_be_taken_elsewhere_as_json(shop, says):
+    says("empty.txt\n<<<<<<< SEARCH\n=======\n>>>>>>> REPLACE\n" + GOLD)
+    waiting = shop.codebot("optimize-perf", "shop/cart.py", "--json").json["change_set"]
+    made = shop.codebot("pending", "show", waiting, "--json").json["change_set"]
+    assert all("content" in each for each in made["file_changes"])
+    assert shop.codebot("apply", "-", "-y", given=json.dumps(made)).code == 0
+    wrong = shop.codebot("apply", "-", "-y", given='{"file_changes": [{"filepath": "shop/cart.py"}]}')
+    assert (wrong.code, "has no `content`" in wrong.err) == (2, True)
+    assert "then" in json.loads(shop.codebot("schema").out)["$defs"]["FileChange"]
+
+
 def test_two_that_apply_the_same_at_once(shop, says):
     says(GOLD)
     waiting = shop.codebot("refactor", "shop/cart.py", "--json").json["change_set"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prunejuice.guard import weakened
+from prunejuice.guard import rewritten, weakened
 from prunejuice.hunk import Difference, Version
 
 TEST = "import pytest\nfrom shop import cart\n\n\ndef test_total():\n    assert cart.total([1, 2]) == 3\n    assert cart.total([]) == 0\n\n\ndef test_empty():\n    with pytest.raises(ValueError):\n        cart.first([])\n"
@@ -176,3 +176,42 @@ def test_an_honest_change_is_none_of_them(name):
 def test_there_are_enough_of_both():
     assert len(CHEATS) >= 12
     assert len(HONEST) >= 30
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "bad"),
+    [
+        ("tests/conftest.py", None, 'collect_ignore = ["test_app.py"]\n', True),
+        ("pytest.ini", None, "[pytest]\naddopts = --deselect a\n", True),
+        ("pytest.py", None, "main = print\n", True),
+        (
+            "tests/conftest.py",
+            None,
+            "import pytest\n\n\n@pytest.fixture\ndef shop():\n    return 1\n",
+            False,
+        ),
+        ("Makefile", None, "run:\n\tpython app.py\n", False),
+        (
+            "tests/test_a.py",
+            "def test_a():\n    assert f()\n",
+            "def test_a():\n    return\n    assert f()\n",
+            True,
+        ),
+        (
+            "tests/test_a.py",
+            "def test_a():\n    assert f()\n",
+            '"""\ndef test_a():\n    assert f()\n"""\n',
+            True,
+        ),
+        (
+            "tests/test_a.py",
+            "def test_a():\n    assert f()\n",
+            "def test_a():\n    assert f()\n    assert g()\n",
+            False,
+        ),
+        ("tests/README.md", "Run them.\n", "Run all of them.\n", False),
+        ("app.py", "x = 1\n", "import sys\nsys.exit(0)\n", False),
+    ],
+)
+def test_what_rewrites_tests_without_a_check(path, old, new, bad):
+    assert bool(rewritten([difference(path, old, new)])) == bad

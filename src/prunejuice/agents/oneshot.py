@@ -155,8 +155,9 @@ def _is_over(usage: Any, task: Task) -> bool:
 
 def _who(names: str, answered: str | None) -> str:
     """The one of several models that answered; nothing when one was named."""
-    known = [name.strip() for name in names.split(",")]
-    return next((name for name in known[:9] if answered and answered in name), "") if len(known) > 1 else ""
+    known = {name.strip().partition(":")[2] or name.strip(): name.strip() for name in names.split(",")}
+    fitting = [name for name in known if answered and answered.startswith(name)]
+    return known[max(fitting, key=len)] if fitting and len(known) > 1 else ""
 
 
 def _spent(usage: Any, model: str = "") -> Spent | None:

@@ -331,6 +331,8 @@ def _after_review(shelf: Shelf, record: Record | None, taken: Taken, found: Revi
     accepted, left = review.accepted(found), review.left_open(found)
     approved = sorted(review.granted(found))
     change.demand_grants(accepted, asked.grant, approved)
+    if record is not None:
+        pending.demand_same(shelf, record)
     made: list[Any] = []
     if accepted:
         proposed = pending.propose(shelf, taken.change_set, accepted, decisions)

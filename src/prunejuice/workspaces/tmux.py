@@ -123,8 +123,9 @@ def _in_window(window: Window) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """A text in which tmux finds no format to fill in."""
-    return text.replace("#", "##")
+    """A text in which tmux finds no format to fill in, and no end of its command."""
+    text = text.replace("#", "##")
+    return f"{text[:-1]}\\;" if text.endswith(";") else text
 
 
 def is_open(tag: str, socket: str) -> bool:
