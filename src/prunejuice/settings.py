@@ -94,11 +94,16 @@ def environment() -> Mapping[str, str]:
 
 def hand_over(path: Path) -> None:
     """Keep the caller's environment in a file that only its user can read, for another process of ours."""
+    keep_private(path, dict(os.environ))
+
+
+def keep_private(path: Path, data: Mapping[str, Any]) -> None:
+    """Write data as JSON into a new file that only its user can read."""
     import json  # noqa: PLC0415 - only here
 
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w") as file:
-        json.dump(dict(os.environ), file)
+        json.dump(data, file)
 
 
 def take_over(path: Path) -> None:

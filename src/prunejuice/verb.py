@@ -18,8 +18,8 @@ from prunejuice.text import nearest
 
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 _NAME = re.compile(r"[a-z][\w-]*(?::[\w-]+)*", re.IGNORECASE)
-_PLACE = re.compile(r"\$(?:ARGUMENTS\b|(?P<number>(?!)))")
-_NUMBERED = re.compile(r"\$(?:ARGUMENTS\b|(?P<number>[1-9])(?!\d|\.\d))")
+_PLACE = re.compile(r"\$ARGUMENTS\b")
+_NUMBERED = re.compile(r"\$(?:ARGUMENTS\b|[1-9](?!\d|\.\d))")
 _KEYS = ("description", "paths", "input", "needs", "mends", "proves", "keeps", "result")
 
 
@@ -55,8 +55,8 @@ class Verb(NamedTuple):
             pieces = _pieces(words)
 
             def word(found: re.Match[str]) -> str:
-                number = found["number"]
-                return words if number is None else "".join(pieces[int(number) - 1 : int(number)])
+                name = found[0][1:]
+                return "".join(pieces[int(name) - 1 : int(name)]) if name.isdigit() else words
 
             return place.sub(word, self.prompt).strip()
         return f"{self.prompt.strip()}\n\n{words}".strip()

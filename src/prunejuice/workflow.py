@@ -60,7 +60,12 @@ class Step(Struct, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         """Give the step the time that its kind has."""
         if not self.timeout:
-            force_setattr(self, "timeout", AGENT_TIMEOUT if self.agent else TIMEOUT)
+            force_setattr(self, "timeout", self.usual_timeout)
+
+    @property
+    def usual_timeout(self) -> float:
+        """The seconds that a step of its kind has when nothing else is said."""
+        return AGENT_TIMEOUT if self.agent else TIMEOUT
 
     def kind(self) -> str:
         """`uses`, `script` or `agent`."""

@@ -87,15 +87,10 @@ def _agent(name: str, source: Source, environ: Mapping[str, str]) -> Agent:
         from prunejuice.agents.oneshot import Oneshot  # noqa: PLC0415
 
         return Oneshot()
-    kind, _, row = name.partition(":")
-    if kind == "interactive":
-        from prunejuice.agents.interactive import Interactive  # noqa: PLC0415
-
-        return Interactive(row or "claude", environ, source.elsewhere)
-    return _program(name, environ)
+    return _program(name, environ, source.elsewhere)
 
 
-def _program(name: str, environ: Mapping[str, str]) -> Agent:
+def _program(name: str, environ: Mapping[str, str], elsewhere: "Elsewhere | None") -> Agent:
     kind, _, row = name.partition(":")
     if name in {"claude", CLAUDESDK}:
         from prunejuice.agents.claude import Claude  # noqa: PLC0415
@@ -109,4 +104,8 @@ def _program(name: str, environ: Mapping[str, str]) -> Agent:
         from prunejuice.agents.acp import Acp  # noqa: PLC0415
 
         return Acp(row, environ)
+    if kind == "interactive":
+        from prunejuice.agents.interactive import Interactive  # noqa: PLC0415
+
+        return Interactive(row or "claude", environ, elsewhere)
     raise UsageError(f"there is no agent {name!r}", nearest(name, NAMES) or f"there are {', '.join(NAMES)}")

@@ -83,6 +83,11 @@ class Replayer:
         self.can = Can(edits=edits)
 
     @property
+    def model(self) -> str:
+        """One that was asked; nothing when none was named."""
+        return next(iter(self.models), "")
+
+    @property
     def models(self) -> list[str]:
         """The models that were asked, as they were named."""
         events = (event for records in self._records.values() for each in records for event in each.events)

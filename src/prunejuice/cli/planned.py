@@ -11,7 +11,7 @@ from prunejuice.cli import render
 from prunejuice.command import Argument, Command
 from prunejuice.plan import Plan
 from prunejuice.text import safe_line, safe_text
-from prunejuice.workflow import AGENT_TIMEOUT, STAGES, TIMEOUT, Step, Workflow, entries, from_lists
+from prunejuice.workflow import STAGES, Step, Workflow, entries, from_lists
 
 _TITLES = {
     "pre": "pre_steps",
@@ -95,7 +95,7 @@ def _limits(step: Step) -> Iterator[str]:
     for key in ("max_visits", "retries", "args", "environment", "working_directory"):
         if value := getattr(step, key):
             yield f"{key} {safe_line(_plain(value))}"
-    if step.timeout != (AGENT_TIMEOUT if step.agent else TIMEOUT):
+    if step.timeout != step.usual_timeout:
         yield f"timeout {step.timeout:g} s"
     if step.continue_on_error:
         yield "a failure does not fail the run"

@@ -107,7 +107,7 @@ def _model(asked: dict[str, Any], found: "Settings") -> str:
     if asked["replay"] and not asked["model"]:
         from prunejuice.agents.recorded import Replayer  # noqa: PLC0415
 
-        return next(iter(Replayer(Path(asked["replay"])).models), "scripted")
+        return Replayer(Path(asked["replay"])).model or "scripted"
     named = asked["model"] or found.model
     return str(named or ("scripted" if asked["script"] else ""))
 

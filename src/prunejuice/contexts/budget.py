@@ -1,31 +1,29 @@
 """Whether a question may still be asked: what it takes is reckoned first, and held against what is left."""
 
 from prunejuice import prices
-from prunejuice.agent import Limits, Spent
+from prunejuice.agent import NOTHING, Limits, Spent
 from prunejuice.contexts import tokens
 from prunejuice.errors import LimitError
 from prunejuice.text import dollars
 
 
-def reckoned(prompt: str, model: str) -> Spent:
-    """What a question takes before it is answered; its cost is None where no price is known."""
-    read = round(tokens.count(prompt) * tokens.factor(model))
-    return Spent(read, 0, cost=prices.cost(model, read) if model else None)
+def demand(limits: Limits, spent: Spent, prompt: str, model: str) -> Spent:
+    """What a question takes before it is answered, when it fits into what is left; nothing without limits.
 
-
-def demand(limits: Limits, spent: Spent, prompt: str, model: str) -> None:
-    """Nothing, when a question fits into what is left.
+    Its cost is None where no price is known.
 
     Raises:
         LimitError: tokens or money are used up, or would be by the question alone.
     """
     if limits.tokens is None and limits.cost is None:
-        return
-    asked = reckoned(prompt, model)
+        return NOTHING
+    read = round(tokens.count(prompt) * tokens.factor(model))
+    asked = Spent(read, 0, cost=prices.cost(model, read) if model else None)
     if limits.tokens is not None:
         _demand_tokens(limits.tokens, spent.input + spent.output, asked.input)
     if limits.cost is not None:
         _demand_money(limits.cost, spent.cost or 0.0, asked.cost)
+    return asked
 
 
 def _demand_tokens(most: int, used: int, asked: int) -> None:

@@ -379,13 +379,9 @@ class _Asking:
 
     def ask(self, pool: ThreadPoolExecutor, key: str, task: Task) -> None:
         limits = self.wanted.limits
-        if limits.tokens is None and limits.cost is None:
-            taking = NOTHING
-        else:
-            out = reduce(added, (reckoned for _, reckoned in self.running.values()), self.spent)
-            budget.demand(limits, out, task.prompt, task.model)
-            taking = budget.reckoned(task.prompt, task.model)
-            task = task._replace(limits=limits.less(out))
+        out = reduce(added, (taking for _, taking in self.running.values()), self.spent)
+        taking = budget.demand(limits, out, task.prompt, task.model)
+        task = task._replace(limits=limits.less(out))
         self.running[pool.submit(lambda: taken(self.agent.run(task, self.stop)))] = key, taking
 
     def heard(self) -> Iterator[tuple[str, Answer]]:

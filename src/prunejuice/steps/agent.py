@@ -50,7 +50,7 @@ from prunejuice.shelf import Shelf
 from prunejuice.steps import asked
 from prunejuice.steps.keeping import keep
 from prunejuice.steps.limited import limited
-from prunejuice.steps.world import World, said, teller
+from prunejuice.steps.world import World, said, teller, took
 from prunejuice.text import counted
 from prunejuice.working import NO_CHANGES, Working
 from prunejuice.workspaces import house as houses
@@ -58,11 +58,7 @@ from prunejuice.workspaces.house import House
 
 _USUAL = {"fix-types": "mypy .", "lint": "ruff check ."}
 """Checks that a verb could go by."""
-
-
 _KEPT = "what was answered is kept: codebot apply {}"
-
-
 _EDIT = re.compile(r"<<<<<<<|```|~~~|\*\*\* (?:Begin|Update|Add|Delete)|diff --git |--- \S|@@ ")
 """Lines that an edit begins with, in any format."""
 _NAMED = re.compile(r"[\s#*`>-]*[\w./-]+\.\w+[`*:\s]*")
@@ -173,11 +169,8 @@ def _reported(doing: _Doing) -> StepResult:
     text = report.markdown(doing.request.verb.result or {}, found.output)
     doing.keep("context.md", present(found.context, "markdown"))
     doing.keep("report.md", text)
-    spent = found.spent
-    usage = {"input": spent.input, "output": spent.output, "cached": spent.cached}
     more = {"left_out": list(found.left_out)} if found.left_out else {}
-    tokens = spent.input + spent.output
-    return said(text, result=found.output, tokens=tokens, usage=usage, cost=spent.cost, **more)
+    return said(text, result=found.output, **took(found.spent), **more)
 
 
 # -- changes ----------------------------------------------------------------------------------------
@@ -363,16 +356,14 @@ def _seen_to(doing: _Doing, named: ChangeSet, differences: Sequence[Difference])
 
 def _about(doing: _Doing, found: Answered) -> dict[str, Any]:
     """What was shown, what was said, and what it took."""
-    spent, taken = found.spent, found.taken
+    taken = found.taken
     differences = taken.differences if taken else ()
     shown = [{"path": item.path, "mode": item.mode} for item in found.context.items]
     return {
         "files": sorted({each.to or each.path for each in differences}),
         "summary": (taken.change_set.summary if taken else "") or _prose(found.text),
         "rounds": found.rounds,
-        "tokens": spent.input + spent.output,
-        "usage": {"input": spent.input, "output": spent.output, "cached": spent.cached},
-        "cost": spent.cost,
+        **took(found.spent),
         "agent": doing.means.agent.name,
         **{k: v for k, v in (taken.change_set.metadata if taken else {}).items() if k == "evidence"},
         "context": {"tokens": found.context.used, "files": shown},

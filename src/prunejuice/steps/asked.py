@@ -79,10 +79,9 @@ def model(handle: Handle, world: World) -> str:
 def named(world: World, agent: str) -> str:
     """The model that is named, that of a recording, or the one set for such an agent; or nothing."""
     args = world.args
-    if args.get("replay") and not args.get("model"):
-        models = recorded.Replayer(Path(str(args["replay"]))).models
-        if models:
-            return models[0]
+    recording = "" if args.get("model") else str(args.get("replay") or "")
+    if recording and (told := recorded.Replayer(Path(recording)).model):
+        return told
     stands_in = args.get("script") or args.get("replay") or world.settings.script
     scripted = "scripted" if agent == "scripted" or (stands_in and agent == "oneshot") else ""
     usual = world.settings.model if agent in {"oneshot", "scripted"} else ""

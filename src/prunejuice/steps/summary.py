@@ -12,7 +12,7 @@ from prunejuice.protocols import Handle, StepResult
 from prunejuice.steps import asked
 from prunejuice.steps.keeping import keep
 from prunejuice.steps.limited import limited
-from prunejuice.steps.world import World, said, teller
+from prunejuice.steps.world import World, said, teller, took
 from prunejuice.text import counted, safe_line
 
 _AGENTS = ("oneshot", "scripted")
@@ -69,7 +69,6 @@ def _made(handle: Handle, world: World, summaries: Summaries) -> Made:
 
 
 def _outputs(made: Made) -> dict[str, Any]:
-    spent = made.spent
     return {
         "result": made.result.model_dump(mode="json"),
         "summary": made.result.overview,
@@ -77,7 +76,5 @@ def _outputs(made: Made) -> dict[str, Any]:
         "files": made.files,
         "calls": made.calls,
         "known": made.kept,
-        "tokens": spent.input + spent.output,
-        "usage": {"input": spent.input, "output": spent.output, "cached": spent.cached},
-        "cost": spent.cost,
+        **took(made.spent),
     }

@@ -1,11 +1,10 @@
 """A program for a person, in a window of the run's session: for a run that has no terminal to give."""
 
 import json
-import os
 import time
 from pathlib import Path
 
-from prunejuice import process
+from prunejuice import process, settings
 from prunejuice.errors import StepError
 from prunejuice.event import PersonCalled
 from prunejuice.history import DRIVER_LOCK
@@ -91,9 +90,7 @@ def _hand_over(order: Path, call: Call, ended: Path, lock: Path) -> None:
         "ended": str(ended),
         "lock": str(lock),
     }
-    fd = os.open(order, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        json.dump(given, file)
+    settings.keep_private(order, given)
 
 
 def _open(handle: Handle, world: World, title: str, command: list[str]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from prunejuice import git as gits
+from prunejuice.agent import Spent
 from prunejuice.output import Log
 from prunejuice.protocols import Handle, StepResult, Stop
 from prunejuice.settings import Settings
@@ -47,6 +48,15 @@ def teller(handle: Handle, world: World) -> Callable[[str], None]:
             handle.tell(safe_line(line, 400))
 
     return tell
+
+
+def took(spent: Spent) -> dict[str, Any]:
+    """What questions took, as outputs of a step."""
+    return {
+        "tokens": spent.input + spent.output,
+        "usage": {"input": spent.input, "output": spent.output, "cached": spent.cached},
+        "cost": spent.cost,
+    }
 
 
 def said(text: str, **outputs: Any) -> StepResult:
