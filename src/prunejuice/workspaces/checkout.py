@@ -35,6 +35,8 @@ def follow(checkout: Git, old: str, new: str, *, dry_run: bool = False) -> None:
     Raises:
         ConflictError: a change, or a file that git ignores, is in the way; nothing was moved.
     """
+    # A copied or restored repository has other inodes and times than its index remembers.
+    checkout.try_("update-index", "-q", "--refresh")
     if way := in_the_way(checkout.directory, changes(checkout, old, new)):
         raise ConflictError(f"{checkout.directory} has files in the way: {', '.join(way[:5])}", _FIX, way)
     _read(checkout, old, new, *(("-n",) if dry_run else ()))
@@ -132,7 +134,6 @@ def bring_along(git: Git, old: str, new: str, *, dry_run: bool = False) -> None:
         ConflictError: something is in the way; nothing was moved.
     """
     with held(git) as checkout:
-        checkout.try_("update-index", "-q", "--refresh")
         follow(checkout, old, new, dry_run=dry_run)
 
 
