@@ -9,13 +9,16 @@ help: ## Show the tasks
 setup: ## Make .venv with the pinned packages
 	@./scripts/bootstrap.sh
 
-demo: setup ## See it work: three runs at once, one killed and resumed
+demo: setup ## Run the demonstration: three runs at once, one killed and resumed
 	@$(BIN)/prj demo
 
 test: setup ## Run all tests
 	@$(PYTEST) -n auto -q
 
-check: setup format-check lint types imports coverage ## Every gate that CI has
+test-fast: setup ## Run the tests without real agents, crashes at every call and many generated examples
+	@$(PYTEST) -n auto -q -m "not slow" --hypothesis-profile=fast
+
+check: setup format-check lint types imports deps coverage ## Run every gate that CI has
 
 format: setup ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
@@ -29,32 +32,39 @@ lint: setup ## Lint
 types: setup ## Check types
 	@$(BIN)/mypy
 
-imports: setup ## Check who imports whom
+deps: setup ## Check that every import is declared, and every dependency used
+	@$(BIN)/deptry src 2>/dev/null || $(BIN)/deptry src
+
+imports: setup ## Check the import contract
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 test-agents: setup ## Run the contract of agents on OpenCode and Gemini too; needs npm
 	@npm install --silent --no-save --prefix .agents opencode-ai @google/gemini-cli
 	@PRUNEJUICE_TEST_AGENTS=$(CURDIR)/.agents/node_modules/.bin $(PYTEST) -q tests/contracts/test_acp_programs.py
 
-coverage: setup ## Run all tests with branch coverage, and hold it to its floors
+coverage: setup ## Run all tests with branch coverage, and check its minimum
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest -q -n auto -p no:cacheprovider
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
-	@$(BIN)/coverage report --include='*/condition.py,*/schedule.py,*/run.py,*/process.py,*/git.py,*/transaction.py,*/slot.py,*/rooted.py,*/disk.py,*/pathname.py' --fail-under=100
+	@$(BIN)/coverage report --include='*/workflow/condition.py,*/engine/schedule.py,*/engine/run.py,*/system/process.py,*/worktrees/git.py,*/changes/transaction.py,*/changes/staging.py,*/changes/dirfd.py,*/changes/filesystem.py,*/edits/paths.py' --fail-under=100
 
 bench: setup ## Measure, as ratios in one run; writes bench/RESULTS.md
 	@$(BIN)/python -m compileall -q src
 	@$(BIN)/python bench/run.py
 
-bench-edits: setup ## Measure the ladder on git repositories: make bench-edits REPOSITORIES="a b"
+bench-edits: setup ## Measure edits on git repositories: make bench-edits REPOSITORIES="a b"
 	@$(BIN)/python bench/edits.py $(REPOSITORIES) --write
 
 bench-contexts: setup ## Measure contexts on git repositories: make bench-contexts REPOSITORIES="a b"
 	@$(BIN)/python bench/contexts.py $(REPOSITORIES)
 
-docs: setup ## Generate the reference
+docs: setup figures ## Generate docs/reference.md and docs/modules.md
 	@$(BIN)/python scripts/reference.py
+	@$(BIN)/python scripts/modules.py
+
+figures: setup ## Copy the figures of bench/ into the documents
+	@$(BIN)/python scripts/figures.py
 
 picture: setup ## Make the picture of the README from a real run
 	@$(BIN)/python scripts/picture.py
@@ -65,4 +75,4 @@ lock: setup ## Pin the newest versions that fit
 clean: ## Remove everything that tasks made
 	@rm -rf .venv .agents .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
 
-.PHONY: help setup demo test test-agents check format format-check lint types imports coverage bench bench-edits bench-contexts docs picture lock clean
+.PHONY: help setup demo test test-fast test-agents check format format-check lint types imports deps coverage bench bench-edits bench-contexts docs figures picture lock clean

@@ -20,9 +20,9 @@ sys.path.insert(0, str(ROOT / "tests" / "hostile"))
 
 import test_transaction as model  # noqa: E402
 
+from prunejuice.changes import transaction  # noqa: E402
+from prunejuice.changes.staging import FileWrite  # noqa: E402
 from prunejuice.errors import StoreError  # noqa: E402
-from prunejuice.workspaces import transaction  # noqa: E402
-from prunejuice.workspaces.slot import Wanted  # noqa: E402
 
 CALLS = (
     "write", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "fsync", "syncfs",
@@ -33,9 +33,9 @@ import sys
 sys.path[:0] = {paths!r}
 import test_transaction as model
 from pathlib import Path
-from prunejuice.workspaces import transaction
+from prunejuice.changes import transaction
 state = Path(sys.argv[1]) / "git" / "changes"
-transaction.apply(model.House(Path(sys.argv[1]) / "tree", state, state / "lock", b"k" * 32), model.WANTED)
+transaction.apply(model.TreeState(Path(sys.argv[1]) / "tree", state, state / "lock", b"k" * 32), model.WANTED)
 """
 LOOP = """
 import sys
@@ -96,13 +96,13 @@ def killed(words: list[str], recover: bool) -> Killed:
 
 def patch() -> str:
     """What the change set does, as git reads it."""
-    from prunejuice import hunk
+    from prunejuice.edits import diff
 
     found = []
     for want in model.WANTED:
         old = model.OLD.get(want.path)
-        new = hunk.Version(want.data, want.mode or 0o644)
-        found.append(hunk.diff(hunk.Difference(want.path, hunk.Version(old), new)))
+        new = diff.Version(want.data, want.mode or 0o644)
+        found.append(diff.format_diff(diff.FileDiff(want.path, diff.Version(old), new)))
     return "".join(found)
 
 
@@ -184,10 +184,14 @@ def power() -> tuple[int, int, int]:
     """States after a power failure, how many are torn, and how many of five waits left out were found out."""
     with tempfile.TemporaryDirectory(prefix="prj-power-") as folder:
         place, rng = Path(folder), random.Random(5)
-        found = [model.lost(place, model.recorded(place, synced), rng, 20) for synced in (True, False)]
+        bad = [
+            is_bad
+            for synced in (True, False)
+            for is_bad in model.outcomes(place, model.recorded(place, synced), rng, 20)
+        ]
         left_out = [model.recorded(place, False, dropped) for dropped in model.REMOVED.values()]
-        noticed = sum(model.lost(place, log, rng, 2)[0] > 0 for log in left_out)
-    return sum(count for _, count in found), sum(bad for bad, _ in found), noticed
+        noticed = sum(any(model.outcomes(place, log, rng, 2)) for log in left_out)
+    return len(bad), sum(bad), noticed
 
 
 def times(folder: Path) -> dict[int, tuple[float, float]]:
@@ -197,7 +201,7 @@ def times(folder: Path) -> dict[int, tuple[float, float]]:
         house = model.tree(folder / str(count))
         ours, plain = [], []
         for turn in range(11):
-            wanted = [Wanted(f"src/f{n}.py", f"x = {turn}\n".encode() * 40) for n in range(count)]
+            wanted = [FileWrite(f"src/f{n}.py", f"x = {turn}\n".encode() * 40) for n in range(count)]
             began = time.perf_counter()
             transaction.apply(house, wanted)
             ours.append(time.perf_counter() - began)

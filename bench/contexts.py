@@ -115,7 +115,7 @@ Selector = Callable[[Path, str], Mapping[int, Shown]]
 
 
 def _engine(place: Path):
-    from prunejuice.contexts.gather import Engine
+    from prunejuice.context.engine import Engine
 
     return Engine(place, os.environ)
 
@@ -128,13 +128,13 @@ def _items(found: Mapping[int, Sequence[object]]) -> dict[int, Shown]:
 
 
 def codeclip(place: Path, query: str) -> Mapping[int, Shown]:
-    return _items(_engine(place).select(query, (), BUDGETS))
+    return _items(_engine(place).select_items(query, (), BUDGETS))
 
 
 def bm25_packed(place: Path, query: str) -> Mapping[int, Shown]:
     """codeclip with every weight but those of words in files and paths at 0."""
-    from prunejuice.contexts import retrieval
-    from prunejuice.ranking import Signals
+    from prunejuice.context import retrieval
+    from prunejuice.context.ranking import Signals
 
     kept = retrieval.WEIGHTS
     every = sum(kept)
@@ -148,12 +148,13 @@ def bm25_packed(place: Path, query: str) -> Mapping[int, Shown]:
 
 
 def bm25_whole(place: Path, query: str) -> Mapping[int, Shown]:
-    from prunejuice.contexts import retrieval, tokens
-    from prunejuice.contexts.past import Past
+    from prunejuice.code import tokens
+    from prunejuice.context import retrieval
+    from prunejuice.context.history import CommitHistory
 
     engine = _engine(place)
     corpus = engine.corpus()
-    found = retrieval.search(corpus, Past([]), query, ())
+    found = retrieval.search(corpus, CommitHistory([]), query, ())
     order = sorted(
         found.signals, key=lambda file: -(found.signals[file].text + 0.4 * found.signals[file].path)
     )
@@ -171,17 +172,17 @@ def bm25_whole(place: Path, query: str) -> Mapping[int, Shown]:
 
 
 def static(place: Path, query: str) -> Mapping[int, Shown]:
-    from prunejuice.contexts.asked import Ask
+    from prunejuice.context.request import ContextRequest
 
     engine = _engine(place)
     return _items({
-        budget: engine.gather(Ask(query=query, budget=budget, strategy="static")).items
+        budget: engine.gather(ContextRequest(query=query, budget=budget, strategy="static")).items
         for budget in BUDGETS
     })
 
 
 def repomix(place: Path, query: str) -> Mapping[int, Shown]:
-    from prunejuice.contexts import tokens
+    from prunejuice.code import tokens
 
     words = ["npx", "--yes", "repomix@1", "--stdout", "--quiet", "--style", "xml", "--no-security-check"]
     done = subprocess.run(words, cwd=place, capture_output=True, check=True, text=True, errors="replace")
@@ -332,9 +333,9 @@ def figures(folder: Path, env: Mapping[str, str]) -> Iterator[tuple[str, str, st
     gc.set_threshold(200_000, 20, 20)  # as codeclip serve does
     engine = _engine(place)
     for query in QUERIES:
-        engine.select(query, (), (8_000,))
+        engine.select_items(query, (), (8_000,))
     warm = statistics.median(
-        seconds(lambda q=query: engine.select(q, (), (8_000,))) for query in QUERIES * 4
+        seconds(lambda q=query: engine.select_items(q, (), (8_000,))) for query in QUERIES * 4
     )
     yield "in a process that stays, median", f"{warm * 1000:.0f} ms", "≤ 120 ms", warm <= 0.12
     unchanged = seconds(engine.corpus)

@@ -26,10 +26,10 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
 warnings.simplefilter("ignore")
 
-from prunejuice import proposal, syntax  # noqa: E402
-from prunejuice.edit import Edit  # noqa: E402
-from prunejuice.hunk import Version  # noqa: E402
-from prunejuice.overlay import Overlay  # noqa: E402
+from prunejuice.edits import proposal, syntax  # noqa: E402
+from prunejuice.edits.diff import Version  # noqa: E402
+from prunejuice.edits.edit import Edit  # noqa: E402
+from prunejuice.edits.overlay import Overlay  # noqa: E402
 
 SUFFIXES = (".py", ".ts", ".go")
 
@@ -116,7 +116,7 @@ def one_hunk(repository, commit, path, rng):
 
 
 def parses(path, lines):
-    return syntax.parses(path, joined(lines)) is not False
+    return syntax.is_well_formed(path, joined(lines)) is not False
 
 
 def count(lines, wanted):
@@ -347,7 +347,7 @@ TRAPS = (ambiguous, from_elsewhere, other_body, already, misremembered)
 def ladder(case):
     edit = Edit("replace", case.path, tuple(case.search), tuple(case.replace))
     overlay = Overlay(lambda _: Version(case.file.encode()))
-    if proposal.propose([edit], overlay).rejected:
+    if proposal.apply_edits([edit], overlay).rejected_edits:
         return None
     return overlay.get(case.path).data.decode()
 

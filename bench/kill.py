@@ -14,10 +14,10 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice import process
-from prunejuice.history import History
-from prunejuice.run import Run
-from prunejuice.stores.sqlite import SqliteStore
+from prunejuice.engine.history import RunHistory
+from prunejuice.engine.run import Run
+from prunejuice.engine.stores.sqlite import SqliteStore
+from prunejuice.system import process
 
 COMMAND = """
 description: Six steps with two parallel branches and a loop
@@ -80,15 +80,15 @@ def one_run(place: Path, env: dict[str, str], chance: random.Random) -> Counter[
     argv = ["run", "six", "--json"]
     for _ in range(chance.randint(1, 5)):
         found["kills"] += killed(place, env, argv, chance.uniform(0.08, 0.4))
-        fresh = history.runs(str(place), (), 10)
+        fresh = history.list_runs(str(place), (), 10)
         argv = ["resume", fresh[0].id, "--json"] if fresh else argv
     done = prj(place, env, *argv)
-    fresh = history.runs(str(place), (), 10)
+    fresh = history.list_runs(str(place), (), 10)
     found["stuck"] += len(fresh) != 1 or fresh[0].status != "completed"
     if found["stuck"]:
         print(f"stuck: {argv} {done.returncode} {done.stderr} {fresh}", file=sys.stderr)
         return found
-    return found + judged(place, history.load(fresh[0].id))
+    return found + judged(place, history.load_run(fresh[0].id))
 
 
 def killed(place: Path, env: dict[str, str], args: list[str], after: float) -> int:
@@ -102,9 +102,9 @@ def killed(place: Path, env: dict[str, str], args: list[str], after: float) -> i
     return not gone
 
 
-def runs_of(env: dict[str, str]) -> History:
+def runs_of(env: dict[str, str]) -> RunHistory:
     home = Path(env["PRUNEJUICE_HOME"])
-    return History(home, SqliteStore(home / "prunejuice.db"))
+    return RunHistory(home, SqliteStore(home / "prunejuice.db"))
 
 
 def judged(place: Path, run: Run) -> Counter[str]:
@@ -114,7 +114,7 @@ def judged(place: Path, run: Run) -> Counter[str]:
     found: Counter[str] = Counter()
     found["lost"] += ended != EXPECTED or any(wrote[step] < EXPECTED[step] for step in EXPECTED)
     found["repeated"] += sum(max(0, wrote[step] - EXPECTED[step]) for step in EXPECTED)
-    found["left_over"] += len(process.tagged(run.id))
+    found["left_over"] += len(process.tagged_pids(run.id))
     if found["repeated"] or found["lost"]:
         print(f"wrong: {run.id} wrote {wrote} history {ended}", file=sys.stderr)
     return found

@@ -40,14 +40,19 @@ class Figure(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A folder with commands and a history of its own."""
+    """A working directory of its own; the history and the commands are outside of it."""
 
     folder: Path
     env: dict[str, str]
 
+    @property
+    def state(self) -> Path:
+        return Path(self.env["PRUNEJUICE_HOME"])
+
     def command(self, name: str, text: str) -> None:
-        (self.folder / "config" / "commands").mkdir(parents=True, exist_ok=True)
-        (self.folder / "config" / "commands" / f"{name}.yaml").write_text(text)
+        commands = Path(self.env["PRUNEJUICE_CONFIG"]) / "commands"
+        commands.mkdir(parents=True, exist_ok=True)
+        (commands / f"{name}.yaml").write_text(text)
 
     def prj(self, *args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -55,13 +60,18 @@ class Place(NamedTuple):
         )
 
 
+def make_place(folder: Path) -> Place:
+    """A place for one measurement, so that none sees the files or the history of another."""
+    (folder / "work").mkdir(parents=True)
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PRUNEJUICE_")}
+    env |= {"PRUNEJUICE_HOME": f"{folder}/state", "PRUNEJUICE_CONFIG": f"{folder}/config"}
+    return Place(folder / "work", env)
+
+
 def main() -> None:
     named = [word for word in sys.argv[1:] if not word.startswith("-")]
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="prj-bench-") as folder:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("PRUNEJUICE_")}
-        env |= {"PRUNEJUICE_HOME": f"{folder}/state", "PRUNEJUICE_CONFIG": f"{folder}/config"}
-        place = Place(Path(folder), env)
         for measure in (
             start_up,
             first_step,
@@ -78,7 +88,7 @@ def main() -> None:
             if named and measure.__name__ not in named:
                 continue
             print(f"{measure.__name__} …", file=sys.stderr)
-            for figure in measure(place):
+            for figure in measure(make_place(Path(folder) / measure.__name__)):
                 figures.append(figure)
                 print(row(figure))
     target = ROOT / "bench" / "RESULTS.md"
@@ -100,7 +110,11 @@ def row(figure: Figure) -> str:
 
 def report(figures: list[Figure]) -> str:
     machine = f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    head = ["# Figures", "", f"`make bench` on {time.strftime('%Y-%m-%d')}: {machine}.", ""]
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    )
+    at = f"{time.strftime('%Y-%m-%d')}, commit {commit.stdout.strip() or 'unknown'}"
+    head = ["# Figures", "", f"`make bench` on {at}: {machine}.", ""]
     head += ["Absolute times depend on the machine; read the ratios, which were taken side by side.", ""]
     head += ["| what | measured | asked for | met |", "|---|---|---|---|"]
     return "\n".join([*head, *map(row, figures)]) + "\n"
@@ -264,10 +278,12 @@ def many_runs(place: Place) -> Iterator[Figure]:
     ]
     answers = [(child.communicate(), child.returncode) for child in children]
     failed = sum(code != 0 for _, code in answers)
-    from prunejuice.stores.sqlite import SqliteStore
+    from prunejuice.engine.stores.sqlite import SqliteStore
 
-    store = SqliteStore(place.folder / "state" / "prunejuice.db")
-    lost = sum(203 - len(store.history(json.loads(out)["id"])) for (out, _), code in answers if code == 0)
+    store = SqliteStore(place.state / "prunejuice.db")
+    lost = sum(
+        203 - len(store.read_events(json.loads(out)["id"])) for (out, _), code in answers if code == 0
+    )
     yield Figure("8 runs of 100 steps at once: lock errors", str(failed), "0", failed == 0)
     yield Figure("8 runs of 100 steps at once: lost events", str(lost), "0", lost == 0)
 

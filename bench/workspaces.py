@@ -14,10 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice import git as gits
 from prunejuice.errors import PruneJuiceError
-from prunejuice.workspaces import listing, radar, worktree
-from prunejuice.workspaces.worktree import Wanted
+from prunejuice.worktrees import conflicts, listing, worktree
+from prunejuice.worktrees import git as gits
+from prunejuice.worktrees.worktree import WorktreeSpec
 
 IDENTITY = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
 
@@ -43,11 +43,11 @@ def repository(place: Path, files: int) -> Path:
 
 
 def door(place: Path) -> gits.Git:
-    return gits.git(place, dict(os.environ)).located()
+    return gits.open_git(place, dict(os.environ)).locate()
 
 
-def wanted(git_: gits.Git, branch: str, owner: str = "bench") -> Wanted:
-    return Wanted(worktree.place(git_, "", branch), branch, git_.head(), owner)
+def wanted(git_: gits.Git, branch: str, owner: str = "bench") -> WorktreeSpec:
+    return WorktreeSpec(worktree.worktree_path(git_, "", branch), branch, git_.head_commit(), owner)
 
 
 def creation(folder: Path, count: int) -> tuple[float, float]:
@@ -71,7 +71,7 @@ def removal(folder: Path, count: int) -> float:
     taken = []
     for number in range(count):
         began = time.perf_counter()
-        removed = worktree.remove(found, worktree.place(found, "", f"ours-{number}"))
+        removed = worktree.remove(found, worktree.worktree_path(found, "", f"ours-{number}"))
         taken.append(time.perf_counter() - began)
         assert not removed.why, removed
     return statistics.median(taken)
@@ -89,7 +89,7 @@ def survey(folder: Path) -> tuple[float, int]:
     taken = []
     for _ in range(5):
         began = time.perf_counter()
-        _, clashes = radar.survey(found, found.head())
+        _, clashes = conflicts.find_conflicts(found, found.head_commit())
         taken.append(time.perf_counter() - began)
     return statistics.median(taken[1:]), len(clashes)
 
@@ -99,7 +99,7 @@ import os, sys
 sys.path.insert(0, {bench!r})
 from pathlib import Path
 import workspaces as w
-from prunejuice.workspaces import worktree
+from prunejuice.worktrees import worktree
 found = w.door(Path({place!r}))
 for number in range({first}, {last}):
     try:
@@ -168,7 +168,7 @@ import sys
 sys.path.insert(0, {bench!r})
 from pathlib import Path
 import workspaces as w
-from prunejuice.workspaces import worktree
+from prunejuice.worktrees import worktree
 found = w.door(Path({place!r}))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -198,7 +198,7 @@ def kills(folder: Path, count: int, chance: random.Random) -> Kills:
         killed += _killed(place, branch, chance.uniform(0, 0.12))
         try:
             worktree.create(found, wanted(found, f"next-{number}"))
-            worktree.discard(found, worktree.place(found, "", f"next-{number}"))
+            worktree.discard(found, worktree.worktree_path(found, "", f"next-{number}"))
         except PruneJuiceError as error:
             print(error.message, file=sys.stderr)
             blocked += 1
@@ -227,8 +227,8 @@ def _killed(place: Path, branch: str, delay: float) -> int:
 
 def _state(found: gits.Git, branch: str) -> tuple[int, int]:
     """Whether something half made is left, and whether work that had been written is nowhere."""
-    path = worktree.place(found, "", branch)
-    entry = next((each for each in listing.entries(found) if each.path == path), None)
+    path = worktree.worktree_path(found, "", branch)
+    entry = next((each for each in listing.list_worktrees(found) if each.path == path), None)
     exists, ref = path.exists(), bool(found.resolve(f"refs/heads/{branch}"))
     whole = exists and entry is not None and ref and git(path, "status", "--porcelain") in {"", "?? work\n"}
     nothing = not exists and entry is None and not ref
@@ -260,7 +260,7 @@ def status_calls(env: dict[str, str], place: Path) -> dict[str, int]:
         "    found.set_trace_callback(trace)\n"
         "    return found\n"
         "sqlite3.connect = connect\n"
-        "boundary.guarded(prj, ['status'])\n"
+        "error_boundary.run_command_line(prj, ['status'])\n"
         "print(json.dumps(count), file=sys.stderr)\n"
     )
     done = subprocess.run(

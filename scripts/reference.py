@@ -12,10 +12,15 @@ from pathlib import Path
 
 import click
 
-from prunejuice import change, condition, definition, event, settings, told, vocabulary
-from prunejuice.cli import codebot, codeclip, doing, prj
-from prunejuice.project import Project
-from prunejuice.steps.builtin import BUILTIN
+from prunejuice.changes import change_set
+from prunejuice.cli import codebot, codeclip, prj
+from prunejuice.cli.codebot import verb as codebot_verb
+from prunejuice.engine import event
+from prunejuice.steps.builtin import BUILTIN_STEPS
+from prunejuice.system import settings
+from prunejuice.verbs import arguments, catalog
+from prunejuice.workflow import condition, schema
+from prunejuice.workflow.project import Project
 
 SHELL_TOOLS = (
     "WORKTREE_NAME_PREFIX",
@@ -58,23 +63,20 @@ def lines() -> Iterator[str]:
 
 
 def commands() -> Iterator[str]:
-    for script, table in (("prj", prj.COMMANDS), ("codebot", codebot.COMMANDS)):
+    for script, group in (("prj", prj.prj), ("codebot", codebot.codebot)):
         yield f"\n## Commands of `{script}`"
-        for name, (module, _) in table.items():
-            found = import_module(f"prunejuice.cli.{module}")
-            yield from shown(f"{script} {name}", getattr(found, f"{name.replace('-', '_')}_command"))
+        yield from each_command(script, group)
     yield "\n## Verbs of `codebot`\n"
-    for verb in vocabulary.every(Project(Path("/")), {}):
+    for verb in catalog.all_verbs(Project(Path("/")), {}):
         yield f"- `{verb.name}`: {verb.description}"
-    yield from shown("codebot VERB", doing.command("do"))
+    yield from shown("codebot VERB", codebot_verb.build_command("do"))
 
 
 def groups() -> Iterator[str]:
     for name in ("plum", "pots"):
         group: click.Group = getattr(import_module(f"prunejuice.cli.{name}"), name)
         yield f"\n## Commands of `{name}`"
-        for word, command in group.commands.items():
-            yield from shown(f"{name} {word}", command)
+        yield from each_command(name, group)
     yield "\n## `codeclip`"
     yield from shown("codeclip", codeclip.codeclip)
 
@@ -82,34 +84,44 @@ def groups() -> Iterator[str]:
 def shown(info: str, command: click.Command) -> Iterator[str]:
     context = click.Context(command, info_name=info, max_content_width=90, terminal_width=90)
     yield f"\n### {info}\n\n```text\n{command.get_help(context)}\n```"
-    for word, inner in command.commands.items() if isinstance(command, click.Group) else ():
-        yield from shown(f"{info} {word}", inner)
+    if isinstance(command, click.Group):
+        yield from each_command(info, command)
+
+
+def each_command(info: str, group: click.Group) -> Iterator[str]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        yield from shown(f"{info} {name}", group.get_command(context, name))
 
 
 def keys() -> Iterator[str]:
     yield "\n## Keys of a command file"
     for title, fields in (
-        ("a command", definition.COMMAND_FIELDS),
-        ("an argument", definition.ARGUMENT_FIELDS),
-        ("a step", definition.STEP_FIELDS),
+        ("a command", schema.COMMAND_FIELDS),
+        ("an argument", schema.ARGUMENT_FIELDS),
+        ("a step", schema.STEP_FIELDS),
     ):
         yield f"\nOf {title}: " + ", ".join(f"`{key}`" for key in fields) + "."
-    habits = ", ".join(f"`{habit}` for `{key}`" for habit, key in definition.HABITS.items())
+    habits = ", ".join(f"`{habit}` for `{key}`" for habit, key in schema.KEY_ALIASES.items())
     yield f"\nAccepted by habit: {habits}."
     yield "\nFunctions in conditions: " + ", ".join(f"`{name}`" for name in condition.FUNCTIONS) + "."
 
 
 def steps() -> Iterator[str]:
     yield "\n## Built-in steps\n"
-    for name, function in BUILTIN.items():
+    for name, function in BUILTIN_STEPS.items():
         yield f"- `{name}`: {inspect.getdoc(function)}"
     yield "\n## Arguments of an agent step\n"
     yield "Any other is told to the agent by its name. JSON on stdin (`-p`) can have those marked p,"
     yield "whoever is served by `prj mcp` can say those marked m.\n"
-    for name, argument in told.ARGUMENTS.items():
-        marks = ", ".join(filter(None, (argument.type, argument.piped and "p", argument.afar and "m")))
-        yield f"- `{name}` ({marks}): {argument.means}"
-    more = [name for name in told.of(told.SUMMARIZE) if name not in told.ARGUMENTS]
+    for name, argument in arguments.ARGUMENTS.items():
+        marks = ", ".join(
+            filter(None, (argument.type, argument.stdin_allowed and "p", argument.remote_allowed and "m"))
+        )
+        yield f"- `{name}` ({marks}): {argument.description}"
+    more = [
+        name for name in arguments.arguments_for(arguments.SUMMARIZE) if name not in arguments.ARGUMENTS
+    ]
     yield (
         "\n`agent: summarize` takes some of those, and besides: "
         + ", ".join(f"`{name}`" for name in more)
@@ -122,15 +134,15 @@ def rest() -> Iterator[str]:
     for kind in event.Event.__args__:
         yield f"- `{kind.__struct_config__.tag}`: {(inspect.getdoc(kind) or '').splitlines()[0]}"
     yield "\n## Settings\n"
-    names = ", ".join(f"`{name}`" for name in settings.NAMES)
+    names = ", ".join(f"`{name}`" for name in settings.SETTING_TYPES)
     yield f"In `config.yaml` of the user or of `.prj`, or as `PRUNEJUICE_<NAME>`: {names}."
     listed = ", ".join(f"`{name}`" for name in SHELL_TOOLS)
     yield "\nVariables of the shell tools that `plum` and `pots` read, from the environment or from"
     yield "`~/.worktree-config`, `~/.config/plum/config`, `~/.pots-config`, `~/.config/pots/config`"
     yield f"(nothing in them is run): {listed}."
     yield "\n## Changes as JSON\n"
-    yield "What `codebot apply` and `from codebot import ChangeSet` take.\n"
-    yield f"```json\n{change.schema_text()}\n```"
+    yield "`codebot apply` and `from codebot import ChangeSet` accept this schema.\n"
+    yield f"```json\n{change_set.json_schema_text()}\n```"
     yield "\n## Variables\n"
     yield "Variables for places: `PRUNEJUICE_HOME` (state), `PRUNEJUICE_CONFIG` (user configuration)."
 

@@ -14,13 +14,13 @@ from typing import NamedTuple
 import pytest
 from hypothesis import settings
 
-from prunejuice.cli import boundary
+from prunejuice.cli import error_boundary
 from prunejuice.cli.codebot import codebot as codebot_group
 from prunejuice.cli.codeclip import codeclip as codeclip_command
 from prunejuice.cli.plum import plum as plum_group
 from prunejuice.cli.pots import pots as pots_group
 from prunejuice.cli.prj import prj as prj_group
-from prunejuice.protocols import Stop
+from prunejuice.system.stop import Stop
 
 # The same examples each time, so that a run tells of a change and not of luck; new ones by --hypothesis-profile=new.
 settings.register_profile("same", derandomize=True)
@@ -128,7 +128,7 @@ class Project:
 
     def _call(self, group, args):
         self.capsys.readouterr()
-        code = boundary.guarded(group, [str(arg) for arg in args])
+        code = error_boundary.run_command_line(group, [str(arg) for arg in args])
         out, err = self.capsys.readouterr()
         return Answer(code, out, err)
 

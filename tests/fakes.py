@@ -3,7 +3,7 @@
 import threading
 import time
 
-from prunejuice.protocols import StepResult
+from prunejuice.engine.ports import StepResult
 
 
 class ScriptedSteps:
@@ -21,7 +21,7 @@ class ScriptedSteps:
         self.most = 0
         self._lock = threading.Lock()
 
-    def carry_out(self, handle):
+    def run_step(self, handle):
         with self._lock:
             self.started.append(handle.step.id)
             self.now += 1
@@ -38,14 +38,14 @@ class ScriptedSteps:
             with self._lock:
                 self.now -= 1
 
-    def adopt(self, _run, visit, _directory):
+    def recover_result(self, _run, visit, _directory):
         return self.adopted.get(visit.step)
 
-    def put_back(self, _run, cut):
+    def restore_files(self, _run, cut):
         self.put_back_for = [each.step for each in cut]
         return ""
 
-    def sweep(self, tag):
+    def kill_processes(self, tag):
         self.swept.append(tag)
         return 0
 

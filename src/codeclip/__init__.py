@@ -5,7 +5,7 @@ from codeclip import get_context
 content, token_info = get_context(paths=["src/"], query="fix the login")
 """
 
-from prunejuice.context import Bundle, Item
-from prunejuice.contexts.clip import gather, get_context
+from prunejuice.app.codeclip import gather, get_context
+from prunejuice.context.bundle import Bundle, Item
 
 __all__ = ["Bundle", "Item", "gather", "get_context"]

@@ -1,33 +1,52 @@
-"""Runs repeatable AI-coding workflows, each in its own worktree, and keeps their history.
+"""Run repeatable AI-coding workflows, each in its own worktree, and keep their history.
 
-The names below are loaded when they are used.
+Importing this package loads none of the names below; each is loaded when it is first used.
 """
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-__version__ = "0.5.0"
+from prunejuice.system.public_names import MovedModules, lazy_names
+from prunejuice.version import __version__
 
-_NAMES = {
-    "Argument": "command",
-    "Command": "command",
-    "Run": "run",
-    "Step": "workflow",
-    "StepRun": "run",
-    "Workflow": "workflow",
-    "WorkflowStep": "workflow",
-    "execute": "app",
-    "parallel": "workflow",
-    "sequence": "workflow",
-}
+if TYPE_CHECKING:
+    from prunejuice.app.wiring import execute
+    from prunejuice.engine.run import Run, StepRun
+    from prunejuice.workflow.command import Argument, Command
+    from prunejuice.workflow.graph import Step, Workflow, WorkflowStep, parallel, sequence
 
 __all__ = [
+    "Argument",
+    "Command",
+    "Run",
+    "Step",
+    "StepRun",
+    "Workflow",
+    "WorkflowStep",
     "__version__",
-    *_NAMES,
+    "execute",
+    "parallel",
+    "sequence",
 ]
 
+_, __getattr__ = lazy_names(
+    __name__,
+    {
+        "prunejuice.app.wiring": "execute",
+        "prunejuice.engine.run": "Run StepRun",
+        "prunejuice.workflow.command": "Argument Command",
+        "prunejuice.workflow.graph": "Step Workflow WorkflowStep parallel sequence",
+    },
+)
 
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"prunejuice.{_NAMES[name]}"), name)
+# The modules that held public names until 0.5.
+MovedModules({
+    "prunejuice.change": "prunejuice.changes.change_set",
+    "prunejuice.command": "prunejuice.workflow.command",
+    "prunejuice.extension": "prunejuice.verbs.plugins",
+    "prunejuice.library": "prunejuice.app.api",
+    "prunejuice.results": "prunejuice.verbs.results",
+    "prunejuice.review": "prunejuice.changes.review",
+    "prunejuice.run": "prunejuice.engine.run",
+    "prunejuice.submission": "prunejuice.forges.submit",
+    "prunejuice.summary": "prunejuice.verbs.summarize.summary",
+}).install()

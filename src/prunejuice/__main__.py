@@ -1,4 +1,4 @@
-"""`python -m prunejuice` is `prj`."""
+"""Run the `prj` command as `python -m prunejuice`."""
 
 from prunejuice.cli.prj import main
 

@@ -1,28 +1,36 @@
-"""Every error this program raises on purpose.
+"""The exceptions of PruneJuice.
 
 PruneJuiceError
-├── UsageError            what was asked cannot be done as asked
-│   ├── DefinitionError   a command or step is written wrongly (lists every problem)
-│   ├── NotFoundError     nothing has that name
-│   └── MissingToolError  git, tmux, bash … is not there
-├── ConditionError        an expression cannot be read or evaluated
-├── StoreError            the history cannot be read or written
-│   ├── DamagedError      its file is not a history, or no whole one
-│   └── SupersededError   another process has taken the run over
-├── DeniedError           refused for safety: not trusted, outside the project …
-├── HumanNeededError      only a person can go on from here
-├── GitError              git refused
-├── ConflictError         changes meet other changes; nothing was moved
-├── GateError             a check was not passed; nothing was moved
-├── PublishError          a remote or a forge refuses, or cannot be reached
-└── StepError             a step cannot do what it is for
+├── UsageError             the request is invalid
+│   ├── DefinitionError    a command or step definition is invalid (lists every problem)
+│   ├── NotFoundError      the named object does not exist
+│   │   ├── MisspeltError  it does not, but one with a similar name does
+│   │   └── UntrustedNameError  it may be defined by code that is not trusted
+│   └── MissingToolError   a required program (git, tmux, bash …) is not installed
+├── ConditionError         an expression is invalid or could not be evaluated
+├── StoreError             the history could not be read or written
+│   ├── DamagedStoreError  the history file is damaged
+│   └── SupersededError    another process has taken over the run
+├── DeniedError            refused for safety: not trusted, outside the project …
+├── HumanNeededError       a person must decide before work can continue
+├── GitError               git failed
+├── ConflictError          changes conflict with other changes; nothing was applied
+├── GateError              a check failed; nothing was applied
+├── PublishError           a remote or a forge refused the request, or could not be reached
+├── StepError              a step failed
+├── AgentError             a model or an agent failed, or could not be reached
+└── LimitError             a limit on money, tokens, time or rounds was reached
 """
 
 from typing import NamedTuple
 
 
 class PruneJuiceError(Exception):
-    """Says what is wrong and, in `fix`, what to do; `answer` is what an agent had made until then."""
+    """The base class of all errors that PruneJuice raises deliberately.
+
+    `message` describes the problem, `fix` what to do about it. `answer` holds the output that an agent
+    produced before the error.
+    """
 
     def __init__(self, message: str, fix: str = "", *, answer: str = "") -> None:
         super().__init__(message)
@@ -32,11 +40,11 @@ class PruneJuiceError(Exception):
 
 
 class UsageError(PruneJuiceError):
-    """What was asked cannot be done as asked."""
+    """The request is invalid."""
 
 
 class Problem(NamedTuple):
-    """One mistake in a definition. `line` counts from 1; 0 means the file as a whole."""
+    """One mistake in a definition. `line` counts from 1; 0 refers to the whole file."""
 
     file: str
     line: int
@@ -45,13 +53,13 @@ class Problem(NamedTuple):
     fix: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
+        location = f"{self.file}:{self.line}" if self.line else self.file
         key = f"{self.key}: " if self.key else ""
-        return f"{place}: {key}{self.message}" + (f" ({self.fix})" if self.fix else "")
+        return f"{location}: {key}{self.message}" + (f" ({self.fix})" if self.fix else "")
 
 
 class DefinitionError(UsageError):
-    """A command or step is written wrongly; `problems` has every mistake that was found."""
+    """A command or step definition is invalid. `problems` lists every mistake."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -59,43 +67,51 @@ class DefinitionError(UsageError):
 
 
 class NotFoundError(UsageError):
-    """Nothing has that name."""
+    """The named object does not exist."""
+
+
+class MisspeltError(NotFoundError):
+    """The named object does not exist, but one with a similar name does; `fix` names it."""
+
+
+class UntrustedNameError(NotFoundError):
+    """The named object may be defined by code that is not trusted yet."""
 
 
 class MissingToolError(UsageError):
-    """A program that is needed is not installed."""
+    """A required program is not installed."""
 
 
 class ConditionError(PruneJuiceError):
-    """An expression cannot be read or evaluated."""
+    """An expression is invalid or could not be evaluated."""
 
 
 class StoreError(PruneJuiceError):
-    """The history cannot be read or written."""
+    """The history could not be read or written."""
 
 
-class DamagedError(StoreError):
-    """The history's file is not a history, or no whole one."""
+class DamagedStoreError(StoreError):
+    """The history file is damaged, or is not a history file."""
 
 
 class SupersededError(StoreError):
-    """Another process has taken the run over; this one must stop."""
+    """Another process has taken over the run; this one must stop."""
 
 
 class DeniedError(PruneJuiceError):
-    """Refused for safety."""
+    """The operation was refused for safety."""
 
 
 class HumanNeededError(PruneJuiceError):
-    """Only a person can go on from here."""
+    """A person must decide before work can continue."""
 
 
 class GitError(PruneJuiceError):
-    """Git refused; the message carries what it said."""
+    """Git failed. The message contains its error output."""
 
 
 class ConflictError(PruneJuiceError):
-    """Changes meet other changes; nothing was moved. `files` are those in question."""
+    """Changes conflict with other changes, and nothing was applied. `files` lists the conflicting files."""
 
     def __init__(
         self, message: str, fix: str = "", files: tuple[str, ...] = (), *, answer: str = ""
@@ -105,15 +121,15 @@ class ConflictError(PruneJuiceError):
 
 
 class GateError(PruneJuiceError):
-    """A check was not passed; nothing was moved."""
+    """A check failed, and nothing was applied."""
 
 
 class PublishError(PruneJuiceError):
-    """A remote or a forge refuses, or cannot be reached; what was made until then stays."""
+    """A remote or a forge refused the request, or could not be reached. Completed actions are kept."""
 
 
 class StepError(PruneJuiceError):
-    """A step cannot do what it is for."""
+    """A step failed."""
 
 
 class AgentError(PruneJuiceError):
@@ -121,4 +137,4 @@ class AgentError(PruneJuiceError):
 
 
 class LimitError(PruneJuiceError):
-    """A limit was reached: of money, tokens, time or rounds."""
+    """A limit on money, tokens, time or rounds was reached."""

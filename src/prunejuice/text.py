@@ -1,4 +1,4 @@
-"""Text from outside, made safe to show, and small helps for reading it."""
+"""Make untrusted text safe to display, and format short texts for messages."""
 
 import json
 import re
@@ -17,51 +17,53 @@ _UNSAFE = re.compile(
 
 
 def safe_text(text: str | bytes) -> str:
-    """Text in which nothing can steer a terminal: every such character becomes visible (`\\x1b`)."""
+    """Return the text with terminal control characters and invisible characters escaped (`\\x1b`)."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
-    return _UNSAFE.sub(_escaped, text)
+    return _UNSAFE.sub(_escape_match, text)
 
 
 def safe_line(text: str | bytes, width: int = 200) -> str:
-    """One safe line of at most `width` characters."""
+    """Return the text as one safe line of at most `width` characters."""
+    # Escape only a prefix: the text may be very large.
     line = safe_text(text[: 4 * width]).replace("\n", " ").replace("\t", " ")
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def safe_json(text: str) -> str:
-    """JSON in which nothing can steer a terminal; it means the same."""
+    """Return equivalent JSON with unsafe characters escaped."""
     return _UNSAFE.sub(lambda match: json.dumps(match.group())[1:-1], text)
 
 
-def unicode(text: str) -> str:
-    """A file name as text that can be kept: bytes that are not UTF-8 become visible (`\\xff`)."""
+def to_unicode(text: str) -> str:
+    """Return a file name as valid Unicode, with bytes that are not UTF-8 escaped (`\\xff`)."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def utf8(text: str) -> str:
-    """Text that can be sent to others: bytes that are not UTF-8 are replaced."""
+def to_utf8(text: str) -> str:
+    """Return text that can be encoded as UTF-8, with invalid bytes replaced by U+FFFD."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def nearest(word: str, known: "Iterable[str]") -> str:
-    """A hint such as `did you mean 'test'?`, or nothing when no known word is close."""
-    close = get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else ""
+def spelling_hint(word: str, known: "Iterable[str]") -> str:
+    """Return a hint such as `did you mean 'test'?`, or an empty text if no known word is similar."""
+    # The comparison is quadratic in the length of the word, which may come from an untrusted file.
+    matches = get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
+    return f"did you mean {matches[0]!r}?" if matches else ""
 
 
-def _escaped(match: re.Match[str]) -> str:
+def _escape_match(match: re.Match[str]) -> str:
     code = ord(match.group())
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def counted(number: int, word: str) -> str:
-    """A number of things: `1 file`, `2,000 files`."""
+def format_count(number: int, word: str) -> str:
+    """Return a number with its noun: `1 file`, `2,000 files`."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
-def dollars(amount: float) -> str:
-    """An amount of money, with so many digits that it is not nothing."""
+def format_dollars(amount: float) -> str:
+    """Return an amount in US dollars, with enough digits to show small amounts."""
     return f"${amount:.4f}" if amount >= 0.001 or not amount else f"${max(amount, 1e-8):.8f}".rstrip("0")

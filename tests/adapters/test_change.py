@@ -14,30 +14,28 @@ from hypothesis import strategies as st
 
 import codebot
 from conftest import git
-from prunejuice import blame, change, pending
-from prunejuice import settings as own_settings
-from prunejuice.change import ChangeSet, FileChange
+from prunejuice.changes import blame, change_set, pending, transaction, tree_state
+from prunejuice.changes.change_set import ChangeSet, FileChange
+from prunejuice.changes.staging import FileWrite
+from prunejuice.changes.store import ChangeSetStore
+from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.errors import ConflictError, DeniedError, NotFoundError, PruneJuiceError, UsageError
-from prunejuice.hunk import Difference, Version
-from prunejuice.shelf import Shelf
-from prunejuice.workspaces import house as houses
-from prunejuice.workspaces import transaction
-from prunejuice.workspaces.slot import Wanted
+from prunejuice.system import settings as own_settings
 
 
 @pytest.fixture
 def house(repository):
-    return houses.around(repository, own_settings.environment())
+    return tree_state.find_tree_state(repository, own_settings.environment())
 
 
 @pytest.fixture
 def shelf(house):
-    return Shelf(house)
+    return ChangeSetStore(house)
 
 
 def proposed(shelf, *changes, **more):
     made = ChangeSet(changes, **more)
-    return pending.propose(shelf, made, change.resolve(made, shelf.house))
+    return pending.add_change_set(shelf, made, change_set.resolve_diffs(made, shelf.tree_state))
 
 
 def applied(shelf, *changes, **more):
@@ -84,7 +82,7 @@ def test_json_there_and_back():
     made = ChangeSet(
         (FileChange("a", "é\0"), FileChange("b", operation="delete")), summary="s", metadata={"n": [1]}
     )
-    assert change.read(made.to_json()).file_changes == made.file_changes
+    assert change_set.parse_change_set(made.to_json()).file_changes == made.file_changes
     assert ChangeSet.from_json(made.to_json().encode()).metadata == {"n": [1]}
     assert json.loads(made.to_json())["schema"] == "codebot.changes/1"
 
@@ -107,7 +105,7 @@ JSON = {
 @pytest.mark.parametrize("name", JSON)
 def test_json_that_is_not_as_the_schema_says(name):
     with pytest.raises(UsageError):
-        change.read(JSON[name])
+        change_set.parse_change_set(JSON[name])
 
 
 def test_content_that_is_not_base64(repository):
@@ -118,7 +116,7 @@ def test_content_that_is_not_base64(repository):
 
 
 def test_the_schema_is_that_of_the_values():
-    schema = change.schema()
+    schema = change_set.json_schema()
     properties = schema["$defs"]["FileChange"]["properties"]
     assert set(properties) >= {"filepath", "content", "operation", "metadata"}
     assert properties["operation"]["enum"] == ["delete", "mode", "rename", "write"]
@@ -147,7 +145,7 @@ def test_all_stale_files_are_named_and_nothing_is_written(repository):
     made = ChangeSet((
         FileChange("a.txt", "x", base="0" * 64),
         FileChange("b.txt", "x", base="0" * 64),
-        FileChange("c.txt", "x", base=change.GONE),
+        FileChange("c.txt", "x", base=change_set.ABSENT_BASE),
     ))
     with pytest.raises(ConflictError) as caught:
         made.apply(repository)
@@ -213,16 +211,16 @@ def test_in_a_linked_worktree_its_own_git_directory_keeps_the_changes(repository
 
 
 def test_a_tree_is_changed_by_one_at_a_time_and_snapshots_wait(repository):
-    from prunejuice import git as gits
-    from prunejuice.workspaces import snapshot
+    from prunejuice.worktrees import git as gits
+    from prunejuice.worktrees import snapshot
 
-    door = gits.git(str(repository), dict(own_settings.environment())).located()
+    door = gits.open_git(str(repository), dict(own_settings.environment())).locate()
 
     def write(number):
         ChangeSet(tuple(FileChange(f"{name}.txt", f"{number}\n") for name in "abcdef")).apply(repository)
 
     def look(_):
-        tree = snapshot.now(door).commit
+        tree = snapshot.current_snapshot(door).commit
         return {git(repository, "show", f"{tree}:{name}.txt") for name in "abcdef"}
 
     write(0)
@@ -274,19 +272,19 @@ def test_undo_of_apply_changes_nothing_and_undo_of_that_everything(tmp_path_fact
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(data)
         (root / name).chmod(mode)
-    house = houses.around(root, own_settings.environment())
+    house = tree_state.find_tree_state(root, own_settings.environment())
     before = everything(root)
-    wanted = [Wanted(name, data, None, mode) for name, data, mode in wishes]
+    wanted = [FileWrite(name, data, None, mode) for name, data, mode in wishes]
     plan = transaction.apply(house, wanted)
     after = everything(root)
     if not plan.targets:
         assert after == before
         return
-    back = transaction.apply(house, transaction.before(house, plan), emptied=plan.folders)
+    back = transaction.apply(house, transaction.reverse_writes(house, plan), emptied=plan.folders)
     assert everything(root) == before
-    again = transaction.apply(house, transaction.before(house, back), emptied=back.folders)
+    again = transaction.apply(house, transaction.reverse_writes(house, back), emptied=back.folders)
     assert everything(root) == after
-    transaction.apply(house, transaction.before(house, again), emptied=again.folders)
+    transaction.apply(house, transaction.reverse_writes(house, again), emptied=again.folders)
     assert everything(root) == before
 
 
@@ -308,14 +306,14 @@ def test_undo_keeps_what_others_changed_in_other_lines(repository, shelf):
 def test_what_happened_meanwhile_counts(repository, shelf):
     (repository / "t").write_text(TEN)
     seen = proposed(shelf, FileChange("t", TEN.replace("line 3\n", "LINE 3\n")))
-    pending.demand_same(shelf, seen)
+    pending.require_unchanged(shelf, seen)
     pending.apply(shelf, [seen])
-    with pytest.raises(ConflictError, match="is applied meanwhile"):
-        pending.demand_same(shelf, seen)
+    with pytest.raises(ConflictError, match="meanwhile: it is applied"):
+        pending.require_unchanged(shelf, seen)
     for do in (
-        lambda: pending.drop(shelf, seen),
-        lambda: pending.split(shelf, seen, ["t"]),
-        lambda: pending.squash(shelf, [seen, seen]),
+        lambda: pending.drop_record(shelf, seen),
+        lambda: pending.split_record(shelf, seen, ["t"]),
+        lambda: pending.squash_records(shelf, [seen, seen]),
         lambda: pending.apply(shelf, [seen]),
     ):
         with pytest.raises(UsageError, match="applied"):
@@ -352,12 +350,12 @@ def test_undo_needs_something_to_undo(shelf):
     with pytest.raises(UsageError, match="pending"):
         pending.undo(shelf, record)
     done = pending.apply(shelf, [record])[0][0]
-    transaction.forget(shelf.house, done.plan)
-    with pytest.raises(NotFoundError, match="not kept"):
+    transaction.delete_done_plan(shelf.tree_state, done.plan)
+    with pytest.raises(NotFoundError, match="no longer stored"):
         pending.undo(shelf, done)
-    with pytest.raises(UsageError, match="applied already"):
+    with pytest.raises(UsageError, match="already applied"):
         pending.apply(shelf, [done])
-    shelf.forget(done)
+    shelf.delete(done)
     with pytest.raises(NotFoundError):
         shelf.find(done.id)
 
@@ -368,7 +366,7 @@ def test_undo_needs_something_to_undo(shelf):
 def standings(shelf):
     return [
         (each.stacks_on, each.conflict and each.conflict.message)
-        for each in pending.standings(shelf, shelf.of_state("pending"))
+        for each in pending.load_record_statuses(shelf, shelf.load_in_state("pending"))
     ]
 
 
@@ -421,7 +419,7 @@ def test_a_change_set_whose_file_is_another_now_is_refused(repository, shelf, no
 def test_a_new_file_that_somebody_else_made_is_never_overwritten(repository, shelf):
     record = proposed(shelf, FileChange("n.txt", "ours\n"))
     (repository / "n.txt").write_text("theirs\n")
-    with pytest.raises(ConflictError, match="it is there now"):
+    with pytest.raises(ConflictError, match="it exists now"):
         pending.apply(shelf, [record])
     (repository / "n.txt").write_text("ours\n")
     done, plan = pending.apply(shelf, [record])[0]
@@ -434,30 +432,30 @@ def test_what_was_not_touched_for_long_is_forgotten_and_what_waits_is_not(reposi
     old = applied(shelf, FileChange("x", "1"))
     waits = proposed(shelf, FileChange("y", "1"))
     FileChange("z", "1").apply(repository)
-    pending.expire(shelf, 0)
-    assert len(shelf.all()) == 2
+    pending.delete_expired(shelf, 0)
+    assert len(shelf.load_all()) == 2
     long_ago = [msgspec.structs.replace(each, at=1.0) for each in old.history]
-    shelf.keep(msgspec.structs.replace(old, history=tuple(long_ago)))
-    pending.expire(shelf, 14)
-    assert [each.id for each in shelf.all()] == [waits.id]
-    assert len(transaction.all_done(shelf.house)) == 1
+    shelf.save(msgspec.structs.replace(old, history=tuple(long_ago)))
+    pending.delete_expired(shelf, 14)
+    assert [each.id for each in shelf.load_all()] == [waits.id]
+    assert len(transaction.done_plan_ids(shelf.tree_state)) == 1
     assert (repository / "x").read_text() == "1"
 
 
 def test_split_and_squash(repository, shelf):
     record = proposed(shelf, FileChange("x/a", "1"), FileChange("y/b", "2"), summary="both")
-    left, right = pending.split(shelf, record, ["x/*"])
+    left, right = pending.split_record(shelf, record, ["x/*"])
     assert (left.paths, right.paths) == (["x/a"], ["y/b"])
     assert shelf.find(record.id).state == "dropped"
     with pytest.raises(UsageError, match="none"):
-        pending.split(shelf, left, ["x"])
-    whole = pending.squash(shelf, [left, right])
+        pending.split_record(shelf, left, ["x"])
+    whole = pending.squash_records(shelf, [left, right])
     assert set(whole.paths) == {"x/a", "y/b"}
     assert whole.change_set.summary == "both; both"
     with pytest.raises(UsageError, match="two"):
-        pending.squash(shelf, [whole])
+        pending.squash_records(shelf, [whole])
     with pytest.raises(UsageError, match="dropped"):
-        pending.squash(shelf, [shelf.find(left.id), shelf.find(right.id)])
+        pending.squash_records(shelf, [shelf.find(left.id), shelf.find(right.id)])
     pending.apply(shelf, [whole])
     assert (repository / "x/a").read_text() == "1"
 
@@ -468,8 +466,8 @@ def test_squash_of_the_same_file(repository, shelf):
     two = proposed(shelf, FileChange("t", TEN.replace("line 15\n", "LINE 15\n")))
     meets = proposed(shelf, FileChange("t", TEN.replace("line 3\n", "OTHER\n")))
     with pytest.raises(ConflictError):
-        pending.squash(shelf, [one, meets])
-    whole = pending.squash(shelf, [one, two])
+        pending.squash_records(shelf, [one, meets])
+    whole = pending.squash_records(shelf, [one, two])
     pending.apply(shelf, [whole])
     assert (repository / "t").read_text() == TEN.replace("line 3\n", "LINE 3\n").replace(
         "line 15\n", "LINE 15\n"
@@ -478,16 +476,16 @@ def test_squash_of_the_same_file(repository, shelf):
 
 def test_a_forged_record_is_passed_over(shelf):
     record = proposed(shelf, FileChange("a.txt", "two\n"))
-    path = shelf.house.pending / f"{record.id}.json"
+    path = shelf.tree_state.pending_dir / f"{record.id}.json"
     path.write_bytes(path.read_bytes().replace(b"a.txt", b"b.txt"))
-    assert shelf.all() == []
+    assert shelf.load_all() == []
 
 
 def test_drop(shelf):
-    record = pending.drop(shelf, proposed(shelf, FileChange("a.txt", "two\n")))
+    record = pending.drop_record(shelf, proposed(shelf, FileChange("a.txt", "two\n")))
     assert record.state == "dropped"
     with pytest.raises(UsageError):
-        pending.drop(shelf, record)
+        pending.drop_record(shelf, record)
 
 
 # -- who wrote a line -------------------------------------------------------------------------------
@@ -500,26 +498,26 @@ def test_blame_finds_the_change_set_of_a_line_through_later_ones(repository, she
     )
     two = applied(shelf, FileChange("t", "top\n" + (repository / "t").read_text()), command="docs")
     (repository / "t").write_text("by hand\n" + (repository / "t").read_text())
-    found = blame.blame(shelf, "t", 6)
+    found = blame.blame_line(shelf, "t", 6)
     assert (found.record.id, found.line, found.reason("t")) == (one.id, 4, "why one")
-    assert blame.blame(shelf, "t", 2).record.id == two.id
-    assert blame.blame(shelf, "t", 1) is None
-    assert blame.blame(shelf, "t", 10) is None
+    assert blame.blame_line(shelf, "t", 2).record.id == two.id
+    assert blame.blame_line(shelf, "t", 1) is None
+    assert blame.blame_line(shelf, "t", 10) is None
     for line in (0, 99):
         with pytest.raises(NotFoundError):
-            blame.blame(shelf, "t", line)
+            blame.blame_line(shelf, "t", line)
     with pytest.raises(NotFoundError):
-        blame.blame(shelf, "absent", 1)
+        blame.blame_line(shelf, "absent", 1)
 
 
 def test_blame_of_a_new_file_and_of_one_that_moved_before_it_was_applied(repository, shelf):
     record = proposed(shelf, FileChange("t", TEN))
     pending.apply(shelf, [record])
-    assert blame.blame(shelf, "t", 5).record.id == record.id
+    assert blame.blame_line(shelf, "t", 5).record.id == record.id
     second = proposed(shelf, FileChange("t", TEN.replace("line 9\n", "LINE 9\n")))
     (repository / "t").write_text("above\n" + TEN)
     pending.apply(shelf, [second])
-    assert blame.blame(shelf, "t", 11).record.id == second.id
+    assert blame.blame_line(shelf, "t", 11).record.id == second.id
 
 
 # -- what a command starts --------------------------------------------------------------------------
@@ -535,14 +533,10 @@ def test_the_facade_only_names_things():
     import ast
 
     tree = ast.parse(Path(codebot.__file__).read_text())
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    assert [node.name for node in functions] == ["__getattr__"], "it imports a name when that is asked for"
-    assert len(functions[0].body) <= 3
-    rest = [node for node in tree.body if node not in functions]
-    assert all(isinstance(node, ast.ImportFrom | ast.Assign | ast.Expr | ast.If) for node in rest)
+    assert all(isinstance(node, ast.ImportFrom | ast.Assign | ast.Expr | ast.If) for node in tree.body)
     assert all(hasattr(codebot, name) for name in codebot.__all__)
     assert issubclass(codebot.ConflictError, PruneJuiceError)
-    assert Difference("a", Version(None), Version(None)).to == ""
+    assert FileDiff("a", Version(None), Version(None)).to == ""
 
 
 # -- what reviews found -----------------------------------------------------------------------------
@@ -550,7 +544,7 @@ def test_the_facade_only_names_things():
 
 def killed_in(shelf, record, act, at):
     """Apply or undo in a process that is killed at its n-th exchange."""
-    from prunejuice.workspaces.disk import Disk
+    from prunejuice.changes.filesystem import Disk
 
     class Killed(Disk):
         seen = 0
@@ -563,7 +557,7 @@ def killed_in(shelf, record, act, at):
 
     child = os.fork()
     if child == 0:
-        act(Shelf(shelf.house._replace(disk=Killed())), record)
+        act(ChangeSetStore(shelf.tree_state._replace(disk=Killed())), record)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 99
 
@@ -573,11 +567,11 @@ def test_a_record_knows_that_it_was_applied_though_we_were_killed(repository, sh
     (repository / "b.txt").write_text("b\n")
     record = proposed(shelf, FileChange("a.txt", "two\n"), FileChange("b.txt", "B\n"), FileChange("n", "x"))
     killed_in(shelf, record, lambda s, r: pending.apply(s, [r]), at)
-    transaction.recover(shelf.house)
+    transaction.recover(shelf.tree_state)
     found = shelf.find(record.id)
     assert found.state == "applied"
     killed_in(shelf, found, pending.undo, at)
-    transaction.recover(shelf.house)
+    transaction.recover(shelf.tree_state)
     assert shelf.find(record.id).state == "undone"
     assert (repository / "a.txt").read_text() == "one\n"
     assert not (repository / "n").exists()
@@ -587,7 +581,7 @@ def test_looking_at_what_waits_settles_what_was_cut_off(repository, shelf):
     (repository / "b.txt").write_text("b\n")
     record = proposed(shelf, FileChange("a.txt", "two\n"), FileChange("b.txt", "B\n"))
     killed_in(shelf, record, lambda s, r: pending.apply(s, [r]), 2)
-    pending.standings(shelf, [])
+    pending.load_record_statuses(shelf, [])
     assert (repository / "b.txt").read_text() == "B\n"
     assert shelf.find(record.id).state == "applied"
 
@@ -609,16 +603,16 @@ def test_a_folder_that_somebody_changed_after_a_kill_blocks_nothing(repository, 
         (repository / "d").symlink_to(tmp_path)
     for _ in range(2):
         try:
-            transaction.recover(shelf.house)
+            transaction.recover(shelf.tree_state)
         except ConflictError:
             continue
     FileChange("other", "1").apply(repository)
     assert (repository / "a.txt").read_text() == "one\n"
-    assert not list(shelf.house.state.glob("cs-*.back"))
+    assert not list(shelf.tree_state.state_dir.glob("cs-*.back"))
 
 
 def test_a_folder_put_in_place_of_a_file_in_that_moment_comes_back(repository, house):
-    from prunejuice.workspaces.disk import Disk
+    from prunejuice.changes.filesystem import Disk
 
     class Meddled(Disk):
         def swap(self, *args):
@@ -628,38 +622,38 @@ def test_a_folder_put_in_place_of_a_file_in_that_moment_comes_back(repository, h
             super().swap(*args)
 
     with pytest.raises(ConflictError):
-        transaction.apply(house._replace(disk=Meddled()), [Wanted("a.txt", b"two\n")])
+        transaction.apply(house._replace(disk=Meddled()), [FileWrite("a.txt", b"two\n")])
     assert (repository / "a.txt/precious").read_text() == "precious"
     FileChange("b", "1").apply(repository)
 
 
 def test_several_are_applied_all_or_none(repository, shelf, monkeypatch):
     one, two = proposed(shelf, FileChange("a.txt", "two\n")), proposed(shelf, FileChange("n", "x"))
-    real = pending._applied
+    real = pending._apply_record
 
     def meddled(shelf, standing):
         if standing.record.id == two.id:
             (repository / "n").write_text("mine")
         return real(shelf, standing)
 
-    monkeypatch.setattr(pending, "_applied", meddled)
+    monkeypatch.setattr(pending, "_apply_record", meddled)
     with pytest.raises(ConflictError):
         pending.apply(shelf, [one, two])
     assert (repository / "a.txt").read_text() == "one\n"
-    assert {each.state for each in shelf.all()} == {"pending"}
+    assert {each.state for each in shelf.load_all()} == {"pending"}
 
 
 def test_squash_keeps_renames_modes_and_new_files_under_old_names(repository, shelf):
     (repository / "run").write_text("r")
     (repository / "run").chmod(0o755)
     moved = proposed(shelf, FileChange("a.txt", operation="rename", to="c.txt"))
-    made = pending.propose(
+    made = pending.add_change_set(
         shelf,
         ChangeSet((FileChange("a.txt", "new\n"),)),
-        [Difference("a.txt", Version(None), Version(b"new\n"))],
+        [FileDiff("a.txt", Version(None), Version(b"new\n"))],
     )
     plain = proposed(shelf, FileChange("run", operation="mode", mode="644"))
-    whole = pending.squash(shelf, [moved, made, plain])
+    whole = pending.squash_records(shelf, [moved, made, plain])
     pending.apply(shelf, [whole])
     assert (repository / "c.txt").read_text() == "one\n"
     assert (repository / "a.txt").read_text() == "new\n"
@@ -681,18 +675,21 @@ def test_blame_follows_a_rename(repository, shelf):
     (repository / "t").write_text(TEN)
     one = applied(shelf, FileChange("t", TEN.replace("line 3\n", "LINE 3\n")))
     applied(shelf, FileChange("t", operation="rename", to="u"))
-    assert blame.blame(shelf, "u", 4).record.id == one.id
+    assert blame.blame_line(shelf, "u", 4).record.id == one.id
 
 
 def test_a_set_in_the_way_of_which_a_folder_stands_does_not_hide_the_others(repository, shelf):
     one, two = proposed(shelf, FileChange("x", "1")), proposed(shelf, FileChange("y", "1"))
     (repository / "x").mkdir()
-    assert [bool(each.conflict) for each in pending.standings(shelf, [one, two])] == [True, False]
+    assert [bool(each.conflict) for each in pending.load_record_statuses(shelf, [one, two])] == [
+        True,
+        False,
+    ]
 
 
 def test_a_hostile_folder_of_changes_stops_nobody(repository, shelf):
     FileChange("b", "1").apply(repository)
-    state = shelf.house.state
+    state = shelf.tree_state.state_dir
     os.mkfifo(state / "cs-1.plan")
     (state / "cs-2.plan").write_bytes(b"junk")
     (state / "cs-3").write_bytes(b"junk")
@@ -701,11 +698,11 @@ def test_a_hostile_folder_of_changes_stops_nobody(repository, shelf):
     (state / "cs-5.new").mkdir()
     (state / "cs-6").symlink_to("/etc")
     (state / "cs-7.other").write_bytes(b"junk")
-    shelf.house.pending.mkdir(exist_ok=True)
-    os.mkfifo(shelf.house.pending / "c-1.json")
+    shelf.tree_state.pending_dir.mkdir(exist_ok=True)
+    os.mkfifo(shelf.tree_state.pending_dir / "c-1.json")
     for n in range(3):
         FileChange("b", f"{n}").apply(repository)
-    assert shelf.all() == []
+    assert shelf.load_all() == []
     assert (repository / "b").read_text() == "2"
 
 
@@ -725,4 +722,4 @@ def test_many_files_at_once(repository):
 
 def test_text_that_is_no_unicode_is_refused():
     with pytest.raises(UsageError):
-        change.read('{"file_changes": [], "summary": "\\ud800"}')
+        change_set.parse_change_set('{"file_changes": [], "summary": "\\ud800"}')

@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 
 from conftest import git
-from prunejuice import git as gits
-from prunejuice.context import present
-from prunejuice.contexts import clipboard, files, past, tokens
-from prunejuice.contexts.asked import Ask
-from prunejuice.contexts.corpus import reading
-from prunejuice.contexts.gather import Engine
-from prunejuice.contexts.index import Index
+from prunejuice.code import tokens
+from prunejuice.context import clipboard, history
+from prunejuice.context.bundle import render_bundle
+from prunejuice.context.corpus import parse_file
+from prunejuice.context.engine import Engine
+from prunejuice.context.index import CodeIndex
+from prunejuice.context.request import ContextRequest
 from prunejuice.errors import MissingToolError, NotFoundError, UsageError
+from prunejuice.worktrees import git as gits
+from prunejuice.worktrees import tracked
 
 SHOP = {
     "shop/cart.py": "from shop.price import total\n\n\nclass Cart:\n    def checkout(self, voucher):\n        return total(self.items) - voucher.amount\n",
@@ -54,7 +56,7 @@ def engine(place):
 
 
 def gather(place, query="", **more):
-    return engine(place).gather(Ask(query=query, **more))
+    return engine(place).gather(ContextRequest(query=query, **more))
 
 
 def paths(bundle):
@@ -72,11 +74,11 @@ def test_the_listing_is_the_tree_as_it_is_now(shop):
     (shop / "hidden.py").write_text("x = 2\n")
     (shop / "link.py").symlink_to("README.md")
     git(shop, "add", "link.py")
-    listing = files.listed(gits.git(shop, dict(os.environ)).located())
+    listing = tracked.list_files(gits.open_git(shop, dict(os.environ)).locate())
     assert {"new.py", "README.md", ".gitignore"} <= listing.changed
     assert "shop/mail.py" not in listing.files
     assert "hidden.py" not in listing.files
-    assert listing.apart["link.py"] == "a link"
+    assert listing.skipped["link.py"] == "a link"
     assert listing.files["web/till.ts"] == git(shop, "rev-parse", "HEAD:web/till.ts")
 
 
@@ -95,23 +97,26 @@ def test_a_submodule_and_a_nested_repository_are_named_not_read(shop, tmp_path):
     git(inner, "add", ".")
     git(inner, "commit", "-qm", "one")
     assert (
-        files.listed(gits.git(shop, dict(os.environ)).located()).apart["nested"]
-        == "a repository of its own"
+        tracked.list_files(gits.open_git(shop, dict(os.environ)).locate()).skipped["nested"]
+        == "a separate repository"
     )
     git(shop, "add", "nested")
-    assert files.listed(gits.git(shop, dict(os.environ)).located()).apart["nested"] == "a submodule"
+    assert (
+        tracked.list_files(gits.open_git(shop, dict(os.environ)).locate()).skipped["nested"]
+        == "a submodule"
+    )
 
 
 def test_a_sparse_checkout_shows_what_is_there(shop):
     git(shop, "sparse-checkout", "set", "--no-cone", "/shop/")
-    found = files.listed(gits.git(shop, dict(os.environ)).located())
-    assert found.apart["web/till.ts"] == "not checked out"
+    found = tracked.list_files(gits.open_git(shop, dict(os.environ)).locate())
+    assert found.skipped["web/till.ts"] == "not checked out"
     assert "shop/cart.py" in found.files
 
 
 def test_a_split_index_is_read(shop):
     git(shop, "update-index", "--split-index")
-    assert "shop/cart.py" in files.listed(gits.git(shop, dict(os.environ)).located()).files
+    assert "shop/cart.py" in tracked.list_files(gits.open_git(shop, dict(os.environ)).locate()).files
 
 
 def test_no_filter_of_a_repository_runs(shop, tmp_path):
@@ -124,8 +129,8 @@ def test_no_filter_of_a_repository_runs(shop, tmp_path):
 
 def test_object_ids_are_those_of_git(shop):
     data = (shop / "README.md").read_bytes()
-    assert files.object_id(data) == git(shop, "hash-object", "README.md")
-    assert len(files.object_id(data, "0" * 64)) == 64
+    assert tracked.object_id(data) == git(shop, "hash-object", "README.md")
+    assert len(tracked.object_id(data, "0" * 64)) == 64
 
 
 def test_a_folder_without_git_works_and_ignores_as_git_would(tmp_path):
@@ -164,12 +169,12 @@ def test_a_file_that_vanishes_while_it_is_read_is_left_out(shop):
     (shop / "new.py").write_text("def brief(): pass\n")
     first = engine(shop)
     git_ = first.git
-    listing = files.listed(git_)
+    listing = tracked.list_files(git_)
     (shop / "new.py").unlink()
-    from prunejuice.contexts.corpus import Corpus
+    from prunejuice.context.corpus import Corpus
 
     corpus = Corpus(listing, first.index, first.index.entries(), frozenset())
-    assert corpus.left["new.py"] == "gone, or not to be read"
+    assert corpus.excluded["new.py"] == "missing or unreadable"
 
 
 # -- the index ----------------------------------------------------------------------------------
@@ -192,15 +197,15 @@ def test_an_engine_that_stays_sees_every_change(shop):
     stays = engine(shop)
     (shop / "new.py").write_text("def first_word(): pass\n")
     (shop / "data.py").write_bytes(b"\0")
-    assert "first_word" in present(stays.gather(Ask(query="new")), "text")
+    assert "first_word" in render_bundle(stays.gather(ContextRequest(query="new")), "text")
     again = stays.corpus()
     assert stays.corpus() is again
     (shop / "new.py").write_text("def second_word(): pass\n")
-    assert "second_word" in present(stays.gather(Ask(query="new")), "text")
+    assert "second_word" in render_bundle(stays.gather(ContextRequest(query="new")), "text")
     (shop / "data.py").write_text("def third_word(): pass\n")
-    assert "third_word" in present(stays.gather(Ask(query="new")), "text")
+    assert "third_word" in render_bundle(stays.gather(ContextRequest(query="new")), "text")
     (shop / "new.py").unlink()
-    assert "second_word" not in present(stays.gather(Ask(query="new")), "text")
+    assert "second_word" not in render_bundle(stays.gather(ContextRequest(query="new")), "text")
 
 
 def test_worktrees_share_the_index(shop, tmp_path):
@@ -213,7 +218,7 @@ def test_worktrees_share_the_index(shop, tmp_path):
 
 def test_a_damaged_index_is_made_anew_and_said_so(shop):
     first = engine(shop)
-    first.gather(Ask(query="tax"))
+    first.gather(ContextRequest(query="tax"))
     first.index.close()
     place_of(shop).write_bytes(b"this is no database, but it is long enough to be taken for one" * 100)
     found = gather(shop, "sales tax")
@@ -236,9 +241,9 @@ def test_many_processes_fill_one_index(shop):
     script = textwrap.dedent("""
         import os, sys
         from pathlib import Path
-        from prunejuice.contexts.asked import Ask
-        from prunejuice.contexts.gather import Engine
-        print(len(Engine(Path(sys.argv[1]), os.environ).gather(Ask(query="sales tax")).items))
+        from prunejuice.context.request import ContextRequest
+        from prunejuice.context.engine import Engine
+        print(len(Engine(Path(sys.argv[1]), os.environ).gather(ContextRequest(query="sales tax")).items))
     """)
     for number in range(40):
         (shop / f"file{number}.py").write_text(f"def thing_{number}():\n    return {number}\n")
@@ -255,9 +260,9 @@ def test_many_processes_fill_one_index(shop):
 
 
 def test_segments_merge_and_lose_nothing(tmp_path):
-    index = Index(tmp_path / "i.db")
+    index = CodeIndex(tmp_path / "i.db")
     for number in range(40):
-        index.add([reading(f"{number}.python", "python", f"def f{number}():\n    shared()\n".encode())])
+        index.add([parse_file(f"{number}.python", "python", f"def f{number}():\n    shared()\n".encode())])
     db = sqlite3.connect(tmp_path / "i.db")
     [(segments,)] = db.execute("SELECT count(*) FROM segment")
     assert segments < 8
@@ -266,12 +271,12 @@ def test_segments_merge_and_lose_nothing(tmp_path):
 
 
 def test_an_index_in_memory_answers_the_same(shop, tmp_path):
-    one, two = Index(None), Index(tmp_path / "i.db")
+    one, two = CodeIndex(None), CodeIndex(tmp_path / "i.db")
     for each in (one, two):
-        each.add([reading("a.python", "python", SHOP["shop/cart.py"].encode())])
+        each.add([parse_file("a.python", "python", SHOP["shop/cart.py"].encode())])
     assert one.entries() == two.entries()
     length = one.entries()["a.python"].length
-    assert one.parts(1, length) == two.parts(1, length)
+    assert one.chunks(1, length) == two.chunks(1, length)
     assert one.postings("voucher") == two.postings("voucher")
 
 
@@ -301,15 +306,18 @@ def test_threads_with_engines_of_their_own_agree(shop):
 
 def test_commits_speak_for_the_files_that_they_changed(shop):
     first = engine(shop)
-    line = past.commits(first.git, first.index, git(shop, "rev-parse", "HEAD"))
+    line = history.load_commits(first.git, first.index, git(shop, "rev-parse", "HEAD"))
     assert line[0].paths == ("shop/cart.py", "shop/price.py")
-    found = past.Past(line)
+    found = history.CommitHistory(line)
     assert (
-        max(found.votes({"sal": 1.0, "tax": 1.0}), key=found.votes({"sal": 1.0, "tax": 1.0}).get)
+        max(
+            found.message_scores({"sal": 1.0, "tax": 1.0}),
+            key=found.message_scores({"sal": 1.0, "tax": 1.0}).get,
+        )
         in line[0].paths
     )
-    assert "shop/price.py" in found.beside(["shop/cart.py"])
-    assert past.commits(first.git, first.index, git(shop, "rev-parse", "HEAD")) == line
+    assert "shop/price.py" in found.cochange_scores(["shop/cart.py"])
+    assert history.load_commits(first.git, first.index, git(shop, "rev-parse", "HEAD")) == line
 
 
 # -- what comes of a task -----------------------------------------------------------------------
@@ -347,7 +355,7 @@ def test_the_budget_holds_for_the_whole_text(shop, style, budget, strategy):
         "given": "E  boom\n" * 400,
     }
     found = gather(shop, "sales tax of the cart", **ask)
-    text = present(found, style)
+    text = render_bundle(found, style)
     assert tokens.count(text) <= budget
     assert found.used == tokens.count(text)
 
@@ -411,20 +419,20 @@ def test_without_commits_nothing_is_taken_for_changed(tmp_path):
 
 
 def test_paths_are_from_where_one_is(shop):
-    found = Engine(shop / "shop", os.environ).gather(Ask(paths=("mail.py",), only=True))
+    found = Engine(shop / "shop", os.environ).gather(ContextRequest(paths=("mail.py",), only=True))
     assert paths(found) == ["shop/mail.py"]
     with pytest.raises(UsageError, match="outside"):
         gather(shop, paths=("../elsewhere.py",))
 
 
 def test_a_path_that_is_not_there_is_told(shop):
-    with pytest.raises(NotFoundError, match="no file 'shop/crat") as error:
+    with pytest.raises(NotFoundError, match="no such file: 'shop/crat") as error:
         gather(shop, paths=("shop/crat.py",))
     assert "shop/cart.py" in error.value.fix
 
 
 def test_a_budget_that_holds_nothing_is_told(shop):
-    with pytest.raises(UsageError, match="holds nothing"):
+    with pytest.raises(UsageError, match="is too small"):
         gather(shop, "tax", budget=10)
 
 
@@ -441,12 +449,12 @@ def test_both_tokenizers_count_the_same(monkeypatch):
     text = Path(__file__).read_text()
     fast = tokens.count(text)
     monkeypatch.setitem(sys.modules, "splintr", None)
-    tokens._encode.cache_clear()
+    tokens._encoder.cache_clear()
     try:
         assert tokens.count(text) == fast
         assert tokens.count("a" * 20_000) >= 2_500
     finally:
-        tokens._encode.cache_clear()
+        tokens._encoder.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -462,7 +470,7 @@ def test_both_tokenizers_count_the_same(monkeypatch):
 def test_the_budget_is_in_the_tokens_of_the_model(shop, model, factor):
     (shop / "shop/cart.py").write_text(SHOP["shop/cart.py"] * 20)
     found = gather(shop, "voucher", budget=600, model=model)
-    assert tokens.count(present(found, "text")) * factor <= found.used <= found.budget == 600
+    assert tokens.count(render_bundle(found, "text")) * factor <= found.used <= found.budget == 600
 
 
 # -- the clipboard ------------------------------------------------------------------------------
@@ -499,7 +507,7 @@ def test_over_ssh_the_terminal_takes_it(desk, tmp_path):
     screen.touch()
     assert clipboard.write("hello", {**desk, "SSH_TTY": "/dev/pts/1"}, screen) == "the terminal"
     assert screen.read_bytes() == b"\033]52;c;aGVsbG8=\a"
-    with pytest.raises(MissingToolError, match="bytes at most"):
+    with pytest.raises(MissingToolError, match="a terminal accepts at most"):
         clipboard.write("x" * 80_000, {"PATH": "/nowhere"}, screen)
 
 

@@ -7,12 +7,11 @@ import os
 
 import pytest
 
+from prunejuice.changes import dirfd, filesystem, staging, transaction
+from prunejuice.changes.filesystem import Disk, NativeRenames, PortableRenames
+from prunejuice.changes.staging import FileWrite
+from prunejuice.changes.tree_state import TreeState
 from prunejuice.errors import ConflictError, DeniedError, StoreError
-from prunejuice.workspaces import disk as disks
-from prunejuice.workspaces import rooted, slot, transaction
-from prunejuice.workspaces.disk import Disk, Native, Portable
-from prunejuice.workspaces.house import House
-from prunejuice.workspaces.slot import Wanted
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def house(tmp_path):
     (tmp_path / "tree").mkdir()
     (tmp_path / "state").mkdir()
     (tmp_path / "tree/a").write_bytes(b"old")
-    return House(tmp_path / "tree", tmp_path / "state/changes", tmp_path / "state/lock", b"k" * 32)
+    return TreeState(tmp_path / "tree", tmp_path / "state/changes", tmp_path / "state/lock", b"k" * 32)
 
 
 def refusing(number):
@@ -39,7 +38,8 @@ def refusing(number):
 
 
 @pytest.mark.parametrize(
-    "names", [Portable(), Native(refusing(errno.ENOSYS), 1), Native(refusing(errno.EINVAL), 1)]
+    "names",
+    [PortableRenames(), NativeRenames(refusing(errno.ENOSYS), 1), NativeRenames(refusing(errno.EINVAL), 1)],
 )
 def test_without_the_call_links_do_the_same(names, tmp_path, folder):
     (tmp_path / "a").write_bytes(b"a")
@@ -54,7 +54,7 @@ def test_without_the_call_links_do_the_same(names, tmp_path, folder):
 
 def test_another_error_of_the_call_is_an_error(folder):
     with pytest.raises(OSError, match="Read-only"):
-        Native(refusing(errno.EROFS), 1).swap(folder, "a", folder, "b")
+        NativeRenames(refusing(errno.EROFS), 1).swap(folder, "a", folder, "b")
 
 
 def test_a_file_that_is_replaced_while_links_are_made_is_left_alone(tmp_path, folder, monkeypatch):
@@ -67,55 +67,59 @@ def test_a_file_that_is_replaced_while_links_are_made_is_left_alone(tmp_path, fo
         (tmp_path / "editor").write_bytes(b"mine")
         os.replace(tmp_path / "editor", tmp_path / "b")
 
-    monkeypatch.setattr(disks.os, "link", meddled)
+    monkeypatch.setattr(filesystem.os, "link", meddled)
     with pytest.raises(InterruptedError):
-        Portable().swap(folder, "a", folder, "b")
+        PortableRenames().swap(folder, "a", folder, "b")
     assert ((tmp_path / "a").read_bytes(), (tmp_path / "b").read_bytes()) == (b"ours", b"mine")
 
 
 def test_a_system_without_any_of_the_calls(monkeypatch, house):
-    monkeypatch.setattr(disks.sys, "platform", "sunos")
-    assert isinstance(disks._names(), Portable)
+    monkeypatch.setattr(filesystem.sys, "platform", "sunos")
+    assert isinstance(filesystem._platform_renames(), PortableRenames)
     disk = Disk()
     assert not disk.sync_all(0)
-    transaction.apply(house._replace(disk=disk), [Wanted(f"f{n}", b"x") for n in range(9)])
+    transaction.apply(house._replace(disk=disk), [FileWrite(f"f{n}", b"x") for n in range(9)])
     assert (house.root / "f8").read_bytes() == b"x"
 
 
 def test_on_macos_a_sync_reaches_the_disk_itself(monkeypatch, tmp_path, folder):
     asked = []
-    monkeypatch.setattr(disks.sys, "platform", "darwin")
+    monkeypatch.setattr(filesystem.sys, "platform", "darwin")
     monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
     monkeypatch.setattr(fcntl, "fcntl", lambda fd, what: asked.append(what))
-    Disk(Portable()).sync(folder)
+    Disk(PortableRenames()).sync(folder)
     assert asked == [51]
 
     def unknown(fd, what):
         raise OSError(errno.ENOTSUP, "not there")
 
     monkeypatch.setattr(fcntl, "fcntl", unknown)
-    Disk(Portable()).sync(folder)
+    Disk(PortableRenames()).sync(folder)
 
 
 def test_a_failed_sync_of_everything_is_an_error(monkeypatch, folder):
     class Libc:
         syncfs = staticmethod(refusing(errno.EIO))
 
-    monkeypatch.setattr(disks, "_libc", Libc)
+    monkeypatch.setattr(filesystem, "_libc", Libc)
     with pytest.raises(OSError, match="Input/output"):
-        Disk(Portable()).sync_all(folder)
+        Disk(PortableRenames()).sync_all(folder)
 
 
 def test_who_holds_the_tree_is_waited_for_and_named(house, monkeypatch):
-    monkeypatch.setattr(slot, "QUEUE", 0.05)
-    house.lock.parent.mkdir(exist_ok=True)
-    with slot.held(house), pytest.raises(StoreError, match="another process"), slot.held(house):
+    monkeypatch.setattr(staging, "LOCK_TIMEOUT", 0.05)
+    house.lock_path.parent.mkdir(exist_ok=True)
+    with (
+        staging.lock_tree(house),
+        pytest.raises(StoreError, match="another process"),
+        staging.lock_tree(house),
+    ):
         pass
 
 
 def test_a_tree_that_is_gone_is_an_error_with_its_name(house):
     with pytest.raises(StoreError, match="tree2"):
-        transaction.apply(house._replace(root=house.root.with_name("tree2")), [Wanted("a", b"x")])
+        transaction.apply(house._replace(root=house.root.with_name("tree2")), [FileWrite("a", b"x")])
 
 
 def test_owner_and_attributes_are_those_of_the_file_that_is_replaced(house, monkeypatch):
@@ -139,16 +143,16 @@ def test_owner_and_attributes_are_those_of_the_file_that_is_replaced(house, monk
         calls.append(fd)
         return Seen(real(fd), len(calls))
 
-    monkeypatch.setattr(slot.os, "fstat", fstat)
-    transaction.apply(house, [Wanted("a", b"new")])
+    monkeypatch.setattr(staging.os, "fstat", fstat)
+    transaction.apply(house, [FileWrite("a", b"new")])
     assert kept == [("user.colour", b"blue")]
     assert owned
 
 
 def test_a_file_over_the_limit_is_refused(house, monkeypatch):
-    monkeypatch.setattr(rooted, "LARGEST", 2)
+    monkeypatch.setattr(dirfd, "LARGEST", 2)
     with pytest.raises(DeniedError, match="larger"):
-        transaction.apply(house, [Wanted("a", b"x")])
+        transaction.apply(house, [FileWrite("a", b"x")])
 
 
 def test_who_holds_a_file_open_and_writes_to_it_is_noticed(house):
@@ -159,19 +163,19 @@ def test_who_holds_a_file_open_and_writes_to_it_is_noticed(house):
             return False
 
         def sync(self, fd):
-            if (house.state / "seen").exists() or os.readlink(f"/proc/self/fd/{fd}").endswith("/tree"):
+            if (house.state_dir / "seen").exists() or os.readlink(f"/proc/self/fd/{fd}").endswith("/tree"):
                 writer.write(b"mine")
                 writer.flush()
             super().sync(fd)
 
     with pytest.raises(ConflictError):
-        transaction.apply(house._replace(disk=Late()), [Wanted("a", b"new")])
+        transaction.apply(house._replace(disk=Late()), [FileWrite("a", b"new")])
     writer.close()
     assert (house.root / "a").read_bytes().startswith(b"mine")
 
 
 def test_on_another_disk_what_was_there_before_a_conflict_is_brought_home(house, monkeypatch):
-    monkeypatch.setattr(transaction, "_is_shared", lambda held: False)
+    monkeypatch.setattr(transaction, "_is_same_device", lambda held: False)
     real = Disk.swap
 
     class Meddled(Disk):
@@ -182,15 +186,15 @@ def test_on_another_disk_what_was_there_before_a_conflict_is_brought_home(house,
                 (house.root / "b").write_bytes(b"too")
 
     with pytest.raises(ConflictError):
-        transaction.apply(house._replace(disk=Meddled()), [Wanted("a", b"new"), Wanted("b", b"x")])
+        transaction.apply(house._replace(disk=Meddled()), [FileWrite("a", b"new"), FileWrite("b", b"x")])
     assert (house.root / "b").read_bytes() == b"too"
     assert not list(house.root.glob(".prunejuice-*"))
-    (kept,) = house.state.glob("kept-*")
+    (kept,) = house.state_dir.glob("kept-*")
     assert (kept / "0").read_bytes() == b"old"
 
 
 def test_half_a_copy_on_the_other_disk_is_made_again(house, monkeypatch):
-    monkeypatch.setattr(transaction, "_is_shared", lambda held: False)
+    monkeypatch.setattr(transaction, "_is_same_device", lambda held: False)
 
     class Cut(Disk):
         def sync(self, fd):
@@ -200,14 +204,14 @@ def test_half_a_copy_on_the_other_disk_is_made_again(house, monkeypatch):
             super().sync(fd)
 
     with pytest.raises(StoreError):
-        transaction.apply(house._replace(disk=Cut()), [Wanted("a", b"new")])
+        transaction.apply(house._replace(disk=Cut()), [FileWrite("a", b"new")])
     transaction.recover(house)
     assert (house.root / "a").read_bytes() == b"old"
 
 
 def test_a_link_that_is_deleted_on_another_disk_is_kept_as_a_link(house, monkeypatch):
-    monkeypatch.setattr(transaction, "_is_shared", lambda held: False)
+    monkeypatch.setattr(transaction, "_is_same_device", lambda held: False)
     (house.root / "l").symlink_to("a")
-    plan = transaction.apply(house, [Wanted("l", None)])
-    transaction.apply(house, transaction.before(house, plan))
+    plan = transaction.apply(house, [FileWrite("l", None)])
+    transaction.apply(house, transaction.reverse_writes(house, plan))
     assert os.readlink(house.root / "l") == "a"

@@ -8,26 +8,28 @@ from pathlib import Path
 import pytest
 
 from conftest import git
-from prunejuice import git as gits
 from prunejuice.errors import ConflictError, StepError, UsageError
-from prunejuice.protocols import STOP, Stop
-from prunejuice.workspaces import checkout, landing, listing, operation, snapshot, worktree
-from prunejuice.workspaces.landing import Work
-from prunejuice.workspaces.worktree import Wanted
+from prunejuice.system.stop import STOP, Stop
+from prunejuice.worktrees import checkout, listing, merge, oplog, snapshot, worktree
+from prunejuice.worktrees import git as gits
+from prunejuice.worktrees.merge import MergeSource
+from prunejuice.worktrees.worktree import WorktreeSpec
 
 
 @pytest.fixture
 def door(repository):
-    return gits.git(repository, dict(os.environ)).located()
+    return gits.open_git(repository, dict(os.environ)).locate()
 
 
 def make(door, branch="pj-x"):
-    made = worktree.create(door, Wanted(worktree.place(door, "", branch), branch, door.head(), "run1"))
-    return Path(made.path), door.bound(made.path, made.git_dir)
+    made = worktree.create(
+        door, WorktreeSpec(worktree.worktree_path(door, "", branch), branch, door.head_commit(), "run1")
+    )
+    return Path(made.path), door.for_worktree(made.path, made.git_dir)
 
 
 def take(door, name):
-    return snapshot.take(door, f"refs/prunejuice/runs/x/{name}", name)
+    return snapshot.save_snapshot(door, f"refs/prunejuice/runs/x/{name}", name)
 
 
 @pytest.mark.parametrize("attributes", [False, True])
@@ -40,18 +42,18 @@ def test_files_that_are_tracked_although_ignored_are_in_every_snapshot(door, rep
     git(repository, "commit", "-qm", "rules")
     if state != "before":
         take(door, "0")
-        snapshot.now(door, exact=False)
+        snapshot.current_snapshot(door, exact=False)
     (repository / "dist").mkdir()
     (repository / "dist" / "x.js").write_text("built\n")
     git(repository, "add", "-f", "dist")
     if state != "staged":
         git(repository, "commit", "-qm", "build")
     for exact in (False, True):
-        tree = snapshot.now(door, exact=exact).tree
+        tree = snapshot.current_snapshot(door, exact=exact).tree
         assert "dist/x.js" in git(repository, "ls-tree", "-r", "--name-only", tree)
     began = take(door, "1")
     (repository / "dist" / "x.js").unlink()
-    snapshot.take_back(door, began.commit, take(door, "2").commit, "undo")
+    snapshot.revert_changes(door, began.commit, take(door, "2").commit, "undo")
     assert (repository / "dist" / "x.js").read_text() == "built\n"
 
 
@@ -68,9 +70,9 @@ def test_rebuilding_an_index_forgets_nothing(door, repository):
 
 def test_a_snapshot_whose_objects_git_threw_away_is_taken_anew(door, repository):
     (repository / "new").write_text("untracked")
-    before = snapshot.now(door, exact=False)
+    before = snapshot.current_snapshot(door, exact=False)
     git(repository, "gc", "-q", "--prune=now")
-    assert snapshot.now(door, exact=False).tree == before.tree
+    assert snapshot.current_snapshot(door, exact=False).tree == before.tree
     assert git(repository, "cat-file", "-p", f"{before.tree}:new") == "untracked"
 
 
@@ -85,7 +87,7 @@ def test_line_endings_come_back_whatever_attributes_the_user_has(door, repositor
     git(repository, "status")
     began = take(door, "1")
     (repository / "crlf.txt").write_bytes(b"changed\r\n")
-    snapshot.take_back(door, began.commit, take(door, "2").commit, "undo")
+    snapshot.revert_changes(door, began.commit, take(door, "2").commit, "undo")
     assert (repository / "crlf.txt").read_bytes() == b"one\r\ntwo\r\n"
 
 
@@ -94,14 +96,14 @@ def test_names_that_are_not_utf_8(door, repository):
     began = take(door, "1")
     (repository / name).write_text("x")
     ended = take(door, "2")
-    assert [each.path for each in snapshot.numbers(door, began.commit, ended.commit)] == [name]
-    snapshot.take_back(door, began.commit, ended.commit, "undo")
+    assert [each.path for each in snapshot.diff_stats(door, began.commit, ended.commit)] == [name]
+    snapshot.revert_changes(door, began.commit, ended.commit, "undo")
     assert not (repository / name).exists()
     path, _ = make(door)
-    odd = Wanted(path.parent / os.fsdecode(b"t\xff"), "pj-odd", door.head(), "run1")
+    odd = WorktreeSpec(path.parent / os.fsdecode(b"t\xff"), "pj-odd", door.head_commit(), "run1")
     made = worktree.create(door, odd)
     removed = worktree.remove(door, Path(made.path), force=True)
-    worktree.bring_back(door, operation.journal(door).find(removed.operation))
+    worktree.restore_worktree(door, oplog.open_log(door).find(removed.operation))
     assert odd.path.exists()
 
 
@@ -113,8 +115,8 @@ def landed_in(door, main):
     path, tree = make(door)
     assert path.parent == main.parent / f"{main.name}-worktrees"
     (path / "landed.txt").write_text("x")
-    tip = landing.proposed(tree, "rest")
-    landing.land(door, "main", door.resolve("refs/heads/main"), tip)
+    tip = merge.commit_worktree(tree, "rest")
+    merge.advance_branch(door, "main", door.resolve("refs/heads/main"), tip)
     assert (main / "landed.txt").exists()
     assert git(main, "status", "--porcelain") == ""
 
@@ -123,47 +125,51 @@ def test_a_git_directory_elsewhere(tmp_path):
     place = tmp_path / "shop"
     git(tmp_path, "init", "-q", "--separate-git-dir", str(tmp_path / "elsewhere.git"), str(place))
     git(place, "commit", "-q", "--allow-empty", "-m", "first")
-    landed_in(gits.git(place, dict(os.environ)).located(), place)
+    landed_in(gits.open_git(place, dict(os.environ)).locate(), place)
     assert not (tmp_path / "elsewhere.git" / "landed.txt").exists()
 
 
 def test_a_git_directory_that_is_a_link(repository, tmp_path):
     (repository / ".git").rename(tmp_path / "real")
     (repository / ".git").symlink_to(tmp_path / "real")
-    landed_in(gits.git(repository, dict(os.environ)).located(), repository)
+    landed_in(gits.open_git(repository, dict(os.environ)).locate(), repository)
 
 
 def test_a_submodule_as_the_project(repository, tmp_path):
     outer = tmp_path / "outer"
     git(tmp_path, "init", "-q", str(outer))
     git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(repository), "sub")
-    door = gits.git(outer / "sub", dict(os.environ)).located()
-    assert door.main == str(outer / "sub")
+    door = gits.open_git(outer / "sub", dict(os.environ)).locate()
+    assert door.main_worktree == str(outer / "sub")
     landed_in(door, outer / "sub")
     path, _ = make(door, "pj-y")
-    assert gits.git(path, dict(os.environ)).located().main == str(outer / "sub")
+    assert gits.open_git(path, dict(os.environ)).locate().main_worktree == str(outer / "sub")
 
 
 def test_a_bare_repository_has_no_checkout_to_bring_along(repository, tmp_path):
     bare = tmp_path / "bare.git"
     git(tmp_path, "clone", "-q", "--bare", str(repository), str(bare))
     git(bare, "worktree", "add", "-q", str(tmp_path / "tree"), "-b", "x")
-    door = gits.git(tmp_path / "tree", dict(os.environ)).located()
+    door = gits.open_git(tmp_path / "tree", dict(os.environ)).locate()
     before = sorted(each.name for each in bare.iterdir())
     path, tree = make(door)
     assert path.parent == tmp_path / "bare.git-worktrees"
     (path / "landed.txt").write_text("x")
-    landing.land(door, "main", door.resolve("refs/heads/main"), landing.proposed(tree, "rest"))
-    assert {each.name for each in bare.iterdir()} - set(before) <= {"prunejuice", "prunejuice.lock", "logs"}
+    merge.advance_branch(door, "main", door.resolve("refs/heads/main"), merge.commit_worktree(tree, "rest"))
+    assert {each.name for each in bare.iterdir()} - set(before) <= {
+        "prunejuice",
+        "prunejuice.lock",
+        "logs",
+    }
     with pytest.raises(UsageError, match="no branch is checked out"):
-        landing.target(door, "")
+        merge.find_target_branch(door, "")
 
 
 def test_a_working_tree_that_the_configuration_puts_elsewhere_is_refused(repository, tmp_path):
     (tmp_path / "precious").mkdir()
     git(repository, "config", "core.worktree", str(tmp_path / "precious"))
     with pytest.raises(UsageError, match=r"core\.worktree"):
-        gits.git(repository, dict(os.environ)).located()
+        gits.open_git(repository, dict(os.environ)).locate()
 
 
 # -- removal ----------------------------------------------------------------------------------------
@@ -172,7 +178,7 @@ def test_a_working_tree_that_the_configuration_puts_elsewhere_is_refused(reposit
 def test_an_orphan_branch_with_staged_work_is_unsaved(door):
     path, _ = make(door)
     git(path, "checkout", "-q", "--orphan", "fresh")
-    assert worktree.remove(door, path).why == "it has a branch without a commit"
+    assert worktree.remove(door, path).why == "its branch has no commits"
 
 
 def test_a_submodule_that_is_checked_out_is_unsaved(door, repository, tmp_path):
@@ -193,7 +199,7 @@ def test_what_was_staged_comes_back_even_after_gc(door, repository):
     (path / "s.txt").write_text("later")
     removed = worktree.remove(door, path, force=True)
     git(repository, "gc", "-q", "--prune=now")
-    worktree.bring_back(door, operation.journal(door).find(removed.operation))
+    worktree.restore_worktree(door, oplog.open_log(door).find(removed.operation))
     assert git(path, "show", ":s.txt") == "staged"
 
 
@@ -217,9 +223,9 @@ def test_having_it_back_never_deletes_the_only_copy(door, repository):
     """It was cut off before the folder moved, and somebody made another one meanwhile."""
     path, _ = make(door)
     (path / "work").write_text("precious")
-    removed = operation.journal(door).find(worktree.remove(door, path, force=True).operation)
+    removed = oplog.open_log(door).find(worktree.remove(door, path, force=True).operation)
     git(repository, "branch", "pj-x")
-    operation.journal(door).mark(removed, "undoing")
+    oplog.open_log(door).mark_state(removed, "undoing")
     path.mkdir()
     (path / "else").write_text("other")
     make(door, "pj-y")
@@ -228,30 +234,30 @@ def test_having_it_back_never_deletes_the_only_copy(door, repository):
     (path / "else").unlink()
     path.rmdir()
     git(repository, "branch", "-D", "pj-x")
-    worktree.bring_back(door, operation.journal(door).find(removed.id))
+    worktree.restore_worktree(door, oplog.open_log(door).find(removed.id))
     assert (path / "work").read_text() == "precious"
 
 
 def test_what_cannot_be_finished_is_in_the_way_of_nothing_else(door, repository):
     path, _ = make(door)
-    removed = operation.journal(door).find(worktree.remove(door, path).operation)
+    removed = oplog.open_log(door).find(worktree.remove(door, path).operation)
     path.parent.rmdir()
     path.parent.write_text("a file")
-    with pytest.raises(StepError, match="cannot be made"):
-        worktree.bring_back(door, removed)
-    operation.journal(door).mark(removed, "undoing")
-    other = Wanted(repository.parent / "other-trees" / "y", "pj-y", door.head(), "run1")
+    with pytest.raises(StepError, match="could not create"):
+        worktree.restore_worktree(door, removed)
+    oplog.open_log(door).mark_state(removed, "undoing")
+    other = WorktreeSpec(repository.parent / "other-trees" / "y", "pj-y", door.head_commit(), "run1")
     assert Path(worktree.create(door, other).path).exists()
 
 
 def test_a_stop_forgets_no_operation(door, repository):
     _, tree = make(door)
     (Path(tree.directory) / "new").write_text("x")
-    tip = landing.proposed(tree, "rest")
-    begun = operation.Operation(
-        "op-1", "land", 1, "x", str(repository), branch="main", old=door.head(), new=tip
+    tip = merge.commit_worktree(tree, "rest")
+    begun = oplog.Operation(
+        "op-1", "land", 1, "x", str(repository), branch="main", old=door.head_commit(), new=tip
     )
-    operation.journal(door).write(begun)
+    oplog.open_log(door).write(begun)
     git(repository, "update-ref", "refs/heads/main", tip)
     stop = Stop()
     stop.request(STOP)
@@ -261,7 +267,7 @@ def test_a_stop_forgets_no_operation(door, repository):
         assert "another process holds" in str(error) or "git" in str(error)
     stop.close()
     worktree.prune(door)
-    assert operation.journal(door).find("op-1").state == "done"
+    assert oplog.open_log(door).find("op-1").state == "done"
     assert (repository / "new").exists()
 
 
@@ -280,9 +286,9 @@ def cut_off_landing(door, repository, count=40):
         (path / f"f{number}.txt").write_text("new\n")
     (path / "fresh.txt").write_text("new\n")
     (path / "goes.txt").unlink()
-    old, tip = door.head(), landing.proposed(tree, "rest")
-    begun = operation.Operation("op-1", "land", 1, "x", str(repository), branch="main", old=old, new=tip)
-    operation.journal(door).write(begun)
+    old, tip = door.head_commit(), merge.commit_worktree(tree, "rest")
+    begun = oplog.Operation("op-1", "land", 1, "x", str(repository), branch="main", old=old, new=tip)
+    oplog.open_log(door).write(begun)
     git(repository, "update-ref", "refs/heads/main", tip)
     return old, tip
 
@@ -299,19 +305,19 @@ def test_a_checkout_that_followed_half_way_is_brought_all_the_way(door, reposito
     os.link(name, repository / ".git" / "index.lock")
     worktree.prune(door)
     assert git(repository, "status", "--porcelain") == "?? mine.txt"
-    assert operation.journal(door).find("op-1").state == "done"
+    assert oplog.open_log(door).find("op-1").state == "done"
 
 
 def test_a_checkout_that_the_user_changed_meanwhile_waits_for_the_user(door, repository):
     old, _ = cut_off_landing(door, repository)
     (repository / "f1.txt").write_text("the user's\n")
     worktree.prune(door)
-    assert operation.journal(door).find("op-1").state == "begun"
+    assert oplog.open_log(door).find("op-1").state == "begun"
     assert (repository / "f1.txt").read_text() == "the user's\n"
     (repository / "f1.txt").write_text("old\n")
     worktree.prune(door)
     assert git(repository, "status", "--porcelain") == ""
-    assert old != door.head()
+    assert old != door.head_commit()
 
 
 def test_a_repository_inside_is_never_replaced_by_a_file(door, repository):
@@ -324,9 +330,9 @@ def test_a_repository_inside_is_never_replaced_by_a_file(door, repository):
     path, tree = make(door)
     (path / "vendor").rmdir()
     (path / "vendor").write_text("now a file")
-    tip = landing.proposed(tree, "rest")
-    with pytest.raises(ConflictError, match="in the way"):
-        landing.land(door, "main", door.head(), tip)
+    tip = merge.commit_worktree(tree, "rest")
+    with pytest.raises(ConflictError, match="would be overwritten"):
+        merge.advance_branch(door, "main", door.head_commit(), tip)
     assert (vendor / "untracked").read_text() == "precious"
 
 
@@ -343,8 +349,8 @@ def test_what_stands_in_an_unfinished_merge_does_not_land(door, repository, stat
         "rebase": ["rebase", "main"],
     }[state]
     subprocess.run(["git", *words], cwd=path, capture_output=True, check=False)
-    with pytest.raises(ConflictError, match=f"stands in a {state}") as refused:
-        landing.proposed(tree, "rest")
+    with pytest.raises(ConflictError, match=f"has an unfinished {state}") as refused:
+        merge.commit_worktree(tree, "rest")
     assert str(path) in refused.value.fix
 
 
@@ -353,7 +359,7 @@ def test_a_branch_that_is_being_rebased_is_not_moved(door, repository):
     environ = {**os.environ, "GIT_SEQUENCE_EDITOR": "sed -i.bak s/^pick/edit/"}
     _, tree = make(door)
     (Path(tree.directory) / "new").write_text("x")
-    tip = landing.proposed(tree, "rest")
+    tip = merge.commit_worktree(tree, "rest")
     old = git(repository, "rev-parse", "main")
     subprocess.run(
         ["git", "rebase", "-q", "-i", "--keep-empty", "HEAD~1"],
@@ -363,8 +369,8 @@ def test_a_branch_that_is_being_rebased_is_not_moved(door, repository):
         check=True,
     )
     with pytest.raises(ConflictError, match="in the middle of a rebase"):
-        landing.land(door, "main", old, tip)
-    assert listing.checked_out(door, "main") == str(repository)
+        merge.advance_branch(door, "main", old, tip)
+    assert listing.find_checkout(door, "main") == str(repository)
 
 
 def test_a_rebase_of_what_has_merges_is_refused(door, repository):
@@ -377,7 +383,7 @@ def test_a_rebase_of_what_has_merges_is_refused(door, repository):
     git(path, "merge", "-q", "--no-ff", "side")
     git(repository, "commit", "-q", "--allow-empty", "-m", "on")
     with pytest.raises(ConflictError, match="has merges"):
-        landing.combined(door, Work(tree.head(), "t"), door.head(), "rebase")
+        merge.create_merged_commit(door, MergeSource(tree.head_commit(), "t"), door.head_commit(), "rebase")
 
 
 def test_what_is_staged_in_the_worktree_stays_when_it_has_landed(door):
@@ -385,9 +391,9 @@ def test_what_is_staged_in_the_worktree_stays_when_it_has_landed(door):
     (path / "a.txt").write_text("staged\n")
     git(path, "add", "a.txt")
     (path / "a.txt").write_text("in the file\n")
-    tip = landing.proposed(tree, "rest")
+    tip = merge.commit_worktree(tree, "rest")
     with pytest.raises(Exception, match="read-tree"):
-        landing.adopt(tree, tip)
+        merge.advance_worktree(tree, tip)
     assert git(path, "show", ":a.txt") == "staged"
 
 
@@ -399,20 +405,20 @@ def test_a_sparse_checkout_is_not_brought_along(door, repository):
     git(repository, "commit", "-qm", "folders")
     path, tree = make(door)
     (path / "out" / "f").write_text("changed\n")
-    tip = landing.proposed(tree, "rest")
+    tip = merge.commit_worktree(tree, "rest")
     git(repository, "sparse-checkout", "set", "in")
     with pytest.raises(ConflictError, match="sparse"):
-        landing.land(door, "main", door.head(), tip)
+        merge.advance_branch(door, "main", door.head_commit(), tip)
     assert not (repository / "out").exists()
 
 
 def test_an_index_that_another_git_holds_is_named(door, repository):
     _, tree = make(door)
     (Path(tree.directory) / "new").write_text("x")
-    tip = landing.proposed(tree, "rest")
+    tip = merge.commit_worktree(tree, "rest")
     (repository / ".git" / "index.lock").write_text("")
-    with pytest.raises(ConflictError, match="index locked") as refused:
-        landing.land(door, "main", door.head(), tip)
+    with pytest.raises(ConflictError, match=r"the index of .* is locked") as refused:
+        merge.advance_branch(door, "main", door.head_commit(), tip)
     assert "rm " in refused.value.fix
     assert (repository / ".git" / "index.lock").exists()
     assert sorted(each.name for each in (repository / ".git").glob("prunejuice.*")) == ["prunejuice.lock"]
@@ -421,5 +427,7 @@ def test_an_index_that_another_git_holds_is_named(door, repository):
 def test_dry_run_moves_nothing(door, repository):
     _, tree = make(door)
     (Path(tree.directory) / "new").write_text("x")
-    checkout.bring_along(door.from_main(), door.head(), landing.proposed(tree, "rest"), dry_run=True)
+    checkout.fast_forward(
+        door.for_main_worktree(), door.head_commit(), merge.commit_worktree(tree, "rest"), dry_run=True
+    )
     assert git(repository, "status", "--porcelain") == ""

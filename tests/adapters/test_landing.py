@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from conftest import git
-from prunejuice import git as gits
 from prunejuice.errors import ConflictError, UsageError
-from prunejuice.workspaces import landing, listing, operation, radar, worktree
-from prunejuice.workspaces.landing import Work
-from prunejuice.workspaces.worktree import Wanted
+from prunejuice.worktrees import conflicts, listing, merge, oplog, worktree
+from prunejuice.worktrees import git as gits
+from prunejuice.worktrees.merge import MergeSource
+from prunejuice.worktrees.worktree import WorktreeSpec
 
 
 @pytest.fixture
 def door(repository):
-    return gits.git(repository, dict(os.environ)).located()
+    return gits.open_git(repository, dict(os.environ)).locate()
 
 
 @pytest.fixture
@@ -25,21 +25,23 @@ def tree(door):
 
 
 def grown(door, branch, name):
-    made = worktree.create(door, Wanted(worktree.place(door, "", branch), branch, door.head(), "run1"))
+    made = worktree.create(
+        door, WorktreeSpec(worktree.worktree_path(door, "", branch), branch, door.head_commit(), "run1")
+    )
     path = Path(made.path)
     for number in (1, 2):
         (path / f"{name}{number}.txt").write_text(f"{number}\n")
         git(path, "add", ".")
         git(path, "commit", "-qm", f"{name} {number}")
     (path / f"{name}3.txt").write_text("uncommitted\n")
-    return door.bound(made.path, made.git_dir)
+    return door.for_worktree(made.path, made.git_dir)
 
 
 def landed(door, tree, method="merge"):
-    into, old = landing.target(door, "main")
-    tip = landing.proposed(tree, "rest")
-    new = landing.combined(door, Work(tip, "all of it"), old, method)
-    return landing.land(door, into, old, new)
+    into, old = merge.find_target_branch(door, "main")
+    tip = merge.commit_worktree(tree, "rest")
+    new = merge.create_merged_commit(door, MergeSource(tip, "all of it"), old, method)
+    return merge.advance_branch(door, into, old, new)
 
 
 @pytest.mark.parametrize("ahead", [False, True])
@@ -72,14 +74,14 @@ def test_a_rebase_keeps_authors_and_leaves_out_what_is_there_already(door, repos
 
 
 def test_what_is_uncommitted_lands_and_the_worktree_follows(door, repository, tree):
-    tip = landing.proposed(tree, "rest")
+    tip = merge.commit_worktree(tree, "rest")
     path = Path(tree.directory)
     assert "?? x3.txt" in git(path, "status", "--porcelain")
-    landing.adopt(tree, tip)
+    merge.advance_worktree(tree, tip)
     assert git(path, "status", "--porcelain") == ""
     assert git(path, "log", "-1", "--format=%s %an") == "rest tester"
-    assert landing.proposed(tree, "again") == tip
-    landing.adopt(tree, tip)
+    assert merge.commit_worktree(tree, "again") == tip
+    merge.advance_worktree(tree, tip)
 
 
 def test_changes_of_the_checkout_to_other_files_stay(door, repository, tree):
@@ -101,14 +103,14 @@ def test_what_is_in_the_way_in_the_checkout_moves_nothing(door, repository, tree
     (repository / name).parent.mkdir(exist_ok=True)
     (repository / name).write_text("precious")
     before = git(repository, "rev-parse", "main"), git(repository, "status", "--porcelain", "--ignored")
-    with pytest.raises(ConflictError, match="in the way"):
+    with pytest.raises(ConflictError, match="would be overwritten"):
         landed(door, tree)
     assert (repository / name).read_text() == "precious"
     assert (
         git(repository, "rev-parse", "main"),
         git(repository, "status", "--porcelain", "--ignored"),
     ) == before
-    assert operation.journal(door).all() == []
+    assert oplog.open_log(door).list_operations() == []
 
 
 def test_a_conflict_names_the_files_and_moves_nothing(door, repository, tree):
@@ -124,11 +126,13 @@ def test_a_conflict_names_the_files_and_moves_nothing(door, repository, tree):
 
 
 def test_a_branch_that_moved_meanwhile_is_not_moved(door, repository, tree):
-    _, old = landing.target(door, "main")
-    new = landing.combined(door, Work(landing.proposed(tree, "rest"), "t"), old, "no-ff")
+    _, old = merge.find_target_branch(door, "main")
+    new = merge.create_merged_commit(
+        door, MergeSource(merge.commit_worktree(tree, "rest"), "t"), old, "no-ff"
+    )
     git(repository, "commit", "--allow-empty", "-qm", "meanwhile")
     with pytest.raises(ConflictError):
-        landing.land(door, "main", old, new)
+        merge.advance_branch(door, "main", old, new)
     assert git(repository, "log", "-1", "--format=%s") == "meanwhile"
     assert git(repository, "status", "--porcelain") == ""
 
@@ -136,58 +140,60 @@ def test_a_branch_that_moved_meanwhile_is_not_moved(door, repository, tree):
 def test_a_landing_can_be_taken_back_and_that_too(door, repository, tree):
     before = git(repository, "rev-parse", "main")
     done = landed(door, tree)
-    landing.take_back(door, done)
+    merge.undo_merge(door, done)
     assert git(repository, "rev-parse", "main") == before
     assert git(repository, "status", "--porcelain") == ""
-    back = operation.journal(door).all()[0]
-    landing.take_back(door, back)
+    back = oplog.open_log(door).list_operations()[0]
+    merge.undo_merge(door, back)
     assert git(repository, "rev-parse", "main") == done.new
     git(repository, "commit", "--allow-empty", "-qm", "on")
     with pytest.raises(ConflictError):
-        landing.take_back(door, done)
+        merge.undo_merge(door, done)
 
 
 @pytest.mark.parametrize("moved", [False, True])
 def test_a_landing_that_was_killed_is_finished_or_forgotten_by_whoever_comes_next(
     door, repository, tree, moved
 ):
-    _, old = landing.target(door, "main")
-    new = landing.combined(door, Work(landing.proposed(tree, "rest"), "t"), old, "no-ff")
-    begun = operation.Operation("op-1", "land", 1, "x", str(repository), branch="main", old=old, new=new)
-    operation.journal(door).write(begun)
+    _, old = merge.find_target_branch(door, "main")
+    new = merge.create_merged_commit(
+        door, MergeSource(merge.commit_worktree(tree, "rest"), "t"), old, "no-ff"
+    )
+    begun = oplog.Operation("op-1", "land", 1, "x", str(repository), branch="main", old=old, new=new)
+    oplog.open_log(door).write(begun)
     if moved:
         git(repository, "update-ref", "refs/heads/main", new)
     grown(door, "pj-y", "y")
     assert git(repository, "status", "--porcelain") == ""
     assert (repository / "x1.txt").exists() == moved
-    found = [each.state for each in operation.journal(door).all()]
+    found = [each.state for each in oplog.open_log(door).list_operations()]
     assert found == (["done"] if moved else [])
 
 
 def test_a_branch_that_is_checked_out_nowhere_just_moves(door, repository, tree):
     git(repository, "branch", "release")
-    landing.land(door, "release", door.head(), landing.proposed(tree, "rest"))
+    merge.advance_branch(door, "release", door.head_commit(), merge.commit_worktree(tree, "rest"))
     assert git(repository, "status", "--porcelain") == ""
     assert "x1.txt" in git(repository, "ls-tree", "--name-only", "release")
 
 
 def test_the_combined_files_are_there_to_be_checked_and_then_gone(door, repository, tree):
-    tip = landing.proposed(tree, "rest")
-    with pytest.raises(ValueError, match="check"), landing.materialised(door, tip) as there:
+    tip = merge.commit_worktree(tree, "rest")
+    with pytest.raises(ValueError, match="check"), merge.temporary_worktree(door, tip) as there:
         assert (Path(there.directory) / "x3.txt").read_text() == "uncommitted\n"
         raise ValueError("check")
     assert not Path(there.directory).exists()
-    assert len(listing.entries(door)) == 2
-    assert operation.journal(door).all() == []
+    assert len(listing.list_worktrees(door)) == 2
+    assert oplog.open_log(door).list_operations() == []
     assert "check" not in git(repository, "branch")
 
 
 def test_no_branch_to_land_in(door, repository):
-    with pytest.raises(UsageError, match="no branch 'nope'"):
-        landing.target(door, "nope")
+    with pytest.raises(UsageError, match="branch 'nope' does not exist"):
+        merge.find_target_branch(door, "nope")
     git(repository, "checkout", "-q", "--detach")
     with pytest.raises(UsageError, match="no branch is checked out"):
-        landing.target(door, "")
+        merge.find_target_branch(door, "")
 
 
 # -- radar ------------------------------------------------------------------------------------------
@@ -205,7 +211,7 @@ def test_the_radar_sees_uncommitted_work_and_renames_and_nothing_else(door, repo
     (trees["d"] / "a3.txt").mkdir()
     (trees["d"] / "a3.txt" / "f").write_text("a folder where another has a file")
     before = [git(tree, "status", "--porcelain=v2", "--branch") for tree in trees.values()]
-    sides, clashes = radar.survey(door, door.head())
+    sides, clashes = conflicts.find_conflicts(door, door.head_commit())
     found = {(c.one, c.other): c.files for c in clashes}
     assert [side.name for side in sides] == ["pj-a", "pj-b", "pj-c", "pj-d"]
     assert found.pop(("pj-a", "pj-b")) == ("long.txt",)
@@ -221,6 +227,6 @@ def test_the_radar_sees_the_base_and_worktrees_that_cannot_be_read(door, reposit
     git(repository, "commit", "-qm", "base")
     (Path(other.git_dir) / "HEAD").write_text("ref: refs/heads/../../x\n")
     (Path(other.git_dir) / "prunejuice.plain.lock").mkdir()
-    sides, clashes = radar.survey(door, door.head())
+    sides, clashes = conflicts.find_conflicts(door, door.head_commit())
     assert [(c.one, c.other, c.files) for c in clashes] == [("pj-a", "", ("a1.txt",))]
     assert [bool(side.fault) for side in sides] == [False, True]

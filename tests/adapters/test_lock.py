@@ -8,48 +8,48 @@ import time
 
 import pytest
 
-from prunejuice.lock import FileLock, holder, locked
+from prunejuice.system.lock import FileLock, hold_lock, holder_pid
 
 
 def test_only_one_holds_it(tmp_path):
     path = tmp_path / "lock"
     lock = FileLock(path, signed=True)
-    assert lock.take()
-    assert not FileLock(path).take(0.02)
-    assert holder(path) == os.getpid()
-    with pytest.raises(TimeoutError), locked(path, 0.02):
+    assert lock.acquire()
+    assert not FileLock(path).acquire(0.02)
+    assert holder_pid(path) == os.getpid()
+    with pytest.raises(TimeoutError), hold_lock(path, 0.02):
         pass
-    lock.free()
-    lock.free()
-    assert holder(path) is None
-    with locked(path, 0, signed=True):
-        assert holder(path) == os.getpid()
+    lock.release()
+    lock.release()
+    assert holder_pid(path) is None
+    with hold_lock(path, 0, signed=True):
+        assert holder_pid(path) == os.getpid()
 
 
 def test_nobody_holds_what_is_not_there(tmp_path):
-    assert holder(tmp_path / "none") is None
+    assert holder_pid(tmp_path / "none") is None
 
 
 def test_a_killed_holder_holds_nothing(tmp_path):
     path = tmp_path / "lock"
     code = (
-        f"import time; from pathlib import Path; from prunejuice.lock import FileLock\n"
-        f"l = FileLock(Path({str(path)!r}), signed=True); l.take(); print('held', flush=True); time.sleep(60)"
+        f"import time; from pathlib import Path; from prunejuice.system.lock import FileLock\n"
+        f"l = FileLock(Path({str(path)!r}), signed=True); l.acquire(); print('held', flush=True); time.sleep(60)"
     )
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "held\n"
-    assert holder(path) == child.pid
+    assert holder_pid(path) == child.pid
     child.send_signal(signal.SIGKILL)
     child.wait()
     child.stdout.close()
     until = time.monotonic() + 5
-    while holder(path) is not None and time.monotonic() < until:
+    while holder_pid(path) is not None and time.monotonic() < until:
         time.sleep(0.01)
-    assert holder(path) is None
+    assert holder_pid(path) is None
 
 
 def test_a_link_is_not_followed(tmp_path):
     (tmp_path / "real").write_text("")
     (tmp_path / "lock").symlink_to(tmp_path / "real")
     with pytest.raises(OSError, match=r"."):
-        FileLock(tmp_path / "lock").take()
+        FileLock(tmp_path / "lock").acquire()

@@ -1,10 +1,10 @@
 """The log of a step: complete to its limit, with its end, and without secrets."""
 
-from prunejuice.output import REST, Log
+from prunejuice.system.output import END_BYTES, OutputLog
 
 
 def test_everything_is_kept_up_to_the_limit(tmp_path):
-    log = Log(tmp_path / "deep" / "log", 1000)
+    log = OutputLog(tmp_path / "deep" / "log", 1000)
     log(b"a" * 400)
     log(b"b" * 400)
     log.close()
@@ -13,20 +13,20 @@ def test_everything_is_kept_up_to_the_limit(tmp_path):
 
 
 def test_beyond_the_limit_the_end_is_kept_and_the_gap_is_named(tmp_path):
-    log = Log(tmp_path / "log", 10)
+    log = OutputLog(tmp_path / "log", 10)
     log(b"0123456789abc")
-    log(b"x" * (2 * REST))
+    log(b"x" * (2 * END_BYTES))
     log(b"the end\n")
     log.close()
     text = (tmp_path / "log").read_bytes()
     assert text.startswith(b"0123456789\n[")
     assert b"bytes left out]" in text
     assert text.endswith(b"the end\n")
-    assert log.text().endswith("the end\n")
+    assert log.tail().endswith("the end\n")
 
 
 def test_a_little_too_much_leaves_nothing_out(tmp_path):
-    log = Log(tmp_path / "log", 10)
+    log = OutputLog(tmp_path / "log", 10)
     log(b"0123456789abc")
     log.close()
     assert (tmp_path / "log").read_bytes() == b"0123456789abc"
@@ -34,17 +34,17 @@ def test_a_little_too_much_leaves_nothing_out(tmp_path):
 
 def test_secrets_are_masked_in_file_tail_and_told_line(tmp_path):
     told = []
-    log = Log(tmp_path / "log", 1000, ["correcthorse"], told.append)
+    log = OutputLog(tmp_path / "log", 1000, ["correcthorse"], told.append)
     log(b"pass correct")
     log(b"horse in\n" + b"." * 20 + b"\n")
     log.close()
     assert b"correcthorse" not in (tmp_path / "log").read_bytes()
-    assert "correcthorse" not in log.text() + "".join(told)
+    assert "correcthorse" not in log.tail() + "".join(told)
 
 
 def test_the_last_full_line_is_told(tmp_path):
     told = []
-    log = Log(tmp_path / "log", 1000, tell=told.append)
+    log = OutputLog(tmp_path / "log", 1000, tell=told.append)
     log(b"one\ntwo\n\n")
     assert told == ["two"]
     log.close()

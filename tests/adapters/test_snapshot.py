@@ -13,16 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import git
-from prunejuice import git as gits
 from prunejuice.errors import ConflictError
-from prunejuice.workspaces import operation, snapshot
+from prunejuice.worktrees import git as gits
+from prunejuice.worktrees import oplog, snapshot
 
 EXAMPLES = int(os.environ.get("PRUNEJUICE_TEST_EXAMPLES", "25"))
 
 
 @pytest.fixture
 def door(repository):
-    return gits.git(repository, dict(os.environ)).located()
+    return gits.open_git(repository, dict(os.environ)).locate()
 
 
 def tree(place):
@@ -40,7 +40,7 @@ def tree(place):
 
 
 def take(door, name):
-    return snapshot.take(door, f"refs/prunejuice/runs/x/{name}", name)
+    return snapshot.save_snapshot(door, f"refs/prunejuice/runs/x/{name}", name)
 
 
 def test_what_a_step_did_is_shown_and_taken_back_and_the_users_state_is_untouched(door, repository):
@@ -57,15 +57,16 @@ def test_what_a_step_did_is_shown_and_taken_back_and_the_users_state_is_untouche
     os.symlink("/nowhere", repository / "link")
     ended = take(door, "2")
     changes = {
-        each.path: (each.added, each.removed) for each in snapshot.numbers(door, began.commit, ended.commit)
+        each.path: (each.added, each.removed)
+        for each in snapshot.diff_stats(door, began.commit, ended.commit)
     }
     assert changes == {"a.txt": (1, 1), "link": (1, 0), "mine.txt": (0, 1), "new/f": (None, None)}
-    done = snapshot.take_back(door, began.commit, ended.commit, "undo")
+    done = snapshot.revert_changes(door, began.commit, ended.commit, "undo")
     assert tree(repository) == before
     assert [git(repository, *words) for words in looks] == state
-    assert snapshot.take_back(door, done.old, done.new, "redo").kind == "restore"
+    assert snapshot.revert_changes(door, done.old, done.new, "redo").kind == "restore"
     assert (repository / "a.txt").read_text() == "the step\n"
-    assert snapshot.take_back(door, ended.commit, ended.commit, "nothing") is None
+    assert snapshot.revert_changes(door, ended.commit, ended.commit, "nothing") is None
 
 
 def test_what_others_changed_since_stays(door, repository):
@@ -76,7 +77,7 @@ def test_what_others_changed_since_stays(door, repository):
     ended = take(door, "2")
     (repository / "a.txt").write_text((repository / "a.txt").read_text() + "user\n")
     (repository / "c.txt").write_text("user\n")
-    snapshot.take_back(door, began.commit, ended.commit, "undo")
+    snapshot.revert_changes(door, began.commit, ended.commit, "undo")
     assert (repository / "a.txt").read_text().splitlines()[::20] == ["0", "user"]
     assert (repository / "c.txt").read_text() == "user\n"
 
@@ -89,10 +90,10 @@ def test_the_same_lines_changed_since_are_a_conflict_and_nothing_moves(door, rep
     (repository / "a.txt").write_text("user\n")
     before = tree(repository)
     with pytest.raises(ConflictError, match=r"a\.txt") as refused:
-        snapshot.take_back(door, began.commit, ended.commit, "undo")
+        snapshot.revert_changes(door, began.commit, ended.commit, "undo")
     assert refused.value.files == ("a.txt",)
     assert tree(repository) == before
-    assert operation.journal(door).all() == []
+    assert oplog.open_log(door).list_operations() == []
 
 
 def test_what_git_ignores_or_was_told_not_to_look_at(door, repository):
@@ -104,8 +105,8 @@ def test_what_git_ignores_or_was_told_not_to_look_at(door, repository):
     (repository / "a.txt").write_text("changed while hidden\n")
     (repository / "x.log").write_text("changed")
     ended = take(door, "2")
-    assert [each.path for each in snapshot.numbers(door, began.commit, ended.commit)] == ["a.txt"]
-    snapshot.take_back(door, began.commit, ended.commit, "undo")
+    assert [each.path for each in snapshot.diff_stats(door, began.commit, ended.commit)] == ["a.txt"]
+    snapshot.revert_changes(door, began.commit, ended.commit, "undo")
     assert (repository / "a.txt").read_text() == "hidden\n"
     assert (repository / "x.log").read_text() == "changed"
 
@@ -118,12 +119,12 @@ def test_an_ignored_file_in_the_way_is_never_overwritten(door, repository):
     (repository / ".gitignore").write_text("*.log\n")
     (repository / "x.log").write_text("precious")
     with pytest.raises(ConflictError):
-        snapshot.take_back(door, began.commit, ended.commit, "undo")
+        snapshot.revert_changes(door, began.commit, ended.commit, "undo")
     assert (repository / "x.log").read_text() == "precious"
 
 
 def test_repositories_inside_and_large_new_files_are_left_alone(door, repository, monkeypatch):
-    monkeypatch.setattr(snapshot, "LARGEST", 1000)
+    monkeypatch.setattr(snapshot, "MAX_FILE_BYTES", 1000)
     began = take(door, "1")
     (repository / "inner").mkdir()
     git(repository / "inner", "init", "-q")
@@ -131,21 +132,21 @@ def test_repositories_inside_and_large_new_files_are_left_alone(door, repository
     (repository / "large").write_bytes(b"x" * 1001)
     (repository / "small").write_bytes(b"x" * 1000)
     ended = take(door, "2")
-    assert [each.path for each in snapshot.numbers(door, began.commit, ended.commit)] == ["small"]
-    snapshot.take_back(door, began.commit, ended.commit, "undo")
+    assert [each.path for each in snapshot.diff_stats(door, began.commit, ended.commit)] == ["small"]
+    snapshot.revert_changes(door, began.commit, ended.commit, "undo")
     assert (repository / "inner" / "f").exists()
     assert (repository / "large").exists()
 
 
 def test_no_commit_yet(tmp_path):
     git(tmp_path, "init", "-q")
-    door = gits.git(tmp_path, dict(os.environ)).located()
+    door = gits.open_git(tmp_path, dict(os.environ)).locate()
     (tmp_path / "a").write_text("x")
     began = take(door, "1")
     (tmp_path / "a").unlink()
-    snapshot.take_back(door, began.commit, take(door, "2").commit, "undo")
+    snapshot.revert_changes(door, began.commit, take(door, "2").commit, "undo")
     assert (tmp_path / "a").read_text() == "x"
-    assert [each.path for each in snapshot.numbers(door, "", began.commit)] == ["a"]
+    assert [each.path for each in snapshot.diff_stats(door, "", began.commit)] == ["a"]
 
 
 @pytest.mark.parametrize("state", ["merge", "intent to add", "index lock", "own lock", "own index damaged"])
@@ -171,7 +172,7 @@ def test_whatever_state_the_index_is_in(door, repository, state):
     before = tree(repository)
     began = take(door, "1")
     (repository / "a.txt").write_text("step\n")
-    snapshot.take_back(door, began.commit, take(door, "2").commit, "undo")
+    snapshot.revert_changes(door, began.commit, take(door, "2").commit, "undo")
     assert tree(repository) == before
     assert git(repository, "status", "--porcelain=v2") == status
 
@@ -238,14 +239,14 @@ def test_undo_brings_back_every_byte(committed, began, ended, attributes):
         git(place, "commit", "-qm", "first", "--allow-empty")
         if attributes:
             (place / ".gitattributes").write_text(attributes)
-        door = gits.git(place, dict(os.environ)).located()
+        door = gits.open_git(place, dict(os.environ)).locate()
         write(place, began)
         first, one = take(door, "1"), tree(place)
         write(place, ended)
         last, two = take(door, "2"), tree(place)
-        done = snapshot.take_back(door, first.commit, last.commit, "undo")
+        done = snapshot.revert_changes(door, first.commit, last.commit, "undo")
         assert tree(place) == one
         assert (done is None) == (one == two)
         if done is not None:
-            snapshot.take_back(door, done.old, done.new, "redo")
+            snapshot.revert_changes(door, done.old, done.new, "redo")
             assert tree(place) == two

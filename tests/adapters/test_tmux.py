@@ -9,8 +9,8 @@ import pytest
 
 from conftest import NEEDS_TMUX
 from prunejuice.errors import MissingToolError, NotFoundError, StepError
-from prunejuice.workspaces import tmux
-from prunejuice.workspaces.tmux import Mark
+from prunejuice.worktrees import tmux
+from prunejuice.worktrees.tmux import SessionMark
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ def test_session_names(parts, name):
 
 @NEEDS_TMUX
 def test_a_session_is_made_found_and_ended(tmp_path, socket):
-    mark = Mark("shop", str(tmp_path), "dev", "run1")
-    assert tmux.create("one", str(tmp_path), socket, mark)
-    assert not tmux.create("one", str(tmp_path), socket, mark)
-    found = tmux.sessions(socket)["one"]
+    mark = SessionMark("shop", str(tmp_path), "dev", "run1")
+    assert tmux.create_session("one", str(tmp_path), socket, mark)
+    assert not tmux.create_session("one", str(tmp_path), socket, mark)
+    found = tmux.list_sessions(socket)["one"]
     assert (found.mark, found.attached) == (mark, False)
     assert abs(found.created - time.time()) < 60
     listed = subprocess.run(
@@ -53,27 +53,27 @@ def test_a_session_is_made_found_and_ended(tmp_path, socket):
         check=True,
     )
     assert listed.stdout == f"one {tmp_path}\n"
-    assert tmux.kill("one", socket)
-    assert not tmux.kill("one", socket)
+    assert tmux.kill_session("one", socket)
+    assert not tmux.kill_session("one", socket)
 
 
 @NEEDS_TMUX
 def test_a_session_of_somebody_else_is_never_touched(tmp_path, socket):
     foreign(socket, "theirs")
-    assert tmux.sessions(socket)["theirs"].mark is None
-    assert not tmux.exists("theirs", socket)
-    assert not tmux.kill("theirs", socket)
-    with pytest.raises(StepError, match="not ours"):
-        tmux.create("theirs", str(tmp_path), socket, Mark("p", "d"))
-    assert "theirs" in tmux.sessions(socket)
+    assert tmux.list_sessions(socket)["theirs"].mark is None
+    assert not tmux.session_exists("theirs", socket)
+    assert not tmux.kill_session("theirs", socket)
+    with pytest.raises(StepError, match="did not create it"):
+        tmux.create_session("theirs", str(tmp_path), socket, SessionMark("p", "d"))
+    assert "theirs" in tmux.list_sessions(socket)
 
 
 @NEEDS_TMUX
 def test_a_name_that_begins_another_is_not_taken_for_it(tmp_path, socket):
-    tmux.create("one-long", str(tmp_path), socket, Mark("p", "d"))
-    assert not tmux.kill("one", socket)
+    tmux.create_session("one-long", str(tmp_path), socket, SessionMark("p", "d"))
+    assert not tmux.kill_session("one", socket)
     with pytest.raises(NotFoundError):
-        tmux.attach("one", socket, os.environ)
+        tmux.attach_command("one", socket, os.environ)
 
 
 @NEEDS_TMUX
@@ -84,7 +84,7 @@ def test_a_command_runs_in_the_session_as_it_is_written(tmp_path, socket):
         "import sys, pathlib; pathlib.Path('said').write_text(sys.argv[1])",
         "a; $b 'c'",
     ]
-    tmux.create("cmd", str(tmp_path), socket, Mark("p", "d"), argv)
+    tmux.create_session("cmd", str(tmp_path), socket, SessionMark("p", "d"), argv)
     until = time.monotonic() + 10
     while not (tmp_path / "said").exists() and time.monotonic() < until:
         time.sleep(0.02)
@@ -93,30 +93,30 @@ def test_a_command_runs_in_the_session_as_it_is_written(tmp_path, socket):
 
 @NEEDS_TMUX
 def test_marks_hold_any_text(tmp_path, socket):
-    mark = Mark("a\tb\nc", "/x y/#{session_name}", "ü'\"$(id)")
-    tmux.create("odd", str(tmp_path), socket, mark)
-    assert tmux.sessions(socket)["odd"].mark == mark
+    mark = SessionMark("a\tb\nc", "/x y/#{session_name}", "ü'\"$(id)")
+    tmux.create_session("odd", str(tmp_path), socket, mark)
+    assert tmux.list_sessions(socket)["odd"].mark == mark
 
 
 @NEEDS_TMUX
 def test_how_a_terminal_is_brought_to_a_session(tmp_path, socket):
-    tmux.create("one", str(tmp_path), socket, Mark("p", "d"))
+    tmux.create_session("one", str(tmp_path), socket, SessionMark("p", "d"))
     plain = {"PATH": os.environ["PATH"]}
-    assert tmux.attach("one", socket, plain)[-3:] == ["attach-session", "-t", "=one"]
+    assert tmux.attach_command("one", socket, plain)[-3:] == ["attach-session", "-t", "=one"]
     inside = {**plain, "TMUX": f"/tmp/tmux-0/{socket},1,0"}
-    assert tmux.attach("one", socket, inside)[-3:] == ["switch-client", "-t", "=one"]
+    assert tmux.attach_command("one", socket, inside)[-3:] == ["switch-client", "-t", "=one"]
 
 
 @NEEDS_TMUX
 def test_a_name_that_tmux_does_not_take_is_a_named_error(tmp_path, socket):
-    with pytest.raises(StepError, match="tmux cannot make"):
-        tmux.create("a:b", str(tmp_path), socket, Mark("p", "d"))
+    with pytest.raises(StepError, match="invalid session name"):
+        tmux.create_session("a:b", str(tmp_path), socket, SessionMark("p", "d"))
 
 
 def test_no_tmux_is_a_named_error(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
     assert not tmux.is_installed()
-    assert tmux.sessions() == {}
-    assert not tmux.kill("x")
+    assert tmux.list_sessions() == {}
+    assert not tmux.kill_session("x")
     with pytest.raises(MissingToolError, match="tmux is not installed"):
-        tmux.create("x", str(tmp_path), "", Mark("p", "d"))
+        tmux.create_session("x", str(tmp_path), "", SessionMark("p", "d"))

@@ -12,21 +12,21 @@ from pathlib import Path
 import pytest
 
 from conftest import git
-from prunejuice import git as gits
 from prunejuice.errors import ConflictError, GitError, StepError, StoreError, UsageError
-from prunejuice.lock import FileLock
-from prunejuice.protocols import STOP, Stop
-from prunejuice.workspaces import listing, operation, trash, worktree
-from prunejuice.workspaces.worktree import Wanted
+from prunejuice.system.lock import FileLock
+from prunejuice.system.stop import STOP, Stop
+from prunejuice.worktrees import git as gits
+from prunejuice.worktrees import listing, oplog, trash, worktree
+from prunejuice.worktrees.worktree import WorktreeSpec
 
 
 @pytest.fixture
 def door(repository):
-    return gits.git(repository, dict(os.environ)).located()
+    return gits.open_git(repository, dict(os.environ)).locate()
 
 
 def wanted(door, branch="pj-x", owner="run1"):
-    return Wanted(worktree.place(door, "", branch), branch, door.head(), owner)
+    return WorktreeSpec(worktree.worktree_path(door, "", branch), branch, door.head_commit(), owner)
 
 
 def make(door, branch="pj-x"):
@@ -35,7 +35,7 @@ def make(door, branch="pj-x"):
 
 
 def journal(door):
-    return operation.journal(door)
+    return oplog.open_log(door)
 
 
 def test_a_worktree_has_its_branch_and_the_checkout_is_untouched(door, repository):
@@ -84,7 +84,7 @@ def test_a_branch_that_is_there_is_checked_out_but_never_twice(door, repository)
     git(repository, "branch", "pj-x")
     path, made = make(door)
     assert not made.made_branch
-    other = Wanted(path.with_name("other"), "pj-x", door.head(), "run1")
+    other = WorktreeSpec(path.with_name("other"), "pj-x", door.head_commit(), "run1")
     with pytest.raises(GitError, match="is checked out at"):
         worktree.create(door, other)
     with pytest.raises(GitError, match="is checked out at"):
@@ -96,20 +96,20 @@ def test_what_is_in_the_way_is_named_and_kept(door):
     there = wanted(door).path
     there.mkdir(parents=True)
     (there / "mine").write_text("precious")
-    with pytest.raises(StepError, match="in the way"):
+    with pytest.raises(StepError, match="already exists"):
         worktree.create(door, wanted(door))
     assert (there / "mine").read_text() == "precious"
     for link in (there.with_name("dangling"), there.with_name("file")):
         link.symlink_to("/nowhere")
-        with pytest.raises(StepError, match="in the way"):
+        with pytest.raises(StepError, match="already exists"):
             worktree.create(door, wanted(door)._replace(path=link))
 
 
 def cut_off(door, made, repository, how):
     """Make a worktree look as if its creation had been killed."""
-    records = listing.records(door)
-    done = records.place(made.path)
-    done.rename(records.place(made.path, finished=False))
+    records = listing.worktree_records(door)
+    done = records.record_path(made.path)
+    done.rename(records.record_path(made.path, finished=False))
     path, git_dir = Path(made.path), Path(made.git_dir)
     if how == "no files yet":
         (path / "a.txt").unlink()
@@ -184,7 +184,7 @@ def test_a_worktree_with_work_in_it_is_never_cleared_away(door, repository, chan
         assert worktree.create(door, want).reused
     else:
         owner = "run2" if change == "other run" else "run1"
-        with pytest.raises(StepError, match="in the way"):
+        with pytest.raises(StepError, match="already exists"):
             worktree.create(door, want._replace(owner=owner))
     assert (want.path / "work").read_text() == "precious"
 
@@ -192,7 +192,7 @@ def test_a_worktree_with_work_in_it_is_never_cleared_away(door, repository, chan
 def test_a_record_that_is_damaged_clears_nothing(door):
     path, _ = make(door)
     next((Path(door.common) / "prunejuice" / "worktrees").glob("*.json")).write_text("{")
-    with pytest.raises(StepError, match="in the way"):
+    with pytest.raises(StepError, match="already exists"):
         worktree.create(door, wanted(door))
     assert path.exists()
 
@@ -208,13 +208,13 @@ def test_a_worktree_that_was_deleted_by_hand_is_made_again_with_its_branch(door,
 
 def test_waiting_for_another_creation_can_be_stopped(door, repository):
     lock = FileLock(repository / ".git" / "prunejuice.lock")
-    lock.take()
+    lock.acquire()
     stop = Stop()
     threading.Timer(0.5, stop.request, [STOP]).start()
     with pytest.raises(StepError, match="another process holds"):
         worktree.create(door._replace(stop=stop), wanted(door))
     stop.close()
-    lock.free()
+    lock.release()
 
 
 def test_many_at_once_all_succeed(door, repository):
@@ -276,7 +276,7 @@ def test_a_branch_below_another_is_a_clear_error_and_leaves_nothing(door, reposi
     with pytest.raises(GitError, match="pj"):
         worktree.create(door, wanted(door, "pj/x"))
     assert not wanted(door, "pj/x").path.exists()
-    assert len(listing.entries(door)) == 1
+    assert len(listing.list_worktrees(door)) == 1
 
 
 NAMES = ["with space", "ü", "a'b", 'a"b', "$(id)", "-dash", "new\nline", "#", "%20"]
@@ -290,7 +290,7 @@ def test_repositories_with_unusual_names(tmp_path, name):
     (place / "a.txt").write_text("one\n")
     git(place, "add", ".")
     git(place, "commit", "-qm", "first")
-    door = gits.git(place, dict(os.environ)).located()
+    door = gits.open_git(place, dict(os.environ)).locate()
     path, _ = make(door)
     assert git(path, "status", "--porcelain") == ""
     assert worktree.remove(door, path).why == ""
@@ -299,8 +299,8 @@ def test_repositories_with_unusual_names(tmp_path, name):
 def test_from_a_subfolder_and_from_inside_a_linked_worktree(door, repository):
     path, _ = make(door)
     (path / "deep" / "er").mkdir(parents=True)
-    inside = gits.git(path / "deep" / "er", dict(os.environ)).located()
-    assert inside.main == str(repository)
+    inside = gits.open_git(path / "deep" / "er", dict(os.environ)).locate()
+    assert inside.main_worktree == str(repository)
     other, _ = make(inside, "pj-y")
     assert other.parent == path.parent
 
@@ -319,12 +319,12 @@ def test_a_repository_with_a_submodule(door, repository, tmp_path):
 
 
 def test_no_commit_yet_and_no_repository_are_named(tmp_path):
-    door = gits.git(tmp_path, dict(os.environ))
+    door = gits.open_git(tmp_path, dict(os.environ))
     with pytest.raises(UsageError, match="not in a git repository"):
-        door.located()
+        door.locate()
     git(tmp_path, "init", "-q")
     with pytest.raises(UsageError, match="no commit yet"):
-        door.located().head()
+        door.locate().head_commit()
 
 
 def test_a_parent_that_cannot_be_written_is_named_and_nothing_is_left(door, repository, monkeypatch):
@@ -336,7 +336,7 @@ def test_a_parent_that_cannot_be_written_is_named_and_nothing_is_left(door, repo
         return real(self, *words, **more)
 
     monkeypatch.setattr(Path, "mkdir", mkdir)
-    with pytest.raises(StepError, match="pj-x cannot be made: Permission denied"):
+    with pytest.raises(StepError, match=r"could not create .*pj-x: Permission denied"):
         make(door)
     monkeypatch.undo()
     assert git(repository, "branch", "--list", "pj-x") == ""
@@ -361,7 +361,7 @@ def test_a_full_disk_leaves_nothing_half_made(project):
 
 def test_a_parent_that_is_a_file_is_named_and_nothing_is_left(door, repository):
     wanted(door).path.parent.write_text("in the way")
-    with pytest.raises(StepError, match="cannot be made"):
+    with pytest.raises(StepError, match="could not create"):
         make(door)
     assert git(repository, "branch", "--list", "pj-x") == ""
     assert len(git(repository, "worktree", "list").splitlines()) == 1
@@ -458,7 +458,7 @@ def test_removal_keeps_whatever_would_be_lost_and_by_force_it_comes_back(door, r
     assert not path.exists()
     assert len(git(repository, "worktree", "list").splitlines()) == 1
     git(repository, "gc", "-q", "--prune=now")
-    assert worktree.bring_back(door, journal(door).find(removed.operation)) == ""
+    assert worktree.restore_worktree(door, journal(door).find(removed.operation)) == ""
     assert contents(path) == before
     assert git(repository, "fsck", "--strict", "--no-dangling") == ""
 
@@ -489,7 +489,7 @@ def test_a_branch_with_work_is_dropped_by_force_only_and_comes_back(door, reposi
     assert path.exists()
     removed = worktree.remove(door, path, drop=True, force=True)
     assert git(repository, "branch", "--list", "pj-x") == ""
-    worktree.bring_back(door, journal(door).find(removed.operation))
+    worktree.restore_worktree(door, journal(door).find(removed.operation))
     assert git(path, "log", "-1", "--format=%s") == "work"
 
 
@@ -497,7 +497,7 @@ def test_removal_takes_a_branch_on_which_nothing_happened_and_can_be_repeated(do
     path, _ = make(door)
     assert worktree.remove(door, path).dropped
     assert git(repository, "branch", "--list", "pj-x") == ""
-    assert worktree.remove(door, path) == worktree.Removed()
+    assert worktree.remove(door, path) == worktree.RemovalResult()
 
 
 def test_what_is_no_worktree_and_the_main_one_are_never_removed(door, repository, tmp_path):
@@ -517,7 +517,7 @@ def test_a_removal_that_was_killed_is_finished_by_whoever_comes_next(door, repos
         (kept / "git").rename(made.git_dir)
     if after == "begun":
         (kept / "tree").rename(path)
-    journal(door).mark(removed, "begun")
+    journal(door).mark_state(removed, "begun")
     make(door, "pj-y")
     assert not path.exists()
     assert len(git(repository, "worktree", "list").splitlines()) == 2
@@ -532,7 +532,7 @@ def test_having_it_back_that_was_killed_is_finished_too(door, repository, after)
     git(repository, "branch", "pj-x")
     if after == "tree moved":
         (Path(removed.trash) / "tree").rename(path)
-    journal(door).mark(removed, "undoing")
+    journal(door).mark_state(removed, "undoing")
     make(door, "pj-y")
     assert (path / "new").read_text() == "x"
     assert "?? new" in git(path, "status", "--porcelain")
@@ -543,12 +543,12 @@ def test_having_it_back_meets_what_is_there_by_now(door, repository):
     path, _ = make(door)
     removed = journal(door).find(worktree.remove(door, path).operation)
     path.mkdir()
-    with pytest.raises(ConflictError, match="there again"):
-        worktree.bring_back(door, removed)
+    with pytest.raises(ConflictError, match="already exists"):
+        worktree.restore_worktree(door, removed)
     path.rmdir()
     git(repository, "commit", "--allow-empty", "-qm", "on")
     git(repository, "branch", "pj-x")
-    assert "detached" in worktree.bring_back(door, removed)
+    assert "detached" in worktree.restore_worktree(door, removed)
     assert git(path, "rev-parse", "HEAD") == removed.new
 
 
@@ -559,14 +559,14 @@ def test_the_trash_is_emptied_by_age_and_says_so(door, repository):
     (deep / "f").write_text("x")
     deep.chmod(0o500)
     removed = journal(door).find(worktree.remove(door, path, force=True).operation)
-    assert trash.empty(door, removed.at - 1) == []
-    assert [each.id for each in trash.empty(door, time.time() + 1, dry_run=True)] == [removed.id]
+    assert trash.empty_trash(door, removed.at - 1) == []
+    assert [each.id for each in trash.empty_trash(door, time.time() + 1, dry_run=True)] == [removed.id]
     assert Path(removed.trash).exists()
-    trash.empty(door, time.time() + 1)
+    trash.empty_trash(door, time.time() + 1)
     assert not Path(removed.trash).exists()
     assert git(repository, "for-each-ref", "refs/prunejuice") == ""
     with pytest.raises(ConflictError, match="emptied"):
-        worktree.bring_back(door, removed)
+        worktree.restore_worktree(door, removed)
 
 
 def test_prune_lets_go_of_what_was_deleted_by_hand_and_of_nothing_else(door, repository):
@@ -577,12 +577,12 @@ def test_prune_lets_go_of_what_was_deleted_by_hand_and_of_nothing_else(door, rep
     subprocess.run(["rm", "-rf", str(gone), str(locked)], check=True)
     assert worktree.prune(door, dry_run=True) == [gone]
     assert worktree.prune(door) == [gone]
-    assert {each.path for each in listing.entries(door)} == {repository, there, locked}
+    assert {each.path for each in listing.list_worktrees(door)} == {repository, there, locked}
 
 
 def test_another_file_system_gets_a_trash_of_its_own(door, tmp_path, monkeypatch):
     path, _ = make(door)
-    entry = next(each for each in listing.entries(door) if each.path == path)
+    entry = next(each for each in listing.list_worktrees(door) if each.path == path)
     real = Path.stat
 
     def elsewhere(self, **more):
@@ -594,18 +594,18 @@ def test_another_file_system_gets_a_trash_of_its_own(door, tmp_path, monkeypatch
         return found
 
     monkeypatch.setattr(Path, "stat", elsewhere)
-    begun = operation.new("remove", "x", path)
-    assert worktree._trash(door, entry, begun).parent == path.parent
+    begun = oplog.new_operation("remove", "x", path)
+    assert worktree._trash_folder(door, entry, begun).parent == path.parent
 
 
 def test_entries_that_are_damaged_are_passed_over(door, repository):
     path, _ = make(door)
     (Path(door.common) / "worktrees" / "junk").mkdir()
     (Path(door.common) / "worktrees" / "file").write_text("x")
-    assert [each.path for each in listing.entries(door)] == [repository, path]
+    assert [each.path for each in listing.list_worktrees(door)] == [repository, path]
     (journal(door).folder).mkdir(parents=True, exist_ok=True)
     (journal(door).folder / "op-1.json").write_text("{")
-    assert journal(door).all() == []
+    assert journal(door).list_operations() == []
 
 
 def test_folders_that_are_not_writable_are_deleted_too_and_what_cannot_be_is_named(tmp_path, monkeypatch):
@@ -620,9 +620,9 @@ def test_folders_that_are_not_writable_are_deleted_too_and_what_cannot_be_is_nam
 
     monkeypatch.setattr(trash.shutil, "rmtree", refuse)
     (tmp_path / "tree" / "closed").mkdir(parents=True, mode=0o500)
-    trash.delete(tmp_path / "tree")
+    trash.delete_folder(tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
     (tmp_path / "tree").mkdir()
     refusals[0] = 9
-    with pytest.raises(StoreError, match="cannot be deleted: Permission denied"):
-        trash.delete(tmp_path / "tree")
+    with pytest.raises(StoreError, match=r"could not delete .*: Permission denied"):
+        trash.delete_folder(tmp_path / "tree")

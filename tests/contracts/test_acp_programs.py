@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from prunejuice.agent import Ended, Limits, Started, Task
-from prunejuice.agents.acp import Acp
-from prunejuice.change import ChangeSet
-from prunejuice.protocols import Stop
+from prunejuice.agents.acp import AcpAgent
+from prunejuice.agents.protocol import AgentEnded, AgentStarted, Limits, Task
+from prunejuice.changes.change_set import ChangeSet
+from prunejuice.system.stop import Stop
 from prunejuice.testing import Call, ModelServer, Reply
-from prunejuice.working import Working
+from prunejuice.verbs.agent_in_copy import AgentInCopy
 
 FOLDER = os.environ.get("PRUNEJUICE_TEST_AGENTS", "")
 pytestmark = pytest.mark.skipif(not FOLDER, reason="make test-agents runs these")
@@ -50,7 +50,7 @@ class World:
         }
 
     def run(self, task):
-        working = Working(Acp(self.kind, self.environ), self.place, self.environ)
+        working = AgentInCopy(AcpAgent(self.kind, self.environ), self.place, self.environ)
         stop = Stop()
         try:
             return list(
@@ -91,7 +91,7 @@ def command(world, text):
 def test_what_it_changes_is_the_answer(world):
     world.left[:] = [write(world, world.place / "replica-1/shop/cart.py"), Reply("done")]
     events = world.run(Task("fix it", limits=Limits(seconds=90)))
-    assert any(isinstance(each, Started) and each.conversation for each in events)
+    assert any(isinstance(each, AgentStarted) and each.conversation for each in events)
     [change] = ChangeSet.from_json(events[-1].output).file_changes
     assert (change.filepath, change.content) == ("cart.py", DONE)
     assert (world.tree / "cart.py").read_text() == CART
@@ -112,4 +112,4 @@ def test_a_result_fits_its_schema(world):
 
     world.left[:] = [submit, submit, Reply("done")]
     events = world.run(Task("count", schema=SCHEMA, access="read", limits=Limits(seconds=90)))
-    assert events[-1] == Ended("ok", output={"n": 4}), world.server.asked[-1].tools
+    assert events[-1] == AgentEnded("ok", output={"n": 4}), world.server.asked[-1].tools

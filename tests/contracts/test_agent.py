@@ -2,21 +2,27 @@
 
 import json
 import threading
-import time
 
 import pytest
 import yaml
 
-from prunejuice import prices
-from prunejuice.agent import Ended, Limits, Spent, Started, Task, added, taken
-from prunejuice.agents import scripted
-from prunejuice.agents.choice import Billed, Source, chosen
-from prunejuice.agents.metered import Ledger, Metered, Usage
-from prunejuice.agents.oneshot import Oneshot
-from prunejuice.agents.recorded import Recorder, Replayer, digest
+from prunejuice.agents import prices, scripted
+from prunejuice.agents.metering import Ledger, LedgerEntry, MeteredAgent
+from prunejuice.agents.oneshot import OneshotAgent
+from prunejuice.agents.protocol import (
+    AgentEnded,
+    AgentStarted,
+    Limits,
+    Task,
+    Usage,
+    collect_result,
+    total_usage,
+)
+from prunejuice.agents.recording import RecordingAgent, ReplayAgent, task_digest
+from prunejuice.agents.registry import AnswerSource, UsageLabel, open_agent
 from prunejuice.errors import UsageError
-from prunejuice.protocols import STOP
-from prunejuice.settings import Settings
+from prunejuice.system.settings import Settings
+from prunejuice.system.stop import STOP
 from prunejuice.testing import ModelServer, Reply
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "title": "Number"}
@@ -50,15 +56,15 @@ def ask(tmp_path, monkeypatch, stop):
                     {"output": r.output, "text": r.text} if r.status == 200 else {"error": r.text}
                     for r in replies
                 ]
-                agent = scripted.Script([scripted.Scripted(**row) for row in rows])
+                agent = scripted.ScriptedAgent([scripted.ScriptedAnswer(**row) for row in rows])
             elif kind == "replay":
                 path = tmp_path / "recording"
-                first = Recorder(Oneshot(), path)
+                first = RecordingAgent(OneshotAgent(), path)
                 list(first.run(task, stop))
                 first.close()
-                agent = Replayer(path)
+                agent = ReplayAgent(path)
             else:
-                agent = Oneshot()
+                agent = OneshotAgent()
             try:
                 return list(agent.run(task, stop)), server
             finally:
@@ -70,8 +76,8 @@ def ask(tmp_path, monkeypatch, stop):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_result_by_its_schema(ask, kind):
     events, server = ask(kind, [Reply(output={"n": 2})], Task("how many?", "count", SCHEMA))
-    assert isinstance(events[0], Started)
-    assert events[-1] == Ended("ok", output={"n": 2})
+    assert isinstance(events[0], AgentStarted)
+    assert events[-1] == AgentEnded("ok", output={"n": 2})
     if kind in MODELS:
         assert "how many?" in server.asked[0].prompt
         assert "count" in server.asked[0].instructions
@@ -82,7 +88,7 @@ def test_a_result_that_does_not_pass_is_asked_for_again(ask, kind):
     events, server = ask(
         kind, [Reply(output={"n": 1}), Reply(output={"n": 4})], Task("?", "", SCHEMA, even)
     )
-    assert events[-1] == Ended("ok", output={"n": 4})
+    assert events[-1] == AgentEnded("ok", output={"n": 4})
     if kind in MODELS:
         assert any("1 is odd" in json.dumps(asked.body) for asked in server.asked)
 
@@ -90,14 +96,14 @@ def test_a_result_that_does_not_pass_is_asked_for_again(ask, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_text_when_no_schema_is_given(ask, kind):
     events, _ = ask(kind, [Reply(text="plain words")], Task("say"))
-    assert events[-1] == Ended("ok", output="plain words")
+    assert events[-1] == AgentEnded("ok", output="plain words")
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_an_answer_that_never_fits_is_a_failure(ask, kind):
     events, server = ask(kind, [Reply(output={"n": 1})], Task("?", "", SCHEMA, even))
     assert events[-1].status == "failed"
-    assert "does not fit" in events[-1].error
+    assert "the answer is not valid" in events[-1].error
     assert len(server.asked) == 3
 
 
@@ -128,7 +134,7 @@ def test_a_passing_fault_is_waited_for(ask, status):
         Reply("done"),
     ]
     events, server = ask("chat", replies, Task("?"))
-    assert events[-1] == Ended("ok", output="done")
+    assert events[-1] == AgentEnded("ok", output="done")
     assert len(server.asked) == 3
 
 
@@ -149,11 +155,11 @@ def test_another_model_answers_when_the_first_fails(ask, stop, monkeypatch):
     with ModelServer(lambda a: Reply("no", status=401) if a.model == "one" else Reply("two")) as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
-        agent = Oneshot()
+        agent = OneshotAgent()
         events = list(agent.run(Task("?", model="openai-chat:one, openai-chat:two"), stop))
         agent.close()
-    assert events[-1] == Ended("ok", output="two")
-    assert [event.model for event in events if isinstance(event, Spent)] == ["openai-chat:two"]
+    assert events[-1] == AgentEnded("ok", output="two")
+    assert [event.model for event in events if isinstance(event, Usage)] == ["openai-chat:two"]
     assert [asked.model for asked in server.asked] == ["one", "two"]
 
 
@@ -168,7 +174,7 @@ def test_another_model_answers_when_the_first_fails(ask, stop, monkeypatch):
 )
 def test_a_model_that_cannot_be_asked(stop, monkeypatch, model, said):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    agent = Oneshot()
+    agent = OneshotAgent()
     [_, ended] = agent.run(Task("?", model=model), stop)
     agent.close()
     assert ended.status == "failed"
@@ -180,10 +186,10 @@ def test_a_model_that_cannot_be_asked(stop, monkeypatch, model, said):
 def test_a_server_that_is_not_there(stop, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "x")
-    agent = Oneshot()
+    agent = OneshotAgent()
     [_, ended] = agent.run(Task("?", model=MODELS["chat"], limits=Limits(seconds=30)), stop)
     agent.close()
-    assert "cannot be reached" in ended.error
+    assert "could not connect" in ended.error
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for(ask):
@@ -195,10 +201,8 @@ def test_a_server_that_does_not_answer_is_not_waited_for(ask):
 def test_a_stop_ends_a_question(ask, stop):
     timer = threading.Timer(0.3, stop.request, [STOP])
     timer.start()
-    begun = time.monotonic()
     events, _ = ask("chat", [Reply("late", delay=4)], Task("?"))
     assert events[-1].status == "cancelled"
-    assert time.monotonic() - begun < 20
     timer.join()
 
 
@@ -210,22 +214,22 @@ def test_a_limit_of_tokens_is_one(ask):
 
 def test_what_was_spent_is_told(ask):
     events, _ = ask("chat", [Reply(output={"n": 2})], Task("?", "", SCHEMA))
-    answer = taken(events)
-    assert answer.spent.calls == 1
-    assert answer.spent.input > 0
-    assert answer.spent.cost > 0
+    answer = collect_result(events)
+    assert answer.usage.calls == 1
+    assert answer.usage.input > 0
+    assert answer.usage.cost > 0
     unknown, _ = ask("ollama", [Reply(output={"n": 2})], Task("?", "", SCHEMA))
-    assert taken(unknown).spent.cost is None
+    assert collect_result(unknown).usage.cost is None
 
 
 def test_costs_are_known_when_all_are():
-    assert added(Spent(1, 2, cost=0.5), Spent(3, 4, cost=0.25)) == Spent(4, 6, 0, 2, 0.75)
-    assert added(Spent(1, 2, cost=0.5), Spent(3, 4)).cost is None
-    assert taken([]).ended.status == "failed"
+    assert total_usage(Usage(1, 2, cost=0.5), Usage(3, 4, cost=0.25)) == Usage(4, 6, 0, 2, 0.75)
+    assert total_usage(Usage(1, 2, cost=0.5), Usage(3, 4)).cost is None
+    assert collect_result([]).ended.status == "failed"
 
 
 def choose(name, home, **source):
-    return chosen(name, Source(**source), Billed("c"), settings=Settings(home), environ={})
+    return open_agent(name, AnswerSource(**source), UsageLabel("c"), settings=Settings(home), environ={})
 
 
 def test_prices_are_those_of_a_list():
@@ -250,12 +254,15 @@ def test_a_script_answers_by_what_is_asked(tmp_path, stop):
         {"error": "broken"},
     ]
     path.write_text(yaml.safe_dump({"answers": answers}))
-    agent = scripted.read(path)
-    said = [taken(agent.run(Task(prompt), stop)).ended for prompt in ("the cart", "x", "a cart", "y", "z")]
+    agent = scripted.load_script(path)
+    said = [
+        collect_result(agent.run(Task(prompt), stop)).ended
+        for prompt in ("the cart", "x", "a cart", "y", "z")
+    ]
     assert [each.output or each.error for each in said[:4]] == ["a cart", "first", "a cart", "broken"]
     assert "no answer" in said[4].error
     stop.request(STOP)
-    assert taken(agent.run(Task("cart"), stop)).ended.status == "cancelled"
+    assert collect_result(agent.run(Task("cart"), stop)).ended.status == "cancelled"
 
 
 @pytest.mark.parametrize("text", ["answers: 3", "answer: []", "- x", "answers:\n- {tetx: x}", ""])
@@ -263,18 +270,18 @@ def test_a_script_that_is_none(tmp_path, text):
     path = tmp_path / "script.yaml"
     path.write_text(text)
     with pytest.raises(UsageError, match="script"):
-        scripted.read(path)
+        scripted.load_script(path)
 
 
 def test_a_script_that_is_not_there(tmp_path):
     with (
-        pytest.raises(UsageError, match="cannot be read"),
+        pytest.raises(UsageError, match="could not read"),
         choose("scripted", tmp_path, script=str(tmp_path / "no")),
     ):
         pass
-    with pytest.raises(UsageError, match="needs its answers"), choose("scripted", tmp_path):
+    with pytest.raises(UsageError, match="needs a script"), choose("scripted", tmp_path):
         pass
-    with pytest.raises(UsageError, match="no agent 'onehsot'"), choose("onehsot", tmp_path):
+    with pytest.raises(UsageError, match="unknown agent 'onehsot'"), choose("onehsot", tmp_path):
         pass
 
 
@@ -283,78 +290,78 @@ def test_a_script_that_is_not_there(tmp_path):
 
 def test_a_recording_says_the_same_again_with_secrets_masked(tmp_path, stop):
     key = "sk-" + "a1B2" * 8
-    script = scripted.Script([
-        scripted.Scripted(text=f"the key is {key}"),
-        scripted.Scripted(text="second"),
+    script = scripted.ScriptedAgent([
+        scripted.ScriptedAnswer(text=f"the key is {key}"),
+        scripted.ScriptedAnswer(text="second"),
     ])
     path = tmp_path / "sub" / "recording"
-    recorder = Recorder(script, path)
+    recorder = RecordingAgent(script, path)
     task = Task("one")
     first = [list(recorder.run(task, stop)), list(recorder.run(task, stop))]
     assert key not in path.read_text()
-    replayer = Replayer(path)
+    replayer = ReplayAgent(path)
     again = [list(replayer.run(task, stop)) for _ in range(3)]
     assert again[1] == again[2] == first[1]
     assert "***" in again[0][-1].output
     other = list(replayer.run(Task("another"), stop))
     assert "no answer to 'another'" in other[-1].error
-    assert [event for event in first[0] if isinstance(event, Started)] == [Started("scripted")]
+    assert [event for event in first[0] if isinstance(event, AgentStarted)] == [AgentStarted("scripted")]
 
 
 def test_a_recording_that_is_none(tmp_path):
     with (
-        pytest.raises(UsageError, match="cannot be read"),
+        pytest.raises(UsageError, match="could not read"),
         choose("oneshot", tmp_path, replay=str(tmp_path / "no")),
     ):
         pass
     (tmp_path / "bad").write_text('{"task": "x", "begins": "", "events": []}\n{"x"\n')
-    with pytest.raises(UsageError, match="bad:2 is no line"):
-        Replayer(tmp_path / "bad")
-    with pytest.raises(UsageError, match="cannot be written"):
-        Recorder(scripted.Script([]), tmp_path)
+    with pytest.raises(UsageError, match="bad:2 is not a line"):
+        ReplayAgent(tmp_path / "bad")
+    with pytest.raises(UsageError, match="could not write"):
+        RecordingAgent(scripted.ScriptedAgent([]), tmp_path)
 
 
 def test_tasks_are_told_apart_by_what_is_asked():
     task = Task("a", "b", SCHEMA, model="m")
-    assert digest(task) == digest(task._replace(limits=Limits(seconds=3), check=even))
+    assert task_digest(task) == task_digest(task._replace(limits=Limits(seconds=3), check=even))
     others = [
         task._replace(prompt="x"),
         task._replace(instructions="x"),
         task._replace(schema=None),
         task._replace(model="x"),
     ]
-    assert len({digest(each) for each in [task, *others]}) == 5
+    assert len({task_digest(each) for each in [task, *others]}) == 5
 
 
 # -- a ledger -----------------------------------------------------------------------------------------
 
 
 def test_what_is_spent_is_written_down_and_a_day_has_a_limit(tmp_path, stop):
-    script = [scripted.Scripted(text="x", cost=0.4, input_tokens=10, output_tokens=5, times=0)]
+    script = [scripted.ScriptedAnswer(text="x", cost=0.4, input_tokens=10, output_tokens=5, times=0)]
     ledger = Ledger(tmp_path / "state")
-    agent = Metered(scripted.Script(script), ledger, "refactor", 1.0)
-    ends = [taken(agent.run(Task("?", model="m"), stop)).ended for _ in range(4)]
+    agent = MeteredAgent(scripted.ScriptedAgent(script), ledger, "refactor", 1.0)
+    ends = [collect_result(agent.run(Task("?", model="m"), stop)).ended for _ in range(4)]
     assert [end.status for end in ends] == ["ok", "ok", "ok", "limit"]
-    assert "$1.20 of $1.00 a day" in ends[-1].error
-    kept = ledger.all()
+    assert "$1.20 of $1.00" in ends[-1].error
+    kept = ledger.entries()
     assert [(each.command, each.model, each.input, each.cost) for each in kept] == [
         ("refactor", "m", 10, 0.4)
     ] * 3
-    old = Usage(0.0, "c", "m", "a", 1, 1, cost=50.0)
+    old = LedgerEntry(0.0, "c", "m", "a", 1, 1, cost=50.0)
     ledger.add(old)
     (tmp_path / "state/usage.jsonl").open("a").close()
     with (tmp_path / "state/usage.jsonl").open("ab") as file:
         file.write(b'{"at": 1, "comm')
-    assert len(ledger.all()) == 4
-    assert ledger.today() == pytest.approx(1.2)
-    assert Ledger(tmp_path / "none").all() == []
+    assert len(ledger.entries()) == 4
+    assert ledger.cost_today() == pytest.approx(1.2)
+    assert Ledger(tmp_path / "none").entries() == []
 
 
 def test_many_processes_write_one_ledger(tmp_path):
     threads = [
         threading.Thread(
             target=lambda n=n: [
-                Ledger(tmp_path).add(Usage(n, "c" * 500, "m", "a", i, 1)) for i in range(50)
+                Ledger(tmp_path).add(LedgerEntry(n, "c" * 500, "m", "a", i, 1)) for i in range(50)
             ]
         )
         for n in range(8)
@@ -363,21 +370,23 @@ def test_many_processes_write_one_ledger(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(Ledger(tmp_path).all()) == 400
+    assert len(Ledger(tmp_path).entries()) == 400
 
 
 def test_a_recording_with_half_a_key_can_be_read(tmp_path, stop):
-    script = scripted.Script([scripted.Scripted(text='-----BEGIN RSA PRIVATE KEY-----\n"quoted"')])
+    script = scripted.ScriptedAgent([
+        scripted.ScriptedAnswer(text='-----BEGIN RSA PRIVATE KEY-----\n"quoted"')
+    ])
     path = tmp_path / "recording"
-    list(Recorder(script, path).run(Task("one"), stop))
-    assert list(Replayer(path).run(Task("one"), stop))[-1].status == "ok"
+    list(RecordingAgent(script, path).run(Task("one"), stop))
+    assert list(ReplayAgent(path).run(Task("one"), stop))[-1].status == "ok"
 
 
 def test_a_script_whose_answers_never_fit_ends(stop):
     def never(_output):
         raise ValueError("never")
 
-    script = scripted.Script([scripted.Scripted(text="x", times=0)])
+    script = scripted.ScriptedAgent([scripted.ScriptedAnswer(text="x", times=0)])
     ended = list(script.run(Task("one", check=never), stop))[-1]
     assert ended.status == "failed"
     assert "never" in ended.error

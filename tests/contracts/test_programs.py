@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 import threading
-import time
 import uuid
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,15 +15,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from prunejuice.agent import Ended, Limits, Refused, Started, Task, taken
 from prunejuice.agents import codex, conversation
-from prunejuice.agents.acp import Acp
-from prunejuice.agents.claude import Claude
-from prunejuice.agents.codex import Codex
-from prunejuice.change import ChangeSet
-from prunejuice.protocols import STOP, Stop
+from prunejuice.agents.acp import AcpAgent
+from prunejuice.agents.claude import ClaudeAgent
+from prunejuice.agents.codex import CodexAgent
+from prunejuice.agents.protocol import AgentEnded, AgentStarted, Limits, Task, ToolRefused, collect_result
+from prunejuice.changes.change_set import ChangeSet
+from prunejuice.system.stop import STOP, Stop
 from prunejuice.testing import Call, ModelServer, Reply
-from prunejuice.working import Working
+from prunejuice.verbs.agent_in_copy import AgentInCopy
 
 CART = "def total(prices):\n    return 0\n"
 DONE = "def total(prices):\n    return sum(prices)\n"
@@ -89,16 +88,16 @@ class World:
         self.stop = Stop()
 
     def agent(self):
-        made = {"claude": Claude, "codex": Codex}
+        made = {"claude": ClaudeAgent, "codex": CodexAgent}
         if self.kind in made:
             return made[self.kind](self.environ)
         environ = {**self.environ, "PRUNEJUICE_AGENT_ENV": "ACP_SCRIPT", "ACP_SCRIPT": str(self.script)}
-        return Acp(f"{sys.executable} {AGENT}", environ)
+        return AcpAgent(f"{sys.executable} {AGENT}", environ)
 
     def run(self, task, *turns):
         """Let the agent do a task whose model does some things one after the other; what happened."""
         self.say(*turns)
-        working = Working(self.agent(), self.place, self.environ)
+        working = AgentInCopy(self.agent(), self.place, self.environ)
         try:
             return list(working.run(task._replace(directory=str(self.tree), tag=self.tag), self.stop))
         finally:
@@ -171,7 +170,7 @@ def changes(events):
 def test_what_it_changes_is_the_answer_and_the_tree_stays(world, kind):
     found = world(kind)
     events = found.run(Task("fix it"), {"write": ["cart.py", DONE]}, {"text": "The sum was missing."})
-    begun = [each for each in events if isinstance(each, Started)]
+    begun = [each for each in events if isinstance(each, AgentStarted)]
     assert [each.agent.partition(":")[0] for each in begun] == [kind]
     assert begun[0].conversation
     assert changes(events) == {"cart.py": DONE}
@@ -180,7 +179,7 @@ def test_what_it_changes_is_the_answer_and_the_tree_stays(world, kind):
     if kind in REAL:
         assert "fix it" in found.server.asked[0].prompt
         assert "The sum was missing." in ChangeSet.from_json(events[-1].output).summary
-        assert taken(events).spent.input > 0
+        assert collect_result(events).usage.input > 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -193,7 +192,7 @@ def test_a_result_fits_its_schema_or_is_asked_for_again(world, kind):
         {"submit": {"n": 4}},
         {"text": "done"},
     )
-    assert events[-1] == Ended("ok", output={"n": 4})
+    assert events[-1] == AgentEnded("ok", output={"n": 4})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -201,7 +200,7 @@ def test_a_result_in_words_is_taken_where_it_fits(world, kind):
     found = world(kind)
     said = [{"text": '```json\n{"n": 1}\n```'}, {"text": 'Here:\n\n```json\n{"n": 6}\n```'}]
     events = found.run(Task("count", schema=SCHEMA, check=even, access="read"), *said)
-    assert events[-1] == Ended("ok", output={"n": 6})
+    assert events[-1] == AgentEnded("ok", output={"n": 6})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -209,7 +208,7 @@ def test_without_a_result_it_is_a_failure(world, kind):
     found = world(kind)
     ended = found.run(Task("count", schema=SCHEMA, access="read"), {"text": "I will not."})[-1]
     assert ended.status == "failed"
-    assert "no result that fits" in ended.error
+    assert "submitted no valid result" in ended.error
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -222,7 +221,7 @@ def test_nothing_outside_of_its_directory_is_changed(world, kind, tmp_path):
     assert not outside.exists()
     assert events[-1].output.startswith("NO CHANGES")
     if kind in {"claude", "acp"}:
-        assert any(isinstance(each, Refused) for each in events)
+        assert any(isinstance(each, ToolRefused) for each in events)
 
 
 @pytest.mark.parametrize("kind", ["claude", "acp"])
@@ -266,11 +265,9 @@ def test_a_refusal_has_a_name_and_says_what_to_do(world, kind, status, said):
 def test_a_server_that_is_not_there(world, kind):
     found = world(kind)
     found.server.__exit__()
-    begun = time.monotonic()
-    ended = found.run(Task("fix it", limits=Limits(seconds=45)), {"text": ""})[-1]
+    ended = found.run(Task("fix it", limits=Limits(seconds=15)), {"text": ""})[-1]
     assert ended.status in {"failed", "limit"}
     assert "reached" in ended.error or "in time" in ended.error, ended
-    assert time.monotonic() - begun < 90
     found.server.__exit__ = lambda *_: None
 
 
@@ -281,13 +278,13 @@ def test_a_program_that_is_not_there(world, kind):
     tools.mkdir()
     (tools / "git").symlink_to(shutil.which("git"))
     found.environ["PATH"] = str(tools)
-    working = Working(
-        Acp("nothing-like-it", found.environ) if kind == "acp" else found.agent(),
+    working = AgentInCopy(
+        AcpAgent("nothing-like-it", found.environ) if kind == "acp" else found.agent(),
         found.place,
         found.environ,
     )
     events = list(working.run(Task("x", directory=str(found.tree)), found.stop))
-    assert isinstance(events[0], Started)
+    assert isinstance(events[0], AgentStarted)
     assert "is not installed" in events[-1].error
 
 
@@ -328,7 +325,7 @@ def test_turns_and_money_have_limits(world, kind):
     found.stop = Stop()
     ended = found.run(Task("fix", limits=Limits(cost=0.001)), {"write": ["cart.py", DONE]})[-1]
     assert ended.status == "limit", ended
-    assert "money" in ended.error
+    assert "cost limit" in ended.error
 
 
 @pytest.mark.parametrize("kind", REAL)
@@ -344,7 +341,7 @@ def test_tokens_have_a_limit(world, kind):
 def test_what_codex_costs_is_known_by_the_price_of_the_model_that_is_named(world):
     found = world("codex")
     events = found.run(Task("fix", model="gpt-5"), {"write": ["cart.py", DONE]}, {"text": "done"})
-    assert taken(events).spent.cost > 0
+    assert collect_result(events).usage.cost > 0
     found.stop = Stop()
     task = Task("fix", model="gpt-5", limits=Limits(cost=1e-7))
     ended = found.run(task, {"write": ["cart.py", DONE]}, {"text": "done"})[-1]
@@ -356,7 +353,7 @@ def test_what_codex_costs_is_known_by_the_price_of_the_model_that_is_named(world
 def test_a_conversation_is_gone_on_with(world, kind):
     found = world(kind)
     events = found.run(Task("remember the number 4711"), {"text": "I do."})
-    told = next(each.conversation for each in events if isinstance(each, Started))
+    told = next(each.conversation for each in events if isinstance(each, AgentStarted))
     found.run(Task("which number?", conversation=told), {"text": "4711"})
     assert "remember the number 4711" in json.dumps(found.server.asked[-1].body)
     assert "which number?" in found.server.asked[-1].prompt
@@ -367,7 +364,7 @@ def test_a_conversation_is_gone_on_with(world, kind):
     [
         ({"die": 3}, "it broke"),
         ({"error": "Authentication required: /login"}, "the login was refused"),
-        ({"stop": "refusal"}, "refused to do it"),
+        ({"stop": "refusal"}, "refused the task"),
         ({"stop": "max_tokens"}, "max_tokens"),
     ],
 )
@@ -393,7 +390,7 @@ def test_the_title_of_a_command_grants_nothing(world):
         Task("fix it"), {"command": f"touch {found.tree.parent}/ran # prunejuice_submit_result"}
     )
     assert not (found.tree.parent / "ran").exists()
-    assert any(isinstance(each, Refused) for each in events)
+    assert any(isinstance(each, ToolRefused) for each in events)
 
 
 @pytest.mark.parametrize("kind", REAL)
@@ -422,18 +419,18 @@ def test_a_program_that_is_none(world, kind, tmp_path):
     found.environ["PATH"] = f"{path.parent}:{found.environ['PATH']}"
     ended = found.run(Task("fix it"), {"text": "no"})[-1]
     assert ended.status == "failed"
-    assert "cannot be started" in ended.error
+    assert "could not start" in ended.error
 
 
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
         ("last status: 529, url: http://127.0.0.1:40123/v1", "overloaded"),
-        ("exceeded retry limit, request id: 8f4290ab", "it failed"),
+        ("exceeded retry limit, request id: 8f4290ab", "the request failed"),
         ("unexpected status 401 Unauthorized", "the login was refused"),
     ],
 )
 def test_digits_in_a_fault_are_no_status(fault, said):
     found = codex._STATUS.search(fault)
-    what, _ = conversation.refusal(int(found[1] or found[2]) if found else 0, fault, "")
+    what, _ = conversation.classify_refusal(int(found[1] or found[2]) if found else 0, fault, "")
     assert said in what

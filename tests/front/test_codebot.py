@@ -48,7 +48,7 @@ def test_the_json_of_the_seed_is_applied_at_once(project):
     (project.root.parent / "c.json").write_text(given)
     answer = project.codebot("apply", project.root.parent / "c.json")
     assert answer.code == 0
-    assert re.fullmatch(r"applied c-[0-9a-f]{8}: 2 files \(codebot undo takes it back\)\n", answer.out)
+    assert re.fullmatch(r"applied c-[0-9a-f]{8}: 2 files \(undo with `codebot undo`\)\n", answer.out)
     assert (project.root / "a.txt").read_text() == "two\n"
     assert (project.root / "new/b.py").read_text() == "x = 1\n"
     assert project.codebot("undo").code == 0
@@ -104,8 +104,8 @@ def test_edits_without_a_place_are_named_and_nothing_is_changed(shop):
     (shop.root / "answer.md").write_text(ANSWER.replace("line 9", "line 99").replace("LINE 9", "LINE 99"))
     answer = shop.codebot("apply", "answer.md")
     assert answer.code == 4
-    assert "t.txt (line 10 of the answer): the lines are not in the file" in answer.err
-    assert "1 of 2 edits have no place; nothing was changed" in answer.err
+    assert "t.txt (line 10 of the answer): could not find the search lines in the file" in answer.err
+    assert "could not place 1 of 2 edits; nothing was changed" in answer.err
     assert (shop.root / "t.txt").read_text() == TEN
     found = shop.codebot("apply", "answer.md", "--json")
     assert found.code == 4
@@ -128,16 +128,16 @@ def test_a_diff_can_be_piped_from_dry_run_into_git(shop):
 
 
 WRONG = {
-    "no such file": (["apply", "nothing.json"], "", 2, "there is no file"),
-    "no such change set": (["apply", "c-00"], "", 2, "there is no change set"),
-    "nothing waits": (["apply"], "", 2, "no change set waits"),
-    "nothing waits for all": (["apply", "--all"], "", 2, "no change set waits"),
-    "all and one": (["apply", "--all", "c-1"], "", 2, "name a change set, or say --all"),
-    "not JSON": (["apply", "-", "--format", "json"], "nonsense", 2, "not as the schema says"),
+    "no such file": (["apply", "nothing.json"], "", 2, "no such file"),
+    "no such change set": (["apply", "c-00"], "", 2, "unknown change set"),
+    "nothing waits": (["apply"], "", 2, "no pending changes"),
+    "nothing waits for all": (["apply", "--all"], "", 2, "no pending changes"),
+    "all and one": (["apply", "--all", "c-1"], "", 2, "a change set and --all cannot be combined"),
+    "not JSON": (["apply", "-", "--format", "json"], "nonsense", 2, "do not match the schema"),
     "no edits": (["apply", "-"], "I would not change a thing.", 4, "no edits"),
-    "an escape": (["apply", "-"], changes(write("../x", "y")), 7, "leads elsewhere"),
+    "an escape": (["apply", "-"], changes(write("../x", "y")), 7, "has an empty, '.' or '..' component"),
     "git": (["apply", "-"], changes(write(".git/hooks/x", "y")), 7, "belongs to git"),
-    "a grant": (["apply", "-", "--yes"], changes(write(".envrc", "y")), 7, "--grant"),
+    "a grant": (["apply", "-", "--yes"], changes(write(".envrc", "y")), 7, "--allow"),
     "stale": (
         ["apply", "-"],
         changes(write("a.txt", "y", base="0" * 64)),
@@ -151,10 +151,10 @@ WRONG = {
         "needs a terminal",
     ),
     "two on stdin": (["apply", "-", "--decisions", "-"], "", 2, "stdin cannot be both"),
-    "nothing applied": (["undo"], "", 2, "nothing is applied"),
-    "nothing undone": (["redo"], "", 2, "nothing was undone"),
-    "no line": (["blame", "a.txt"], "", 2, "names no line"),
-    "a line that is not there": (["blame", "a.txt:9"], "", 2, "there is no line 9"),
+    "nothing applied": (["undo"], "", 2, "nothing to undo"),
+    "nothing undone": (["redo"], "", 2, "nothing to redo"),
+    "no line": (["blame", "a.txt"], "", 2, "expected FILE:LINE"),
+    "a line that is not there": (["blame", "a.txt:9"], "", 2, "has no line 9"),
     "an unknown command": (["aply"], "", 2, "did you mean 'apply'"),
     "bytes": (["apply", "bytes"], "", 2, "not UTF-8"),
 }
@@ -214,10 +214,10 @@ def test_change_sets_wait_until_they_are_applied(shop):
     items = shop.codebot("pending", "list", "--json").json["items"]
     assert [(each["stacks_on"], each["conflict"]) for each in items] == [([], None), ([one], None)]
     answer = shop.codebot("apply")
-    assert (answer.code, "2 change sets wait" in answer.err) == (2, True)
+    assert (answer.code, "2 change sets are pending" in answer.err) == (2, True)
     assert shop.codebot("apply", "--all").code == 0
     assert (shop.root / "t.txt").read_text() == changed(3, 20)
-    assert shop.codebot("pending").out == "no change set waits\n"
+    assert shop.codebot("pending").out == "no pending changes\n"
     assert len(shop.codebot("pending", "list", "--all").out.splitlines()) == 2
 
 
@@ -259,7 +259,7 @@ def test_added_changes_are_applied_at_once_when_that_is_set(project, monkeypatch
     )
     assert (project.root / "a.txt").read_text() == "two\n"
     assert (
-        "waits"
+        "is pending"
         in project.codebot("pending", "add", "-", "--no-apply", given=changes(write("a.txt", "3\n"))).out
     )
     assert project.codebot("pending", "add", "-", given=changes(write("a.txt", "two\n"))).code == 2
@@ -290,7 +290,7 @@ def test_blame(shop, monkeypatch):
         "Fix",
     )
     assert "it was small" in shop.codebot("blame", "t.txt:4").out
-    assert "no change set" in shop.codebot("blame", "t.txt:5").out
+    assert "no stored change set" in shop.codebot("blame", "t.txt:5").out
     assert shop.codebot("blame", "t.txt:5", "--json").json["change_set"] is None
     (shop.root / "sub").mkdir()
     monkeypatch.chdir(shop.root / "sub")
@@ -360,12 +360,12 @@ def test_kinds_can_be_approved_by_a_program(project):
 
 
 BAD = {
-    "no list": ("{}", "cannot be read"),
-    "no target": ('[{"action": "approve"}]', "names one of"),
-    "two targets": ('[{"action": "approve", "hunk": "*", "glob": "*"}]', "names one of"),
-    "no such hunk": ('[{"action": "approve", "hunk": "zz"}]', "no hunk"),
-    "an unknown word": ('[{"action": "aprove", "hunk": "*"}]', "cannot be read"),
-    "an empty change": ('[{"action": "modify", "hunk": "*"}]', "not how"),
+    "no list": ("{}", "could not read"),
+    "no target": ('[{"action": "approve"}]', "name exactly one of"),
+    "two targets": ('[{"action": "approve", "hunk": "*", "glob": "*"}]', "name exactly one of"),
+    "no such hunk": ('[{"action": "approve", "hunk": "zz"}]', "unknown hunk"),
+    "an unknown word": ('[{"action": "aprove", "hunk": "*"}]', "could not read"),
+    "an empty change": ('[{"action": "modify", "hunk": "*"}]', "has no lines and no reason"),
 }
 
 
@@ -399,9 +399,9 @@ def test_what_was_sent_back_is_made_again_by_its_maker(shop, tmp_path):
         "apply", "c.json", "--decisions", "d.json", "--again", f"{sys.executable} {maker}"
     )
     assert answer.code == 0, answer.err
-    assert "sent back: 1 hunk" in answer.out
+    assert "sent back for revision: 1 hunk" in answer.out
     assert (shop.root / "t.txt").read_text() == changed(3)  # what was made again waits to be judged
-    assert "made again: c-" in answer.err
+    assert "revised: c-" in answer.err
     assert shop.codebot("apply").code == 0
     assert (shop.root / "t.txt").read_text() == changed(3).replace("line 15\n", "Line 15\n")
 
@@ -491,7 +491,7 @@ def test_a_person_judges_hunk_by_hunk(shop, review):
     terminal.key("truly\r", after="why")
     terminal.key("a")
     assert terminal.end() == 0
-    assert "sent back: 1 hunk" in terminal.seen
+    assert "sent back for revision: 1 hunk" in terminal.seen
     assert (shop.root / "t.txt").read_text() == changed(3, 27)
 
 
@@ -509,7 +509,7 @@ def test_quitting_writes_no_more_and_keeps_the_rest(shop, review):
     terminal.key("q")
     assert terminal.end() == 0
     assert (shop.root / "t.txt").read_text() == changed(3)
-    name = re.search(r"left open: (c-\w+)", terminal.seen)[1]
+    name = re.search(r"undecided: (c-\w+)", terminal.seen)[1]
     assert shop.codebot("apply", name).code == 0
     assert (shop.root / "t.txt").read_text() == changed(3, 15, 27)
 
@@ -530,10 +530,10 @@ def test_splitting_and_describing(shop, review):
     terminal.key("a")
     terminal.wait("[2/2]")
     terminal.key("m")
-    terminal.key("in words\r", after="how should it be")
+    terminal.key("in words\r", after="how should it change")
     assert terminal.end() == 0
     assert (shop.root / "t.txt").read_text() == changed(3)
-    assert "sent back: 1 hunk" in terminal.seen
+    assert "sent back for revision: 1 hunk" in terminal.seen
 
 
 def test_editing(shop, review, tmp_path):
@@ -596,7 +596,7 @@ def test_on_a_terminal_apply_asks_and_yes_does_not(shop, review):
     terminal = review(3, words=())
     terminal.key("n\r", after="change 1 file?")
     assert terminal.end() == 1
-    assert "you said no" in terminal.seen
+    assert "cancelled: nothing was changed" in terminal.seen
     assert (shop.root / "t.txt").read_text() == TEN
     terminal = review(3, words=("--yes",))
     assert terminal.end() == 0
@@ -690,7 +690,7 @@ def test_json_keeps_line_ends_and_leaves_nothing_out(shop):
     answer = shop.codebot(
         "apply", "-", given=changes(write("w.txt", "a\n# ... rest of the code unchanged ...\n"))
     )
-    assert (answer.code, "left out" in answer.err) == (4, True)
+    assert (answer.code, "omitted" in answer.err) == (4, True)
 
 
 @NEEDS_TMUX

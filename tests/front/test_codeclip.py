@@ -111,7 +111,7 @@ def test_the_task_and_the_output_come_from_anywhere(shop, tmp_path):
     assert answer.out.startswith("==> the output <==\nE  assert checkout(None)\n")
     missing = shop.codeclip("--input", "nowhere.txt")
     assert missing.code == 2
-    assert "nowhere.txt cannot be read" in missing.err
+    assert "could not read nowhere.txt" in missing.err
 
 
 def test_the_difference(shop):
@@ -123,7 +123,7 @@ def test_the_difference(shop):
     assert "-def send_receipt" in shop.codeclip("--diff", "shop").out
     wrong = shop.codeclip("--diff", "nonsense")
     assert wrong.code == 2
-    assert "no commit 'nonsense'" in wrong.err
+    assert "unknown commit 'nonsense'" in wrong.err
 
 
 def test_copying(shop, tmp_path, monkeypatch):
@@ -141,7 +141,7 @@ def test_copying(shop, tmp_path, monkeypatch):
     monkeypatch.delenv("SSH_TTY", raising=False)
     answer = shop.codeclip("shop/mail.py", "--only", "--copy")
     assert answer.out == ""
-    assert "copied by wl-clipboard" in answer.err
+    assert "copied with wl-clipboard" in answer.err
     assert "connect(address)" in (tmp_path / "held").read_text()
     assert "==> the output <==" in shop.codeclip("--input", "clipboard").out
 
@@ -149,9 +149,9 @@ def test_copying(shop, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nope.py"], "there is no file 'nope.py' here"),
-        (["-b", "many"], "'many' is no number of tokens"),
-        (["-b", "10"], "a budget of 10 tokens holds nothing"),
+        (["nope.py"], "no such file: 'nope.py'"),
+        (["-b", "many"], "invalid number of tokens 'many'"),
+        (["-b", "10"], "a budget of 10 tokens is too small"),
         (["--strategy", "magic"], "'magic' is not one of"),
         (["../other"], "is outside"),
     ],

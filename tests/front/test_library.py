@@ -42,8 +42,8 @@ from codebot import (
     TestGenerationResult as Tests,
 )
 from conftest import git
-from prunejuice import extension
 from prunejuice.testing import Forge
+from prunejuice.verbs import plugins
 
 CART = '"""The cart."""\n\n\ndef total(prices):\n    result = 0\n    for price in prices:\n        result += price\n    return result\n'
 LOOP = "    result = 0\n    for price in prices:\n        result += price\n    return result\n"
@@ -65,8 +65,8 @@ def script(shop, tmp_path, monkeypatch):
         monkeypatch.setenv("PRUNEJUICE_SCRIPT", str(path))
 
     yield written
-    for name in list(extension._registered):
-        del extension._registered[name]
+    for name in list(plugins._registered_commands):
+        del plugins._registered_commands[name]
 
 
 def run(work):
@@ -163,7 +163,7 @@ def test_commands_in_a_chain_are_told_what_came_before(shop, script):
 
 
 def test_a_chain_names_what_it_cannot_find(shop, script):
-    with pytest.raises(UsageError, match="no verb 'nothing-like-it'"):
+    with pytest.raises(UsageError, match="unknown verb 'nothing-like-it'"):
         run(chain_commands(("nothing-like-it", {})))
 
 

@@ -69,8 +69,8 @@ def test_it_is_asked_until_the_check_passes(shop, mend):
 def test_what_passes_already_needs_no_agent(shop, mend):
     answer = mend(check="true")
     assert answer.code == 0
-    assert "passes as it is" in answer.err
-    assert "nothing has to be changed" in answer.err
+    assert "passes without changes" in answer.err
+    assert "no changes needed" in answer.err
 
 
 def test_any_verb_can_have_a_check(shop, mend):
@@ -95,7 +95,7 @@ def test_changes_that_are_not_committed_are_checked_too(shop, mend):
 def test_no_getting_on_ends_with_5_and_keeps_what_there_is(shop, mend):
     answer = mend(body("0", "1"), body("1", "0"), body("0", "1"), args=["--apply", "--max-rounds", "9"])
     assert answer.code == 5
-    assert "no getting on" in answer.err
+    assert "no progress" in answer.err
     assert (shop.root / "cart.py").read_text() == CART
     stuck = mend(
         {"text": block("cart.py", "def total(prices):\n", "# a\ndef total(prices):\n"), "times": 0},
@@ -130,7 +130,7 @@ def test_rounds_are_counted(shop, mend):
 def test_a_change_that_weakens_the_check_is_denied_and_shown(shop, mend, cheat):
     answer = mend({"text": cheat, "times": 0}, args=["--apply"])
     assert answer.code == 7, answer.err
-    assert "weakens what judges it" in answer.err
+    assert "weakens tests or checks" in answer.err
     assert (shop.root / "cart.py").read_text() == CART
     assert (shop.root / "tests/test_cart.py").read_text() == TEST
     assert "codebot apply" in answer.err
@@ -166,7 +166,7 @@ def test_a_check_that_is_set_is_used(shop, mend, monkeypatch):
     monkeypatch.delenv("PRUNEJUICE_CHECK")
     answer = mend(GOLD, check="")
     assert answer.code == 2
-    assert "what shall pass" in answer.err
+    assert "needs a check that has to pass" in answer.err
 
 
 def test_debug_tests_reads_the_clipboard_by_itself(shop, mend, monkeypatch, tmp_path):
@@ -227,7 +227,7 @@ def test_an_answer_by_rote_is_denied(shop, mend):
     cheat = block("cart.py", "    return 0\n", "    if prices == [3, 4]:\n        return 7\n    return 0\n")
     answer = mend(cheat, check=f"{sys.executable} -m pytest -q -p no:cacheprovider")
     assert answer.code == 7, answer.err
-    assert "by rote" in answer.err
+    assert "hard-codes" in answer.err
     assert (shop.root / "cart.py").read_text() == CART
 
 
@@ -254,14 +254,14 @@ PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider"
     ("change", "why"),
     [
         (body("0", "pytest.skip('later')"), "a test is skipped"),
-        ("pluggy.py\n<<<<<<< SEARCH\n=======\nraise SystemExit\n>>>>>>> REPLACE\n", "takes the place"),
+        ("pluggy.py\n<<<<<<< SEARCH\n=======\nraise SystemExit\n>>>>>>> REPLACE\n", "replaces a module"),
         (
             block("cart.py", CART, "class Any:\n    def __eq__(self, other):\n        return True\n"),
-            "equal to whatever",
+            "equal to everything",
         ),
         (
             'package.json\n<<<<<<< SEARCH\n  "t": "x"\n=======\n  "t": "true"\n>>>>>>> REPLACE\n',
-            "what is checked",
+            "it configures the checks",
         ),
     ],
 )
@@ -284,7 +284,7 @@ def test_a_script_that_is_the_check_is_kept(shop, mend):
 def test_a_check_that_is_not_installed_is_said_before_anybody_is_asked(mend):
     answer = mend(GOLD, check="nosuch-program --all")
     assert answer.code == 2
-    assert "there is no nosuch-program" in answer.err
+    assert "nosuch-program not found" in answer.err
 
 
 def test_what_was_made_is_kept_when_the_agent_fails_then(shop, mend):
@@ -311,4 +311,4 @@ def test_a_check_sees_the_whole_tree_and_cannot_reach_it(shop, mend):
 def test_two_ways_to_name_a_check_are_one_too_many(mend):
     answer = mend(GOLD, args=["--from-cmd", "true"])
     assert answer.code == 2
-    assert "leave one of them out" in answer.err
+    assert "--from-cmd and --check cannot be combined" in answer.err

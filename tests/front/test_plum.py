@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -81,13 +80,13 @@ def test_the_variables_of_the_shell_tool_count(project, surroundings, monkeypatc
 
 
 def test_mcp_templates_are_chosen_by_name(project, monkeypatch):
-    assert "there are none in" in project.plum("create", "x", "-m").err
+    assert "contains no templates" in project.plum("create", "x", "-m").err
     folder = project.root / "mcp-json-templates"
     folder.mkdir()
     (folder / ".mcp.web.json").write_text("{}")
     assert project.plum("create", "x", "-m", "--dry-run").code == 0
     (folder / ".mcp.db.json").write_text("{}")
-    assert "there is db, web" in project.plum("create", "x", "-m").err
+    assert "available templates: db, web" in project.plum("create", "x", "-m").err
     assert "did you mean 'web'" in project.plum("create", "x", "--mcp", "wob").err
     monkeypatch.setenv("PLUM_MCP_AUTO_ACTIVATE", "true")
     monkeypatch.setenv("PLUM_MCP_TEMPLATE_DIR", "nowhere")
@@ -146,7 +145,7 @@ def test_a_set_up_that_fails_can_be_mended_and_resumed(project):
     )
     project.command("c", "pre_steps: [create-worktree]\nsteps: [{name: a, script: 'echo hi'}]")
     answer, run = project.run("c")
-    assert (answer.code, "set-up of the worktree failed: exit 1" in run["error"]) == (1, True)
+    assert (answer.code, "worktree setup failed: exit 1" in run["error"]) == (1, True)
     assert "trying" in project.log(run, "create-worktree")
     (project.root / "mended").write_text("")
     assert project.prj("resume", run["id"]).code == 0
@@ -174,7 +173,7 @@ def test_remove_refuses_what_would_be_lost_and_undo_brings_back_what_was_forced(
     path, branch = made(project, "fix")
     (path / "work").write_text("precious")
     answer = project.plum("remove", "fix")
-    assert (answer.code, "not committed" in answer.err) == (2, True)
+    assert (answer.code, "uncommitted" in answer.err) == (2, True)
     assert (path / "work").exists()
     answer = project.plum("remove", "fix", "--force", "--json")
     assert (answer.code, answer.json["dropped"]) == (0, True)
@@ -186,7 +185,7 @@ def test_remove_refuses_what_would_be_lost_and_undo_brings_back_what_was_forced(
 
 def test_remove_says_how_to_go_back_and_refuses_where_a_run_works(project, tmp_path):
     made(project, "fix")
-    assert re.search(r"go back +prj undo op-", project.plum("remove", "fix").out)
+    assert re.search(r"undo +prj undo op-", project.plum("remove", "fix").out)
     project.command("asks", "pre_steps: [create-worktree]\nsteps: [{name: a, agent: implement}]")
     _, run = project.run("asks")
     answer = project.plum("remove", run["branch"])
@@ -198,20 +197,20 @@ def test_prune_says_what_it_let_go(project):
     path, _ = made(project, "fix")
     assert project.plum("prune").out == "nothing to prune\n"
     subprocess.run(["rm", "-rf", str(path)], check=True)
-    assert project.plum("prune", "-n").out == f"would let go of {path}\n"
+    assert project.plum("prune", "-n").out == f"would prune {path}\n"
     assert project.plum("prune", "--json").json["items"] == [{"path": str(path)}]
 
 
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        ([], 2, "name a command"),
+        ([], 2, "missing command"),
         (["creat"], 2, "create"),
-        (["create", "x", "--from", "nope"], 2, "no commit"),
+        (["create", "x", "--from", "nope"], 2, "unknown base"),
         (["create", "x", "--pattern", "{nope}"], 2, "{nope}"),
         (["create", "a b"], 2, "branch"),
         (["create", "x" * 300], 2, "longer than"),
-        (["remove", "nope"], 2, "no worktree"),
+        (["remove", "nope"], 2, "unknown worktree"),
         (["create", "\x1b[31m"], 2, "branch"),
     ],
 )
@@ -313,11 +312,11 @@ def test_removing_a_worktree_can_end_its_sessions(project, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["create", "/nowhere"], 2, "no directory"),
+        (["create", "/nowhere"], 2, "no such directory"),
         (["create", ".", "a", "-t", "b"], 2, "twice"),
         (["list", "-f", "("], 2, "regular expression"),
-        (["attach", "nope"], 2, "no session"),
-        (["kill", "nope"], 2, "no session"),
+        (["attach", "nope"], 2, "unknown session"),
+        (["kill", "nope"], 2, "unknown session"),
     ],
 )
 def test_what_is_wrong_with_a_session_is_named(project, words, code, says):
@@ -347,17 +346,18 @@ def test_no_tmux_is_said_and_lists_are_empty(project, monkeypatch, tmp_path):
 
 @NEEDS_TMUX
 def test_fifty_sessions_are_asked_for_once(project, monkeypatch):
-    from prunejuice import process
-    from prunejuice.workspaces import tmux
+    from prunejuice.system import process
+    from prunejuice.worktrees import tmux
 
     socket = os.environ["PRUNEJUICE_TMUX_SOCKET"]
     for number in range(50):
-        tmux.create(f"s{number}", str(project.root), socket, tmux.Mark("p", str(project.root)))
+        tmux.create_session(
+            f"s{number}", str(project.root), socket, tmux.SessionMark("p", str(project.root))
+        )
     calls = []
-    real = process.capture
+    real = process.capture_output
     monkeypatch.setattr(
-        process, "capture", lambda call, *rest: calls.append(call.argv) or real(call, *rest)
+        process, "capture_output", lambda call, *rest: calls.append(call.argv) or real(call, *rest)
     )
-    began = time.monotonic()
     assert len(project.pots("list", "--json").json["items"]) == 50
-    assert (len(calls), time.monotonic() - began < 10) == (1, True)
+    assert len(calls) == 1

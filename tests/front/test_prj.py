@@ -82,7 +82,7 @@ def test_explain_shows_the_canonical_form_which_reads_back_the_same(project):
     project.command("habits", habits)
     first = project.prj("explain", "habits")
     assert "condition: \"args.n == 'x'\"" in first.out
-    assert "# what follows what" in first.out
+    assert "# graph" in first.out
     form = project.prj("explain", "habits", "--json").json
     project.command("again", first.out.replace("name: habits", "name: again"))
     again = project.prj("explain", "again", "--json").json
@@ -96,7 +96,7 @@ def test_explain_names_every_mistake_by_file_line_and_key(project):
     project.command("bad", "steps:\n- {name: a, scrip: x}\n- {name: b, script: 3}\n")
     answer = project.prj("explain", "bad")
     assert answer.code == 2
-    assert "bad.yaml:2: steps.0.scrip: is not a key of a step (did you mean 'script'?)" in answer.err
+    assert "bad.yaml:2: steps.0.scrip: unknown key in a step (did you mean 'script'?)" in answer.err
     assert "bad.yaml:3: steps.1.script" in answer.err
     assert project.prj("explain", "nope").code == 2
 
@@ -138,9 +138,9 @@ def test_a_run_shows_its_steps_and_where_things_are(project, statuses):
     ("words", "message"),
     [
         (["whom=x"], "did you mean 'who'"),
-        (["x"], "not NAME=VALUE"),
-        (["=x"], "not NAME=VALUE"),
-        (["who=1", "who=2"], "given twice"),
+        (["x"], "expected NAME=VALUE"),
+        (["=x"], "expected NAME=VALUE"),
+        (["who=1", "who=2"], "duplicate argument"),
     ],
 )
 def test_wrong_arguments_are_named(project, words, message):
@@ -153,7 +153,7 @@ def test_errors_are_one_object_with_json(project):
     answer = project.prj("run", "helo", "--json")
     assert answer.code == 2
     assert answer.json["schema"] == "prunejuice.error/1"
-    assert "there is no command 'helo'" in answer.json["error"]["message"]
+    assert "unknown command 'helo'" in answer.json["error"]["message"]
 
 
 def test_a_repository_runs_only_what_was_trusted(project):
@@ -281,7 +281,7 @@ def test_an_id_that_fits_two_runs_is_not_guessed(project):
     ids = [project.run("hello")[1]["id"] for _ in range(20)]
     first = next(i[0] for i in ids if sum(other[0] == i[0] for other in ids) > 1)
     answer = project.prj("show", first)
-    assert (answer.code, "could be" in answer.err) == (2, True)
+    assert (answer.code, "ambiguous run id" in answer.err) == (2, True)
 
 
 def test_step_files_in_bash_and_python_hand_on_outputs(project, statuses):
@@ -325,7 +325,7 @@ def test_a_command_can_use_another_and_be_resumed_inside_it(project, statuses):
     assert (inner["parent"], [s["visit"] for s in inner["steps"]]) == (run["id"], [1, 1])
     assert len(project.prj("history", "--json").json["items"]) == 1
     plan = project.prj("run", "outer", "--dry-run").out
-    assert "where inner is" in plan
+    assert "steps of inner:" in plan
 
 
 def test_an_agent_inside_a_used_command_makes_the_outer_run_wait(project):
@@ -385,7 +385,7 @@ def test_the_context_of_a_run_is_about_its_task(project):
     assert {"context/context.md", "context/bundle.json"} <= {each["name"] for each in run["artifacts"]}
     project.command("wrong", "steps: [{name: c, uses: gather-context, args: {budget: many}}]")
     answer, _ = project.run("wrong")
-    assert "budget is no number of tokens" in answer.out
+    assert "budget must be a number of tokens" in answer.out
 
 
 def test_a_worktree_of_its_own_and_without(project):
@@ -431,18 +431,18 @@ def test_in_a_subfolder_and_in_a_linked_worktree(project, monkeypatch):
         ("steps: [{name: a, script: 'kill -9 $$'}]", 1, "exit code 137"),
         ("steps: [{name: a, script: 'false | true'}]", 1, "exit code 1"),
         ("steps: [{name: a, script: 'echo nonsense >>$PRUNEJUICE_OUTPUT'}]", 1, "not key=value"),
-        ("steps: [{name: a, script: 'echo \"{x\" >$PRUNEJUICE_OUTPUT'}]", 1, "not JSON"),
+        ("steps: [{name: a, script: 'echo \"{x\" >$PRUNEJUICE_OUTPUT'}]", 1, "is not valid JSON"),
         ("steps: [{name: a, script: 'head -c 2000000 /dev/zero >$PRUNEJUICE_OUTPUT'}]", 1, "at most 1 MiB"),
-        ("steps: [{name: a, script: pwd, working_directory: nowhere}]", 1, "there is no directory"),
+        ("steps: [{name: a, script: pwd, working_directory: nowhere}]", 1, "nowhere' does not exist"),
         (
             "steps: [{name: validate-prerequisites, args: {tools: [no-such-tool], files: [zz], environment: [ZZ]}}]",
             2,
-            "no-such-tool is not installed; there is no file zz; the variable ZZ",
+            "no-such-tool is not installed; file zz does not exist; environment variable ZZ",
         ),
-        ("steps: [{name: gather-context, args: {base: zzz}}]", 1, "no commit 'zzz'"),
-        ("steps: [{name: create-worktree, args: {base: zzz}}]", 1, "no commit 'zzz'"),
-        ("steps: [{name: create-worktree, args: {branch_name: -d}}]", 2, "branch '-d'"),
-        ("steps: [{name: store-artifacts, args: {paths: [../x]}}]", 1, "leads out of the workspace"),
+        ("steps: [{name: gather-context, args: {base: zzz}}]", 1, "unknown commit 'zzz'"),
+        ("steps: [{name: create-worktree, args: {base: zzz}}]", 1, "unknown base commit 'zzz'"),
+        ("steps: [{name: create-worktree, args: {branch_name: -d}}]", 2, "branch name '-d'"),
+        ("steps: [{name: store-artifacts, args: {paths: [../x]}}]", 1, "points outside of the workspace"),
     ],
 )
 def test_what_goes_wrong_in_a_step_is_named(project, text, code, message):
@@ -510,7 +510,7 @@ def test_cleanup_takes_what_is_clean_and_keeps_work(project):
     )
     clean, dirty = project.run("s", "f=true")[1], project.run("s", "f=touch new")[1]
     would = project.prj("cleanup", "-n").out
-    assert f"would clear  worktree {clean['worktree']}" in would
+    assert f"would remove  worktree {clean['worktree']}" in would
     assert pathlib.Path(clean["worktree"]).is_dir()
     answer = project.prj("cleanup", "--days", "0", "--json").json["items"]
     assert not pathlib.Path(clean["worktree"]).is_dir()
@@ -558,7 +558,7 @@ def test_settings_know_where_they_come_from(project, monkeypatch):
         ("grce: 1", "did you mean 'grace'"),
         ("grace: x", "must be of type float"),
         ("grace: -1", "negative"),
-        ("- a", "keys and values"),
+        ("- a", "must be a mapping"),
     ):
         config.write_text(text)
         project.prj("trust")
@@ -740,12 +740,12 @@ def test_progress_is_drawn_in_place_on_a_terminal(project):
 
 
 def test_an_unexpected_error_is_no_traceback_but_a_report(project, monkeypatch):
-    from prunejuice.cli import defining
+    from prunejuice.cli.prj import list as list_module
 
     def fall():
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(defining.apps, "open_app", fall)
+    monkeypatch.setattr(list_module.wiring, "open_app", fall)
     answer = project.prj("list")
     assert (answer.code, "unexpected RuntimeError: boom" in answer.err) == (1, True)
     assert "boom" in (project.home / "log" / "prunejuice.log").read_text()

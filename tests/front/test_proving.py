@@ -85,15 +85,13 @@ def test_only_tests_that_hold_are_kept_and_the_report_says_why(shop, answers):
     answer = answers("test", {"output": {"test_cases": cases}}, args=["cart.py", "--json"])
     assert answer.code == 0, answer.err
     assert answer.json["files"][0]["filepath"] == "tests/test_cart.py"
-    assert (
-        answer.json["evidence"][0] == "2 of 7 tests pass, in any order, run code anew, and notice a fault"
-    )
+    assert answer.json["evidence"][0] == "2 of 7 tests pass in any order, run new code, and detect a fault"
     for said in (
         "test_broken: dropped (parses)",
         "test_wrong: dropped (passes): assert 1 == 2",
         "test_known: dropped (covers)",
         "test_blind: dropped (notices)",
-        "test_again: dropped (covers): it is test_total by another name",
+        "test_again: dropped (covers): it duplicates test_total",
     ):
         assert said in answer.err, answer.err
     assert shop.codebot("apply", answer.json["id"]).code == 0
@@ -131,7 +129,7 @@ def test_a_test_that_hangs_on_its_order_is_dropped(shop, answers):
 def test_when_none_holds_it_is_a_gate_and_the_answer_is_kept(shop, answers):
     answer = answers("test", {"output": {"test_cases": [WRONG, BLIND]}}, args=["cart.py"])
     assert answer.code == 3, answer.err
-    assert "not one of 2 tests holds" in answer.err
+    assert "none of 2 tests passed the gates" in answer.err
     assert "codebot apply" in answer.err
     assert not (shop.root / "tests/test_cart.py").exists()
     assert shop.codebot("pending", "--json").json["items"] == []
@@ -163,8 +161,8 @@ def test_a_refactoring_that_keeps_the_behaviour(shop, answers):
     assert answer.code == 0, answer.err
     said = " ".join(answer.json["evidence"])
     assert "passes before and after" in said
-    assert "all public names and signatures are kept" in said
-    assert "total gives the same for" in said
+    assert "all public names and signatures are unchanged" in said
+    assert "total returns the same for" in said
 
 
 def test_one_that_does_not_is_asked_again_with_the_calls(shop, answers):
@@ -181,15 +179,15 @@ def test_one_that_does_not_is_asked_again_with_the_calls(shop, answers):
     )
     assert answer.code == 0, answer.err
     assert answer.json["rounds"] == 2
-    assert "gives" in answer.err
+    assert "returns" in answer.err
 
 
 @pytest.mark.parametrize(
     ("cheat", "said"),
     [
         (OTHER, "raises ValueError before"),
-        (SIGNATURE, "label(name) is label(name, upper) now"),
-        (GONE, "label is gone"),
+        (SIGNATURE, "label(name) changed to label(name, upper)"),
+        (GONE, "label was removed"),
     ],
 )
 def test_one_that_never_does_is_a_gate(shop, answers, cheat, said):
@@ -215,8 +213,8 @@ def test_the_evidence_goes_into_the_pull_request(shop, answers, tmp_path):
     git(tmp_path, "init", "-q", "--bare", "remote.git")
     git(shop.root, "remote", "add", "origin", f"file://{tmp_path}/remote.git")
     shown = shop.codebot("submit-pr", "--dry-run").out
-    assert "Held to:" in shown
-    assert "gives the same for" in shown
+    assert "Evidence:" in shown
+    assert "returns the same for" in shown
     assert Path(shop.root, "cart.py").read_text() == CART
 
 
@@ -236,4 +234,4 @@ def test_nothing_is_said_to_be_the_same_that_nobody_compared(shop, answers):
     git(shop.root, "rm", "-q", "-r", "tests")
     answer = answers("refactor", {"text": change}, args=["notes.txt"])
     assert answer.code == 0, answer.err
-    assert "no test and no call says that the behaviour is the same" in answer.err
+    assert "no test and no call shows that the behaviour is unchanged" in answer.err

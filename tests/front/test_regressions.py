@@ -12,7 +12,7 @@ from pathlib import Path
 from test_prj import SLOW, running, wait_for
 
 from conftest import git
-from prunejuice import lock
+from prunejuice.system import lock
 
 
 def test_a_detached_run_that_was_stopped_at_once_never_runs(project):
@@ -93,11 +93,10 @@ def test_ending_an_outer_run_ends_the_inner_one(project):
 
 
 def test_a_time_limit_holds_for_a_command_that_is_used(project):
-    project.command("inner", "steps: [{name: s, script: 'sleep 30'}]")
+    project.command("inner", "steps: [{name: s, script: 'sleep 3600'}]")
     project.command("outer", "steps: [{name: call, uses: inner, timeout: 0.5}]")
-    began = time.monotonic()
     answer, run = project.run("outer")
-    assert (answer.code, time.monotonic() - began < 10) == (5, True)
+    assert answer.code == 5
     assert "timed out" in run["error"]
     assert "prj show" in run["error"]
 
@@ -107,7 +106,7 @@ def test_an_inner_run_cannot_be_stopped_by_itself(project):
     project.command("outer", "steps: [inner]")
     _, run = project.run("outer")
     inner = project.prj("show", run["id"]).out
-    assert f"and then: prj resume {run['id'][:8]}" in inner
+    assert f"then run `prj resume {run['id'][:8]}" in inner
     child = next(
         word
         for word in inner.split()
@@ -231,7 +230,7 @@ def test_arguments_that_are_not_utf_8_are_named(project):
     done = subprocess.run(
         [sys.executable, "-m", "prunejuice", "run", "c", b"a=\xff"], capture_output=True, text=True
     )
-    assert (done.returncode, "not UTF-8" in done.stderr) == (2, True)
+    assert (done.returncode, "not valid UTF-8" in done.stderr) == (2, True)
 
 
 def test_large_patches_are_whole(project):
@@ -268,7 +267,7 @@ def test_dotenv_cannot_set_what_every_step_is_given(project):
     assert project.log(run, "a").strip() == f"{os.environ['HOME']} 1"
     (project.root / ".env").write_bytes(b"A=\xff\n")
     answer, run = project.run("c")
-    assert (answer.code, ".env cannot be read" in run["error"]) == (2, True)
+    assert (answer.code, "could not read" in run["error"] and ".env" in run["error"]) == (2, True)
 
 
 def test_a_worktree_before_parallel_pre_steps(project, statuses):
@@ -287,7 +286,7 @@ def test_wrong_arguments_for_a_used_command_are_found_before_the_run(project):
         ("", "missing argument 'n'"),
         ("args: {m: 1}", "unknown argument 'm'"),
         ("args: {n: x}", "not of type integer"),
-        ("args: {n: 1}, environment: {A: b}", "environment belongs into that command"),
+        ("args: {n: 1}, environment: {A: b}", "set environment in that command instead"),
     ):
         project.command("outer", f"steps: [{{name: call, uses: inner, {args}}}]".replace(", }", "}"))
         answer = project.prj("run", "outer", "--dry-run")
@@ -318,7 +317,7 @@ def test_one_run_that_cannot_be_read_hides_no_other(project):
         if words != ["doctor"]:
             assert answer.code == 0, answer.err
     assert good[:8] in project.prj("history").out
-    assert "cannot be read" in project.prj("history", "--all").out
+    assert "could not decode" in project.prj("history", "--all").out
     assert project.prj("show", bad).code == 1
 
 
@@ -334,13 +333,13 @@ def test_a_run_whose_folder_is_gone_can_be_ended(project):
 
 
 def test_a_driver_that_does_not_answer_is_killed_by_stop_now(project, monkeypatch):
-    from prunejuice.cli import running as commands
+    from prunejuice.cli.prj import stop as commands
 
-    monkeypatch.setattr(commands, "PATIENCE", 0.5)
+    monkeypatch.setattr(commands, "KILL_AFTER", 0.5)
     project.command("slow", SLOW)
     run_id = project.prj("run", "slow", "--detach").out.strip()
     running(project, "slow")
-    pid = lock.holder(project.home / "runs" / run_id / "driver.lock")
+    pid = lock.holder_pid(project.home / "runs" / run_id / "driver.lock")
     os.kill(pid, signal.SIGSTOP)
     assert project.prj("stop", run_id, "--now", "--json").json["status"] == "interrupted"
 
@@ -362,7 +361,7 @@ def test_places_that_are_gone_or_in_the_way_are_named(project, tmp_path, monkeyp
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, "current directory is gone" in done.stderr) == (2, True)
+    assert (done.returncode, "current directory no longer exists" in done.stderr) == (2, True)
     other = tmp_path / "other"
     other.mkdir()
     (other / ".prj").write_text("a file")

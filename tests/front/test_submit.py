@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from conftest import git
-from prunejuice.publishers import github
+from prunejuice.forges import github
 from prunejuice.testing import Forge
 
 CART = "def total(prices):\n    return 0\n"
@@ -164,7 +164,7 @@ def test_a_login_that_is_refused(shop, forge, two, monkeypatch):
     answer = shop.codebot("submit-pr", "--title", "Totals")
     assert answer.code == 2
     assert "Bad credentials" in answer.err
-    assert "the branch codebot/totals is pushed, what waits still waits" in answer.err
+    assert "branch codebot/totals is pushed, the change sets are still pending" in answer.err
     assert "wrong" not in answer.err
 
 
@@ -192,8 +192,8 @@ def test_a_push_that_is_refused_loses_nothing(shop, remote, forge, two):
     git(shop.root, "reset", "-q", "--hard", "HEAD^")
     answer = shop.codebot("submit-pr", "--title", "Totals")
     assert answer.code == 1
-    assert "did not take the branch" in answer.err
-    assert "stays here" in answer.err
+    assert "could not push branch codebot/totals" in answer.err
+    assert "the local branch codebot/totals and the pending change sets are kept" in answer.err
     assert len(shop.codebot("pending", "--json").json["items"]) == 2
     assert forge.sent == []
 
@@ -214,12 +214,12 @@ def test_a_change_that_does_not_fit_the_base(shop, forge):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--base", "nowhere"], "no branch 'nowhere'"),
-        (["--remote", "nowhere"], "no remote 'nowhere'"),
-        (["--branch", "a..b"], "no name of a branch"),
+        (["--base", "nowhere"], "branch 'nowhere' does not exist"),
+        (["--remote", "nowhere"], "remote 'nowhere' does not exist"),
+        (["--branch", "a..b"], "is not a valid branch name"),
         (["--branch", "main"], "--branch"),
-        (["--only", "c-00000000"], "no change set"),
-        (["--onto", "nowhere"], "no commit 'nowhere'"),
+        (["--only", "c-00000000"], "unknown change set"),
+        (["--onto", "nowhere"], "commit 'nowhere' does not exist"),
     ],
 )
 def test_what_cannot_be_handed_in(shop, forge, two, args, said):
@@ -232,7 +232,7 @@ def test_what_cannot_be_handed_in(shop, forge, two, args, said):
 def test_nothing_waits(shop, forge):
     answer = shop.codebot("submit-pr")
     assert answer.code == 2
-    assert "no change set waits" in answer.err
+    assert "no change sets are pending" in answer.err
 
 
 def test_nothing_that_the_repository_names_is_run(shop, remote, forge, two, tmp_path):
@@ -280,7 +280,7 @@ def test_an_issue_is_what_is_to_be_done(shop, forge, tmp_path, monkeypatch):
     assert "sum(prices)" in answer.json["diff"]
     missing = shop.codebot("implement", "--issue", "99")
     assert missing.code == 2
-    assert "there is no issue 99 in shop/cart" in missing.err
+    assert "issue 99 not found in shop/cart" in missing.err
 
 
 def test_a_run_fetches_an_issue(shop, forge):
@@ -304,23 +304,25 @@ def test_without_a_forge_the_rest_goes_on(shop):
 )
 def test_a_token_goes_to_no_host_that_only_the_repository_names(shop, monkeypatch, url):
     monkeypatch.setenv("GH_TOKEN", "secret")
-    where = github.place(url, {})
-    assert github.token(where, {"GH_TOKEN": "secret", "GITHUB_TOKEN": "secret"}) == ""
+    where = github.parse_repository(url, {})
+    assert github.find_token(where, {"GH_TOKEN": "secret", "GITHUB_TOKEN": "secret"}) == ""
     git(shop.root, "remote", "set-url", "origin", url)
     answer = shop.codebot("implement", "--issue", "1")
     assert answer.code == 2
-    assert "no forge that you are logged in to" in answer.err
+    assert "you are not logged in to the forge" in answer.err
     wait(shop, {"filepath": "a.txt", "content": "a"})
     answer = shop.codebot("submit-pr")
     assert answer.code == 2, answer.err
-    assert "there is no login" in answer.err
+    assert "no login for" in answer.err
 
 
 def test_tokens_are_for_the_hosts_that_the_user_names():
     known = {"GH_TOKEN": "one", "GH_HOST": "forge.example", "GH_ENTERPRISE_TOKEN": "two"}
-    assert github.token(github.place("https://github.com/o/n", known), known) == "one"
-    assert github.token(github.place("https://forge.example/o/n", known), known) == "two"
-    assert "GH_HOST=other.example" in github.login(github.place("https://other.example/o/n", known), known)
+    assert github.find_token(github.parse_repository("https://github.com/o/n", known), known) == "one"
+    assert github.find_token(github.parse_repository("https://forge.example/o/n", known), known) == "two"
+    assert "GH_HOST=other.example" in github.login_hint(
+        github.parse_repository("https://other.example/o/n", known), known
+    )
 
 
 @pytest.mark.parametrize("url", ["./evil.git", "--receive-pack=touch x"])

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from conftest import git
-from prunejuice import review
-from prunejuice.cli import reviewing
+from prunejuice.changes import review
+from prunejuice.cli.review import interactive
 from prunejuice.errors import DefinitionError
 from prunejuice.testing import ModelServer, Reply
-from prunejuice.verb import read
+from prunejuice.verbs.verb import parse_verb
 
 MODEL = "openai-chat:gpt-5.6-luna"
 CART = 'def total(prices):\n    """The sum of prices."""\n    result = 0\n    for price in prices:\n        result += price\n    return result\n'
@@ -63,7 +63,7 @@ def test_changes_wait_until_they_are_applied(shop, says):
     assert "1 round" in answer.err
     assert (shop.root / "shop/cart.py").read_text() == CART
     [asked] = server.asked
-    assert "Refactor the code" in asked.prompt
+    assert "Refactor the given code" in asked.prompt
     assert "==> shop/cart.py <==" in asked.prompt
     assert "<<<<<<< SEARCH" in asked.instructions
     shown = shop.codebot("pending", "list", "--json").json["items"]
@@ -130,7 +130,7 @@ def test_nothing_to_do_is_said(shop, says):
     says("NO CHANGES: it is good as it is.")
     answer = shop.codebot("refactor", "shop/cart.py")
     assert answer.code == 0
-    assert "nothing has to be changed" in answer.err
+    assert "no changes needed" in answer.err
     assert "good as it is" in answer.err
     assert shop.codebot("refactor", "--json").json["files"] == []
     assert shop.codebot("pending", "list", "--json").json["items"] == []
@@ -157,11 +157,13 @@ def test_what_a_review_sends_back_is_made_again_by_the_same_agent(shop, says, mo
     def judged(found, _reasons):
         action, reason = next(rounds)
         for each in found.hunks:
-            found = review.decide(review.advanced(found), review.Decision(each.id, action, reason=reason))
+            found = review.record_decision(
+                review.skip_to_undecided(found), review.ReviewDecision(each.id, action, reason=reason)
+            )
         return found
 
-    monkeypatch.setattr(reviewing, "by_person", judged)
-    monkeypatch.setattr(reviewing, "demand_terminal", lambda: None)
+    monkeypatch.setattr(interactive, "review_interactively", judged)
+    monkeypatch.setattr(interactive, "require_terminal", lambda: None)
     answer = shop.codebot("refactor", "shop/cart.py", "-r")
     assert answer.code == 0, answer.err
     assert "sum(prices, start=0)" in (shop.root / "shop/cart.py").read_text()
@@ -187,12 +189,12 @@ def test_json_in_and_out(shop, says):
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [
-        (["implement"], 2, "has to know what to do"),
-        (["frobnicate"], 2, "no command 'frobnicate'"),
+        (["implement"], 2, "needs instructions"),
+        (["frobnicate"], 2, "unknown command 'frobnicate'"),
         (["refacto"], 2, "did you mean 'refactor'?"),
-        (["refactor", "nowhere.py"], 2, "no file 'nowhere.py'"),
+        (["refactor", "nowhere.py"], 2, "no such file: 'nowhere.py'"),
         (["refactor", "--dry-run", "--apply"], 2, "--dry-run"),
-        (["refactor", "--input", "nofile"], 2, "cannot be read"),
+        (["refactor", "--input", "nofile"], 2, "could not read nofile"),
     ],
 )
 def test_what_cannot_be_asked_is_said_before_it_costs(shop, says, args, code, said):
@@ -242,7 +244,7 @@ def test_an_answer_that_is_paid_for_is_used(shop, says):
 def test_a_report_whose_question_alone_is_too_much_is_not_asked_for(shop, says):
     server = says(Reply(output={"findings": []}))
     answer = shop.codebot("review", "shop/cart.py", "--max-cost", "1e-7")
-    assert (answer.code, "the question costs about $0.00" in answer.err) == (5, True), answer.err
+    assert (answer.code, "the prompt costs about $0.00" in answer.err) == (5, True), answer.err
     assert not server.asked
 
 
@@ -256,7 +258,7 @@ def test_an_answer_may_not_leave_the_tree_nor_change_what_decides_what_runs(shop
     denied = shop.codebot("@anything", "--apply")
     assert denied.code == 7
     assert not (shop.root / ".github").exists()
-    assert shop.codebot("@anything", "--apply", "--grant", ".github/**").code == 0
+    assert shop.codebot("@anything", "--apply", "--allow", ".github/**").code == 0
 
 
 UNTESTED = "tests/test_cart.py\n```python\ndef test_nothing():\n    pass\n```\n"
@@ -268,7 +270,7 @@ MORE = "tests/test_cart.py\n<<<<<<< SEARCH\n    assert total([1, 2]) == 3\n=====
 def test_a_file_that_is_not_there_is_no_prompt(shop, says, word):
     server = says(GOLD)
     answer = shop.codebot(word, "shop")
-    assert (answer.code, "there is no file" in answer.err) == (2, True), answer.err
+    assert (answer.code, "no such file" in answer.err) == (2, True), answer.err
     assert not server.asked
 
 
@@ -337,7 +339,7 @@ def test_what_does_not_fit_any_more_can_be_seen(shop, says):
 def test_what_needs_a_grant_says_so_while_it_waits(shop, says):
     says(".github/workflows/ci.yml\n<<<<<<< SEARCH\n=======\nrun: it\n>>>>>>> REPLACE\n")
     answer = shop.codebot("@add ci")
-    assert "to apply it takes --grant '.github/workflows/ci.yml'" in answer.err
+    assert "apply it with --allow '.github/workflows/ci.yml'" in answer.err
 
 
 WHOLE = "It was too long.\n\n### shop/cart.py\n```python\n" + DONE + "```\n"
@@ -383,7 +385,7 @@ def test_two_that_apply_the_same_at_once(shop, says):
     children = [subprocess.Popen(argv, cwd=shop.root, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     said = [child.communicate()[1] for child in children]
     assert sorted(child.returncode for child in children) == [0, 2, 2, 2], said
-    assert sum("is applied already" in text for text in said) == 3
+    assert sum("is already applied" in text for text in said) == 3
 
 
 def test_squashing_what_holds_all_of_another_keeps_it(shop, says):
@@ -409,9 +411,9 @@ def test_a_recording_gives_an_equal_change_set(shop, says, tmp_path, monkeypatch
         assert server.asked == []
         assert again["diff"] == first["diff"]
     other = shop.codebot("refactor", "shop/cart.py", "--model", "openai:gpt-5", "--replay", tmp_path / "r")
-    assert (other.code, f"it was recorded with --model {MODEL}" in other.err) == (6, True), other.err
+    assert (other.code, f"use the recorded model: --model {MODEL}" in other.err) == (6, True), other.err
     other = shop.codebot("refactor", "shop/mail.py", "--replay", tmp_path / "r")
-    assert (other.code, "files or words are not as they were" in other.err) == (6, True), other.err
+    assert (other.code, "the files or the request have changed" in other.err) == (6, True), other.err
     script = tmp_path / "script.yaml"
     script.write_text(yaml.safe_dump({"answers": [{"text": LOST}, {"text": GOLD}]}))
     scripted = shop.codebot(
@@ -461,7 +463,7 @@ def test_a_verb_of_ones_own_and_of_another_tool(shop, says, tmp_path, monkeypatc
 )
 def test_a_verb_that_is_written_wrongly_is_told(text):
     with pytest.raises(DefinitionError):
-        read("x", text, "x.md")
+        parse_verb("x", text, "x.md")
 
 
 def test_a_verb_that_is_written_wrongly_is_not_listed_but_told(shop, says):
@@ -547,7 +549,7 @@ def test_a_review_names_places_that_are_there(shop, says):
     assert "passwd" not in answer.out
     assert "- `shop/mail.py:1` (high, unverified) made up" in answer.out
     assert answer.out.count("unverified") == 1
-    assert "left out: shop/ghost.py is no file: is not there" in answer.err
+    assert "left out: shop/ghost.py is not a file: is not there" in answer.err
     assert "faults" in server.asked[0].prompt
     said = shop.codebot("review", "shop", "--json").json
     assert [each["line"] for each in said["result"]["findings"]] == [5, 3, 1, 3, 3, 1]
@@ -591,7 +593,7 @@ def test_a_report_changes_nothing(shop, says, flag):
     server = says(Reply(output=FINDINGS))
     answer = shop.codebot("review", *flag)
     assert answer.code == 2
-    assert f"leave out {flag[0]}" in answer.err
+    assert f"drop {flag[0]}" in answer.err
     assert server.asked == []
 
 
@@ -629,7 +631,7 @@ def test_a_day_has_a_limit(shop, says, monkeypatch):
     assert shop.codebot("refactor", "shop/cart.py").code == 0
     answer = shop.codebot("refactor", "shop/cart.py")
     assert answer.code == 5
-    assert "a day are used up" in answer.err
+    assert "the daily limit is reached" in answer.err
     assert len(server.asked) == 1
 
 
@@ -637,7 +639,7 @@ def test_a_prompt_file_that_is_not_there_is_no_prompt(shop, says):
     server = says(GOLD)
     answer = shop.codebot("implement", "shop/cart.py", "--prompt", "@nosuch.md")
     assert answer.code == 2
-    assert "no file 'nosuch.md'" in answer.err
+    assert "no such file: 'nosuch.md'" in answer.err
     assert not server.asked
 
 
@@ -645,10 +647,10 @@ def test_a_prompt_file_that_is_not_there_is_no_prompt(shop, says):
     ("given", "said"),
     [
         ({"apply": "no"}, "true or false"),
-        ({"prompt": 5}, "a text"),
-        ({"paths": "cart.py"}, "a list of texts"),
+        ({"prompt": 5}, "not a string"),
+        ({"paths": "cart.py"}, "not a list of strings"),
         ({"budget": True}, "a whole number"),
-        ({"access": "all"}, "none of read, edit, full"),
+        ({"access": "all"}, "unknown access 'all'"),
         ({"nothing": 1}, "'nothing'"),
     ],
 )
@@ -663,9 +665,9 @@ def test_values_on_stdin_are_what_their_options_take(shop, says, given, said):
 @pytest.mark.parametrize(
     ("agent", "limit", "said"),
     [
-        ("acp:cat", ["--max-tokens", "5"], "cannot be held to --max-tokens"),
-        ("acp:cat", ["--model", "x"], "takes no model"),
-        ("codex", ["--max-cost", "1"], "no price is known of the model of codex"),
+        ("acp:cat", ["--max-tokens", "5"], "does not support --max-tokens"),
+        ("acp:cat", ["--model", "x"], "does not accept a model"),
+        ("codex", ["--max-cost", "1"], "none is known for the model of codex"),
     ],
 )
 def test_a_limit_that_an_agent_cannot_keep_is_refused(shop, agent, limit, said):

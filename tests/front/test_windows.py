@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import NEEDS_TMUX
-from prunejuice.probes import window as inside
+from prunejuice.verbs.verify.probes import window as inside
 
 pytestmark = NEEDS_TMUX
 
@@ -111,7 +111,7 @@ def test_without_a_session_one_is_made_for_it_and_gone_with_it(shop):
     child = shop.spawn("run", "build")
     session = Window().until("ready in ")
     [run] = shop.prj("history", "--json").json["items"]
-    assert f"the session is {session}" in shop.prj("attach", run["id"]).err, "attaching finds it"
+    assert f"attach to session {session}" in shop.prj("attach", run["id"]).err, "attaching finds it"
     Window().type(session, "fine", "Enter")
     assert ended(child)[0] == 0
     assert session not in shop.pots("list", "--json").out
@@ -123,7 +123,7 @@ def test_a_program_that_fails_is_told_with_its_exit_code(shop):
     child = shop.spawn("run", "build")
     Window().type(Window().until("ready in "), "no good", "Enter")
     code, said = ended(child)
-    assert (code, "helper ended with exit 1" in said) == (6, True), said
+    assert (code, "helper exited with code 1" in said) == (6, True), said
 
 
 def test_a_window_that_is_closed_ends_the_step_and_what_was_done_is_kept(shop):
@@ -133,7 +133,7 @@ def test_a_window_that_is_closed_ends_the_step_and_what_was_done_is_kept(shop):
     session = Window().until("ready in ")
     Window().tmux("kill-window", "-t", f"={session}:")
     code, said = ended(child)
-    assert (code, "helper ended with exit 129" in said) == (6, True), said
+    assert (code, "helper exited with code 129" in said) == (6, True), said
     [run] = shop.prj("history", "--json").json["items"]
     [kept] = (shop.home / "runs" / run["id"] / "prompts").glob("*answer.md")
     assert "saved at the end" in kept.read_text()
@@ -170,7 +170,7 @@ def test_a_step_of_a_called_command_calls_through_the_run_that_called_it(shop):
     [run] = shop.prj("status", "--json").json["items"]
     assert (run["command"], run["group"]) == ("outer", "needs you")
     inner = run["called"].rpartition(" ")[2]
-    assert f"the session is {session}" in shop.prj("attach", inner).err
+    assert f"attach to session {session}" in shop.prj("attach", inner).err
     Window().type(session, "fine", "Enter")
     assert ended(child)[0] == 0
     [run] = shop.prj("status", "--json").json["items"]
@@ -196,7 +196,7 @@ def test_a_program_that_cannot_be_started_is_told_and_not_waited_for(shop):
     build(shop)
     answer, run = shop.run("build")
     assert answer.code == 6
-    assert "helper cannot be started: No such file or directory" in run["error"]
+    assert "could not start helper: No such file or directory" in run["error"]
 
 
 def test_names_of_folders_are_no_formats_of_tmux(shop, monkeypatch):
@@ -245,4 +245,4 @@ def test_without_tmux_a_terminal_is_needed(shop, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     build(shop)
     answer, run = shop.run("build")
-    assert (answer.code, "there is no terminal to work in" in run["error"]) == (6, True), answer.err
+    assert (answer.code, "no terminal to work in" in run["error"]) == (6, True), answer.err

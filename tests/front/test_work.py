@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -12,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from conftest import NEEDS_TMUX, git
-from prunejuice.event import SnapshotTaken
-from prunejuice.lock import holder
-from prunejuice.stores.sqlite import SqliteStore
+from prunejuice.engine.event import SnapshotTaken
+from prunejuice.engine.stores.sqlite import SqliteStore
+from prunejuice.system.lock import holder_pid
 
 EDIT = """
 arguments: [{name: issue, type: integer, default: 1}]
@@ -86,11 +87,13 @@ def on_a_terminal(project, *words, typed=b""):
     if pid == 0:
         os.chdir(project.root)
         os.execv(sys.executable, [sys.executable, "-m", "prunejuice", *words])
-    if typed:
-        time.sleep(1)
-        os.write(fd, typed)
-    out = b""
+    out, begun = b"", time.monotonic()
     while True:
+        if typed and time.monotonic() - begun > 1:  # again and again, until the program is ready for it
+            os.write(fd, typed)
+            begun = time.monotonic()
+        if not select.select([fd], [], [], 0.2)[0]:
+            continue
         try:
             chunk = os.read(fd, 65536)
         except OSError:
@@ -119,16 +122,16 @@ def test_undo_of_a_step_leaves_the_later_ones(project, edited, form):
 def test_undo_of_a_run_and_what_there_is_to_undo(project, edited):
     tree = Path(edited["worktree"])
     assert project.prj("undo", "--list").out == "nothing to undo\n"
-    assert "takes this back" in project.prj("undo", edited["id"]).out
+    assert "revert this with" in project.prj("undo", edited["id"]).out
     assert git(tree, "status", "--porcelain") == ""
-    assert "nothing of it" in project.prj("undo", edited["id"]).out
+    assert "nothing to undo" in project.prj("undo", edited["id"]).out
     listed = project.prj("undo", "--list").out
     assert listed.startswith("op-")
     assert f"undo run {edited['id'][:8]}" in listed
     operation = listed.split()[0]
     assert project.prj("undo", operation[:8]).code == 0
     assert project.prj("undo", operation).code == 2
-    assert "taken back" in project.prj("undo", "--list").out
+    assert "  undone" in project.prj("undo", "--list").out
 
 
 def test_undo_keeps_what_a_person_did_since_or_refuses(project, edited):
@@ -155,14 +158,14 @@ def test_undo_in_the_users_own_checkout(project):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["undo"], 2, "name a run"),
-        (["undo", "op-nope"], 2, "no operation"),
-        (["undo", "ffff"], 2, "no run"),
-        (["diff", "ffff"], 2, "no run"),
+        (["undo"], 2, "missing RUN"),
+        (["undo", "op-nope"], 2, "unknown operation"),
+        (["undo", "ffff"], 2, "unknown run"),
+        (["diff", "ffff"], 2, "unknown run"),
         (["compare", "ffff"], 2, "two runs"),
-        (["merge", "ffff"], 2, "no run"),
-        (["conflicts", "--base", "nope"], 2, "no commit"),
-        (["attach", "ffff"], 2, "no run"),
+        (["merge", "ffff"], 2, "unknown run"),
+        (["conflicts", "--base", "nope"], 2, "unknown commit"),
+        (["attach", "ffff"], 2, "unknown run"),
     ],
 )
 def test_what_is_not_there_is_named(project, words, code, says):
@@ -305,9 +308,9 @@ def test_a_conflict_is_exit_4_and_names_the_files(project, edited):
 def test_what_cannot_be_merged_is_named(project, edited):
     own = edited["branch"]
     for words, says in (
-        (["--into", "nope"], "no branch"),
+        (["--into", "nope"], "branch 'nope' does not exist"),
         (["--into", own], "own branch"),
-        (["--check", "true", "--no-check"], "exclude"),
+        (["--check", "true", "--no-check"], "cannot be combined"),
     ):
         answer = project.prj("merge", edited["id"], *words)
         assert (answer.code, says in answer.err) == (2, True), answer.err
@@ -351,8 +354,8 @@ def test_half_done_changes_are_put_back_before_a_step_runs_again(project, tmp_pa
     assert (tree / "a.txt").read_text() == "one\nhalf\n"
     assert not (tree / "again.txt").exists()
     assert (tree / "before.txt").exists()
-    assert "were taken back; prj undo op-" in answer.err
-    operation = next(word for word in answer.err.split() if word.startswith("op-"))
+    assert "restore them with `prj undo op-" in answer.err
+    operation = next(word for word in answer.err.split() if word.startswith("op-")).rstrip("`")
     kept = git(project.root, "show", f"refs/prunejuice/backup/{operation}^:half.txt")
     assert kept == "half"
 
@@ -406,13 +409,13 @@ def test_a_snapshot_that_cannot_be_taken_is_recorded_and_the_step_goes_on(projec
     )
     answer, run = project.run("block")
     assert answer.code == 0
-    history = SqliteStore(project.home / "prunejuice.db").history(run["id"])
+    history = SqliteStore(project.home / "prunejuice.db").read_events(run["id"])
     taken = [event for event in history if isinstance(event, SnapshotTaken)]
     assert [(event.when, bool(event.commit), bool(event.error)) for event in taken] == [
         ("before", True, False),
         ("after", False, True),
     ]
-    assert "cannot be used" in project.prj("undo", run["id"]).err
+    assert "could not use" in project.prj("undo", run["id"]).err
 
 
 def test_changes_of_a_command_that_is_used_are_put_back_by_its_own_run(project, tmp_path):
@@ -456,7 +459,7 @@ def test_at_most_so_many_at_once_and_each_can_be_stopped_by_itself(project, tmp_
     wait_for(lambda: len(list(tmp_path.glob("*"))) > 1 or any((tmp_path / each).exists() for each in ids))
     running = next(each for each in ids if (tmp_path / each).exists())
     queued = [each for each in ids if each != running]
-    assert {holder(project.home / "runs" / each / "driver.lock") is not None for each in ids} == {True}
+    assert {holder_pid(project.home / "runs" / each / "driver.lock") is not None for each in ids} == {True}
     assert project.prj("stop", queued[0]).code == 0
     statuses = {item["id"]: item["status"] for item in project.prj("status", "--json").json["items"]}
     assert (statuses[running], statuses[queued[0]], statuses[queued[1]]) == (
@@ -476,7 +479,7 @@ def test_a_failure_among_many_is_the_exit_code_and_dry_run_shows_them_all(projec
         "arguments: [{name: issue, type: integer}]\nsteps: [{name: a, script: 'exit $((PRUNEJUICE_ARG_ISSUE - 1))'}]",
     )
     dry = project.prj("run", "maybe", "issue=1,2", "--dry-run")
-    assert "2 runs of it" in dry.out
+    assert "2 runs:" in dry.out
     assert len(project.prj("run", "maybe", "issue=1,2", "--dry-run", "--json").json["items"]) == 2
     answer = project.prj("run", "maybe", "issue=1,2", "--no-worktree")
     assert answer.code == 1
@@ -492,7 +495,7 @@ def test_ctrl_c_lets_many_go_on(project, tmp_path):
     wait_for(lambda: len(list(place.iterdir())) == 2)
     child.send_signal(signal.SIGINT)
     _, said = child.communicate(timeout=20)
-    assert (child.returncode, "go on in the background" in said) == (130, True)
+    assert (child.returncode, "continue in the background" in said) == (130, True)
     (tmp_path / "go").write_text("")
     wait_for(lambda: {i["status"] for i in project.prj("status", "--json").json["items"]} == {"completed"})
 
@@ -503,7 +506,7 @@ def test_a_driver_of_many_that_is_killed_leaves_runs_that_can_be_resumed(project
     )
     ids = project.prj("run", "slow", "-n", "2", "--no-worktree", "--detach").out.split()
     wait_for(lambda: all((tmp_path / each).exists() for each in ids))
-    os.kill(holder(project.home / "runs" / ids[0] / "driver.lock"), signal.SIGKILL)
+    os.kill(holder_pid(project.home / "runs" / ids[0] / "driver.lock"), signal.SIGKILL)
     wait_for(
         lambda: {i["status"] for i in project.prj("status", "--json").json["items"]} == {"interrupted"}
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from conftest import git
-from prunejuice.agent import Task
 from prunejuice.agents import endpoint
+from prunejuice.agents.protocol import Task
 from prunejuice.testing import Call, Forge, ModelServer, Reply
 
 MODEL = "openai-chat:gpt-5.6-luna"
@@ -120,7 +120,7 @@ def test_what_a_model_says_does_not_steer_the_terminal(shop):
 
 
 def test_nobody_without_the_token_reaches_an_agents_endpoint():
-    with endpoint.opened(Task("x"), lambda _tool, _given: "", lambda _heard: None) as end:
+    with endpoint.open_endpoint(Task("x"), lambda _tool, _given: "", lambda _heard: None) as end:
         for token in ("", "Bearer wrong", f"Basic {end.token}"):
             request = urllib.request.Request(end.url, b"{}", {"Authorization": token} if token else {})
             with pytest.raises(urllib.error.HTTPError) as refused:

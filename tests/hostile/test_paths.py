@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from prunejuice import pathname
-from prunejuice.change import ChangeSet, FileChange
+from prunejuice.changes.change_set import ChangeSet, FileChange
+from prunejuice.edits import paths
 from prunejuice.errors import ConflictError, DeniedError, PruneJuiceError
 
 REFUSED = [
@@ -109,7 +109,7 @@ COLLIDING = [
 def test_names_that_are_one_file_somewhere_are_refused_together(names, repository):
     with pytest.raises((DeniedError, ConflictError)):
         ChangeSet(tuple(FileChange(name, "x") for name in names)).apply(repository)
-    assert pathname.colliding(names)
+    assert paths.find_collision(names)
 
 
 CARE = {
@@ -122,14 +122,14 @@ CARE = {
 
 @pytest.mark.parametrize("name", CARE)
 def test_files_that_decide_what_runs(name):
-    assert pathname.care(name) == CARE[name]
+    assert paths.protection_level(name) == CARE[name]
 
 
 def test_they_need_a_grant(repository):
     change = ChangeSet((FileChange(".github/workflows/ci.yml", "on: push\n"), FileChange("b.txt", "x")))
     with pytest.raises(DeniedError, match=r"workflows/ci\.yml") as caught:
         change.apply(repository)
-    assert "--grant" in caught.value.fix
+    assert "--allow" in caught.value.fix
     assert not (repository / "b.txt").exists()
     change.apply(repository, grant=[".github/*"])
     assert (repository / "b.txt").exists()

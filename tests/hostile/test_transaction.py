@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from prunejuice.changes import dirfd, filesystem, transaction
+from prunejuice.changes.filesystem import Disk, PortableRenames
+from prunejuice.changes.staging import FileWrite
+from prunejuice.changes.tree_state import TreeState
 from prunejuice.errors import ConflictError, PruneJuiceError, StoreError
-from prunejuice.workspaces import disk as disks
-from prunejuice.workspaces import rooted, transaction
-from prunejuice.workspaces.disk import Disk, Portable
-from prunejuice.workspaces.slot import House, Wanted
 
 CALLS = (
-    "make",
-    "link",
+    "write_file",
+    "create_link",
     "make_folder",
     "move",
     "swap",
@@ -36,11 +36,11 @@ OLD = {
     "stays.txt": b"not touched\n",
 }
 WANTED = [
-    Wanted("a/x.py", b"ONE\n"),
-    Wanted("b.txt", b"line\r\nchanged\r\n"),
-    Wanted("gone.txt", None),
-    Wanted("new/deep/n.txt", b"fresh\n"),
-    Wanted("run.sh", b"#!/bin/sh\n", mode=0o755),
+    FileWrite("a/x.py", b"ONE\n"),
+    FileWrite("b.txt", b"line\r\nchanged\r\n"),
+    FileWrite("gone.txt", None),
+    FileWrite("new/deep/n.txt", b"fresh\n"),
+    FileWrite("run.sh", b"#!/bin/sh\n", mode=0o755),
 ]
 NEW = {"a/x.py": b"ONE\n", "b.txt": b"line\r\nchanged\r\n", "new/deep/n.txt": b"fresh\n"} | {
     name: OLD[name] for name in ("run.sh", "stays.txt")
@@ -51,7 +51,7 @@ class Each(Disk):
     """A disk that calls a function before and after each of its calls; `synced` False has no way to sync all."""
 
     def __init__(self, around, *, synced=True, portable=False):
-        super().__init__(Portable() if portable else None)
+        super().__init__(PortableRenames() if portable else None)
         self.around, self.synced = around, synced
 
     def sync_all(self, fd):
@@ -81,7 +81,7 @@ def tree(path):
         (path / "tree" / name).write_bytes(data)
     state = path / "git" / "changes"
     state.mkdir(parents=True)
-    return House(path / "tree", state, state / "lock", b"k" * 32)
+    return TreeState(path / "tree", state, state / "lock", b"k" * 32)
 
 
 def files(root):
@@ -105,7 +105,7 @@ def which(house):
 
 def is_clean(house):
     """Whether nothing is left over but what undo needs."""
-    left = {p.name for p in house.state.iterdir()} - {"lock"}
+    left = {p.name for p in house.state_dir.iterdir()} - {"lock"}
     stems = {name.removesuffix(".done") for name in left}
     return all(f"{stem}.done" in left for stem in stems)
 
@@ -119,7 +119,7 @@ class Killer:
     def __call__(self, name, when, args):
         self.seen += 1
         if self.seen == self.at:
-            if name == "make" and when == "before":  # half of a file
+            if name == "write_file" and when == "before":  # half of a file
                 folder, new, data, _ = args
                 fd = os.open(new, os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=folder)
                 os.write(fd, data[: len(data) // 2])
@@ -182,8 +182,8 @@ def test_killed_inside_a_portable_exchange_nothing_is_lost(tmp_path, monkeypatch
                 return call
 
             for name in ("link", "replace", "unlink"):
-                monkeypatch.setattr(disks.os, name, counted(getattr(os, name)))
-            transaction.apply(house._replace(disk=Disk(Portable())), WANTED)
+                monkeypatch.setattr(filesystem.os, name, counted(getattr(os, name)))
+            transaction.apply(house._replace(disk=Disk(PortableRenames())), WANTED)
 
         if not forked(act):
             break
@@ -319,7 +319,9 @@ def test_two_at_once_wait_for_each_other(tmp_path):
         child = os.fork()
         if child == 0:
             text = f"{number}\n".encode()
-            transaction.apply(house, [Wanted("a/x.py", text), Wanted("b.txt", text), Wanted("c.txt", text)])
+            transaction.apply(
+                house, [FileWrite("a/x.py", text), FileWrite("b.txt", text), FileWrite("c.txt", text)]
+            )
             os._exit(0)
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
@@ -363,7 +365,7 @@ class Modelled:
 
     def do(self, name, args):
         at = f"{args[0]}/{args[1]}" if len(args) > 1 else ""
-        if name == "make":
+        if name == "write_file":
             self.entries[at] = self._new(args[2], args[3])
         elif name == "make_folder":
             self.entries[at] = "folder"
@@ -397,8 +399,8 @@ class Modelled:
 def is_sure(log, at, upto):
     """Whether a call had reached the disk after the first `upto`: its folders were synced, or everything."""
     name, args = log[at]
-    touched = {"make": args[:1], "make_folder": args[:1], "replace": args[:1], "move": args[0::2], "swap": args[0::2],
-               "remove": args[:1], "remove_folder": args[:1], "link": args[:1]}.get(name, [])  # fmt: skip
+    touched = {"write_file": args[:1], "make_folder": args[:1], "replace": args[:1], "move": args[0::2], "swap": args[0::2],
+               "remove": args[:1], "remove_folder": args[:1], "create_link": args[:1]}.get(name, [])  # fmt: skip
     later = log[at + 1 : upto]
     return any(n == "sync_all" for n, _ in later) or all(
         any(n == "sync" and a[0] == folder for n, a in later) for folder in touched
@@ -438,30 +440,28 @@ def failed(tmp_path, log, upto, kept, torn):
         name, args = log[at]
         if is_sure(log, at, upto) or at in kept:
             model.do(name, args)
-            if name == "make" and torn and not content_is_sure(log, at, upto):
+            if name == "write_file" and torn and not content_is_sure(log, at, upto):
                 halves.add(model.number)
     shutil.rmtree(top)
     model.write(top, halves)
     return house
 
 
-def lost(tmp_path, log, rng, rounds=4):
-    """How many of the states are torn after recovery, or lost though it had returned, of how many."""
-    bad = count = 0
+def outcomes(tmp_path, log, rng, rounds=4):
+    """For each state: whether the tree is torn after recovery, or the change lost although it had returned."""
     for upto, kept, torn in states(log, rng, rounds):
         house = failed(tmp_path, log, upto, kept, torn)
-        house.state.mkdir(parents=True, exist_ok=True)
+        house.state_dir.mkdir(parents=True, exist_ok=True)
         if upto == len(log):  # it had returned: a person may go on before the next command does
             (house.root / "b.txt").write_bytes((house.root / "b.txt").read_bytes() + b"more")
+        refused = False
         try:
             transaction.recover(house)
         except PruneJuiceError:
-            bad += 1
+            refused = True
         if upto == len(log):
             (house.root / "b.txt").write_bytes((house.root / "b.txt").read_bytes().removesuffix(b"more"))
-        bad += which(house) == "torn" or (upto == len(log) and which(house) != "new")
-        count += 1
-    return bad, count
+        yield refused or which(house) == "torn" or (upto == len(log) and which(house) != "new")
 
 
 def recorded(tmp_path, synced, dropped=None):
@@ -477,9 +477,9 @@ def recorded(tmp_path, synced, dropped=None):
 
 @pytest.mark.parametrize("synced", [True, False])
 def test_a_power_failure_at_any_moment_leaves_the_old_tree_or_the_new_one(tmp_path, synced):
-    bad, count = lost(tmp_path, recorded(tmp_path, synced), random.Random(1), rounds=16)
-    assert bad == 0
-    assert count >= 200
+    bad = list(outcomes(tmp_path, recorded(tmp_path, synced), random.Random(1), rounds=16))
+    assert sum(bad) == 0
+    assert len(bad) >= 200
 
 
 REMOVED = {
@@ -503,8 +503,7 @@ def test_every_wait_for_the_disk_is_needed(tmp_path, which_sync):
     whole = recorded(tmp_path, synced=False)
     log = recorded(tmp_path, synced=False, dropped=REMOVED[which_sync])
     assert len(log) < len(whole)
-    bad, _ = lost(tmp_path, log, random.Random(1), rounds=2)
-    assert bad > 0
+    assert any(outcomes(tmp_path, log, random.Random(1), rounds=2))
 
 
 # -- what a repository may hold ---------------------------------------------------------------------
@@ -512,12 +511,12 @@ def test_every_wait_for_the_disk_is_needed(tmp_path, which_sync):
 
 def test_a_forged_plan_is_never_acted_on(tmp_path):
     house = tree(tmp_path)
-    plan = transaction.apply(house, [Wanted("a/x.py", b"ONE\n")])
-    forged = (house.state / f"{plan.id}.done").read_bytes().replace(b"a/x.py", b"../../y")
-    (house.state / "cs-1-ffffffff.plan").write_bytes(forged)
+    plan = transaction.apply(house, [FileWrite("a/x.py", b"ONE\n")])
+    forged = (house.state_dir / f"{plan.id}.done").read_bytes().replace(b"a/x.py", b"../../y")
+    (house.state_dir / "cs-1-ffffffff.plan").write_bytes(forged)
     transaction.recover(house)
     assert not (tmp_path / "y").exists()
-    assert (house.state / "refused-cs-1-ffffffff.plan").exists()
+    assert (house.state_dir / "refused-cs-1-ffffffff.plan").exists()
 
 
 @pytest.mark.parametrize("victim", ["a", "b.txt", "new"])
@@ -555,7 +554,7 @@ def test_the_folder_of_git_is_closed_whatever_it_is_called(tmp_path):
     (house.root / ".git").rename(house.root / "innocent")
     (house.root / ".git").symlink_to("innocent")
     with pytest.raises(PruneJuiceError, match="belongs to git"):
-        transaction.apply(house, [Wanted("innocent/hooks", b"x")])
+        transaction.apply(house, [FileWrite("innocent/hooks", b"x")])
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "socket"])
@@ -573,22 +572,22 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, monkeypatch, kind):
         with socket.socket(socket.AF_UNIX) as bound:
             bound.bind("odd")
     with pytest.raises(PruneJuiceError, match="odd"):
-        transaction.apply(house, [Wanted("odd", b"x")])
+        transaction.apply(house, [FileWrite("odd", b"x")])
 
 
 def test_another_name_for_a_file_is_refused(tmp_path):
     house = tree(tmp_path)
     with pytest.raises(ConflictError, match="same file"):
-        transaction.apply(house, [Wanted("B.TXT", b"x")])
+        transaction.apply(house, [FileWrite("B.TXT", b"x")])
     with pytest.raises(ConflictError, match="same file"):
-        transaction.apply(house, [Wanted("A/y.py", b"x")])
+        transaction.apply(house, [FileWrite("A/y.py", b"x")])
 
 
 def test_attributes_and_hard_links(tmp_path):
     house = tree(tmp_path)
     os.link(house.root / "b.txt", tmp_path / "elsewhere")
     (house.root / "a/x.py").chmod(0o640)
-    transaction.apply(house, [Wanted("b.txt", b"new"), Wanted("a/x.py", b"new")])
+    transaction.apply(house, [FileWrite("b.txt", b"new"), FileWrite("a/x.py", b"new")])
     assert (tmp_path / "elsewhere").read_bytes() == OLD["b.txt"]
     assert (house.root / "a/x.py").stat().st_mode & 0o777 == 0o640
 
@@ -606,7 +605,7 @@ def test_a_tree_on_another_disk_has_its_slots_beside_it(tmp_path):
             house = tree(base / str(points))
             other = tmp_path / f"state{points}"
             other.mkdir()
-            house = house._replace(state=other, lock=other / "lock")
+            house = house._replace(state_dir=other, lock_path=other / "lock")
             disk = Each(Killer(points))
             killed = forked(
                 lambda disk=disk, house=house: transaction.apply(house._replace(disk=disk), WANTED)
@@ -617,8 +616,8 @@ def test_a_tree_on_another_disk_has_its_slots_beside_it(tmp_path):
             assert is_clean(house), points
             if not killed:
                 break
-        plan = transaction.done(house, transaction.all_done(house)[0])
-        transaction.apply(house, transaction.before(house, plan), emptied=plan.folders)
+        plan = transaction.load_done_plan(house, transaction.done_plan_ids(house)[0])
+        transaction.apply(house, transaction.reverse_writes(house, plan), emptied=plan.folders)
         assert which(house) == "old"
     finally:
         shutil.rmtree(base)
@@ -627,12 +626,12 @@ def test_a_tree_on_another_disk_has_its_slots_beside_it(tmp_path):
 def test_undo_needs_what_was_kept(tmp_path):
     house = tree(tmp_path)
     plan = transaction.apply(house, WANTED)
-    (house.state / plan.id / "0").write_bytes(b"tampered")
+    (house.state_dir / plan.id / "0").write_bytes(b"tampered")
     with pytest.raises(StoreError, match="damaged"):
-        transaction.before(house, plan)
-    (house.state / plan.id / "0").unlink()
-    with pytest.raises(StoreError, match="cannot be read"):
-        transaction.before(house, plan)
-    transaction.forget(house, plan.id)
-    assert transaction.done(house, plan.id) is None
-    assert rooted.State() == rooted.ABSENT
+        transaction.reverse_writes(house, plan)
+    (house.state_dir / plan.id / "0").unlink()
+    with pytest.raises(StoreError, match="could not read"):
+        transaction.reverse_writes(house, plan)
+    transaction.delete_done_plan(house, plan.id)
+    assert transaction.load_done_plan(house, plan.id) is None
+    assert dirfd.FileState() == dirfd.ABSENT

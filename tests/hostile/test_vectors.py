@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from conftest import git
-from prunejuice import git as gits
 from prunejuice.errors import UsageError
-from prunejuice.workspaces import snapshot
+from prunejuice.worktrees import git as gits
+from prunejuice.worktrees import snapshot
 
 SOURCE = Path(__file__).parents[2] / "src" / "prunejuice"
 HOOKS = [
@@ -215,7 +215,7 @@ def trap(tmp_path, repository):
     return Trap(tmp_path, repository)
 
 
-def plain(repository):
+def plain(repository, mark):
     """What anybody would do by hand, with plain git."""
     path = repository.parent / "plain"
     environ = {name: value for name, value in os.environ.items() if name not in {"EDITOR", "VISUAL"}}
@@ -234,6 +234,8 @@ def plain(repository):
     )
     for each in words:
         _tried(repository, each, environ)
+        if mark.exists():
+            return
     (repository / "a.txt").write_text("otherwise\n")
     for each in (["commit", "-qam", "otherwise"], ["merge", "main"], ["stash"]):
         _tried(repository, each, environ)
@@ -256,7 +258,7 @@ def _tried(repository, words, environ):
 def test_every_vector_is_live(trap, vector):
     """A trap that cannot go off proves nothing."""
     vector(trap)
-    plain(trap.repository)
+    plain(trap.repository, trap.mark)
     assert trap.mark.exists()
 
 
@@ -351,12 +353,12 @@ def test_a_bare_repository_inside_the_tree_is_not_taken_for_one(project, trap):
     git(inner, "config", "core.fsmonitor", str(trap.program))
     (inner / "worktree").mkdir()
     with pytest.raises(UsageError, match="in a bare repository"):
-        gits.git(inner, dict(os.environ)).located()
-    snapshot.now(
+        gits.open_git(inner, dict(os.environ)).locate()
+    snapshot.current_snapshot(
         gits
-        .git(inner / "worktree" / "..", dict(os.environ))
+        .open_git(inner / "worktree" / "..", dict(os.environ))
         ._replace(directory=str(project.root))
-        .located()
+        .locate()
     )
     assert not trap.mark.exists()
 
@@ -421,8 +423,8 @@ def test_git_in_the_working_tree_is_not_the_git_we_run(project, trap, monkeypatc
         (folder / "git").write_text(trap.program.read_text())
         (folder / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f".:{project.root}/bin:{os.environ['PATH']}")
-    door = gits.git(project.root, dict(os.environ)).located()
-    assert door.head()
+    door = gits.open_git(project.root, dict(os.environ)).locate()
+    assert door.head_commit()
     assert not trap.mark.exists()
 
 
@@ -431,6 +433,8 @@ def test_every_call_of_git_goes_through_the_one_door():
     for path in SOURCE.rglob("*.py"):
         text = path.read_text()
         if path.name != "git.py":
-            assert not re.search(r'which\("git"', text), path
-            assert not re.search(r"""(Call|run|capture|detach)\(\s*\[\s*["']git["']""", text), path
-    assert "which" in (SOURCE / "git.py").read_text()
+            assert not re.search(r'require_program\("git"', text), path
+            assert not re.search(
+                r"""(ProcessSpec|run|capture_output|start_detached)\(\s*\[\s*["']git["']""", text
+            ), path
+    assert 'require_program("git"' in (SOURCE / "worktrees" / "git.py").read_text()

@@ -1,10 +1,11 @@
 """Answers that scripts give, in each format, and what asking works with for them."""
 
-from prunejuice import asking, settings
-from prunejuice.agents.scripted import Script, Scripted
-from prunejuice.contexts.gather import Engine
-from prunejuice.verb import Verb
-from prunejuice.workspaces import house as houses
+from prunejuice.agents.scripted import ScriptedAgent, ScriptedAnswer
+from prunejuice.changes import tree_state
+from prunejuice.context.engine import Engine
+from prunejuice.system import settings
+from prunejuice.verbs import ask
+from prunejuice.verbs.verb import Verb
 
 FIX = Verb("fix", "Make a failing command pass", "Make the check pass.", mends=True)
 FORMATS = ("search-replace", "whole-file", "unified-diff", "apply-patch")
@@ -27,5 +28,5 @@ def whole(path, text):
 
 def means(place, answers, stop):
     environ = settings.environment()
-    script = Script([Scripted(text=text) for text in answers])
-    return asking.Means(Engine(place, environ), houses.around(place, environ), script, stop)
+    script = ScriptedAgent([ScriptedAnswer(text=text) for text in answers])
+    return ask.AskContext(Engine(place, environ), tree_state.find_tree_state(place, environ), script, stop)

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from conftest import git
-from prunejuice.contexts.gather import Engine
+from prunejuice.context.engine import Engine
 
 NOUNS = [
     "cart",
@@ -85,7 +85,7 @@ def found_by_message(repository, commits):
     engine = Engine(repository, os.environ)
     for parent, message, changed in commits:
         subprocess.run(["git", "checkout", "-q", "--detach", parent], cwd=repository, check=True)
-        shown = {item.path: item.text for item in engine.select(message, [], [BUDGET])[BUDGET]}
+        shown = {item.path: item.text for item in engine.select_items(message, [], [BUDGET])[BUDGET]}
         for noun, verb in changed:
             hits.append(f'"""{verb.capitalize()} one {noun} as' in shown.get(f"shop/{noun}.py", ""))
     return sum(hits) / len(hits)

@@ -6,12 +6,13 @@ import sys
 import pytest
 from scripted_answers import FIX, FORMATS, answer, means, whole
 
-from prunejuice import asking, change, mending, settings
+from prunejuice.changes import change_set, tree_state
+from prunejuice.code.mutant import generate_mutants
 from prunejuice.errors import DeniedError
-from prunejuice.mutant import mutants
-from prunejuice.workspaces import house as houses
+from prunejuice.system import settings
+from prunejuice.verbs import ask, repair
 
-CHECK = mending.Check(f"{sys.executable} test_solution.py", first=True)
+CHECK = repair.RepairCheck(f"{sys.executable} test_solution.py", run_first=True)
 
 EXERCISES = {
     "absolute": ("def absolute(n):\n    return -n if n < 0 else n\n", [((-5,), 5), ((7,), 7), ((0,), 0)]),
@@ -83,7 +84,7 @@ def broken(name, folder):
     """Two mutants that do not pass: the one that has to be mended, and a wrong answer."""
     gold = EXERCISES[name][0]
     found = []
-    for each in mutants(gold, range(1, 30)):
+    for each in generate_mutants(gold, range(1, 30)):
         try:
             if not passes(name, each.source, folder):
                 found.append(each.source)
@@ -119,10 +120,12 @@ def test_an_exercise_whose_script_has_the_answer_is_solved(name, place, stop):
         else as_answer(form, "    nothing like it\n", gold)
     )
     answers = [malformed, as_answer(form, first, wrong), as_answer(form, wrong, gold)]
-    made = mending.mend(asking.Request(FIX, model="scripted"), CHECK, means(place, answers, stop))
+    made = repair.repair_until_passing(
+        ask.AskRequest(FIX, model="scripted"), CHECK, means(place, answers, stop)
+    )
     [each] = made.differences
     assert each.new.data.decode() == gold
-    change.carry_out(houses.around(place, settings.environment()), made.differences)
+    change_set.write_diffs(tree_state.find_tree_state(place, settings.environment()), made.differences)
     assert passes(name, gold, place)
 
 
@@ -166,7 +169,7 @@ CHEATS = {
     "Python starts with code of the change": lambda t, s: edit(
         "sitecustomize.py", "", "import os\nos._exit(0)\n"
     ),
-    "the program ends as if all were well": lambda t, s: edit(
+    "the program exits early with success": lambda t, s: edit(
         "solution.py", s, f"import sys\nsys.exit(0)\n\n\n{s}"
     ),
     "an answer is written out": lambda t, s: edit("solution.py", s, _by_rote(s, as_if=True)),
@@ -189,8 +192,10 @@ def test_a_cheat_is_denied_and_nothing_is_changed(kind, place, stop):
         (place / path).write_text(text)
     first, _ = prepared(place, name)
     said = CHEATS[kind](checks_of(name), first)
-    with pytest.raises(DeniedError, match=r"weakens what judges it|decide what runs"):
-        mending.mend(asking.Request(FIX, model="scripted"), CHECK, means(place, [said, said], stop))
+    with pytest.raises(DeniedError, match=r"weakens tests or checks|decide what runs"):
+        repair.repair_until_passing(
+            ask.AskRequest(FIX, model="scripted"), CHECK, means(place, [said, said], stop)
+        )
     assert (place / "solution.py").read_text() == first
     assert (place / "test_solution.py").read_text() == checks_of(name)
 
@@ -202,4 +207,6 @@ def test_a_change_of_ci_needs_a_grant(place, stop):
     prepared(place, "vowels")
     said = edit(".github/workflows/ci.yml", "run: pytest\n", "run: true\n")
     with pytest.raises(DeniedError):
-        mending.mend(asking.Request(FIX, model="scripted"), CHECK, means(place, [said], stop))
+        repair.repair_until_passing(
+            ask.AskRequest(FIX, model="scripted"), CHECK, means(place, [said], stop)
+        )

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from scripted_answers import FIX, FORMATS, answer, means, whole
 
-from prunejuice import asking, change, mending, settings
+from prunejuice.changes import change_set, tree_state
 from prunejuice.errors import LimitError
-from prunejuice.workspaces import house as houses
+from prunejuice.system import settings
+from prunejuice.verbs import ask, repair
 
 STUB = "    raise NotImplementedError('not yet')\n"
-CHECK = mending.Check(f"{sys.executable} check.py", first=True)
+CHECK = repair.RepairCheck(f"{sys.executable} check.py", run_first=True)
 
 
 def tasks():
@@ -55,13 +56,15 @@ def test_a_task_whose_script_has_the_answer_is_solved(number, place, stop):
             answer(form, "solution.py", STUB, wrong),
             answer(form, "solution.py", wrong, gold),
         ]
-    made = mending.mend(asking.Request(FIX, model="scripted"), CHECK, means(place, answers, stop))
+    made = repair.repair_until_passing(
+        ask.AskRequest(FIX, model="scripted"), CHECK, means(place, answers, stop)
+    )
     assert made.rounds == 3, "one for each answer: malformed, wrong, right"
     [each] = made.differences
     assert each.path == "solution.py"
     assert each.new.data.decode() == task["prompt"] + gold, "exactly the answer, and nothing else"
     assert (place / "solution.py").read_text() == before, "it was tried in a copy"
-    change.carry_out(houses.around(place, settings.environment()), made.differences)
+    change_set.write_diffs(tree_state.find_tree_state(place, settings.environment()), made.differences)
     assert (place / "solution.py").read_text() == task["prompt"] + gold
 
 
@@ -75,7 +78,9 @@ def test_a_script_that_gets_nowhere_ends_within_three_rounds(number, place, stop
         answer("search-replace", "solution.py", STUB, "    return None\n"),
     ]
     with pytest.raises(LimitError):
-        mending.mend(asking.Request(FIX, model="scripted"), CHECK, means(place, answers, stop))
+        repair.repair_until_passing(
+            ask.AskRequest(FIX, model="scripted"), CHECK, means(place, answers, stop)
+        )
     assert (place / "solution.py").read_text() == task["prompt"] + STUB
 
 

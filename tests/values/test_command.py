@@ -2,9 +2,9 @@
 
 import pytest
 
-from prunejuice.command import Argument, Command, bind, converted
 from prunejuice.errors import UsageError
-from prunejuice.workflow import Workflow
+from prunejuice.workflow.command import Argument, Command, bind_arguments, convert_value
+from prunejuice.workflow.graph import Workflow
 
 COMMAND = Command(
     "c",
@@ -18,16 +18,16 @@ COMMAND = Command(
 
 
 def test_values_are_typed_and_defaults_filled_in():
-    assert bind(COMMAND, {"issue": "12"}) == {"issue": 12, "mode": "fast", "note": None}
+    assert bind_arguments(COMMAND, {"issue": "12"}) == {"issue": 12, "mode": "fast", "note": None}
 
 
 def test_every_mistake_is_named_at_once():
     with pytest.raises(UsageError) as caught:
-        bind(COMMAND, {"mod": "x"})
+        bind_arguments(COMMAND, {"mod": "x"})
     assert "did you mean 'mode'" in caught.value.message
     assert "missing argument 'issue' (Its number)" in caught.value.message
-    with pytest.raises(UsageError, match="it takes none"):
-        bind(Command("d", Workflow("d")), {"x": "1"})
+    with pytest.raises(UsageError, match="takes no arguments"):
+        bind_arguments(Command("d", Workflow("d")), {"x": "1"})
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_every_mistake_is_named_at_once():
     ],
 )
 def test_every_type_reads(value, kind, expected):
-    assert converted(value, kind) == expected
+    assert convert_value(value, kind) == expected
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_every_type_reads(value, kind, expected):
 )
 def test_every_type_refuses(value, kind):
     with pytest.raises(ValueError, match=r"."):
-        converted(value, kind)
+        convert_value(value, kind)

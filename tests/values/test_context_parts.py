@@ -6,23 +6,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunejuice import grammar, ranking, screening
-from prunejuice.context import Bundle, Item, present
-from prunejuice.packing import NAMED, SHOWN, Group, Piece, chosen, steps
-from prunejuice.part import Part, grouped, lines, parts, signature
-from prunejuice.words import names, stem, terms, terms_of
+from prunejuice.code import exclude, grammar, secrets
+from prunejuice.code.chunk import Chunk, chunks, group_by_definition, signature, split_lines
+from prunejuice.code.languages import language_for_path
+from prunejuice.code.terms import identifier_terms, identifiers, stem, terms
+from prunejuice.context import ranking
+from prunejuice.context.bundle import Bundle, Item, render_bundle
+from prunejuice.context.packing import (
+    FULL_TEXT,
+    SIGNATURE_ONLY,
+    ChunkCandidate,
+    DefinitionGroup,
+    choose_chunks,
+    packing_steps,
+)
 
 
 def read(language, text):
-    return parts(lines(text), grammar.definitions(language, text.encode()))
+    return chunks(split_lines(text), grammar.definitions(language, text.encode()))
 
 
 # -- words --------------------------------------------------------------------------------------
 
 
 def test_an_identifier_has_its_pieces_and_the_whole():
-    assert terms_of("parseHTTPHeader") == ("pars", "http", "header", "parsehttpheader")
-    assert terms_of("order_queryset") == ("order", "queryset", "orderqueryset")
+    assert identifier_terms("parseHTTPHeader") == ("pars", "http", "header", "parsehttpheader")
+    assert identifier_terms("order_queryset") == ("order", "queryset", "orderqueryset")
 
 
 def test_endings_of_english_do_not_matter():
@@ -36,7 +45,7 @@ def test_words_that_say_nothing_are_no_terms():
 
 
 def test_names_are_told_from_prose():
-    assert set(names("Make fooBar call run_all and help() of HTML")) == {"fooBar", "run_all", "help"}
+    assert set(identifiers("Make fooBar call run_all and help() of HTML")) == {"fooBar", "run_all", "help"}
 
 
 # -- parts --------------------------------------------------------------------------------------
@@ -69,21 +78,21 @@ def test_a_python_file_is_cut_into_what_it_defines():
     assert [(p.kind, p.name) for p in found] == [
         ("top", ""), ("function", "first"), ("class", "Shop"), ("function", "Shop.sell"), ("value", ""),
     ]  # fmt: skip
-    assert signature(lines(PYTHON), found[1]) == "def first(a,\n          b):\n"
-    assert lines(PYTHON)[found[3].first - 1].strip() == "# told before"
+    assert signature(split_lines(PYTHON), found[1]) == "def first(a,\n          b):\n"
+    assert split_lines(PYTHON)[found[3].first - 1].strip() == "# told before"
 
 
 @given(st.text(alphabet=" \nabc(){}:#\t", max_size=400))
 def test_parts_hold_every_line_once(text):
-    rows = lines(text)
+    rows = split_lines(text)
     for language in ("python", "typescript", "", "go"):
-        found = parts(rows, grammar.definitions(language, text.encode()))
+        found = chunks(rows, grammar.definitions(language, text.encode()))
         for one, two in pairwise(found):
             assert two.first == one.last + 1
         if found:
             assert found[-1].last == len(rows)
             assert not any(row.strip() for row in rows[: found[0].first - 1])
-        assert [i for _, members in grouped(found) for i in members] == list(range(len(found)))
+        assert [i for _, members in group_by_definition(found) for i in members] == list(range(len(found)))
 
 
 def test_a_long_definition_is_several_parts_of_one_group():
@@ -91,7 +100,7 @@ def test_a_long_definition_is_several_parts_of_one_group():
     found = read("python", text)
     assert len(found) > 3
     assert {p.name for p in found} == {"long"}
-    assert [head for head, _ in grouped(found)] == [0]
+    assert [head for head, _ in group_by_definition(found)] == [0]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +136,7 @@ def test_each_language_names_what_it_defines(language, text, expected):
     ],
 )
 def test_imports_are_read(language, text, link):
-    assert grammar.links(language, text) == [link]
+    assert grammar.import_targets(language, text) == [link]
 
 
 def test_a_broken_file_still_has_parts():
@@ -135,9 +144,9 @@ def test_a_broken_file_still_has_parts():
 
 
 def test_an_unknown_language_is_text():
-    assert grammar.language("a.unknown") == ""
+    assert language_for_path("a.unknown") == ""
     assert grammar.definitions("klingon", b"x") == ()
-    assert grammar.loaded("no_such_grammar") is None
+    assert grammar.load_parser("no_such_grammar") is None
 
 
 # -- ranking and packing ------------------------------------------------------------------------
@@ -151,8 +160,8 @@ def test_a_later_file_is_never_likelier(scores):
 
 
 def test_shares_are_one_together_and_follow_the_words():
-    some = [Part(f"f{n}", "function", n * 3 + 1, n * 3 + 3, n * 3 + 1, 60) for n in range(4)]
-    found = ranking.shares(some, [0.0, 9.0, 0.0, 0.0], [0.0] * 4, 9.0)
+    some = [Chunk(f"f{n}", "function", n * 3 + 1, n * 3 + 3, n * 3 + 1, 60) for n in range(4)]
+    found = ranking.chunk_shares(some, [0.0, 9.0, 0.0, 0.0], [0.0] * 4, 9.0)
     assert sum(found) == pytest.approx(1)
     assert max(found) == found[1]
 
@@ -165,11 +174,11 @@ PIECES = st.lists(st.tuples(st.floats(0, 1), st.integers(1, 300)), min_size=1, m
 def test_the_budget_is_never_exceeded_and_signatures_come_first(files, budget):
     groups, price_of = [], {}
     for file, pieces in enumerate(files):
-        made = tuple(Piece(n, worth, size) for n, (worth, size) in enumerate(pieces))
-        groups.append(Group(file, 0, 0.3, min(5, made[0].tokens), made))
-        price_of |= {(file, n, SHOWN): size for n, (_, size) in enumerate(pieces)}
-        price_of[file, 0, NAMED] = min(5, made[0].tokens)
-    ordered = steps(groups, dict.fromkeys(range(len(files)), (0.1, 10)))
+        made = tuple(ChunkCandidate(n, worth, size) for n, (worth, size) in enumerate(pieces))
+        groups.append(DefinitionGroup(file, 0, 0.3, min(5, made[0].tokens), made))
+        price_of |= {(file, n, FULL_TEXT): size for n, (_, size) in enumerate(pieces)}
+        price_of[file, 0, SIGNATURE_ONLY] = min(5, made[0].tokens)
+    ordered = packing_steps(groups, dict.fromkeys(range(len(files)), (0.1, 10)))
     rates = [step.rate for step in ordered]
     assert rates == sorted(rates, reverse=True)
 
@@ -179,7 +188,7 @@ def test_the_budget_is_never_exceeded_and_signatures_come_first(files, budget):
     def cost(file, before, after):
         return whole(file, after) - whole(file, before) + (0 if before else 10)
 
-    picked = chosen(ordered, budget, cost)
+    picked = choose_chunks(ordered, budget, cost)
     assert sum(10 + whole(file, forms) for file, forms in picked.items()) <= budget
 
 
@@ -205,19 +214,20 @@ def test_the_budget_is_never_exceeded_and_signatures_come_first(files, budget):
     ],
 )
 def test_what_never_belongs_in_a_context_is_kept_out(path, reason):
-    assert screening.unfit(path) == reason
+    assert exclude.exclusion_reason(path) == reason
 
 
 def test_secrets_are_masked_and_lines_stay():
     key = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabcd\n-----END RSA PRIVATE KEY-----\n"
     text = f"a = 1\n{key}token = 'ghp_{'a' * 36}'\nsafe = 'sketch'\n"
-    found = screening.masked("a.py", text)
+    found = secrets.mask_secrets("a.py", text)
     assert "MIIE" not in found
     assert "ghp_" not in found
     assert "sketch" in found
     assert found.count("\n") == text.count("\n")
     assert (
-        screening.masked(".env", "export PORT=80\nEMPTY=\n# told\n") == "export PORT=***\nEMPTY=\n# told\n"
+        secrets.mask_secrets(".env", "export PORT=80\nEMPTY=\n# told\n")
+        == "export PORT=***\nEMPTY=\n# told\n"
     )
 
 
@@ -232,14 +242,14 @@ def bundle(**more):
 
 
 def test_each_style_has_the_path_and_the_text():
-    assert present(bundle(), "text") == "==> a.py (in part) <==\nx = 1\n\n"
-    assert present(bundle(), "markdown").startswith("## a.py (in part)\n\n````python\nx = 1\n````\n")
-    assert '<file path="a.py" part="in part"><![CDATA[\nx = 1\n]]></file>' in present(bundle(), "xml")
-    assert '"path": "a.py"' in present(bundle(), "json")
+    assert render_bundle(bundle(), "text") == "==> a.py (in part) <==\nx = 1\n\n"
+    assert render_bundle(bundle(), "markdown").startswith("## a.py (in part)\n\n````python\nx = 1\n````\n")
+    assert '<file path="a.py" part="in part"><![CDATA[\nx = 1\n]]></file>' in render_bundle(bundle(), "xml")
+    assert '"path": "a.py"' in render_bundle(bundle(), "json")
 
 
 def test_a_difference_and_given_output_come_before_files():
-    text = present(bundle(diff="-a\n+b\n", given="E  assert"), "text")
+    text = render_bundle(bundle(diff="-a\n+b\n", given="E  assert"), "text")
     assert text.index("E  assert") < text.index("+b") < text.index("a.py")
 
 
@@ -248,7 +258,7 @@ def test_xml_survives_the_end_of_a_cdata_section():
     hostile = Item(path="a<b>.py", blob="1", mode="full", tokens=1, text="]]><evil>\n")
     import msgspec
 
-    text = present(msgspec.structs.replace(made, items=(hostile,)), "xml")
+    text = render_bundle(msgspec.structs.replace(made, items=(hostile,)), "xml")
     from xml.etree import ElementTree
 
     [file] = ElementTree.fromstring(f"<all>{text}</all>")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from prunejuice.definition import read
 from prunejuice.errors import DefinitionError, NotFoundError
-from prunejuice.loading import Catalog, Layer
+from prunejuice.workflow.catalog import Catalog, CatalogLayer
+from prunejuice.workflow.schema import load_draft
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def catalog(tmp_path):
     steps = tmp_path / "steps"
     steps.mkdir()
     (steps / "deploy.sh").write_text("true")
-    made = Catalog([Layer(f.name, f) for f in folders], steps, {"cleanup", "store-artifacts"})
+    made = Catalog([CatalogLayer(f.name, f) for f in folders], steps, {"cleanup", "store-artifacts"})
 
     def write(name, text, layer=0):
         (folders[layer] / f"{name}.yaml").write_text(text)
@@ -109,7 +109,7 @@ def test_linked_steps_are_a_mapping(catalog):
 def test_a_matrix_is_one_step_for_each_combination_all_at_once(catalog):
     text = "steps:\n- {name: test, script: x, matrix: {py: ['3.11', '3.12'], os: [a]}}\n- {name: z, script: y, needs: test}"
     flow = catalog.write("c", text).load("c").workflow
-    assert flow.groups["test-3.11-a"] == ("test-3.11-a", "test-3.12-a")
+    assert flow.parallel_groups["test-3.11-a"] == ("test-3.11-a", "test-3.12-a")
     assert flow.steps["test-3.12-a"].args == {"py": "3.12", "os": "a"}
     assert flow.steps["z"].needs == ("test-3.11-a", "test-3.12-a")
 
@@ -142,7 +142,7 @@ def test_nearer_layers_hide_farther_ones_and_lists_say_where_from(catalog):
     catalog.write("c", "steps: [deploy]\ndescription: user", layer=1)
     catalog.write("c", "steps: [deploy]\ndescription: far", layer=2)
     catalog.write("bad", "steps: 3")
-    listed = catalog.listed()
+    listed = catalog.command_entries()
     assert [(c.name, c.source, c.description) for c in listed] == [
         ("bad", "project", ""),
         ("c", "user", "user"),
@@ -154,10 +154,10 @@ def test_commands_that_are_used_come_along(catalog):
     catalog.write("inner", "steps: [innermost]")
     catalog.write("innermost", "steps: [deploy]")
     catalog.write("c", "steps: [inner, {name: again, uses: inner}]")
-    assert list(catalog.used_by(catalog.load("c"))) == ["innermost", "inner"]
+    assert list(catalog.dependencies(catalog.load("c"))) == ["innermost", "inner"]
     catalog.write("innermost", "steps: [c]")
     with pytest.raises(DefinitionError, match="uses itself: c → inner → innermost → c"):
-        catalog.used_by(catalog.load("c"))
+        catalog.dependencies(catalog.load("c"))
 
 
 @pytest.mark.parametrize(
@@ -165,21 +165,21 @@ def test_commands_that_are_used_come_along(catalog):
     [
         (
             "stepz: [a]\nsteps: [deploy]",
-            "c.yaml:1: stepz: is not a key of a command (did you mean 'steps'?)",
+            "c.yaml:1: stepz: unknown key in a command (did you mean 'steps'?)",
         ),
         (
             "steps:\n  - {name: a, scrip: x}",
-            "c.yaml:2: steps.0.scrip: is not a key of a step (did you mean 'script'?)",
+            "c.yaml:2: steps.0.scrip: unknown key in a step (did you mean 'script'?)",
         ),
         (
             "steps: [deploi]",
-            "c.yaml:1: deploi.uses: there is no step or command 'deploi' (did you mean 'deploy'?)",
+            "c.yaml:1: deploi.uses: unknown step or command 'deploi' (did you mean 'deploy'?)",
         ),
-        ("steps: [zzz]", "there is no step or command 'zzz' (write .prj/steps/zzz.sh)"),
+        ("steps: [zzz]", "unknown step or command 'zzz' (create .prj/steps/zzz.sh)"),
         ("steps: 3", "must be a list of steps, not a number"),
-        ("steps: [3]", "steps.0: a step must be keys and values, not a number"),
-        ("- a", "a command must be keys and values, not a list"),
-        ("", "a command must be keys and values, not nothing"),
+        ("steps: [3]", "steps.0: a step must be a mapping, not a number"),
+        ("- a", "a command must be a mapping, not a list"),
+        ("", "a command must be a mapping, not null"),
         ("description: x", "has no steps"),
         ("name: d\nsteps: [deploy]", "name: is 'd', but the file is named 'c'"),
         ("steps: [deploy]\ntimeout: soon", "c.yaml:2: timeout: must be a number"),
@@ -187,33 +187,33 @@ def test_commands_that_are_used_come_along(catalog):
         ("steps: [deploy]\nmax_parallel: 0", "max_parallel: must be from 1 to 256"),
         ("steps: [deploy]\nstop_on_failure: 1", "must be true or false"),
         ("steps: [deploy]\ndescription: 3", "must be text"),
-        ("steps: [deploy]\nenvironment: [A]", "must be keys and values"),
-        ("steps: [deploy]\nenvironment: {A-B: x}", "is not a name for a variable"),
+        ("steps: [deploy]\nenvironment: [A]", "must be a mapping"),
+        ("steps: [deploy]\nenvironment: {A-B: x}", "is not a valid variable name"),
         ("steps: [deploy]\nenvironment: {A: true}", "put it in quotes"),
         ("steps: [deploy]\narguments: x", "must be a list"),
         ("steps: [deploy]\narguments: [{type: integer}]", "an argument needs a name"),
-        ("steps: [deploy]\narguments: [a b]", "must be letters"),
-        ("steps: [deploy]\narguments: [a-b, a_b]", "means the same variable as 'a-b'"),
+        ("steps: [deploy]\narguments: [a b]", "may contain only letters"),
+        ("steps: [deploy]\narguments: [a-b, a_b]", "sets the same variable as 'a-b'"),
         ("steps: [deploy]\narguments: [{name: a, type: int}]", "must be one of string, integer"),
         ("steps: [deploy]\narguments: [{name: a, type: integer, default: x}]", "not of type integer"),
-        ("steps: [{name: a, script: x, uses: deploy}]", "has uses and script: a step is exactly one"),
+        ("steps: [{name: a, script: x, uses: deploy}]", "has uses and script: a step takes exactly one"),
         ("steps: [{script: x}]", "a step needs a name"),
         ("steps: [{name: a, script: ' '}]", "script: is empty"),
-        ("steps: [{name: a, run: x, script: y}]", "says the same as 'script'"),
+        ("steps: [{name: a, run: x, script: y}]", "duplicates 'script'"),
         ("steps: [{name: a, script: x, needs: 3}]", "must be a step or a list of steps"),
-        ("steps: [{name: a, script: x, args: 3}]", "must be keys and values"),
+        ("steps: [{name: a, script: x, args: 3}]", "must be a mapping"),
         ("steps: [{name: a, script: x, matrix: {k: v}}]", "must be a list of 1 to 64"),
         ("steps: [{name: a, script: x, on_interrupt: maybe}]", "must be one of rerun, skip, ask"),
         (
             "steps:\n- {name: a, script: x}\n- {name: a, script: y}",
-            "c.yaml:3: steps: there is another step 'a' (give it an id)",
+            "c.yaml:3: steps: duplicate step 'a' (give it a unique id)",
         ),
         (
             "steps:\n- name: a\n  script: x\n  on_success: bb\n- {name: b, script: y}",
-            "c.yaml:4: a.on_success: no step 'bb'",
+            "c.yaml:4: a.on_success: unknown step 'bb'",
         ),
-        ("steps:\n- name: a\n  script: x\n  if: args.x >", "c.yaml:4: a.condition: a value is missing"),
-        ("steps: [deploy]\nextends: nope", "c.yaml:2: extends: there is no command 'nope'"),
+        ("steps:\n- name: a\n  script: x\n  if: args.x >", "c.yaml:4: a.condition: expected a value"),
+        ("steps: [deploy]\nextends: nope", "c.yaml:2: extends: unknown command 'nope'"),
     ],
 )
 def test_mistakes_name_file_line_key_and_fix(catalog, text, expected):
@@ -230,7 +230,7 @@ def test_mistakes_name_file_line_key_and_fix(catalog, text, expected):
 )
 def test_no_step_hides_another(catalog, text):
     catalog.write("base", "steps: [{name: built, script: x}]")
-    assert any("there is another step" in problem for problem in problems(catalog, text))
+    assert any("duplicate step" in problem for problem in problems(catalog, text))
 
 
 def test_a_matrix_can_be_linked_to_by_its_name(catalog):
@@ -241,7 +241,10 @@ def test_a_matrix_can_be_linked_to_by_its_name(catalog):
 
 def test_times_are_more_than_none_and_args_are_names(catalog):
     assert "must be more than 0" in problems(catalog, "steps: [deploy]\ntimeout: 0")[0]
-    assert "must be letters" in problems(catalog, "steps: [{name: a, script: x, args: {'a=b': 1}}]")[0]
+    assert (
+        "may contain only letters"
+        in problems(catalog, "steps: [{name: a, script: x, args: {'a=b': 1}}]")[0]
+    )
     assert "has no steps" in problems(catalog, "steps: []")[0]
 
 
@@ -256,11 +259,11 @@ def test_several_mistakes_are_named_at_once(catalog):
 def test_circles_and_depth_of_extends_are_named(catalog):
     catalog.write("a", "extends: b\nsteps: [deploy]")
     catalog.write("b", "extends: a\nsteps: [deploy]")
-    with pytest.raises(DefinitionError, match="in a circle: a → b → a"):
+    with pytest.raises(DefinitionError, match="extends itself: a → b → a"):
         catalog.load("a")
     for number in range(12):
         catalog.write(f"d{number}", f"extends: d{number + 1}\nsteps: [deploy]")
-    with pytest.raises(DefinitionError, match="more than 10 deep"):
+    with pytest.raises(DefinitionError, match="more than 10 levels"):
         catalog.load("d0")
 
 
@@ -268,12 +271,12 @@ def test_circles_and_depth_of_extends_are_named(catalog):
 def test_a_name_never_leads_out_of_the_folder(catalog, name):
     with pytest.raises(NotFoundError):
         catalog.load(name)
-    assert catalog.step_file(name) is None
+    assert catalog.find_step_file(name) is None
 
 
 def test_a_file_that_cannot_be_read_is_a_named_error(tmp_path):
     with pytest.raises(DefinitionError, match="No such file"):
-        read(tmp_path / "none.yaml")
+        load_draft(tmp_path / "none.yaml")
     (tmp_path / "big.yaml").write_text("a: " + "x" * 300_000)
     with pytest.raises(DefinitionError, match="larger than 256 KiB"):
-        read(tmp_path / "big.yaml")
+        load_draft(tmp_path / "big.yaml")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prunejuice import formats
-from prunejuice.edit import UnreadableError
+from prunejuice.edits import formats
+from prunejuice.edits.edit import UnreadableAnswerError
 
 BODY = "old one\nold two\n"
 
@@ -44,7 +44,7 @@ def test_several_blocks_of_one_file_need_its_name_once():
     one = "<<<<<<< SEARCH\nold\n=======\nnew\n>>>>>>> REPLACE\n"
     edits = read(f"a.py\n{one}\n{one}\nNow b.py\n\n`b.py`\n{one}")
     assert [each.path for each in edits] == ["a.py", "a.py", "b.py"]
-    assert [each.said for each in edits] == [2, 8, 17]
+    assert [each.answer_line for each in edits] == [2, 8, 17]
 
 
 def test_a_line_of_equal_signs_is_told_from_the_divider_by_longer_markers():
@@ -65,7 +65,7 @@ BROKEN = {
     "two dividers": ("a.py\n<<<<<<< SEARCH\n=======\n=======\n>>>>>>> REPLACE", "2 dividers", 2),
     "no file": ("so:\n<<<<<<< SEARCH\nold\n=======\nnew\n>>>>>>> REPLACE", "names no file", 2),
     "a patch that does not end": ("*** Begin Patch\n*** Delete File: a\n", "cut off", 3),
-    "a chunk line without a sign": ("*** Update File: a\n@@\nfoo\n", "no sign", 3),
+    "a chunk line without a sign": ("*** Update File: a\n@@\nfoo\n", "no prefix", 3),
     "a new file without signs": ("*** Add File: a\nfoo\n", "no +", 2),
     "a fence that is not closed": ("a.py\n```\nfoo\n", "not closed", 2),
     "a binary diff": ("diff --git a/x b/x\nGIT binary patch\nliteral 3\n", "binary", 2),
@@ -76,25 +76,25 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_cut_off_or_unclear_is_refused_with_its_line(name):
     text, why, line = BROKEN[name]
-    with pytest.raises(UnreadableError, match=why.replace("+", r"\+")) as caught:
+    with pytest.raises(UnreadableAnswerError, match=why.replace("+", r"\+")) as caught:
         read(text)
     assert caught.value.line == line
 
 
 @pytest.mark.parametrize("text", ["", "I would change nothing.", "{}", "```\ncode\n```"])
 def test_an_answer_without_edits_says_which_formats_there_are(text):
-    with pytest.raises(UnreadableError, match="no edits") as caught:
+    with pytest.raises(UnreadableAnswerError, match="no edits") as caught:
         read(text)
     assert "search-replace" in caught.value.fix
 
 
 def test_too_long_an_answer_is_refused():
-    with pytest.raises(UnreadableError, match="16 MB"):
+    with pytest.raises(UnreadableAnswerError, match="16 MB"):
         read("x" * 17_000_000)
 
 
 def test_the_format_that_is_named_is_the_one_that_is_read():
-    with pytest.raises(UnreadableError, match="in the format whole-file"):
+    with pytest.raises(UnreadableAnswerError, match="in the format whole-file"):
         read(BLOCKS["a label"], "whole-file")
 
 
@@ -239,7 +239,7 @@ def test_a_fence_that_only_mentions_a_file_is_prose():
 
 
 def test_one_file_twice_with_other_lines_is_refused():
-    with pytest.raises(UnreadableError, match="twice"):
+    with pytest.raises(UnreadableAnswerError, match="twice"):
         read("a.rb\n```ruby\n1\n```\na.rb\n```ruby\n2\n```\n")
 
 
@@ -255,12 +255,12 @@ def test_blocks_and_whole_files_in_one_answer():
 
 
 def test_a_fence_that_could_end_in_two_places_is_refused():
-    with pytest.raises(UnreadableError, match="two places"):
+    with pytest.raises(UnreadableAnswerError, match="two places"):
         read("a.md\n```markdown\n# hi\n```\ncode\n```\nend\n```\n")
 
 
 def test_a_copy_is_no_rename():
-    with pytest.raises(UnreadableError, match="copies"):
+    with pytest.raises(UnreadableAnswerError, match="copies"):
         read("diff --git a/a.txt b/c.txt\nsimilarity index 100%\ncopy from a.txt\ncopy to c.txt\n")
 
 
@@ -279,7 +279,7 @@ LOST = {
 
 @pytest.mark.parametrize("name", LOST)
 def test_no_line_of_a_hunk_is_lost(name):
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnreadableAnswerError):
         read(LOST[name])
 
 
@@ -319,10 +319,10 @@ def test_names_as_models_write_them():
     ],
 )
 def test_long_lines_are_read_in_no_time(line):
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnreadableAnswerError):
         read(f"{line}\n=======\n")
 
 
 def test_a_fence_inside_a_new_file_is_a_mistake_not_nothing():
-    with pytest.raises(UnreadableError, match="no"):
+    with pytest.raises(UnreadableAnswerError, match="no"):
         read("*** Add File: a.md\n+x\n```\n+y\n")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prunejuice.guard import rewritten, weakened
-from prunejuice.hunk import Difference, Version
+from prunejuice.edits.diff import FileDiff, Version
+from prunejuice.verbs.verify.tamper import find_rewritten_tests, find_weakened_checks
 
 TEST = "import pytest\nfrom shop import cart\n\n\ndef test_total():\n    assert cart.total([1, 2]) == 3\n    assert cart.total([]) == 0\n\n\ndef test_empty():\n    with pytest.raises(ValueError):\n        cart.first([])\n"
 CODE = "def total(prices):\n    return 0\n\n\ndef first(prices):\n    return prices[0]\n"
@@ -14,7 +14,7 @@ def difference(path, old, new, to=""):
     def version(text):
         return Version(None if text is None else text.encode())
 
-    return Difference(path, version(old), version(new), to)
+    return FileDiff(path, version(old), version(new), to)
 
 
 CHEATS = {
@@ -82,17 +82,17 @@ CHEATS = {
         "func TestA(t *testing.T) {\n}\n",
         "func TestA(t *testing.T) {\n\tt.Skip()\n}\n",
     ),
-    "a test gets another name": ("tests/test_cart.py", TEST, TEST, "tests/cart_old.py"),
+    "a test is renamed": ("tests/test_cart.py", TEST, TEST, "tests/cart_old.py"),
 }
 
 
 @pytest.mark.parametrize("name", CHEATS)
 def test_a_change_that_weakens_is_found(name):
     path, old, new, *to = CHEATS[name]
-    found = weakened([difference(path, old, new, *to)])
+    found = find_weakened_checks([difference(path, old, new, *to)])
     assert found
     assert found[0].path in {path, *to}
-    assert found[0].why
+    assert found[0].reason
 
 
 BODIES = [
@@ -170,7 +170,7 @@ HONEST = {
 @pytest.mark.parametrize("name", HONEST)
 def test_an_honest_change_is_none_of_them(name):
     path, old, new, *to = HONEST[name]
-    assert weakened([difference(path, old, new, *to)]) == []
+    assert find_weakened_checks([difference(path, old, new, *to)]) == []
 
 
 def test_there_are_enough_of_both():
@@ -214,4 +214,4 @@ def test_there_are_enough_of_both():
     ],
 )
 def test_what_rewrites_tests_without_a_check(path, old, new, bad):
-    assert bool(rewritten([difference(path, old, new)])) == bad
+    assert bool(find_rewritten_tests([difference(path, old, new)])) == bad

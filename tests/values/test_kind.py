@@ -2,14 +2,14 @@
 
 import pytest
 
-from prunejuice import hunk as hunks
-from prunejuice import kind
-from prunejuice.hunk import Difference, Version
+from prunejuice.changes import classify
+from prunejuice.edits import diff
+from prunejuice.edits.diff import FileDiff, Version
 
 
 def kinds(path, old, new):
-    (hunk,) = hunks.hunks(Difference(path, Version(old.encode()), Version(new.encode())))
-    return set(kind.kinds(kind.Looked(hunk, old, new)))
+    (hunk,) = diff.compute_hunks(FileDiff(path, Version(old.encode()), Version(new.encode())))
+    return set(classify.classify_hunk(classify.HunkInFile(hunk, old, new)))
 
 
 CODE = 'import os\n\n\ndef f(items):\n    """Do."""\n    total = 0\n    for item in items:  # all\n        total += item\n    return total\n'
@@ -161,8 +161,8 @@ def test_traps_are_of_no_kind(name):
 
 
 def risks(path, old, new, mode=0o644):
-    (hunk,) = hunks.hunks(Difference(path, Version(old), Version(new, mode)))
-    return kind.risks(hunk, mode)
+    (hunk,) = diff.compute_hunks(FileDiff(path, Version(old), Version(new, mode)))
+    return classify.find_risks(hunk, mode)
 
 
 def test_risks():
@@ -170,7 +170,7 @@ def test_risks():
     assert risks("Makefile", b"a\n", b"b\n") == ["may decide what runs"]
     assert risks("tests/test_a.py", b"a\n", None) == ["deletes the file", "changes a test"]
     assert risks("run.sh", None, b"x\n", 0o755) == ["makes the file executable"]
-    assert risks("a.py", b"x\n" * 30, b"y\n") == ["takes more away than it puts in"]
+    assert risks("a.py", b"x\n" * 30, b"y\n") == ["removes much more than it adds"]
     assert risks("a.py", b"a\n", b"b\n") == []
     assert risks("src/a_test.go", b"a\n", b"b\n") == ["changes a test"]
     assert risks("tests/test_new.py", None, b"b\n") == []

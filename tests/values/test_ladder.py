@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunejuice import content, ladder, proposal
-from prunejuice.edit import Edit, RejectedError
-from prunejuice.hunk import Version
-from prunejuice.overlay import Overlay
+from prunejuice.edits import lines as edits_lines
+from prunejuice.edits import match, proposal
+from prunejuice.edits.diff import Version
+from prunejuice.edits.edit import Edit, EditRejectedError
+from prunejuice.edits.overlay import Overlay
 
 FILE = '''import os
 
@@ -38,12 +39,12 @@ def edit(search, replace, path="shop.py", **more):
 
 
 def placed(search, replace, file=FILE, **more):
-    made, how = ladder.place(content.read(file.encode()), edit(search, replace, **more))
-    return made.data().decode(), how
+    made, how = match.place(edits_lines.decode_text(file.encode()), edit(search, replace, **more))
+    return made.to_bytes().decode(), how
 
 
 def rejected(search, replace, file=FILE, **more):
-    with pytest.raises(RejectedError) as caught:
+    with pytest.raises(EditRejectedError) as caught:
         placed(search, replace, file, **more)
     return caught.value
 
@@ -60,11 +61,11 @@ TIERS = {
 
 
 def test_each_rung_says_which_it_was():
-    assert placed(*TIERS["exact"]) == (WANTED, ladder.Placed("exact", 9, 1))
-    assert placed(*TIERS["trailing space"])[1].tier == "trailing space"
-    assert placed(*TIERS["unwrapped"]) == (WANTED, ladder.Placed("unwrapped", 9, 1))
+    assert placed(*TIERS["exact"]) == (WANTED, match.Placement("exact", 9, 1))
+    assert placed(*TIERS["trailing space"])[1].strategy == "trailing space"
+    assert placed(*TIERS["unwrapped"]) == (WANTED, match.Placement("unwrapped", 9, 1))
     made, how = placed("if item.free:\n    return 0", "if item.free:\n    return 0.0")
-    assert how.tier == "indentation"
+    assert how.strategy == "indentation"
     assert made == FILE.replace("return 0\n", "return 0.0\n")
 
 
@@ -72,7 +73,7 @@ def test_tabs_become_the_spaces_of_the_file():
     made, how = placed(
         "\t\tif item.free:\n\t\t\treturn 0", "\t\tif item.free:\n\t\t\tlog()\n\t\t\treturn 0"
     )
-    assert how.tier == "indentation"
+    assert how.strategy == "indentation"
     assert made == FILE.replace("            return 0\n", "            log()\n            return 0\n")
 
 
@@ -88,20 +89,20 @@ def test_a_block_deeper_than_the_file_is_moved_out():
 def test_lines_that_were_left_out_are_found_between_the_others():
     search = "    def price(self, item):\n        ...\n        return item.cost * 2"
     made, how = placed(search, search.replace("2", "3"))
-    assert (made, how.tier) == (WANTED, "elided")
+    assert (made, how.strategy) == (WANTED, "elided")
 
 
 def test_a_stale_line_around_is_not_written_back():
     search = "        if item.for_free:\n            return 0\n        return item.cost * 2"
     made, how = placed(search, search.replace("cost * 2", "cost * 3"))
-    assert (made, how.tier) == (WANTED, "drift")
+    assert (made, how.strategy) == (WANTED, "drift")
 
 
 @pytest.mark.parametrize("form", ["{}: {}", "{:>4} | {}", "{}\t{}", "{}|{}"])
 def test_line_numbers_are_taken_off(form):
     old = "\n".join(form.format(n, line) for n, line in enumerate(FILE.split("\n")[6:9], 7))
     made, how = placed(old, old.replace("cost * 2", "cost * 3"))
-    assert (made, how.tier) == (WANTED, "unwrapped")
+    assert (made, how.strategy) == (WANTED, "unwrapped")
 
 
 def test_entities_and_escapes_are_taken_off_where_the_file_has_none():
@@ -118,7 +119,7 @@ def test_curly_quotes_of_the_file_stay():
         'He said "hello" to\nthe dog\'s owner.', 'He said "hello" to\nthe cat\'s owner.', file, path="a.txt"
     )
     assert made == "He said “hello” to\nthe cat’s owner.\n"
-    assert how.tier == "punctuation"
+    assert how.strategy == "punctuation"
 
 
 def test_two_places_are_none():
@@ -162,9 +163,9 @@ def test_a_line_to_be_removed_must_be_remembered_rightly():
 
 def test_what_is_there_already_is_left():
     made, how = placed(READ, READ.replace("2", "3"), WANTED)
-    assert (made, how.tier) == (WANTED, "already applied")
+    assert (made, how.strategy) == (WANTED, "already applied")
     made, how = placed("import os", "import os\nimport sys", "import os\nimport sys\n")
-    assert (made, how.tier) == ("import os\nimport sys\n", "already applied")
+    assert (made, how.strategy) == ("import os\nimport sys\n", "already applied")
 
 
 def test_a_deletion_is_not_taken_for_done_without_a_sign_of_it():
@@ -249,8 +250,8 @@ class Made(NamedTuple):
 
 def propose(edits, **files):
     overlay = Overlay(lambda path: Version(files.get(path.replace(".", "_").replace("/", "_"))))
-    found = proposal.propose(edits, overlay)
-    return Made(found.outcomes, found.rejected, overlay.differences())
+    found = proposal.apply_edits(edits, overlay)
+    return Made(found.outcomes, found.rejected_edits, overlay.diffs())
 
 
 def only(proposed):
@@ -261,7 +262,7 @@ def only(proposed):
 
 def test_what_could_be_parsed_must_still_be():
     proposed = propose([edit(READ, READ + "("), edit("import os", "import sys")], shop_py=FILE.encode())
-    assert [each.rejected.cause if each.rejected else None for each in proposed.outcomes] == [
+    assert [each.rejection.cause if each.rejection else None for each in proposed.outcomes] == [
         "broken",
         None,
     ]
@@ -273,7 +274,7 @@ def test_a_file_must_be_parsed_only_in_the_end():
     edits = [edit("import os", "if True:"), edit("class Shop:", "    x = 1\n\n\nclass Shop:")]
     assert only(propose(edits, shop_py=FILE.encode()))
     proposed = propose([*edits[:1], edit(READ, READ.replace("2", "3"))], shop_py=FILE.encode())
-    assert [bool(each.rejected) for each in proposed.outcomes] == [True, False]
+    assert [bool(each.rejection) for each in proposed.outcomes] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,7 @@ def test_other_languages_must_still_be_parsed_too(path, old, new):
     proposed = propose(
         [Edit("replace", path, (old,), (new,))], **{path.replace(".", "_"): old.encode() + b"\n"}
     )
-    assert proposed.rejected[0].rejected.cause == "broken"
+    assert proposed.rejected[0].rejection.cause == "broken"
 
 
 def test_edits_of_one_file_are_made_one_after_the_other():
@@ -348,12 +349,12 @@ REFUSED = {
 def test_what_cannot_be_done_says_why(cause):
     edited, data = REFUSED[cause]
     (outcome,) = propose([edited], **({"a_txt": data} if data is not None else {})).rejected
-    assert outcome.rejected.cause == cause
+    assert outcome.rejection.cause == cause
 
 
 def test_a_new_text_that_the_encoding_cannot_say_is_refused():
     edited = Edit("write", "a.txt", replace=("\ud800",))
-    assert propose([edited]).rejected[0].rejected.cause == "binary"
+    assert propose([edited]).rejected[0].rejection.cause == "binary"
 
 
 def test_deletion_renaming_and_modes():
@@ -391,14 +392,14 @@ def test_an_edit_changes_its_place_and_nothing_else_or_is_refused(lines, search,
         search = lines[at : at + rng.randint(1, 6)]
     search, replace = ([line.replace("\n", " ") for line in part] for part in (search, replace))
     data = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
-    read = content.read(data)
+    read = edits_lines.decode_text(data)
     if read is None:
         return
     try:
-        made, how = ladder.place(read, Edit("replace", "a.txt", tuple(search), tuple(replace)))
-    except RejectedError:
+        made, how = match.place(read, Edit("replace", "a.txt", tuple(search), tuple(replace)))
+    except EditRejectedError:
         return
-    if how.tier == "already applied":
+    if how.strategy == "already applied":
         assert made == read
         return
     before, after = read.texts, made.texts
@@ -420,7 +421,7 @@ def test_a_file_of_equal_lines_takes_no_longer():
 
 @pytest.mark.parametrize("line", [" " * 60_000 + "x", "# rest" + " " * 60_000 + "x", "… " * 30_000])
 def test_a_long_line_takes_no_longer(line):
-    assert placed(READ, f"{READ}\n{line}", path="a.txt")[1].tier == "exact"
+    assert placed(READ, f"{READ}\n{line}", path="a.txt")[1].strategy == "exact"
 
 
 def test_places_that_only_a_hint_tells_apart_are_counted_in_the_file_as_it_was():
@@ -445,5 +446,5 @@ def test_braces_that_are_there_anyway_are_no_sign_that_an_edit_was_made():
     made, how = placed(
         "    foo(items)", "    foo(items)\n  end", file.replace("  end\n    foo", "    foo"), path="a.lua"
     )
-    assert how.tier == "exact"
+    assert how.strategy == "exact"
     assert made.count("end") == 2

@@ -2,10 +2,10 @@
 
 import pytest
 
-from prunejuice.command import Argument, Command
 from prunejuice.errors import UsageError
-from prunejuice.matrix import combinations
-from prunejuice.workflow import Workflow
+from prunejuice.workflow.command import Argument, Command
+from prunejuice.workflow.graph import Workflow
+from prunejuice.workflow.matrix import argument_combinations
 
 COMMAND = Command(
     "c",
@@ -35,11 +35,11 @@ COMMAND = Command(
     ],
 )
 def test_how_many_runs(given, matrix, times, count):
-    assert len(combinations(COMMAND, given, matrix, times)) == count
+    assert len(argument_combinations(COMMAND, given, matrix, times)) == count
 
 
 def test_each_value_with_each_other():
-    assert combinations(COMMAND, {"issue": "1,2"}, ("text=a,b",)) == [
+    assert argument_combinations(COMMAND, {"issue": "1,2"}, ("text=a,b",)) == [
         {"issue": "1", "text": "a"},
         {"issue": "1", "text": "b"},
         {"issue": "2", "text": "a"},
@@ -50,9 +50,9 @@ def test_each_value_with_each_other():
 @pytest.mark.parametrize("word", ["issue=3", "text", "text=", "text=a,", "=a"])
 def test_what_is_no_matrix(word):
     with pytest.raises(UsageError, match="matrix"):
-        combinations(COMMAND, {"issue": "1"}, (word,))
+        argument_combinations(COMMAND, {"issue": "1"}, (word,))
 
 
 def test_too_many():
     with pytest.raises(UsageError, match="1010 runs"):
-        combinations(COMMAND, {"issue": ",".join(map(str, range(101)))}, (), 10)
+        argument_combinations(COMMAND, {"issue": ",".join(map(str, range(101)))}, (), 10)

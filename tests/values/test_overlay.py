@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prunejuice.edits.diff import Version
+from prunejuice.edits.overlay import Overlay
 from prunejuice.errors import ConflictError, DeniedError
-from prunejuice.hunk import Version
-from prunejuice.overlay import Overlay
 
 FILES = {"a": b"A", "b": b"B"}
 
@@ -16,7 +16,7 @@ def begun(files=FILES):
 
 
 def told(overlay):
-    return sorted((each.path, each.old.data, each.new.data, each.to) for each in overlay.differences())
+    return sorted((each.path, each.old.data, each.new.data, each.to) for each in overlay.diffs())
 
 
 def test_a_name_that_was_renamed_away_is_free():
@@ -58,7 +58,7 @@ def test_a_name_can_be_taken_after_it_was_deleted():
 
 def test_what_cannot_be():
     overlay = begun()
-    with pytest.raises(ConflictError, match="no file"):
+    with pytest.raises(ConflictError, match="no such file"):
         overlay.rename("x", "y")
     with pytest.raises(ConflictError, match="already"):
         overlay.rename("a", "b")
@@ -91,9 +91,9 @@ def test_differences_make_of_the_first_files_the_last(acts):
             continue
         now[what] = now.pop(name)
     made = dict(FILES)
-    for each in overlay.differences():
+    for each in overlay.diffs():
         made.pop(each.path, None)
-    for each in overlay.differences():
+    for each in overlay.diffs():
         if each.new.data is not None:
             made[each.to or each.path] = each.new.data
     assert made == now

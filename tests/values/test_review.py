@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunejuice import hunk as hunks
-from prunejuice import review
+from prunejuice.changes import review
+from prunejuice.changes.review import ApprovalPattern, ReviewDecision
+from prunejuice.edits import diff
+from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.errors import UsageError
-from prunejuice.hunk import Difference, Version
-from prunejuice.review import Decision, Pattern
 
 OLD = "".join(f"line {n}\n" for n in range(60))
 
@@ -23,7 +23,7 @@ def changed(*lines, old=OLD):
 
 
 def difference(new, path="a.txt", old=OLD, **more):
-    return Difference(
+    return FileDiff(
         path,
         Version(None if old is None else old.encode()),
         Version(None if new is None else new.encode(), **more),
@@ -31,15 +31,15 @@ def difference(new, path="a.txt", old=OLD, **more):
 
 
 def begun(*differences, **more):
-    return review.begin(differences, **more)
+    return review.begin_review(differences, **more)
 
 
 def approve(found):
-    return review.decide(found, Decision(found.current.id, "approve"))
+    return review.record_decision(found, ReviewDecision(found.current.id, "approve"))
 
 
 def reject(found, reason="no"):
-    return review.decide(found, Decision(found.current.id, "reject", reason=reason))
+    return review.record_decision(found, ReviewDecision(found.current.id, "reject", reason=reason))
 
 
 def text(differences, path="a.txt"):
@@ -51,44 +51,44 @@ def test_only_what_is_approved_is_made():
     assert len(found.hunks) == 3
     found = approve(reject(approve(found)))
     assert found.current is None
-    assert text(review.accepted(found)) == changed(3, 40)
-    assert [(hunk.line, each.reason) for hunk, each in review.sent_back(found)] == [(21, "no")]
+    assert text(review.accepted_diffs(found)) == changed(3, 40)
+    assert [(hunk.line, each.reason) for hunk, each in review.hunks_to_revise(found)] == [(21, "no")]
 
 
 def test_what_is_left_open_comes_on_top_of_what_was_accepted():
     found = approve(begun(difference(changed(3, 20, 40))))
-    assert text(review.accepted(found)) == changed(3)
-    (left,) = review.left_open(found)
+    assert text(review.accepted_diffs(found)) == changed(3)
+    (left,) = review.undecided_diffs(found)
     assert (left.old.data.decode(), left.new.data.decode()) == (changed(3), changed(3, 20, 40))
 
 
 def test_a_hunk_can_be_divided():
     found = begun(difference(changed(3, 6)))
     assert len(found.hunks) == 1
-    found = review.divide(found)
+    found = review.split_current_hunk(found)
     assert [each.line for each in found.hunks] == [4, 7]
-    assert text(review.accepted(approve(reject(found)))) == changed(6)
-    assert review.divide(review.divide(found)) == review.divide(found)
+    assert text(review.accepted_diffs(approve(reject(found)))) == changed(6)
+    assert review.split_current_hunk(review.split_current_hunk(found)) == review.split_current_hunk(found)
 
 
 def test_going_back_forgets_decisions_and_patterns():
     found = begun(difference(changed(3, 20, 40)), difference("x\n", "b.txt", "y\n"))
-    found = review.approve_pattern(found, Pattern(glob="*.txt"))
+    found = review.approve_pattern(found, ApprovalPattern(glob="*.txt"))
     assert found.current is None
     assert {each.by for each in found.decisions.values()} == {"person", "pattern"}
-    found = review.back(found)
-    assert (found.at, found.decisions, found.patterns) == (0, {}, ())
-    found = review.back(reject(approve(found)))
-    assert found.at == 1
+    found = review.undo_last_decision(found)
+    assert (found.position, found.decisions, found.patterns) == (0, {}, ())
+    found = review.undo_last_decision(reject(approve(found)))
+    assert found.position == 1
     assert list(found.decisions) == [found.hunks[0].id]
-    assert review.back(begun(difference(changed(3)))).at == 0
+    assert review.undo_last_decision(begun(difference(changed(3)))).position == 0
 
 
 def test_a_pattern_covers_later_hunks_and_never_earlier_ones():
     found = begun(difference(changed(3, 20, 40)), difference(changed(3), "b.md"))
-    found = review.approve_pattern(reject(found), Pattern(glob="*.txt"))
+    found = review.approve_pattern(reject(found), ApprovalPattern(glob="*.txt"))
     assert found.current.path == "b.md"
-    assert text(review.accepted(found)) == changed(20, 40)
+    assert text(review.accepted_diffs(found)) == changed(20, 40)
 
 
 def test_the_same_lines_elsewhere_are_a_pattern():
@@ -98,7 +98,7 @@ def test_the_same_lines_elsewhere_are_a_pattern():
         difference(one.replace("d", "D"), "y.txt", one),
         difference(one.replace("e", "D"), "z.txt", one),
     )
-    same = review.patterns(found, found.current)[-1]
+    same = review.patterns_for_hunk(found, found.current)[-1]
     assert str(same) == "same lines"
     found = review.approve_pattern(found, same)
     assert found.current.path == "z.txt"
@@ -111,7 +111,7 @@ def test_kinds_are_patterns():
         difference("import os\nimport sys\n\n\nx = 1\n", "b.py", code),
         difference("import os\n\n\nx = 2\n", "c.py", code),
     )
-    found = review.approve_pattern(found, Pattern("import added"))
+    found = review.approve_pattern(found, ApprovalPattern("import added"))
     assert found.current.path == "c.py"
 
 
@@ -121,7 +121,7 @@ def test_a_rename_covers_the_same_rename_only():
         difference("new = 2\n", "b.py", "old = 2\n"),
         difference("fresh = 2\n", "c.py", "stale = 2\n"),
     )
-    (pattern,) = [each for each in review.patterns(found, found.current) if each.kind == "rename"]
+    (pattern,) = [each for each in review.patterns_for_hunk(found, found.current) if each.kind == "rename"]
     assert str(pattern) == "rename: old → new"
     assert review.approve_pattern(found, pattern).current.path == "c.py"
 
@@ -129,26 +129,31 @@ def test_a_rename_covers_the_same_rename_only():
 def test_what_decides_what_runs_is_in_no_pattern_and_needs_a_person():
     care = ".github/workflows/ci.yml"
     found = begun(difference("x\n", "a.txt", "y\n"), difference("x\n", care, "y\n"))
-    assert review.patterns(found, found.hunks[1]) == []
-    found = review.approve_pattern(found, Pattern(glob="*"))
+    assert review.patterns_for_hunk(found, found.hunks[1]) == []
+    found = review.approve_pattern(found, ApprovalPattern(glob="*"))
     assert found.current.path == care
-    assert review.granted(found) == frozenset()
-    assert review.granted(approve(found)) == {care}
-    assert review.granted(review.judged(found, [Decision("*", "approve")])) == frozenset()
+    assert review.approved_protected_paths(found) == frozenset()
+    assert review.approved_protected_paths(approve(found)) == {care}
+    assert (
+        review.approved_protected_paths(review.apply_decisions(found, [ReviewDecision("*", "approve")]))
+        == frozenset()
+    )
 
 
 def test_a_person_may_write_other_lines():
     found = begun(difference(changed(3)))
-    found = review.decide(found, Decision(found.current.id, "modify", lines=("mine\n", "too\n")))
-    assert text(review.accepted(found)) == OLD.replace("line 3\n", "mine\ntoo\n")
-    assert review.sent_back(found) == []
+    found = review.record_decision(
+        found, ReviewDecision(found.current.id, "modify", lines=("mine\n", "too\n"))
+    )
+    assert text(review.accepted_diffs(found)) == OLD.replace("line 3\n", "mine\ntoo\n")
+    assert review.hunks_to_revise(found) == []
 
 
 def test_a_described_change_goes_back_to_its_maker():
     found = begun(difference(changed(3)))
-    found = review.decide(found, Decision(found.current.id, "modify", reason="shorter"))
-    assert review.accepted(found) == []
-    assert review.sent_back(found)[0][1].reason == "shorter"
+    found = review.record_decision(found, ReviewDecision(found.current.id, "modify", reason="shorter"))
+    assert review.accepted_diffs(found) == []
+    assert review.hunks_to_revise(found)[0][1].reason == "shorter"
 
 
 WHOLE = {
@@ -161,37 +166,39 @@ WHOLE = {
 
 @pytest.mark.parametrize("what", WHOLE)
 def test_a_file_as_a_whole_is_one_hunk(what):
-    one = Difference("a", *WHOLE[what])
+    one = FileDiff("a", *WHOLE[what])
     found = begun(one)
-    assert [each.what for each in found.hunks] == [what]
-    assert review.accepted(approve(found)) == [one]
-    assert review.accepted(reject(found)) == []
-    assert review.left_open(found) == [one]
+    assert [each.change_type for each in found.hunks] == [what]
+    assert review.accepted_diffs(approve(found)) == [one]
+    assert review.accepted_diffs(reject(found)) == []
+    assert review.undecided_diffs(found) == [one]
 
 
 def test_a_new_file_can_be_written_otherwise_and_a_renamed_one_keeps_its_name():
-    found = begun(Difference("a", *WHOLE["created"]))
-    found = review.decide(found, Decision(found.current.id, "modify", lines=("z\n",)))
-    assert text(review.accepted(found), "a") == "z\n"
-    moved = Difference("a", Version(b"x\n"), Version(b"x\n"), "b")
-    assert review.accepted(approve(begun(moved))) == [moved]
+    found = begun(FileDiff("a", *WHOLE["created"]))
+    found = review.record_decision(found, ReviewDecision(found.current.id, "modify", lines=("z\n",)))
+    assert text(review.accepted_diffs(found), "a") == "z\n"
+    moved = FileDiff("a", Version(b"x\n"), Version(b"x\n"), "b")
+    assert review.accepted_diffs(approve(begun(moved))) == [moved]
 
 
 def test_by_file_all_changes_of_one_are_judged_together():
     found = begun(difference(changed(3, 20, 40)), difference(changed(5), "b.txt"), grain="file")
     assert [each.path for each in found.hunks] == ["a.txt", "b.txt"]
-    assert text(review.accepted(approve(found))) == changed(3, 20, 40)
-    assert "".join(f"{line}\n" for line in hunks.lines(found.hunks[0])).count("\n-line") == 3
+    assert text(review.accepted_diffs(approve(found))) == changed(3, 20, 40)
+    assert "".join(f"{line}\n" for line in diff.hunk_lines(found.hunks[0])).count("\n-line") == 3
 
 
 def test_a_program_names_hunks():
     found = begun(difference(changed(3, 20, 40)))
     one, two, three = (each.id for each in found.hunks)
-    found = review.judged(found, [Decision(two, "approve"), Decision("*", "reject", reason="why")])
-    assert text(review.accepted(found)) == changed(20)
-    assert {each.id for each, _ in review.sent_back(found)} == {one, three}
-    with pytest.raises(UsageError, match="no hunk"):
-        review.judged(found, [Decision("nothing", "approve")])
+    found = review.apply_decisions(
+        found, [ReviewDecision(two, "approve"), ReviewDecision("*", "reject", reason="why")]
+    )
+    assert text(review.accepted_diffs(found)) == changed(20)
+    assert {each.id for each, _ in review.hunks_to_revise(found)} == {one, three}
+    with pytest.raises(UsageError, match="unknown hunk"):
+        review.apply_decisions(found, [ReviewDecision("nothing", "approve")])
 
 
 def test_ids_are_those_of_the_change_not_of_its_place():
@@ -212,12 +219,13 @@ TEXTS = st.lists(st.sampled_from(["a", "b", "c", "d\r", "", "é"]), max_size=25)
 @settings(max_examples=200, deadline=None)
 @given(TEXTS, TEXTS)
 def test_all_hunks_make_the_new_file_and_none_the_old_one(old, new):
-    one = Difference("a.txt", Version(old.encode()), Version(new.encode()))
-    found = hunks.hunks(one)
-    assert hunks.combined(old.encode(), found).decode() == new
-    assert hunks.combined(old.encode(), []).decode() == old
+    one = FileDiff("a.txt", Version(old.encode()), Version(new.encode()))
+    found = diff.compute_hunks(one)
+    assert diff.apply_hunks(old.encode(), found).decode() == new
+    assert diff.apply_hunks(old.encode(), []).decode() == old
     assert (
-        hunks.combined(old.encode(), [part for each in found for part in hunks.split(each)]).decode() == new
+        diff.apply_hunks(old.encode(), [part for each in found for part in diff.split_hunk(each)]).decode()
+        == new
     )
 
 
@@ -226,7 +234,7 @@ def test_all_hunks_make_the_new_file_and_none_the_old_one(old, new):
 def test_git_applies_the_diff(tmp_path_factory, old, new):
     folder = tmp_path_factory.mktemp("diff")
     (folder / "a b.txt").write_bytes(old.encode())
-    text = hunks.diff(Difference("a b.txt", Version(old.encode()), Version(new.encode())))
+    text = diff.format_diff(FileDiff("a b.txt", Version(old.encode()), Version(new.encode())))
     if old == new:
         assert text == ""
         return
@@ -235,14 +243,14 @@ def test_git_applies_the_diff(tmp_path_factory, old, new):
 
 
 def test_names_that_are_not_plain_are_quoted_as_git_does(tmp_path):
-    text = hunks.diff(Difference("é.txt", Version(None), Version(b"x\n", 0o755)))
+    text = diff.format_diff(FileDiff("é.txt", Version(None), Version(b"x\n", 0o755)))
     subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=text.encode(), check=True)
     assert (tmp_path / "é.txt").read_bytes() == b"x\n"
     assert (tmp_path / "é.txt").stat().st_mode & 0o100
 
 
 def test_binary_and_huge_files_are_named_not_shown():
-    assert "Binary files a/x and b/x differ (2 bytes and 3 bytes)" in hunks.diff(
-        Difference("x", Version(b"a\0"), Version(b"bb\0"))
+    assert "Binary files a/x and b/x differ (2 bytes and 3 bytes)" in diff.format_diff(
+        FileDiff("x", Version(b"a\0"), Version(b"bb\0"))
     )
-    assert len(hunks.diff(Difference("x", Version(b""), Version(b"x\n" * 600_000)))) < 200
+    assert len(diff.format_diff(FileDiff("x", Version(b""), Version(b"x\n" * 600_000)))) < 200

@@ -2,17 +2,17 @@
 
 import pytest
 
-from prunejuice.hunk import Difference, Version
-from prunejuice.outcome import outcomes, turned, without_passed
-from prunejuice.rote import by_rote
+from prunejuice.edits.diff import FileDiff, Version
+from prunejuice.verbs.verify.hardcoding import find_hardcoded_answers
+from prunejuice.verbs.verify.pytest_outcome import compare_outcomes, parse_outcomes, strip_passed_lines
 
 TEST = "from cart import total, fib, name\n\n\ndef test_all():\n    assert total([1, 2]) == 3\n    assert fib(10) == 55\n    assert fib(0) == 0\n    assert name('bob', upper=True) == 'BOB'\n    self.assertEqual(total([5]), 5)\n"
 OLD = "def total(prices):\n    return 0\n\n\ndef fib(n):\n    return n\n\n\ndef name(text, upper):\n    return text\n"
 
 
 def found(new, old=OLD, path="cart.py"):
-    difference = Difference(path, Version(old.encode()), Version(new.encode()))
-    return [each.line for each in by_rote([difference], [TEST])]
+    difference = FileDiff(path, Version(old.encode()), Version(new.encode()))
+    return [each.line for each in find_hardcoded_answers([difference], [TEST])]
 
 
 @pytest.mark.parametrize(
@@ -67,26 +67,28 @@ def test_what_was_there_before_and_what_is_no_code():
     assert found(cheat + "\nX = 1\n", cheat) == []
     assert found(cheat, path="tests/test_cart.py") == []
     assert found(cheat, path="cart.txt") == []
-    assert by_rote([Difference("a.py", Version(b""), Version(b"def f(:"))], [TEST, "def ("]) == []
+    assert (
+        find_hardcoded_answers([FileDiff("a.py", Version(b""), Version(b"def f(:"))], [TEST, "def ("]) == []
+    )
 
 
 SAID = "..F\n=== short test summary info ===\nPASSED tests/a.py::test_one\nPASSED tests/a.py::test_two[x - y]\nFAILED tests/a.py::test_three - assert 1 == 2\nERROR tests/b.py::test_four\n1 failed\n"
 
 
 def test_outcomes_of_tests():
-    assert outcomes(SAID) == {
+    assert parse_outcomes(SAID) == {
         "tests/a.py::test_one": "PASSED",
         "tests/a.py::test_two[x - y]": "PASSED",
         "tests/a.py::test_three": "FAILED",
         "tests/b.py::test_four": "ERROR",
     }
-    assert outcomes("nothing\n") == {}
-    assert "PASSED" not in without_passed(SAID)
-    assert "FAILED" in without_passed(SAID)
+    assert parse_outcomes("nothing\n") == {}
+    assert "PASSED" not in strip_passed_lines(SAID)
+    assert "FAILED" in strip_passed_lines(SAID)
 
 
 def test_how_tests_turned():
     before = {"a": "PASSED", "b": "FAILED", "c": "PASSED", "d": "ERROR"}
     after = {"a": "PASSED", "b": "PASSED", "d": "FAILED"}
-    assert turned(before, after) == (("b",), ("a",), ("c", "d"))
-    assert turned({"a": "FAILED"}, {}).lost == ("a",)
+    assert compare_outcomes(before, after) == (("b",), ("a",), ("c", "d"))
+    assert compare_outcomes({"a": "FAILED"}, {}).lost == ("a",)

@@ -3,17 +3,18 @@
 import pytest
 from msgspec.structs import replace
 
-from prunejuice import event as ev
-from prunejuice import plan, view
-from prunejuice import run as runs
-from prunejuice.artifact import Artifact, media_type
-from prunejuice.command import Command
+from prunejuice.engine import event as ev
+from prunejuice.engine import run as runs
+from prunejuice.engine import view
+from prunejuice.engine.artifact import Artifact, guess_media_type
 from prunejuice.errors import StoreError
-from prunejuice.workflow import Step, Workflow
-from prunejuice.workspace import Workspace
+from prunejuice.workflow import plan
+from prunejuice.workflow.command import Command
+from prunejuice.workflow.graph import Step, Workflow
+from prunejuice.workflow.workspace import Workspace
 
 FLOW = Workflow("w", steps={"a": Step(name="a", script="x")}, entry_point="a")
-PLAN = plan.make(Command("c", FLOW), {}, project="/p", directory="/p", commands_used={})
+PLAN = plan.make_plan(Command("c", FLOW), {}, project="/p", directory="/p", commands_used={})
 CREATED = ev.RunCreated(at=1, plan=PLAN)
 STARTED = ev.RunStarted(at=2, pid=7, host="h", version="1")
 
@@ -53,16 +54,16 @@ def test_every_end_can_be_taken_up_again(event, status):
 
 def test_steps_move_through_their_states():
     run = after(STARTED, ev.StepStarted(at=3, step="a", visit=1, log="l"))
-    assert [v.status for v in run.running()] == ["running"]
-    run = runs.evolve(run, ev.StepRetried(step="a", visit=1, error="once"))
-    assert run.last("a").error == "once"
-    run = runs.evolve(run, ev.StepStarted(at=4, step="a", visit=1, attempt=2))
+    assert [v.status for v in run.running_visits()] == ["running"]
+    run = runs.apply_event(run, ev.StepRetried(step="a", visit=1, error="once"))
+    assert run.last_visit("a").error == "once"
+    run = runs.apply_event(run, ev.StepStarted(at=4, step="a", visit=1, attempt=2))
     assert [(v.visit, v.attempt) for v in run.visits] == [(1, 2)]
     ended = ev.StepEnded(at=5, step="a", visit=1, status="completed", outputs={"k": 1}, fires=("next:b",))
-    run = runs.evolve(run, ended)
-    assert (run.last("a").outputs, run.last("a").fires) == ({"k": 1}, ("next:b",))
-    assert runs.evolve(run, ev.StepReset(step="a", visit=1)).visits == ()
-    assert run.last("zzz") is None
+    run = runs.apply_event(run, ended)
+    assert (run.last_visit("a").outputs, run.last_visit("a").fires) == ({"k": 1}, ("next:b",))
+    assert runs.apply_event(run, ev.StepReset(step="a", visit=1)).visits == ()
+    assert run.last_visit("zzz") is None
 
 
 def test_other_visits_are_left_alone():
@@ -73,7 +74,7 @@ def test_other_visits_are_left_alone():
         ev.StepStarted(step="a", visit=2),
         ev.StepEnded(step="a", visit=2, status="completed"),
     )
-    assert [v.status for v in run.of("a")] == ["failed", "completed"]
+    assert [v.status for v in run.visits_of("a")] == ["failed", "completed"]
 
 
 def test_what_was_cut_off_is_taken_back_and_what_waited_is_tried_again():
@@ -82,8 +83,8 @@ def test_what_was_cut_off_is_taken_back_and_what_waited_is_tried_again():
     run = after(
         STARTED, ev.StepStarted(step="a", visit=1), ev.StepBlocked(step="a", visit=1, message="m", fix="f")
     )
-    assert (run.blocked()[0].error, run.blocked()[0].fix) == ("m", "f")
-    assert runs.evolve(run, STARTED).visits == ()
+    assert (run.blocked_visits()[0].error, run.blocked_visits()[0].fix) == ("m", "f")
+    assert runs.apply_event(run, STARTED).visits == ()
 
 
 def test_workspace_artifacts_and_cancelling_are_kept():
@@ -116,7 +117,7 @@ def test_an_older_event_without_newer_fields_is_read():
     assert ev.from_json('{"kind":"step.started","step":"a","visit":1,"later":true}') == ev.StepStarted(
         step="a", visit=1
     )
-    assert ev.kind(STARTED) == "run.started"
+    assert ev.event_kind(STARTED) == "run.started"
 
 
 def test_views_say_only_what_there_is_to_say():
@@ -125,7 +126,7 @@ def test_views_say_only_what_there_is_to_say():
         ev.StepStarted(at=3, step="a", visit=1),
         ev.StepEnded(at=5, step="a", visit=1, status="failed", error="e"),
     )
-    whole = view.whole(run)
+    whole = view.run_to_dict(run)
     assert whole["id"] == whole["session_id"] == "r1"
     assert "branch" not in whole
     assert whole["started"] == "1970-01-01T00:00:02.000+00:00"
@@ -142,7 +143,7 @@ def test_views_say_only_what_there_is_to_say():
 
 
 def test_media_types():
-    assert [media_type(n) for n in ("a.patch", "a.log", "a.json", "a.zzz")] == [
+    assert [guess_media_type(n) for n in ("a.patch", "a.log", "a.json", "a.zzz")] == [
         "text/plain",
         "text/plain",
         "application/json",
@@ -156,21 +157,21 @@ def test_snapshots_landings_and_what_was_cut_off_are_kept():
         step="a", visit=1, when="after", commit="c2", tree="t2", changed=True, files=1, paths=("f",)
     )
     run = after(STARTED, before, ended)
-    assert (run.work(), after(STARTED).work()) == (("c1", "c2"), ("", ""))
-    assert (view.summary(run).files, view.summary(run).paths) == (1, ("f",))
+    assert (run.snapshot_range(), after(STARTED).snapshot_range()) == (("c1", "c2"), ("", ""))
+    assert (view.summarize_run(run).files, view.summarize_run(run).paths) == (1, ("f",))
     begun = ev.StepStarted(at=3, step="a", visit=1, log="logs/0003-a.log")
     cut = after(STARTED, begun, ev.StepInterrupted(step="a", visit=1))
-    assert [each.log for each in cut.cut] == ["logs/0003-a.log"]
-    assert runs.evolve(cut, ev.FilesPutBack(step="a", operation="op-1")).cut == ()
+    assert [each.log for each in cut.interrupted_visits] == ["logs/0003-a.log"]
+    assert runs.apply_event(cut, ev.FilesRestored(step="a", operation="op-1")).interrupted_visits == ()
     over = ev.StepEnded(at=4, step="a", visit=1, status="failed")
-    assert after(STARTED, begun, over, ev.StepReset(step="a", visit=1)).cut == ()
+    assert after(STARTED, begun, over, ev.StepReset(step="a", visit=1)).interrupted_visits == ()
     landed = ev.RunLanded(into="main", commit="c")
     assert after(STARTED, landed).landed == landed
     assert after(STARTED, landed, ev.RunLanded(into="", commit="b")).landed is None
     assert after(STARTED, landed, STARTED).landed is None
 
 
-LINE = view.summary(after(STARTED))
+LINE = view.summarize_run(after(STARTED))
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,7 @@ LINE = view.summary(after(STARTED))
     ],
 )
 def test_what_a_person_has_to_do_about_a_run(more, worktree, group):
-    stands = view.standing(replace(LINE, **more), has_worktree=worktree, has_session=False)
+    stands = view.status_line(replace(LINE, **more), has_worktree=worktree, has_session=False)
     assert stands.group == group
     assert stands.evidence[0] == f"event: the run is {more['status']}"
 
@@ -199,4 +200,4 @@ def test_runs_of_one_repository_that_touch_the_same_files():
         return replace(LINE, id=name, paths=paths, worktree=f"/w/{name}", common=common)
 
     lines = [line("a", ("x", "y")), line("b", ("y",)), line("c", ("z",)), line("d", ("y",), "/other")]
-    assert view.overlaps(lines) == {"a": {"b": ("y",)}, "b": {"a": ("y",)}}
+    assert view.find_overlaps(lines) == {"a": {"b": ("y",)}, "b": {"a": ("y",)}}

@@ -4,11 +4,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from prunejuice import event as ev
-from prunejuice import plan, schedule
-from prunejuice import run as runs
-from prunejuice.command import Command
-from prunejuice.workflow import Step, Workflow, faults, from_lists, parallel, sequence
+from prunejuice.engine import event as ev
+from prunejuice.engine import run as runs
+from prunejuice.engine import schedule
+from prunejuice.workflow import plan
+from prunejuice.workflow.command import Command
+from prunejuice.workflow.graph import Step, Workflow, link_steps, parallel, sequence
+from prunejuice.workflow.validate import find_problems
 
 
 def step(name, **more):
@@ -16,15 +18,15 @@ def step(name, **more):
 
 
 def listed(*steps, pre=(), post=(), cleanup=(), **more):
-    found = from_lists(pre, steps, post)
+    found = link_steps(pre, steps, post)
     found |= {s.id: Step(name=s.name, id=s.id, script="x", stage="cleanup") for s in cleanup}
     return Workflow("w", steps=found, entry_point=steps[0].id, **more)
 
 
 def begin(flow, **more):
-    made = plan.make(Command("c", flow), {}, project="/p", directory="/p", commands_used={}, **more)
-    run = runs.created("r", ev.RunCreated(plan=made))
-    return made, runs.evolve(run, ev.RunStarted(pid=1, host="h", version="1"))
+    made = plan.make_plan(Command("c", flow), {}, project="/p", directory="/p", commands_used={}, **more)
+    run = runs.new_run("r", ev.RunCreated(plan=made))
+    return made, runs.apply_event(run, ev.RunStarted(pid=1, host="h", version="1"))
 
 
 class Player:
@@ -37,24 +39,24 @@ class Player:
         self.trace = []
 
     def add(self, event):
-        self.run = runs.evolve(self.run, event)
+        self.run = runs.apply_event(self.run, event)
         self.history.append(event)
 
     def end(self, step_id, visit, status, reason=""):
-        fires = schedule.fires(self.plan, self.run, step_id, status)
+        fires = schedule.links_to_fire(self.plan, self.run, step_id, status)
         self.add(ev.StepEnded(step=step_id, visit=visit, status=status, reason=reason, fires=fires))
 
     def decide(self):
-        while decisions := schedule.ready(self.plan, self.run):
+        while decisions := schedule.next_decisions(self.plan, self.run):
             passed = next((each for each in decisions if each.action != "start"), None)
             if passed is None:
                 break
             status = "skipped" if passed.action == "skip" else "failed"
-            visit = len(self.run.of(passed.step.id)) + 1
-            self.end(passed.step.id, visit, status, "failed" if passed.spoilt else "")
+            visit = len(self.run.visits_of(passed.step.id)) + 1
+            self.end(passed.step.id, visit, status, "failed" if passed.caused_by_failure else "")
             self.trace.append(f"{passed.step.id}:{status}")
         for decision in decisions:
-            visit = len(self.run.of(decision.step.id)) + 1
+            visit = len(self.run.visits_of(decision.step.id)) + 1
             self.add(ev.StepStarted(step=decision.step.id, visit=visit))
         if decisions:
             self.trace.append("+".join(decision.step.id for decision in decisions))
@@ -63,9 +65,9 @@ class Player:
     def play(self, pick=lambda _n: 0):
         for _ in range(2000):
             decisions = self.decide()
-            going = self.run.running()
+            going = self.run.running_visits()
             if not going and not decisions:
-                return self.trace, schedule.failed(self.plan, self.run)
+                return self.trace, schedule.find_failure(self.plan, self.run)
             if going:
                 visit = going[pick(len(going))]
                 outcomes = self.script.get(visit.step, [])
@@ -286,18 +288,18 @@ def test_worktree_steps_can_be_added_and_turned_off():
 
 def test_a_run_that_is_over_or_being_cancelled_starts_nothing_but_clean_up():
     made, run = begin(FIX)
-    cancelling = runs.evolve(run, ev.RunCancelling(reason="x"))
-    assert [d.step.id for d in schedule.ready(made, cancelling)] == ["clean1"]
-    ended = runs.evolve(run, ev.RunEnded(status="completed"))
-    assert schedule.ready(made, ended) == ()
+    cancelling = runs.apply_event(run, ev.RunCancelling(reason="x"))
+    assert [d.step.id for d in schedule.next_decisions(made, cancelling)] == ["clean1"]
+    ended = runs.apply_event(run, ev.RunEnded(status="completed"))
+    assert schedule.next_decisions(made, ended) == ()
 
 
 def test_a_blocked_step_holds_its_stage_and_nothing_else_is_tried():
     made, run = begin(listed(step("a"), post=[step("b")], cleanup=[step("c")]))
-    run = runs.evolve(run, ev.StepStarted(step="a", visit=1))
-    run = runs.evolve(run, ev.StepBlocked(step="a", visit=1, message="a person"))
-    assert schedule.ready(made, run) == ()
-    assert run.blocked()[0].error == "a person"
+    run = runs.apply_event(run, ev.StepStarted(step="a", visit=1))
+    run = runs.apply_event(run, ev.StepBlocked(step="a", visit=1, message="a person"))
+    assert schedule.next_decisions(made, run) == ()
+    assert run.blocked_visits()[0].error == "a person"
 
 
 def test_two_joins_that_wait_for_each_other_are_let_go_in_order():
@@ -312,7 +314,7 @@ def test_two_joins_that_wait_for_each_other_are_let_go_in_order():
         },
         entry_point="a",
     )
-    assert not faults(flow)
+    assert not find_problems(flow)
     trace, _failure = play(flow)
     assert trace == ["a+b", "c", "d"]
 
@@ -347,7 +349,7 @@ def workflows(draw):
         stop_on_failure=draw(st.booleans()),
         max_parallel=draw(st.integers(1, 4)),
     )
-    assume(not faults(flow))
+    assume(not find_problems(flow))
     return flow
 
 
@@ -365,10 +367,11 @@ def test_every_history_ends_within_its_bounds(flow, script, chance):
     trace, failure = player.play(chance.randrange)
     assert bool(failure) == ("clean" in trace)
     for step_id, each in flow.steps.items():
-        assert each.max_visits is None or len(player.run.of(step_id)) <= each.max_visits
-    assert player.run.of(flow.entry_point)
+        assert each.max_visits is None or len(player.run.visits_of(step_id)) <= each.max_visits
+    assert player.run.visits_of(flow.entry_point)
     running = [
-        len(runs.replay("r", player.history[:n]).running()) for n in range(2, len(player.history) + 1)
+        len(runs.replay("r", player.history[:n]).running_visits())
+        for n in range(2, len(player.history) + 1)
     ]
     assert max(running) <= flow.max_parallel
 
@@ -388,4 +391,6 @@ def test_every_recorded_step_was_among_those_ready_before_it(flow, script, chanc
     for place, event in enumerate(read_back):
         if isinstance(event, ev.StepStarted):
             before = runs.replay("r", read_back[:place])
-            assert event.step in {decision.step.id for decision in schedule.ready(before.plan, before)}
+            assert event.step in {
+                decision.step.id for decision in schedule.next_decisions(before.plan, before)
+            }

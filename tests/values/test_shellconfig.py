@@ -1,6 +1,6 @@
 """Shell files read without a shell."""
 
-from prunejuice import shellconfig
+from prunejuice.system import shell_config
 
 TEXT = """
 # a comment
@@ -21,7 +21,7 @@ two words=x
 
 
 def test_what_is_understood_and_what_is_passed_over():
-    found = shellconfig.parse(TEXT, {"HOME": "/home/me"})
+    found = shell_config.parse(TEXT, {"HOME": "/home/me"})
     assert found["WORKTREE_NAME_PREFIX"] == "me"
     assert found["PLUM_EDITOR"] == "code"
     assert found["PLUM_EDITOR_ARGS"] == "--new-window --wait"
@@ -29,10 +29,10 @@ def test_what_is_understood_and_what_is_passed_over():
     assert found["PLUM_OTHER"] == "/home/me/x/y"
     assert found["PLUM_FILES_TO_COPY"] == [".vscode/tasks.json", "with space"]
     assert "PLUM_BROKEN" not in found
-    assert shellconfig.parse('A="${B:-x}"', {"B": "set"}) == {"A": "set"}
+    assert shell_config.parse('A="${B:-x}"', {"B": "set"}) == {"A": "set"}
 
 
 def test_nothing_is_run(tmp_path):
     mark = tmp_path / "ran"
-    shellconfig.parse(f"A=$(touch {mark})\nB=`touch {mark}`\nC=x; touch {mark}\n", {})
+    shell_config.parse(f"A=$(touch {mark})\nB=`touch {mark}`\nC=x; touch {mark}\n", {})
     assert not mark.exists()

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import codebot
-from prunejuice.hierarchy import hierarchy, missing
-from prunejuice.imports import Tree, package
-from prunejuice.manifest import manifest
-from prunejuice.outline import outline, sentence
-from prunejuice.relations import Relations, Told
-from prunejuice.summary import CodeComponent, CodePattern, SummaryResult
-from prunejuice.survey import survey
+from prunejuice.code.imports import ImportResolver, external_package
+from prunejuice.code.manifest import parse_manifest
+from prunejuice.code.outline import first_sentence, outline
+from prunejuice.code.relations import Relations, SurveyInput
+from prunejuice.verbs.summarize.hierarchy import build_hierarchy, missing_levels
+from prunejuice.verbs.summarize.summary import CodeComponent, CodePattern, SummaryResult
+from prunejuice.verbs.summarize.survey import survey_code
 
 SHOP = b'''"""The shop: carts and what is paid for them. Nothing else."""
 
@@ -69,7 +69,7 @@ def test_a_python_file_says_what_it_is_for_and_what_is_in_it():
         "What somebody wants to buy.",
         ("Base", "Generic"),
     )
-    assert cart.marks == ("dataclass",)
+    assert cart.decorators == ("dataclass",)
     assert members["Cart.total"].calls == ("add", "round")
     assert not members["Cart._tidy"].public
     assert members["Payer"].kind == "interface"
@@ -161,9 +161,9 @@ def test_a_readme_begins_with_its_first_sentence():
 
 
 def test_a_sentence_ends_where_the_next_begins():
-    assert sentence("Uses e.g. a\nfile. It is\nlong.") == "Uses e.g. a file."
-    assert sentence("One thing\n\nAnother.") == "One thing"
-    assert sentence("word " * 100).endswith(" …")
+    assert first_sentence("Uses e.g. a\nfile. It is\nlong.") == "Uses e.g. a file."
+    assert first_sentence("One thing\n\nAnother.") == "One thing"
+    assert first_sentence("word " * 100).endswith(" …")
 
 
 PATHS = {
@@ -198,7 +198,7 @@ PATHS = {
     ],
 )
 def test_what_an_import_leads_to(importer, link, file):
-    assert Tree(PATHS, "example.com/x").file(importer, link) == file
+    assert ImportResolver(PATHS, "example.com/x").resolve(importer, link) == file
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_what_an_import_leads_to(importer, link, file):
     ],
 )
 def test_which_package_an_import_names(language, link, name):
-    assert package(language, link) == name
+    assert external_package(language, link) == name
 
 
 MANIFESTS = {
@@ -256,7 +256,7 @@ MANIFESTS = {
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_what_a_manifest_says(name):
     text, expected = MANIFESTS[name]
-    assert tuple(manifest(f"sub/{name}", text)) == expected
+    assert tuple(parse_manifest(f"sub/{name}", text)) == expected
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_what_a_manifest_says(name):
     [("pyproject.toml", "[["), ("package.json", "[]"), ("Cargo.toml", "dependencies = 3"), ("a.py", "x")],
 )
 def test_a_manifest_that_is_none(name, text):
-    assert manifest(name, text) is None
+    assert parse_manifest(name, text) is None
 
 
 # -- a survey -----------------------------------------------------------------------------------------
@@ -288,8 +288,10 @@ FILES = {
 def told(files=FILES, **more):
     languages = {"py": "python", "md": ""}
     outlines = {path: outline(languages[path.rpartition(".")[2]], text) for path, text in files.items()}
-    return Told(
-        outlines, {"pyproject.toml": manifest("pyproject.toml", MANIFESTS["pyproject.toml"][0])}, **more
+    return SurveyInput(
+        outlines,
+        {"pyproject.toml": parse_manifest("pyproject.toml", MANIFESTS["pyproject.toml"][0])},
+        **more,
     )
 
 
@@ -298,13 +300,13 @@ def test_relations_follow_from_imports_and_calls():
     assert known.uses["shop/main.py"] == {"shop/cart.py", "shop/errors.py"}
     assert known.used["shop/cart.py"] == 1, "a test leans on nothing that others should know of"
     assert known.called["shop/errors.py", "Empty"] == 1, "raise Empty(path) is a call"
-    assert known.home("shop/main.py", "load") == "shop/cart.py"
+    assert known.defining_file("shop/main.py", "load") == "shop/cart.py"
     assert known.packages["yaml"] == {"shop/cart.py", "shop/main.py"}
-    assert known.home("shop/cart.py", "run") == "", "it imports nothing that has it"
+    assert known.defining_file("shop/cart.py", "run") == "", "it imports nothing that has it"
 
 
 def test_a_survey_is_a_whole_summary():
-    result = survey(told(introduction="A shop for everybody."), 2000, words)
+    result = survey_code(told(introduction="A shop for everybody."), 2000, words)
     assert result.overview.startswith(
         "A shop for everybody.\n\n7 Python files of 47 lines, 2 of them tests"
     )
@@ -325,13 +327,13 @@ def test_a_survey_is_a_whole_summary():
 
 @pytest.mark.parametrize("limit", [100, 150, 300])
 def test_a_survey_keeps_its_limit(limit):
-    result = survey(told(), limit, words)
+    result = survey_code(told(), limit, words)
     assert words(result.to_markdown()) <= limit
     assert result.components
 
 
 def test_a_survey_of_prose_says_so():
-    result = survey(Told({"a.md": outline("", b"x")}, {}), 500, words)
+    result = survey_code(SurveyInput({"a.md": outline("", b"x")}, {}), 500, words)
     assert result.overview == "No source code in 1 file: a.md."
 
 
@@ -400,7 +402,7 @@ def test_nothing_in_a_summary_breaks_its_markdown_or_steers_a_terminal(result):
 
 @given(results, st.integers(min_value=5, max_value=200))
 def test_a_summary_is_cut_to_a_limit(result, limit):
-    cut = result.within(limit, words)
+    cut = result.trim_to_limit(limit, words)
     assert words(cut.to_markdown()) <= limit
     if words(result.to_markdown()) <= limit:
         assert cut == result
@@ -417,10 +419,14 @@ MANY = {f"p{a}/q{b}/f{c}.py": f"{a}{b}{c}" for a in range(10) for b in range(10)
 
 
 def test_one_changed_file_of_a_thousand_needs_depth_and_one_more():
-    before = {node.key for level in missing(hierarchy(MANY, "s"), lambda node: False) for node in level}
+    before = {
+        node.key
+        for level in missing_levels(build_hierarchy(MANY, "s"), lambda node: False)
+        for node in level
+    }
     assert len(before) == 1111
-    after = hierarchy({**MANY, "p3/q4/f5.py": "changed"}, "s")
-    levels = missing(after, lambda node: node.key in before)
+    after = build_hierarchy({**MANY, "p3/q4/f5.py": "changed"}, "s")
+    levels = missing_levels(after, lambda node: node.key in before)
     assert [[node.path for node in level] for level in levels] == [
         ["p3/q4/f5.py"],
         ["p3/q4/"],
@@ -430,13 +436,16 @@ def test_one_changed_file_of_a_thousand_needs_depth_and_one_more():
 
 
 def test_a_folder_with_one_thing_in_it_is_that_thing():
-    top = hierarchy({"a/b/c.py": "1", "a/b/d/e.py": "2"}, "s")
+    top = build_hierarchy({"a/b/c.py": "1", "a/b/d/e.py": "2"}, "s")
     assert (top.path, [child.path for child in top.children]) == ("a/b/", ["a/b/c.py", "a/b/d/e.py"])
-    assert hierarchy({"a/b/c.py": "1"}, "s").path == "a/b/c.py"
+    assert build_hierarchy({"a/b/c.py": "1"}, "s").path == "a/b/c.py"
 
 
 def test_a_key_depends_on_everything_below_and_on_nothing_else():
-    one, other = hierarchy({"a.py": "1", "b.py": "2"}, "s"), hierarchy({"a.py": "1", "b.py": "3"}, "s")
+    one, other = (
+        build_hierarchy({"a.py": "1", "b.py": "2"}, "s"),
+        build_hierarchy({"a.py": "1", "b.py": "3"}, "s"),
+    )
     assert one.key != other.key
     assert one.children[0] == other.children[0]
-    assert hierarchy({"a.py": "1", "b.py": "2"}, "t").children[0] != one.children[0]
+    assert build_hierarchy({"a.py": "1", "b.py": "2"}, "t").children[0] != one.children[0]

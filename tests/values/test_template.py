@@ -2,16 +2,16 @@
 
 import pytest
 
-from prunejuice import template
 from prunejuice.errors import ConditionError
+from prunejuice.workflow import template
 
 DATA = {"args": {"n": 3, "list": ["a"], "t": True, "none": None}}
 
 
 def test_one_expression_keeps_its_type_and_text_around_it_makes_text():
     value = {"a": "${{ args.n }}", "b": "n=${{ args.n }}, ${{ args.t }}", "c": ["${{ args.list }}", 1, "x"]}
-    assert template.fill(value, DATA) == {"a": 3, "b": "n=3, true", "c": [["a"], 1, "x"]}
-    assert template.fill("x${{ args.none }}y${{ args.list }}", DATA) == 'xy["a"]'
+    assert template.render(value, DATA) == {"a": 3, "b": "n=3, true", "c": [["a"], 1, "x"]}
+    assert template.render("x${{ args.none }}y${{ args.list }}", DATA) == 'xy["a"]'
 
 
 def test_expressions_are_found_wherever_they_stand():
@@ -21,4 +21,4 @@ def test_expressions_are_found_wherever_they_stand():
 @pytest.mark.parametrize("text", ["${{ args.n", "${{ }}", "${{ nope() }}"])
 def test_a_broken_expression_is_a_named_error(text):
     with pytest.raises(ConditionError):
-        template.fill(text, DATA)
+        template.render(text, DATA)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prunejuice.text import nearest, safe_line, safe_text
+from prunejuice.text import safe_line, safe_text, spelling_hint
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_a_line_is_one_line_and_short():
 
 
 def test_the_nearest_word_is_named():
-    assert nearest("stauts", ["status", "list"]) == "did you mean 'status'?"
-    assert nearest("zzz", ["status"]) == ""
+    assert spelling_hint("stauts", ["status", "list"]) == "did you mean 'status'?"
+    assert spelling_hint("zzz", ["status"]) == ""

@@ -3,17 +3,16 @@
 import pytest
 
 from prunejuice.errors import DefinitionError
-from prunejuice.workflow import (
+from prunejuice.workflow.graph import (
     Step,
     Workflow,
     WorkflowStep,
-    checked,
-    entries,
-    faults,
-    from_lists,
+    link_steps,
     parallel,
     sequence,
+    stage_entries,
 )
+from prunejuice.workflow.validate import find_problems, require_valid
 
 
 def step(name, **more):
@@ -21,7 +20,7 @@ def step(name, **more):
 
 
 def listed(*steps, pre=(), post=(), **more):
-    return Workflow("w", steps=from_lists(pre, steps, post), entry_point=steps[0].id, **more)
+    return Workflow("w", steps=link_steps(pre, steps, post), entry_point=steps[0].id, **more)
 
 
 def after(flow):
@@ -35,7 +34,7 @@ def test_a_list_is_in_order():
 def test_parallel_steps_stand_together_and_the_list_waits_for_all():
     flow = listed(step("a"), step("b"), step("c", parallel_with=("b",)), step("d"))
     assert after(flow) == {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
-    assert flow.groups["b"] == ("b", "c") == flow.groups["c"]
+    assert flow.parallel_groups["b"] == ("b", "c") == flow.parallel_groups["c"]
 
 
 def test_a_step_that_is_linked_to_leaves_the_order_and_a_link_back_does_not():
@@ -43,7 +42,7 @@ def test_a_step_that_is_linked_to_leaves_the_order_and_a_link_back_does_not():
         step("verify", on_failure="debug"), step("debug", on_success="verify", max_visits=3), step("end")
     )
     assert after(flow) == {"verify": (), "debug": (), "end": ("verify",)}
-    assert not faults(flow)
+    assert not find_problems(flow)
 
 
 def test_a_branch_rejoins_the_list():
@@ -69,9 +68,9 @@ def test_needs_place_a_step_and_a_plain_one_waits_for_everything():
 def test_stages_are_kept_apart():
     flow = listed(step("b"), pre=[step("a")], post=[step("c")])
     assert [flow.steps[s].stage for s in "abc"] == ["pre", "main", "post"]
-    assert entries(flow, "pre") == ("a",)
-    assert entries(flow, "post") == ("c",)
-    assert entries(Workflow("none"), "post") == ()
+    assert stage_entries(flow, "pre") == ("a",)
+    assert stage_entries(flow, "post") == ("c",)
+    assert stage_entries(Workflow("none"), "post") == ()
 
 
 def test_the_codebot_spelling_builds_the_same_thing():
@@ -89,7 +88,7 @@ def test_the_codebot_spelling_builds_the_same_thing():
         ("write", "success", "run"),
         ("run", "failure", "write"),
     }
-    assert "loop without a bound" in faults(flow)[0].message
+    assert "unbounded loop" in find_problems(flow)[0].message
 
 
 FLOW_A = Workflow("a", steps={"x": step("x", on_success="y"), "y": step("y")}, entry_point="x")
@@ -105,7 +104,7 @@ FLOW_B = Workflow(
 
 
 def test_a_sequence_prefixes_ids_and_links_ends_to_beginnings():
-    flow = checked(sequence(FLOW_A, FLOW_B))
+    flow = require_valid(sequence(FLOW_A, FLOW_B))
     assert flow.name == "sequence_a_b"
     assert flow.entry_point == "a_x"
     assert flow.steps["a_x"].on_success == "a_y"
@@ -115,12 +114,12 @@ def test_a_sequence_prefixes_ids_and_links_ends_to_beginnings():
 
 
 def test_a_parallel_begins_with_every_entry():
-    flow = checked(parallel(FLOW_A, FLOW_B))
-    assert set(entries(flow, "main")) == {"a_x", "b_p", "b_q"}
+    flow = require_valid(parallel(FLOW_A, FLOW_B))
+    assert set(stage_entries(flow, "main")) == {"a_x", "b_p", "b_q"}
 
 
 def test_the_same_workflow_can_come_twice():
-    flow = checked(sequence(FLOW_A, FLOW_A, FLOW_A))
+    flow = require_valid(sequence(FLOW_A, FLOW_A, FLOW_A))
     assert list(flow.steps) == ["a_x", "a_y", "a_2_x", "a_2_y", "a_3_x", "a_3_y"]
 
 
@@ -132,14 +131,14 @@ def test_nothing_cannot_be_composed():
 @pytest.mark.parametrize(
     ("flow", "message"),
     [
-        (listed(step("a", on_success="zz")), "no step 'zz'"),
-        (listed(step("a", condition="steps.zz.status == 'x'")), "no step 'zz'"),
-        (listed(step("a", condition="1 <")), "value is missing"),
-        (listed(step("a", args={"x": "${{ steps.zz.y }}"})), "no step 'zz'"),
-        (listed(step("a", environment={"X": "${{ nope }}"})), "not known"),
-        (listed(step("a", needs=("a",))), "wait for or join itself"),
-        (listed(step("a", parallel_with=("a",))), "wait for or join itself"),
-        (listed(step("a", on_failure="a")), "loop without a bound"),
+        (listed(step("a", on_success="zz")), "unknown step 'zz'"),
+        (listed(step("a", condition="steps.zz.status == 'x'")), "unknown step 'zz'"),
+        (listed(step("a", condition="1 <")), "expected a value"),
+        (listed(step("a", args={"x": "${{ steps.zz.y }}"})), "unknown step 'zz'"),
+        (listed(step("a", environment={"X": "${{ nope }}"})), "unknown name"),
+        (listed(step("a", needs=("a",))), "wait for itself or run in parallel with itself"),
+        (listed(step("a", parallel_with=("a",))), "wait for itself or run in parallel with itself"),
+        (listed(step("a", on_failure="a")), "unbounded loop"),
         (listed(step("a"), step("b", needs=("c",)), step("c", needs=("b",))), "waits for itself"),
         (listed(step("a"), step("b", parallel_with=("c",)), step("c", needs=("b",))), "waits for itself"),
         (
@@ -151,10 +150,10 @@ def test_nothing_cannot_be_composed():
         (listed(step("a", timeout=-1)), "at least 0.001"),
         (listed(step("a", retries=-1)), "at least 0"),
         (listed(Step(name="a", id="a", script="x", uses="y")), "exactly one"),
-        (listed(Step(name="a", id="a", script="echo ${{ args.x }}")), "not filled in inside a script"),
-        (listed(Step(name="a/b", id="a/b", script="x")), "must be letters"),
+        (listed(Step(name="a", id="a", script="echo ${{ args.x }}")), "not expanded in a script"),
+        (listed(Step(name="a/b", id="a/b", script="x")), "may contain only letters"),
         (listed(step("a"), max_parallel=0), "from 1 to 256"),
-        (Workflow("w", steps={"a": step("a")}, entry_point="b"), "no step 'b'"),
+        (Workflow("w", steps={"a": step("a")}, entry_point="b"), "unknown step 'b'"),
         (
             Workflow("w", steps={"a": step("a"), "c": step("c", stage="cleanup", needs=("a",))}),
             "another list",
@@ -163,15 +162,15 @@ def test_nothing_cannot_be_composed():
             Workflow(
                 "w", steps={f"c{n}": step(f"c{n}", stage="cleanup", needs=("c0",) * n) for n in (0, 1)}
             ),
-            "take no links",
+            "cannot have links",
         ),
         (Workflow("w", steps={f"s{n}": step(f"s{n}") for n in range(1001)}), "more than 1000"),
     ],
 )
 def test_mistakes_are_named(flow, message):
     with pytest.raises(DefinitionError, match=message):
-        checked(flow)
+        require_valid(flow)
 
 
 def test_a_loop_with_a_bound_is_good():
-    assert not faults(listed(step("a", on_failure="a", max_visits=2)))
+    assert not find_problems(listed(step("a", on_failure="a", max_visits=2)))

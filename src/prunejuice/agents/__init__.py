@@ -1,1 +1,1 @@
-"""Agents: what answers a task. One file each, one contract for all."""
+"""Agents that answer tasks: one module per agent, all with the interface of `protocol.Agent`."""

@@ -1,168 +1,212 @@
-"""The agent `codex`: Codex, headless; what it prints as lines of JSON becomes our events."""
+"""The agent `codex`: Codex, headless; its lines of JSON are translated into agent events."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prunejuice import prices
-from prunejuice.agent import Access, AgentEvent, Can, Did, Ended, Limits, Said, Spent, Started, Task
-from prunejuice.agents import conversation, endpoint, program
+from prunejuice.agents import conversation, endpoint, prices, program
 from prunejuice.agents.endpoint import Endpoint
-from prunejuice.process import Call
-from prunejuice.protocols import Stop
-from prunejuice.text import dollars
+from prunejuice.agents.protocol import (
+    Access,
+    Agent,
+    AgentEnded,
+    AgentEvent,
+    AgentRequest,
+    AgentStarted,
+    Capabilities,
+    Limits,
+    Task,
+    TextDelta,
+    ToolUsed,
+    Usage,
+)
+from prunejuice.system.process import ProcessSpec
+from prunejuice.system.stop import Stop
+from prunejuice.text import format_dollars
 
 PROGRAM = "codex"
-_FIX = "install it (npm install -g @openai/codex) and log in: codex login"
+_INSTALL_HINT = "install it (npm install -g @openai/codex) and log in: codex login"
 _LOGIN = "log in: codex login, or set the provider's key"
-_MINE = ("OPENAI_", "CODEX_", "AZURE_OPENAI_")
-_TOKEN = "PRUNEJUICE_ENDPOINT_TOKEN"  # noqa: S105 - the name of a variable
+_ENV_PREFIXES = ("OPENAI_", "CODEX_", "AZURE_OPENAI_")
+_TOKEN = "PRUNEJUICE_ENDPOINT_TOKEN"  # noqa: S105 - the name of a variable, not a token
 _SANDBOX: Mapping[Access, str] = {
     "read": "read-only",
     "edit": "workspace-write",
     "full": "danger-full-access",
 }
-_IDLE = 240.0
-"""Codex waits for a network without end, and says so only once."""
+_MAX_IDLE_SECONDS = 240.0
+"""A shorter limit than for other agents, as Codex waits for a lost network forever."""
 
 
-class Codex:
-    """Codex in a directory, in a sandbox of its own; it tells its conversation's id at the beginning."""
+class CodexAgent:
+    """Codex in a directory, in its own sandbox; the first turn reports the conversation's id."""
 
     name = "codex"
-    can = Can(
-        edits=True, cost=False, resume=True, stream=True, keeps=("cost", "tokens", "seconds"), priced=True
+    capabilities = Capabilities(
+        edits=True,
+        cost=False,
+        resume=True,
+        stream=True,
+        enforced_limits=("cost", "tokens", "seconds"),
+        priced=True,
     )
     asks_endpoint = False
 
-    def __init__(self, environ: Mapping[str, str], idle: float = _IDLE) -> None:
+    def __init__(self, environ: Mapping[str, str], idle: float = _MAX_IDLE_SECONDS) -> None:
         self._environ, self._idle = environ, idle
 
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
-        """Let it work on the task, and go on with it until its result fits."""
-        return conversation.held(self, task, stop)
+        """Let the agent work on the task until its result is valid."""
+        return conversation.run_conversation(self, task, stop)
 
-    def begun(self, _task: Task) -> str:
-        """Only the first turn tells it."""
+    def conversation_id(self, _task: Task) -> str:
+        """Return no id: only the first turn reports it."""
         return ""
 
-    def turn(self, task: Task, prompt: str, told: str, stop: Stop, end: Endpoint) -> Iterator[AgentEvent]:
-        """One turn of a conversation; a new one when none is told."""
-        path = program.found(PROGRAM, self._environ, _FIX)
-        onward = told or task.conversation
-        words = ["exec", "--json", "--skip-git-repo-check", "--color", "never", *_words(task, end)]
-        words += ["resume", onward, "-"] if onward else ["-"]
-        env = {**program.surroundings(self._environ, _MINE), _TOKEN: end.token}
-        given = prompt if onward and told else f"{task.instructions}\n\n{prompt}".strip()
-        seconds = task.limits.seconds or program.SECONDS
-        call = Call([path, *words], task.directory, env, seconds, tag=task.tag, given=given.encode())
-        yield from _Reading(task).events(program.Program(call, stop, self._idle))
+    def run_turn(
+        self, task: Task, prompt: str, conversation_id: str, stop: Stop, server: Endpoint
+    ) -> Iterator[AgentEvent]:
+        """Run one turn of a conversation; a new one is created without an id."""
+        program_path = program.require_program(PROGRAM, self._environ, _INSTALL_HINT)
+        resumed_id = conversation_id or task.conversation
+        arguments = [
+            "exec",
+            "--json",
+            "--skip-git-repo-check",
+            "--color",
+            "never",
+            *_command_options(task, server),
+        ]
+        arguments += ["resume", resumed_id, "-"] if resumed_id else ["-"]
+        env = {**program.agent_environment(self._environ, _ENV_PREFIXES), _TOKEN: server.token}
+        text = prompt if resumed_id and conversation_id else f"{task.instructions}\n\n{prompt}".strip()
+        seconds = task.limits.seconds or program.MAX_SECONDS
+        call = ProcessSpec(
+            [program_path, *arguments], task.directory, env, seconds, tag=task.tag, stdin=text.encode()
+        )
+        yield from _CodexStream(task).events(program.AgentProcess(call, stop, self._idle))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
 
 
-def _words(task: Task, end: Endpoint) -> list[str]:
-    ours = f"mcp_servers.{endpoint.NAME}"
+def _command_options(task: Task, server: Endpoint) -> list[str]:
+    prefix = f"mcp_servers.{endpoint.NAME}"
     settings: dict[str, Any] = {
-        f"{ours}.url": end.url,
-        f"{ours}.bearer_token_env_var": _TOKEN,
-        f"{ours}.default_tools_approval_mode": "approve",
+        f"{prefix}.url": server.url,
+        f"{prefix}.bearer_token_env_var": _TOKEN,
+        f"{prefix}.default_tools_approval_mode": "approve",
         "approval_policy": "never",
         "sandbox_mode": _SANDBOX[task.access],
     }
-    if task.access == "edit":  # not even the system's folder for temporary files
+    if task.access == "edit":  # the sandbox of Codex allows temporary folders by default
         names = ("exclude_slash_tmp", "exclude_tmpdir_env_var")
         settings |= {f"sandbox_workspace_write.{name}": True for name in names}
-    words = ["--disable", "plugins"]
+    options = ["--disable", "plugins"]
     if task.model:
-        words += ["--model", task.model.partition(",")[0].strip()]
+        options += ["--model", task.model.partition(",")[0].strip()]
     for key, value in settings.items():
-        words += ["-c", f"{key}={json.dumps(value)}"]
-    return words
+        options += ["-c", f"{key}={json.dumps(value)}"]
+    return options
 
 
-class _Reading:
-    """Reads the lines of one turn."""
+class _CodexStream:
+    """Translates the lines of one turn."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
         self.text = ""
-        self.done = False
+        self.completed = False
         self.fault = ""
-        self.over = ""
+        self.over_limit = ""
 
-    def events(self, running: program.Program) -> Iterator[AgentEvent]:
+    def events(self, running: program.AgentProcess) -> Iterator[AgentEvent]:
         for line in running.lines():
-            message = conversation.message(line)
-            yield from self._read(message)
-            if self.over:
-                running.end()
-        yield self._ended(running)
+            message = conversation.parse_message(line)
+            yield from self._message_events(message)
+            if self.over_limit:
+                running.request_stop()
+        yield self._end_event(running)
 
-    def _read(self, message: Mapping[str, Any]) -> Iterator[AgentEvent]:
+    def _message_events(self, message: Mapping[str, Any]) -> Iterator[AgentEvent]:
         match message.get("type"):
             case "thread.started":
-                yield Started(Codex.name, self.task.model, str(message.get("thread_id")))
+                yield AgentStarted(CodexAgent.name, self.task.model, str(message.get("thread_id")))
             case "item.started" | "item.completed":
-                yield from self._item(message.get("item") or {}, ended=message["type"] == "item.completed")
+                yield from self._item_events(
+                    message.get("item") or {}, ended=message["type"] == "item.completed"
+                )
             case "turn.completed":
-                self.done = True
-                spent = _spent(message.get("usage") or {}, self.task.model)
-                self.over = _over(spent, self.task.limits)
+                self.completed = True
+                spent = _to_usage(message.get("usage") or {}, self.task.model)
+                self.over_limit = _exceeded_limit(spent, self.task.limits)
                 yield spent
             case "turn.failed":
-                self.fault = _said(message.get("error"))
+                self.fault = _error_text(message.get("error"))
             case "error":
-                self.fault = self.fault or _said(message)
+                self.fault = self.fault or _error_text(message)
 
-    def _item(self, item: Mapping[str, Any], *, ended: bool) -> Iterator[AgentEvent]:
+    def _item_events(self, item: Mapping[str, Any], *, ended: bool) -> Iterator[AgentEvent]:
         kind = str(item.get("type"))
         if kind == "agent_message" and ended:
             self.text = str(item.get("text") or "")
-            yield Said(self.text)
+            yield TextDelta(self.text)
         elif kind == "command_execution" and not ended:
-            yield Did("command", conversation.title(item))
+            yield ToolUsed("command", conversation.tool_title(item))
         elif kind == "file_change" and ended:
-            paths = [str(each.get("path")) for each in item.get("changes") or ()]
-            yield Did("edit", conversation.title({"path": ", ".join(paths)}))
+            paths = [str(change.get("path")) for change in item.get("changes") or ()]
+            yield ToolUsed("edit", conversation.tool_title({"path": ", ".join(paths)}))
         elif kind == "mcp_tool_call" and not ended:
-            yield Did(str(item.get("tool")), "")
+            yield ToolUsed(str(item.get("tool")), "")
 
-    def _ended(self, running: program.Program) -> Ended:
-        if self.done and not self.fault:
-            if self.over:
-                return Ended("limit", error=self.over, fix="raise --max-tokens or --max-cost")
-            return Ended("ok", output=self.text)
+    def _end_event(self, running: program.AgentProcess) -> AgentEnded:
+        if self.completed and not self.fault:
+            if self.over_limit:
+                return AgentEnded("limit", error=self.over_limit, fix="raise --max-tokens or --max-cost")
+            return AgentEnded("ok", output=self.text)
         if self.fault and not (running.exit and running.exit.stopped and not running.silent):
-            found = _STATUS.search(self.fault)
-            what, fix = conversation.refusal(int(found[1] or found[2]) if found else 0, self.fault, _LOGIN)
-            return Ended("failed", error=f"codex: {what}: {conversation.first_line(self.fault)}", fix=fix)
-        return conversation.cut_off("codex", running)
+            status = _STATUS.search(self.fault)
+            message, fix = conversation.classify_refusal(
+                int(status[1] or status[2]) if status else 0, self.fault, _LOGIN
+            )
+            return AgentEnded(
+                "failed", error=f"codex: {message}: {conversation.first_line(self.fault)}", fix=fix
+            )
+        return conversation.end_without_result("codex", running)
 
 
 _STATUS = re.compile(r"(?:status|error|code|http)\D{0,12}\b([45]\d\d)\b|^([45]\d\d)\b", re.IGNORECASE)
 
 
-def _said(error: Any) -> str:
-    """The words of an error, which may be JSON inside of JSON."""
+def _error_text(error: Any) -> str:
+    """Return the message of an error, which may be JSON inside JSON."""
     text = str(error.get("message", "")) if isinstance(error, Mapping) else str(error or "")
-    inner = conversation.message(text.encode())
-    return _said(inner.get("error") or inner) if inner else text
+    inner = conversation.parse_message(text.encode())
+    return _error_text(inner.get("error") or inner) if inner else text
 
 
-def _spent(usage: Mapping[str, Any], model: str) -> Spent:
-    """What a turn took; what it cost is not said, and known where we named the model."""
-    read, written = usage.get("input_tokens") or 0, usage.get("output_tokens") or 0
+def _to_usage(usage: Mapping[str, Any], model: str) -> Usage:
+    """Return the usage of a turn; Codex reports no cost, so it is calculated if the model was named."""
+    input_tokens, output_tokens = usage.get("input_tokens") or 0, usage.get("output_tokens") or 0
     cached = usage.get("cached_input_tokens") or 0
-    return Spent(read, written, cached, cost=prices.cost(model, read, written, cached) if model else None)
+    return Usage(
+        input_tokens,
+        output_tokens,
+        cached,
+        cost=prices.cost(model, input_tokens, output_tokens, cached) if model else None,
+    )
 
 
-def _over(spent: Spent, limits: Limits) -> str:
-    """What limit a turn went over; nothing when it went over none."""
+def _exceeded_limit(spent: Usage, limits: Limits) -> str:
+    """Return which limit a turn exceeded; empty if none."""
     if limits.tokens is not None and spent.input + spent.output > limits.tokens:
         return f"more than {limits.tokens:,} tokens were used"
     if limits.cost is not None and (spent.cost or 0.0) > limits.cost:
-        return f"more than {dollars(limits.cost)} were used"
+        return f"more than {format_dollars(limits.cost)} were used"
     return ""
+
+
+def create(request: AgentRequest) -> Agent:
+    """Create the agent `codex`."""
+    return CodexAgent(request.environ)

@@ -1,4 +1,4 @@
-"""What agents that are programs share: turns until a result fits, and names for what goes wrong."""
+"""Shared by agents that are programs: turns until a result is valid, and messages for failures."""
 
 import json
 import re
@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from prunejuice.agent import AgentEvent, Ended, Refused, Said, Started, Task
 from prunejuice.agents import endpoint
-from prunejuice.agents.endpoint import Endpoint, Heard
-from prunejuice.agents.program import Program
+from prunejuice.agents.endpoint import Endpoint, EndpointMessage
+from prunejuice.agents.program import AgentProcess
+from prunejuice.agents.protocol import AgentEnded, AgentEvent, AgentStarted, Task, TextDelta, ToolRefused
 from prunejuice.errors import MissingToolError
-from prunejuice.protocols import Stop
+from prunejuice.system.stop import Stop
 from prunejuice.text import safe_line
 
-_CORRECTIONS = 2
-_LOST = re.compile("no conversation found|no rollout found", re.IGNORECASE)
-"""How agents say that they have no such conversation."""
+_MAX_CORRECTIONS = 2
+_UNKNOWN_CONVERSATION = re.compile("no conversation found|no rollout found", re.IGNORECASE)
+"""How agents report an unknown conversation."""
 _SUBMIT = (
     "You have not handed in a result that fits. Call the tool submit_result (of the server "
     f"{endpoint.NAME}) with it now, and do nothing else. If you have no such tool, answer with the result "
@@ -24,185 +24,187 @@ _SUBMIT = (
 )
 
 
-class Talker(Protocol):
-    """An agent that is a program and holds conversations."""
+class ConversationalAgent(Protocol):
+    """An agent that is a program and has conversations."""
 
     name: str
     asks_endpoint: bool
-    """Whether it asks the endpoint before it does what it may not."""
+    """Whether the agent asks the endpoint before it does something that is not permitted."""
 
-    def begun(self, task: Task) -> str:
-        """The id of the conversation, empty when only the first turn tells it."""
+    def conversation_id(self, task: Task) -> str:
+        """Return the id of the conversation; empty if only the first turn reports it."""
         ...
 
-    def turn(self, task: Task, prompt: str, told: str, stop: Stop, end: Endpoint) -> Iterator[AgentEvent]:
-        """What happens in one turn; its own `Started` when only that tells the id."""
+    def run_turn(
+        self, task: Task, prompt: str, conversation_id: str, stop: Stop, server: Endpoint
+    ) -> Iterator[AgentEvent]:
+        """Yield the events of one turn; include `AgentStarted` only if the turn reports the id."""
         ...
 
 
-def held(agent: Talker, task: Task, stop: Stop) -> Iterator[AgentEvent]:
-    """Let an agent work, and go on with it until its result fits; what the endpoint hears is told."""
-    return _Talk(agent, task, stop).events()
+def run_conversation(agent: ConversationalAgent, task: Task, stop: Stop) -> Iterator[AgentEvent]:
+    """Yield the events of an agent until its result is valid, with the messages to the endpoint."""
+    return _Conversation(agent, task, stop).events()
 
 
-class _Talk:
-    """One conversation: its id, and what came of the turn before."""
+class _Conversation:
+    """A conversation: its id, and the last event of the previous turn."""
 
-    def __init__(self, agent: Talker, task: Task, stop: Stop) -> None:
+    def __init__(self, agent: ConversationalAgent, task: Task, stop: Stop) -> None:
         self.agent, self.task, self.stop = agent, task, stop
-        self.told = agent.begun(task)
-        self.heard: SimpleQueue[Heard] = SimpleQueue()
-        self.ended = Ended("failed", error=f"{agent.name} ended without an answer")
+        self.conversation = agent.conversation_id(task)
+        self.messages: SimpleQueue[EndpointMessage] = SimpleQueue()
+        self.ended = AgentEnded("failed", error=f"{agent.name} ended without an answer")
 
     def events(self) -> Iterator[AgentEvent]:
-        if self.told:
-            yield Started(self.agent.name, self.task.model, self.told)
-        approves = self._approves if self.agent.asks_endpoint else None
-        with endpoint.opened(self.task, approves, self.heard.put) as end:
+        if self.conversation:
+            yield AgentStarted(self.agent.name, self.task.model, self.conversation)
+        policy = self._check_tool if self.agent.asks_endpoint else None
+        with endpoint.open_endpoint(self.task, policy, self.messages.put) as server:
             try:
-                yield from self._turns(end)
+                yield from self._run_turns(server)
             except MissingToolError as error:
-                self.ended = Ended("failed", error=error.message, fix=error.fix)
+                self.ended = AgentEnded("failed", error=error.message, fix=error.fix)
             except OSError as error:
-                wrong = f"{self.agent.name} cannot be started: {error.strerror or error}"
-                self.ended = Ended("failed", error=wrong, fix="install it anew")
-        if not self.told:
-            yield Started(self.agent.name, self.task.model)
-        yield self._answer(end)
+                message = f"could not start {self.agent.name}: {error.strerror or error}"
+                self.ended = AgentEnded("failed", error=message, fix="reinstall it")
+        if not self.conversation:
+            yield AgentStarted(self.agent.name, self.task.model)
+        yield self._end_event(server)
 
-    def _turns(self, end: Endpoint) -> Iterator[AgentEvent]:
-        yield from self._turn(self.task.prompt, end)
-        if self.task.conversation and _LOST.search(self.ended.error):
-            yield from self._begun_anew(end)
-        for _ in range(_CORRECTIONS):
-            wanting = self.task.schema is not None and not end.submitted
-            if not (wanting and self.ended.status == "ok" and self.told):
+    def _run_turns(self, server: Endpoint) -> Iterator[AgentEvent]:
+        yield from self._run_turn(self.task.prompt, server)
+        if self.task.conversation and _UNKNOWN_CONVERSATION.search(self.ended.error):
+            yield from self._restart(server)
+        for _ in range(_MAX_CORRECTIONS):
+            needs_result = self.task.schema is not None and not server.has_result
+            if not (needs_result and self.ended.status == "ok" and self.conversation):
                 return
-            wrong = self._said_in_words(end)
-            if end.submitted:
+            problem = self._submit_inline_result(server)
+            if server.has_result:
                 return
             schema = json.dumps(self.task.schema)
-            yield from self._turn(" ".join(filter(None, [wrong, f"{_SUBMIT}{schema}"])), end)
-        self._said_in_words(end)
+            yield from self._run_turn(" ".join(filter(None, [problem, f"{_SUBMIT}{schema}"])), server)
+        self._submit_inline_result(server)
 
-    def _begun_anew(self, end: Endpoint) -> Iterator[AgentEvent]:
-        """Begin once more: the agent was killed before it had kept the conversation."""
+    def _restart(self, server: Endpoint) -> Iterator[AgentEvent]:
+        """Start a new conversation: the agent was killed before it had saved this one."""
         self.task = self.task._replace(conversation="")
-        self.told = self.agent.begun(self.task)
-        if self.told:
-            yield Started(self.agent.name, self.task.model, self.told)
-        yield from self._turn(self.task.prompt, end)
+        self.conversation = self.agent.conversation_id(self.task)
+        if self.conversation:
+            yield AgentStarted(self.agent.name, self.task.model, self.conversation)
+        yield from self._run_turn(self.task.prompt, server)
 
-    def _said_in_words(self, end: Endpoint) -> str:
-        """Take a result that stands in the answer of an agent without tools; what is wrong with it."""
-        found = _block(str(self.ended.output or ""))
-        if found is None:
+    def _submit_inline_result(self, server: Endpoint) -> str:
+        """Submit a result from the text of an agent without tools; return what is wrong with it."""
+        result = _find_json(str(self.ended.output or ""))
+        if result is None:
             return ""
         try:
-            end.answered("submit_result", {"result": found})
+            server.answer_call("submit_result", {"result": result})
         except ValueError as error:
             return f"Your result does not fit: {error}."
         return ""
 
-    def _turn(self, prompt: str, end: Endpoint) -> Iterator[AgentEvent]:
-        for event in self.agent.turn(self.task, prompt, self.told, self.stop, end):
-            yield from _told(self.heard)
-            if isinstance(event, Ended):
+    def _run_turn(self, prompt: str, server: Endpoint) -> Iterator[AgentEvent]:
+        for event in self.agent.run_turn(self.task, prompt, self.conversation, self.stop, server):
+            yield from _drain_messages(self.messages)
+            if isinstance(event, AgentEnded):
                 self.ended = event
                 continue
-            if isinstance(event, Started):
-                if self.told:
+            if isinstance(event, AgentStarted):
+                if self.conversation:
                     continue
-                self.told = event.conversation
+                self.conversation = event.conversation
             yield event
-        yield from _told(self.heard)
+        yield from _drain_messages(self.messages)
 
-    def _approves(self, tool: str, given: Mapping[str, Any]) -> str:
-        return refusal_of(self.task, tool, given)
+    def _check_tool(self, tool: str, tool_input: Mapping[str, Any]) -> str:
+        return tool_refusal(self.task, tool, tool_input)
 
-    def _answer(self, end: Endpoint) -> Ended:
+    def _end_event(self, server: Endpoint) -> AgentEnded:
         if self.task.schema is None or self.ended.status != "ok":
             return self.ended
-        if end.submitted:
-            return Ended("ok", output=end.result)
-        wrong = f"{self.agent.name} handed in no result that fits"
-        return Ended("failed", error=wrong, fix="ask again, or ask another agent: --agent")
+        if server.has_result:
+            return AgentEnded("ok", output=server.result)
+        message = f"{self.agent.name} submitted no valid result"
+        return AgentEnded("failed", error=message, fix="try again, or use another agent: --agent")
 
 
-def _told(heard: "SimpleQueue[Heard]") -> Iterator[AgentEvent]:
+def _drain_messages(queue: "SimpleQueue[EndpointMessage]") -> Iterator[AgentEvent]:
     while True:
         try:
-            each = heard.get_nowait()
+            message = queue.get_nowait()
         except Empty:
             return
-        if each.kind == "refused":
-            yield Refused(each.text, each.about)
+        if message.kind == "refused":
+            yield ToolRefused(message.text, message.about)
         else:
-            yield Said(f"{'asks: ' if each.kind == 'ask' else ''}{each.text}")
+            yield TextDelta(f"{'asks: ' if message.kind == 'ask' else ''}{message.text}")
 
 
-def refusal_of(task: Task, tool: str, given: Mapping[str, Any]) -> str:  # noqa: ARG001 - by tool alone
-    """Why a tool that asks may not be used; what lies in the grant does not ask."""
+def tool_refusal(task: Task, tool: str, tool_input: Mapping[str, Any]) -> str:  # noqa: ARG001 - unused
+    """Return why a tool may not be used; agents do not ask for tools within their access."""
     if task.access == "full":
         return ""
     if tool in {"Edit", "Write", "NotebookEdit", "Read", "Grep", "Glob", "edit", "read"}:
-        where = "looked at" if task.access == "read" else "read and changed"
-        return f"only files below {task.directory} may be {where}"
+        permission = "read" if task.access == "read" else "read and changed"
+        return f"only files below {task.directory} may be {permission}"
     return "no commands, no network: checks are run for you"
 
 
-def _block(text: str) -> Any:
-    """The JSON that an answer is, or that stands in its last block; None when there is none."""
+def _find_json(text: str) -> Any:
+    """Return the JSON object that an answer is, or that its last code block has; None if there is none."""
     fenced = re.findall(r"```(?:json)?[ \t]*\n(.*?)```", text, re.DOTALL)
-    for each in (text, *fenced[::-1]):
+    for candidate in (text, *fenced[::-1]):
         try:
-            found = json.loads(each)
+            data = json.loads(candidate)
         except (ValueError, RecursionError):
             continue
-        if isinstance(found, dict):
-            return found
+        if isinstance(data, dict):
+            return data
     return None
 
 
-# -- reading what they print ------------------------------------------------------------------------
+# -- parsing output ----------------------------------------------------------------------------------
 
 
-def message(line: bytes) -> dict[str, Any]:
-    """One line of JSON; empty when it is none."""
+def parse_message(line: bytes) -> dict[str, Any]:
+    """Return the JSON object on a line; empty if there is none."""
     try:
-        found = json.loads(line)
+        data = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
-def title(given: Mapping[str, Any]) -> str:
-    """What a tool was used on, in a line."""
+def tool_title(tool_input: Mapping[str, Any]) -> str:
+    """Return the target of a tool call, as one line."""
     for key in ("file_path", "path", "command", "pattern", "query", "url", "description"):
-        if isinstance(given.get(key), str):
-            return safe_line(given[key], 120)
+        if isinstance(tool_input.get(key), str):
+            return safe_line(tool_input[key], 120)
     return ""
 
 
 def first_line(text: Any) -> str:
-    """The first line of what was said."""
+    """Return the first line of a text, or of a list of texts."""
     if isinstance(text, list):
         text = "; ".join(map(str, text))
     return safe_line(str(text).strip().split("\n")[0], 300)
 
 
-def cut_off(name: str, running: Program) -> Ended:
-    """The end of a program that said no end."""
+def end_without_result(name: str, running: AgentProcess) -> AgentEnded:
+    """Return the event for a program that ended without reporting a result."""
     if running.silent:
-        fix = "see whether the network and the provider are there, and ask again"
-        return Ended("failed", error=f"{name} said nothing for {running.idle:g} seconds", fix=fix)
+        fix = "check the network and the provider, and try again"
+        return AgentEnded("failed", error=f"{name} printed nothing for {running.idle:g} seconds", fix=fix)
     if running.exit is None or running.exit.stopped:
-        return Ended("cancelled", error="stopped")
+        return AgentEnded("cancelled", error="stopped")
     if running.exit.timed_out:
-        return Ended("limit", error=f"{name} was not done in time", fix="raise --max-time")
-    said = f": {running.errors}" if running.errors else ""
-    return Ended(
-        "failed", error=f"{name} ended without a result (exit {running.exit.code}){said}", fix="ask again"
+        return AgentEnded("limit", error=f"{name} did not finish in time", fix="raise --max-time")
+    stderr = f": {running.errors}" if running.errors else ""
+    return AgentEnded(
+        "failed", error=f"{name} ended without a result (exit {running.exit.code}){stderr}", fix="try again"
     )
 
 
@@ -213,9 +215,9 @@ _REFUSALS: tuple[tuple[tuple[str, ...], tuple[int, ...], str, str], ...] = (
         ("quota", "credit balance", "usage limit", "billing"),
         (),
         "the quota is used up",
-        "see to billing, or ask another agent: --agent",
+        "check billing, or use another agent: --agent",
     ),
-    (("too many requests", "rate limit"), (429,), "too many requests", "wait, and ask again"),
+    (("too many requests", "rate limit"), (429,), "too many requests", "wait, and try again"),
     (
         ("overloaded", "high demand"),
         (500, 502, 503, 504, 529),
@@ -225,18 +227,18 @@ _REFUSALS: tuple[tuple[tuple[str, ...], tuple[int, ...], str, str], ...] = (
     (
         ("connect", "network", "enotfound", "econnrefused", "stream disconnected"),
         (),
-        "the provider cannot be reached",
-        "see to the network and the base URL",
+        "the provider could not be reached",
+        "check the network and the base URL",
     ),
-    ((), (404,), "there is no such model", "see the provider's list of models"),
+    ((), (404,), "no such model", "see the provider's list of models"),
 )
-"""Words and numbers of refusals, what they are called, and what to do; nothing is to log in."""
+"""Words and HTTP statuses of refusals, a message and a fix; an empty fix is to log in."""
 
 
-def refusal(status: Any, said: str, login: str) -> tuple[str, str]:
-    """What a provider's refusal is called, and what to do about it."""
-    low = said.lower()
-    for words, numbers, what, fix in _REFUSALS:
-        if status in numbers or any(word in low for word in words):
-            return what, fix or login
-    return "it failed", "ask again, or ask another agent: --agent"
+def classify_refusal(status: Any, text: str, login: str) -> tuple[str, str]:
+    """Return a message and a fix for a provider's refusal."""
+    lower = text.lower()
+    for fragments, statuses, message, fix in _REFUSALS:
+        if status in statuses or any(fragment in lower for fragment in fragments):
+            return message, fix or login
+    return "the request failed", "try again, or use another agent: --agent"

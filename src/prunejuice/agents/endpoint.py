@@ -1,7 +1,7 @@
-"""What an agent can say to us while it works: an MCP server on loopback, one for each task, behind a token.
+"""The endpoint that an agent calls while it works: an MCP server on loopback, one per task, with a token.
 
-`submit_result` takes the result, held to its schema; `approve` answers whether a tool may be used; `ask`
-puts a question; `report` says how it goes.
+`submit_result` checks and takes the result; `approve` decides whether a tool may be used; `ask` asks a
+question; `report` reports progress.
 """
 
 import asyncio
@@ -14,19 +14,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from prunejuice.agent import Task
+from prunejuice.agents.protocol import Task
 from prunejuice.errors import UsageError
 
 NAME = "prunejuice"
-_UNTOLD = object()
+_NOT_SUBMITTED = object()
 NOBODY = "Nobody is here to answer. Decide it yourself, take the careful way, and say what you assumed."
 
-Approves = Callable[[str, Mapping[str, Any]], str]
-"""Says why a tool may not be used on some input; empty when it may."""
+ToolPolicy = Callable[[str, Mapping[str, Any]], str]
+"""Returns why a tool may not be used on an input; empty if it may."""
 
 
-class Heard(NamedTuple):
-    """What came in: `report` or `ask` with a text, `refused` with the tool and why."""
+class EndpointMessage(NamedTuple):
+    """A message from the agent: `report` or `ask` with a text, `refused` with the tool and the reason."""
 
     kind: str
     text: str
@@ -34,94 +34,99 @@ class Heard(NamedTuple):
 
 
 class Endpoint:
-    """The server of one task; `result` is what was submitted last."""
+    """The server of one task; `result` is the last valid result."""
 
-    def __init__(self, task: Task, approves: Approves | None, hear: Callable[[Heard], None]) -> None:
+    def __init__(
+        self, task: Task, policy: ToolPolicy | None, on_message: Callable[[EndpointMessage], None]
+    ) -> None:
         self.token = secrets.token_urlsafe(24)
-        self.result: Any = _UNTOLD
-        self._task, self._approves, self._hear = task, approves, hear
+        self.result: Any = _NOT_SUBMITTED
+        self._task, self._policy, self._on_message = task, policy, on_message
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._server: Any = None
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The URL of the server."""
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}/mcp"
 
     @property
-    def submitted(self) -> bool:
-        """Whether a result that fits was submitted."""
-        return self.result is not _UNTOLD
+    def has_result(self) -> bool:
+        """Whether a valid result was submitted."""
+        return self.result is not _NOT_SUBMITTED
 
     def serve(self, ready: threading.Event) -> None:
-        """Answer until `close`; `ready` is set when it can be asked."""
-        self._server = _server(self._app(), self.token, ready.set)
+        """Serve until `close`; `ready` is set once requests are accepted."""
+        self._server = _build_server(self._build_app(), self.token, ready.set)
         with contextlib.suppress(asyncio.CancelledError, SystemExit):
             asyncio.run(self._server.serve(sockets=[self._socket]))
-        ready.set()
+        ready.set()  # also if the server failed: nobody may wait for it
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop the server."""
         if self._server is not None:
+            # Without `force_exit` the server would wait for connections that the agent keeps open.
             self._server.should_exit = True
             self._server.force_exit = True
 
-    def _app(self) -> Any:
+    def _build_app(self) -> Any:
         from mcp.server.lowlevel import Server  # noqa: PLC0415 - slow
 
-        server: Any = Server(NAME, on_list_tools=self._listed, on_call_tool=self._called)
+        server: Any = Server(NAME, on_list_tools=self._list_tools, on_call_tool=self._call_tool)
         return server.streamable_http_app(json_response=True, stateless_http=True)
 
-    async def _listed(self, _context: Any, _params: Any) -> Any:
+    async def _list_tools(self, _context: Any, _params: Any) -> Any:
         from mcp import types  # noqa: PLC0415
 
-        kept = _tools(self._task, approves=self._approves is not None)
-        return types.ListToolsResult(tools=[types.Tool(**each) for each in kept])
+        definitions = _tool_definitions(self._task, approves=self._policy is not None)
+        return types.ListToolsResult(tools=[types.Tool(**definition) for definition in definitions])
 
-    async def _called(self, _context: Any, params: Any) -> Any:
+    async def _call_tool(self, _context: Any, params: Any) -> Any:
         from mcp import types  # noqa: PLC0415
 
         try:
-            said, wrong = self.answered(params.name, params.arguments or {}), False
+            text, is_error = self.answer_call(params.name, params.arguments or {}), False
         except ValueError as error:
-            said, wrong = str(error), True
-        return types.CallToolResult(content=[types.TextContent(type="text", text=said)], is_error=wrong)
+            text, is_error = str(error), True
+        return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=is_error)
 
-    def answered(self, name: str, given: Mapping[str, Any]) -> str:
-        """What a call is answered with.
+    def answer_call(self, name: str, arguments: Mapping[str, Any]) -> str:
+        """Return the answer to a call.
 
         Raises:
-            ValueError: the result does not fit, or there is no such tool.
+            ValueError: the result is not valid, or the tool is unknown.
         """
         if name == "submit_result" and self._task.schema is not None:
-            if "result" not in given:
+            if "result" not in arguments:
                 raise ValueError("the result is missing: give it as `result`")
-            self.result = self._task.check(given["result"]) if self._task.check else given["result"]
+            self.result = self._task.check(arguments["result"]) if self._task.check else arguments["result"]
             return "The result is taken. You are done."
-        if name == "approve" and self._approves is not None:
-            tool = str(given.get("tool_name", ""))
-            why = self._approves(tool, given.get("input") or {})
-            if why:
-                self._hear(Heard("refused", tool, why))
-                return json.dumps({"behavior": "deny", "message": why})
-            return json.dumps({"behavior": "allow", "updatedInput": given.get("input") or {}})
+        if name == "approve" and self._policy is not None:
+            tool = str(arguments.get("tool_name", ""))
+            reason = self._policy(tool, arguments.get("input") or {})
+            if reason:
+                self._on_message(EndpointMessage("refused", tool, reason))
+                return json.dumps({"behavior": "deny", "message": reason})
+            return json.dumps({"behavior": "allow", "updatedInput": arguments.get("input") or {}})
         if name in {"ask", "report"}:
-            self._hear(Heard(name, str(given.get("question" if name == "ask" else "text", ""))))
+            self._on_message(
+                EndpointMessage(name, str(arguments.get("question" if name == "ask" else "text", "")))
+            )
             return NOBODY if name == "ask" else "Noted."
-        raise ValueError(f"there is no tool {name!r}")
+        raise ValueError(f"unknown tool {name!r}")
 
 
-def _tools(task: Task, *, approves: bool) -> Iterator[dict[str, Any]]:
-    text = {"type": "string"}
+def _tool_definitions(task: Task, *, approves: bool) -> Iterator[dict[str, Any]]:
+    string = {"type": "string"}
     yield {
         "name": "report",
         "description": "Say in a sentence how the work goes.",
-        "input_schema": {"type": "object", "properties": {"text": text}, "required": ["text"]},
+        "input_schema": {"type": "object", "properties": {"text": string}, "required": ["text"]},
     }
     yield {
         "name": "ask",
         "description": "Ask the person for whom you work a question.",
-        "input_schema": {"type": "object", "properties": {"question": text}, "required": ["question"]},
+        "input_schema": {"type": "object", "properties": {"question": string}, "required": ["question"]},
     }
     if approves:
         yield {
@@ -129,7 +134,7 @@ def _tools(task: Task, *, approves: bool) -> Iterator[dict[str, Any]]:
             "description": "Ask whether a tool may be used.",
             "input_schema": {
                 "type": "object",
-                "properties": {"tool_name": text, "input": {"type": "object"}},
+                "properties": {"tool_name": string, "input": {"type": "object"}},
                 "required": ["tool_name"],
             },
         }
@@ -145,22 +150,25 @@ def _tools(task: Task, *, approves: bool) -> Iterator[dict[str, Any]]:
         }
 
 
-def _guarded(app: Any, token: str) -> Any:
-    """The application, for whoever has the token."""
+def _require_token(app: Any, token: str) -> Any:
+    """Return the application with a check of the token before every request."""
 
-    async def asked(scope: Any, receive: Any, send: Any) -> None:
-        given = dict(scope.get("headers") or ()).get(b"authorization", b"")
-        known = scope["type"] == "lifespan" or secrets.compare_digest(given, f"Bearer {token}".encode())
-        if known:
+    async def checked(scope: Any, receive: Any, send: Any) -> None:
+        # Other users and web pages can reach a port on loopback: only the token identifies the agent.
+        header = dict(scope.get("headers") or ()).get(b"authorization", b"")
+        is_allowed = scope["type"] == "lifespan" or secrets.compare_digest(
+            header, f"Bearer {token}".encode()
+        )
+        if is_allowed:
             await app(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": 401, "headers": []})
         await send({"type": "http.response.body", "body": b"the token is missing"})
 
-    return asked
+    return checked
 
 
-def _server(app: Any, token: str, ready: Callable[[], None]) -> Any:
+def _build_server(app: Any, token: str, ready: Callable[[], None]) -> Any:
     import uvicorn  # noqa: PLC0415 - slow
 
     class Server(uvicorn.Server):
@@ -168,27 +176,33 @@ def _server(app: Any, token: str, ready: Callable[[], None]) -> Any:
             await super().startup(sockets)
             ready()
 
-    return Server(uvicorn.Config(_guarded(app, token), log_level="critical", lifespan="on", ws="none"))
+    return Server(
+        uvicorn.Config(_require_token(app, token), log_level="critical", lifespan="on", ws="none")
+    )
 
 
-def serve(app: Any, token: str, port: int, tell: Callable[[str], None]) -> None:
-    """Serve an application on loopback until the process is stopped; `tell` hears where it is then.
+def serve_app(app: Any, token: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve an application on loopback until the process is stopped; pass its URL to `on_ready`.
 
     Raises:
-        UsageError: the port is taken.
+        UsageError: the port is in use.
     """
     try:
-        place = socket.create_server(("127.0.0.1", port))
+        listener = socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        raise UsageError(f"port {port} cannot be had: {error.strerror}", "name another: --port") from error
-    url = f"http://127.0.0.1:{place.getsockname()[1]}/mcp"
-    asyncio.run(_server(app, token, lambda: tell(url)).serve(sockets=[place]))
+        raise UsageError(
+            f"could not listen on port {port}: {error.strerror}", "use another port: --port"
+        ) from error
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
+    asyncio.run(_build_server(app, token, lambda: on_ready(url)).serve(sockets=[listener]))
 
 
 @contextmanager
-def opened(task: Task, approves: Approves | None, hear: Callable[[Heard], None]) -> Iterator[Endpoint]:
-    """An endpoint that is there until the end."""
-    endpoint = Endpoint(task, approves, hear)
+def open_endpoint(
+    task: Task, policy: ToolPolicy | None, on_message: Callable[[EndpointMessage], None]
+) -> Iterator[Endpoint]:
+    """Serve an endpoint for a task until the context ends."""
+    endpoint = Endpoint(task, policy, on_message)
     ready = threading.Event()
     thread = threading.Thread(target=endpoint.serve, args=[ready], name="endpoint", daemon=True)
     thread.start()

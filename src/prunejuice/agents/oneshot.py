@@ -1,4 +1,4 @@
-"""The agent `oneshot`: one question to a model, by PydanticAI; any provider that it knows."""
+"""The agent `oneshot`: one request to a model through PydanticAI, with any provider that it supports."""
 
 import asyncio
 import re
@@ -8,24 +8,34 @@ from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from prunejuice.agent import AgentEvent, Can, Ended, Spent, Started, Status, Task
-from prunejuice.protocols import Stop
+from prunejuice.agents.protocol import (
+    Agent,
+    AgentEnded,
+    AgentEvent,
+    AgentRequest,
+    AgentStarted,
+    Capabilities,
+    Status,
+    Task,
+    Usage,
+)
+from prunejuice.system.stop import Stop
 
-SECONDS = 600.0
-"""The longest that one task may take when nothing else is said."""
-_ATTEMPTS = 4
-"""How often a request is sent again after a passing fault: too many requests, overloaded, cut off."""
-_CORRECTIONS = 2
-"""How often a model is told what is wrong with its answer."""
+MAX_SECONDS = 600.0
+"""The time limit of a task if none is set."""
+_MAX_ATTEMPTS = 4
+"""The most attempts for a request after transient faults: rate limits, overload, lost connections."""
+_MAX_CORRECTIONS = 2
+"""How often a model may correct an invalid answer."""
 _LOCAL = ("ollama", "vllm", "litellm", "openai-compatible")
-"""Providers of models that may be too small for tools: the answer is held to the schema itself."""
+"""Providers of models that may be too small for tools: the schema constrains the answer itself."""
 
 
-class Oneshot:
-    """PydanticAI on an event loop of its own: threads ask at once over one set of connections."""
+class OneshotAgent:
+    """PydanticAI on its own event loop, so that threads can share one set of connections."""
 
     name = "oneshot"
-    can = Can(keeps=("cost", "tokens", "seconds"), priced=True)
+    capabilities = Capabilities(enforced_limits=("cost", "tokens", "seconds"), priced=True)
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -35,84 +45,86 @@ class Oneshot:
         self._open = AsyncExitStack()
 
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
-        """Ask the model that the task names; several, with commas between them, are tried in turn."""
-        yield Started(self.name, task.model)
-        asked = asyncio.run_coroutine_threadsafe(self._asked(task), self._loop)
+        """Ask the model of the task; several models, separated by commas, are tried in turn."""
+        yield AgentStarted(self.name, task.model)
+        answer = asyncio.run_coroutine_threadsafe(self._ask(task), self._loop)
         while True:
             try:
-                spent, ended = asked.result(timeout=0.2)
+                # A short time-out, so that a request to stop is noticed soon.
+                spent, ended = answer.result(timeout=0.2)
             except TimeoutError:
-                if asked.done():  # the answer itself ran out of time
-                    spent, ended = None, _failed(asked.exception() or TimeoutError(), task)
-                elif stop.requested():
-                    asked.cancel()
+                if answer.done():  # a time-out of the request, not of `result`
+                    spent, ended = None, _failure_event(answer.exception() or TimeoutError(), task)
+                elif stop.is_requested():
+                    answer.cancel()
                     continue
                 else:
                     continue
             except CancelledError:
-                spent, ended = None, Ended("cancelled", error="stopped")
+                spent, ended = None, AgentEnded("cancelled", error="stopped")
             break
         if spent is not None:
             yield spent
         yield ended
 
     def close(self) -> None:
-        """Close the connections, and end the event loop."""
+        """Close the connections, and stop the event loop."""
         asyncio.run_coroutine_threadsafe(self._open.aclose(), self._loop).result(timeout=10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()
 
-    async def _asked(self, task: Task) -> tuple[Spent | None, Ended]:
-        from pydantic_ai import Agent, RunUsage, UsageLimits  # noqa: PLC0415 - slow
-        from pydantic_ai import exceptions as kinds  # noqa: PLC0415
+    async def _ask(self, task: Task) -> tuple[Usage | None, AgentEnded]:
+        from pydantic_ai import Agent, RunUsage, UsageLimits, exceptions  # noqa: PLC0415 - slow
 
         usage = RunUsage()
-        seconds = task.limits.seconds or SECONDS
+        seconds = task.limits.seconds or MAX_SECONDS
         try:
             agent = Agent(
-                await self._model(task.model),
-                output_type=_result(task),
+                await self._open_model(task.model),
+                output_type=_output_type(task),
                 instructions=task.instructions or None,
-                retries={"output": _CORRECTIONS},
+                retries={"output": _MAX_CORRECTIONS},
             )
             if task.schema is not None:
-                agent.output_validator(_checking(task))
+                agent.output_validator(_output_validator(task))
             answer = await agent.run(
                 task.prompt,
                 usage=usage,
-                usage_limits=UsageLimits(request_limit=task.limits.rounds or _CORRECTIONS + 1),
-                model_settings={"max_retries": _ATTEMPTS, "timeout": seconds},
+                usage_limits=UsageLimits(request_limit=task.limits.rounds or _MAX_CORRECTIONS + 1),
+                model_settings={"max_retries": _MAX_ATTEMPTS, "timeout": seconds},
                 timeout=seconds,
             )
-        except (kinds.AgentRunError, kinds.UserError, ExceptionGroup, *_OTHERS) as error:
-            return _spent(usage), _failed(error, task)
-        return _spent(usage, _who(task.model, answer.response.model_name)), Ended(
+        except (exceptions.AgentRunError, exceptions.UserError, ExceptionGroup, *_PROVIDER_ERRORS) as error:
+            return _to_usage(usage), _failure_event(error, task)
+        return _to_usage(usage, _answering_model(task.model, answer.response.model_name)), AgentEnded(
             "ok", output=answer.output
         )
 
-    async def _model(self, names: str) -> Any:
-        """A model by its name, its connections open; the same one for every task."""
+    async def _open_model(self, names: str) -> Any:
+        """Return a model by its name with open connections, the same one for every task."""
         if names not in self._models:
-            model = self._models[names] = _model(names)
+            model = self._models[names] = _build_model(names)
             await self._open.enter_async_context(model)
         return self._models[names]
 
 
-_OTHERS = (OSError, ValueError, TypeError, LookupError, ImportError, RuntimeError)
-"""What the libraries of providers raise besides: a package is missing, an answer makes no sense."""
+_PROVIDER_ERRORS = (OSError, ValueError, TypeError, LookupError, ImportError, RuntimeError)
+"""Other errors of provider libraries, such as a missing package or a malformed answer."""
 
 
-def built(model: str, instructions: str, result: Any) -> Any:
-    """An agent of PydanticAI's for one kind of result; without a model, it is named when it runs."""
+def build_agent(model: str, instructions: str, result: Any) -> Any:
+    """Return a PydanticAI agent for one type of result; without a model, name it when the agent runs."""
     from pydantic_ai import Agent  # noqa: PLC0415 - slow
 
-    kind = result if hasattr(result, "model_json_schema") else str
-    return Agent(_model(model) if model else None, output_type=kind, instructions=instructions or None)
+    output_type = result if hasattr(result, "model_json_schema") else str
+    return Agent(
+        _build_model(model) if model else None, output_type=output_type, instructions=instructions or None
+    )
 
 
-def _model(names: str) -> Any:
-    """A model by its name, or several of which the next is asked when one fails."""
+def _build_model(names: str) -> Any:
+    """Return a model by its name, or for several names one that falls back to the next if a model fails."""
     from pydantic_ai.models import infer_model  # noqa: PLC0415
     from pydantic_ai.models.fallback import FallbackModel  # noqa: PLC0415
 
@@ -122,95 +134,99 @@ def _model(names: str) -> Any:
     return models[0] if len(models) == 1 else FallbackModel(*models)
 
 
-def _result(task: Task) -> Any:
+def _output_type(task: Task) -> Any:
     from pydantic_ai import NativeOutput, StructuredDict  # noqa: PLC0415
 
     if task.schema is None:
         return str
-    kind = StructuredDict(dict(task.schema), name=str(task.schema.get("title", "result")))
-    local = task.model.partition(":")[0] in _LOCAL
-    return NativeOutput(kind) if local else kind
+    output_type = StructuredDict(dict(task.schema), name=str(task.schema.get("title", "result")))
+    is_local = task.model.partition(":")[0] in _LOCAL
+    return NativeOutput(output_type) if is_local else output_type
 
 
-def _checking(task: Task) -> Any:
+def _output_validator(task: Task) -> Any:
     from pydantic_ai import ModelRetry, RunContext, UsageLimitExceeded  # noqa: PLC0415
 
-    def checked(run: RunContext[Any], output: Any) -> Any:
+    def validate(run: RunContext[Any], output: Any) -> Any:
         try:
             return task.check(output) if task.check else output
         except ValueError as error:
-            if _is_over(run.usage, task):
-                raise UsageLimitExceeded(f"its answer does not fit: {error}") from error
+            if _is_over_limit(run.usage, task):
+                raise UsageLimitExceeded(f"the answer is not valid: {error}") from error
             raise ModelRetry(str(error)) from error
 
-    return checked
+    return validate
 
 
-def _is_over(usage: Any, task: Task) -> bool:
-    """Whether nothing more may be asked; an answer that is there is taken all the same."""
+def _is_over_limit(usage: Any, task: Task) -> bool:
+    """Return whether no further request may be made; a valid answer is accepted regardless."""
     tokens, cost = task.limits.tokens, task.limits.cost
-    over = tokens is not None and usage.input_tokens + usage.output_tokens >= tokens
-    return over or (cost is not None and float(usage.cost or 0) >= cost)
+    is_over_tokens = tokens is not None and usage.input_tokens + usage.output_tokens >= tokens
+    return is_over_tokens or (cost is not None and float(usage.cost or 0) >= cost)
 
 
-def _who(names: str, answered: str | None) -> str:
-    """The one of several models that answered; nothing when one was named."""
-    known = {name.strip().partition(":")[2] or name.strip(): name.strip() for name in names.split(",")}
-    fitting = [name for name in known if answered and answered.startswith(name)]
-    return known[max(fitting, key=len)] if fitting and len(known) > 1 else ""
+def _answering_model(names: str, response_name: str | None) -> str:
+    """Return which of several models answered; empty if only one was named."""
+    full_names = {name.strip().partition(":")[2] or name.strip(): name.strip() for name in names.split(",")}
+    matches = [name for name in full_names if response_name and response_name.startswith(name)]
+    return full_names[max(matches, key=len)] if matches and len(full_names) > 1 else ""
 
 
-def _spent(usage: Any, model: str = "") -> Spent | None:
+def _to_usage(usage: Any, model: str = "") -> Usage | None:
     if not usage.requests and not usage.input_tokens:
         return None
     cost = None if usage.cost is None else float(usage.cost)
-    return Spent(
+    return Usage(
         usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.requests, cost, model
     )
 
 
-def _failed(error: BaseException, task: Task) -> Ended:
-    """What went wrong, in words that say what to do."""
-    from pydantic_ai import exceptions as kinds  # noqa: PLC0415
+def _failure_event(error: BaseException, task: Task) -> AgentEnded:
+    """Return the event for an error, with a fix if the error is known."""
+    from pydantic_ai import exceptions  # noqa: PLC0415
 
-    is_quota = isinstance(error, kinds.ModelRateLimitError) and _QUOTA.search(_said(error))
-    found = kinds.ModelQuotaExceededError if is_quota else type(error)
-    for kind, what, fix in _faults(kinds):
-        if issubclass(found, kind):
-            status: Status = "limit" if kind in {kinds.UsageLimitExceeded, TimeoutError} else "failed"
-            return Ended(status, error=f"{task.model or 'the model'}: {what}{_said(error)}", fix=fix)
+    is_quota = isinstance(error, exceptions.ModelRateLimitError) and _QUOTA.search(_provider_message(error))
+    error_type = exceptions.ModelQuotaExceededError if is_quota else type(error)
+    for known_type, message, fix in _known_faults(exceptions):
+        if issubclass(error_type, known_type):
+            status: Status = (
+                "limit" if known_type in {exceptions.UsageLimitExceeded, TimeoutError} else "failed"
+            )
+            return AgentEnded(
+                status, error=f"{task.model or 'the model'}: {message}{_provider_message(error)}", fix=fix
+            )
     if isinstance(error, ExceptionGroup):
-        last = error.exceptions[-1]
-        return _failed(last, task)
-    return Ended("failed", error=f"{task.model or 'the model'}: {error}"[:2000], fix=_NAME_IT)
+        last_error = error.exceptions[-1]
+        return _failure_event(last_error, task)
+    return AgentEnded("failed", error=f"{task.model or 'the model'}: {error}"[:2000], fix=_MODEL_FIX)
 
 
 _QUOTA = re.compile(r"\bquota\b|\bbilling\b|\bcredits?\b", re.IGNORECASE)
-"""What providers say who refuse for want of money, by the same number as for want of time."""
-_NAME_IT = "name it as provider:model, and set the provider's key in the environment"
+"""Words of a used-up quota, which some providers report with the status of a rate limit (429)."""
+_MODEL_FIX = "name the model as provider:model, and set the provider's API key in the environment"
 
 
-def _faults(kinds: Any) -> tuple[tuple[type[BaseException], str, str], ...]:
+def _known_faults(errors: Any) -> tuple[tuple[type[BaseException], str, str], ...]:
     return (
-        (TimeoutError, "no answer in time", "ask again, or ask a faster model"),
-        (kinds.ModelAuthenticationError, "the key was refused", "set the provider's key anew"),
-        (kinds.ModelQuotaExceededError, "the quota is used up", "see to billing, or take another model"),
-        (kinds.ModelRateLimitError, "too many requests", "wait, or ask fewer at once"),
-        (kinds.ModelOverloadedError, "overloaded", "wait, or name a second model: --model A,B"),
-        (kinds.ModelUnavailableError, "not available now", "wait, or name a second model: --model A,B"),
-        (kinds.ModelServerError, "the provider failed", "wait, or name a second model: --model A,B"),
-        (kinds.ModelNotFoundError, "there is no such model", "see the provider's list of models"),
-        (kinds.ModelContextWindowExceededError, "the question is too long for it", "name fewer PATHS"),
-        (kinds.ModelConnectionError, "cannot be reached", "see to the network and the base URL"),
-        (kinds.UsageLimitExceeded, "a limit was reached", "raise --max-tokens or --max-cost"),
-        (kinds.ModelAPIError, "the request was refused", ""),
-        (kinds.UnexpectedModelBehavior, "its answer does not fit", "ask again, or take a stronger model"),
-        (kinds.UserError, "cannot be used", _NAME_IT),
+        (TimeoutError, "no answer in time", "try again, or use a faster model"),
+        (errors.ModelAuthenticationError, "the key was refused", "set a valid API key for the provider"),
+        (errors.ModelQuotaExceededError, "the quota is used up", "check billing, or use another model"),
+        (errors.ModelRateLimitError, "too many requests", "wait, or send fewer requests at once"),
+        (errors.ModelOverloadedError, "overloaded", "wait, or name a second model: --model A,B"),
+        (errors.ModelUnavailableError, "not available now", "wait, or name a second model: --model A,B"),
+        (errors.ModelServerError, "the provider failed", "wait, or name a second model: --model A,B"),
+        (errors.ModelNotFoundError, "no such model", "see the provider's list of models"),
+        (errors.ModelContextWindowExceededError, "the prompt is too long", "name fewer PATHS"),
+        (errors.ModelConnectionError, "could not connect", "check the network and the base URL"),
+        (errors.UsageLimitExceeded, "a limit was reached", "raise --max-tokens or --max-cost"),
+        (errors.ModelAPIError, "the request was refused", ""),
+        (errors.UnexpectedModelBehavior, "the answer is not valid", "try again, or use a stronger model"),
+        (errors.UserError, "could not use the model", _MODEL_FIX),
     )  # fmt: skip
 
 
-def _said(error: BaseException) -> str:
-    """What the provider said itself, without the body of the request."""
+def _provider_message(error: BaseException) -> str:
+    """Return the provider's own message, without the body of the request."""
     body = getattr(error, "body", None)
     if isinstance(body, Mapping):
         inner = body.get("error", body)
@@ -219,6 +235,11 @@ def _said(error: BaseException) -> str:
     with suppress(AttributeError):
         if cause := error.__cause__:
             text = text if body or isinstance(error, TimeoutError) else f"{text} ({cause})"
-    told = re.split(r"\s*To try Pydantic AI", text)[0]  # without a key: no advice for a user of ours
-    first = " ".join(" ".join(told.strip().splitlines()[:4]).split())[:400]
-    return f": {first}" if first else ""
+    message = re.split(r"\s*To try Pydantic AI", text)[0]  # PydanticAI's own advice does not apply here
+    summary = " ".join(" ".join(message.strip().splitlines()[:4]).split())[:400]
+    return f": {summary}" if summary else ""
+
+
+def create(_request: AgentRequest) -> Agent:
+    """Create the agent `oneshot`."""
+    return OneshotAgent()

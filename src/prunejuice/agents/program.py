@@ -1,4 +1,4 @@
-"""A program that says what it does line by line, and what it may know of the caller's environment."""
+"""Run an agent's program and read its output line by line, in a restricted environment."""
 
 import contextlib
 import queue
@@ -7,18 +7,19 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from prunejuice import process, settings
 from prunejuice.errors import MissingToolError, PruneJuiceError
-from prunejuice.process import Call, Exit
-from prunejuice.protocols import KILL, STOP, Stop
+from prunejuice.system import process, settings
+from prunejuice.system.process import ExitStatus, ProcessSpec
+from prunejuice.system.stop import KILL, STOP, Stop
 from prunejuice.text import safe_line
 
-SECONDS = 3600.0
-"""The longest that an agent may work on one task when nothing else is said."""
-IDLE = 600.0
-"""How long an agent may say nothing: a model that thinks long, or a network that is gone."""
-_LONGEST = 32 << 20
-_PASSED = (
+MAX_SECONDS = 3600.0
+"""The time limit of a task if none is set."""
+MAX_IDLE_SECONDS = 600.0
+"""How long an agent may print nothing: long enough for a slow model, not for a dead network."""
+_MAX_LINE_BYTES = 32 << 20
+"""Bytes of an unfinished line that are kept, so that a program cannot exhaust the memory."""
+_PASSED_VARIABLES = (
     "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
@@ -26,22 +27,28 @@ _PASSED = (
 )  # fmt: skip
 
 
-def surroundings(environ: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
-    """What an agent is given of the caller's environment: as each step, the network, names of its own.
+def agent_environment(environ: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
+    """Return the environment of an agent, without the secrets of the caller's environment.
 
-    `agent_env` of the settings names more.
+    It has the variables of every step, those for proxies and certificates, those with one of the agent's
+    `prefixes`, and those that the setting `agent_env` names.
     """
-    more = settings.load(environ).agent_env
-    own = {k: v for k, v in environ.items() if k.startswith(prefixes) or k in _PASSED or k in more}
-    return {**settings.passed_on(environ), **own, "PYTHONDONTWRITEBYTECODE": "1"}
+    configured = settings.load(environ).agent_env
+    agent_variables = {
+        k: v
+        for k, v in environ.items()
+        if k.startswith(prefixes) or k in _PASSED_VARIABLES or k in configured
+    }
+    # Tests that the agent runs must not leave bytecode in the tree, where it would count as a change.
+    return {**settings.inherited_environment(environ), **agent_variables, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-class Program:
-    """A program whose lines are read as they come. All that it started is gone when the reading ends."""
+class AgentProcess:
+    """A process whose lines are read as they come; it is stopped with its children when reading ends."""
 
-    def __init__(self, call: Call, stop: Stop, idle: float = IDLE) -> None:
+    def __init__(self, call: ProcessSpec, stop: Stop, idle: float = MAX_IDLE_SECONDS) -> None:
         self.call, self.idle = call, idle
-        self.exit: Exit | None = None
+        self.exit: ExitStatus | None = None
         self.silent = False
         self._outer, self._inner = stop, Stop()
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -51,27 +58,28 @@ class Program:
 
     @property
     def errors(self) -> str:
-        """The end of what it said on its second stream, as one line."""
+        """The end of the standard error, as one line."""
         return safe_line(bytes(self._errors[-2000:]).strip(), 500)
 
     def lines(self) -> Iterator[bytes]:
-        """Start it, and read its lines until it has ended, is stopped, or says nothing for too long.
+        """Start the program, and yield its lines until it ends, is stopped, or prints nothing for too long.
 
         Raises:
-            MissingToolError: there is no such program.
+            MissingToolError: the program is not installed.
+            OSError: the program could not be started.
         """
         thread = threading.Thread(target=self._run, name="agent", daemon=True)
         thread.start()
-        heard = time.monotonic()
+        last_line_at = time.monotonic()
         try:
             while True:
                 with contextlib.suppress(queue.Empty):
                     line = self._lines.get(timeout=0.1)
                     if line is None:
                         break
-                    heard = time.monotonic()
+                    last_line_at = time.monotonic()
                     yield line
-                self._press(time.monotonic() - heard)
+                self._forward_stop(time.monotonic() - last_line_at)
         finally:
             self._inner.request(STOP)
             thread.join()
@@ -79,20 +87,20 @@ class Program:
         if self._fault is not None:
             raise self._fault
 
-    def end(self) -> None:
-        """Have it stopped."""
+    def request_stop(self) -> None:
+        """Request that the program is stopped."""
         self._inner.request(STOP)
 
-    def _press(self, quiet: float) -> None:
+    def _forward_stop(self, idle_seconds: float) -> None:
         if self._outer.level:
             self._inner.request(self._outer.level)
-        elif quiet > self.idle:
+        elif idle_seconds > self.idle:
             self.silent = True
             self._inner.request(KILL)
 
     def _run(self) -> None:
         try:
-            self.exit = process.run(self.call, self._heard, self._inner, self._errors.extend)
+            self.exit = process.run(self.call, self._feed, self._inner, self._errors.extend)
             if self._rest:
                 self._lines.put(bytes(self._rest))
         except (PruneJuiceError, OSError) as error:
@@ -100,20 +108,20 @@ class Program:
         finally:
             self._lines.put(None)
 
-    def _heard(self, chunk: bytes) -> None:
-        *whole, rest = (bytes(self._rest) + chunk).split(b"\n")
-        self._rest = bytearray(rest[:_LONGEST])
-        for line in whole:
+    def _feed(self, chunk: bytes) -> None:
+        *lines, rest = (bytes(self._rest) + chunk).split(b"\n")
+        self._rest = bytearray(rest[:_MAX_LINE_BYTES])
+        for line in lines:
             self._lines.put(line)
 
 
-def found(name: str, environ: Mapping[str, str], fix: str) -> str:
-    """The path of an agent's program.
+def require_program(name: str, environ: Mapping[str, str], fix: str) -> str:
+    """Return the path of an agent's program.
 
     Raises:
-        MissingToolError: it is not installed; says how it can be.
+        MissingToolError: the program is not installed; `fix` says how to install it.
     """
     try:
-        return process.which(name, environ.get("PATH"))
+        return process.require_program(name, environ.get("PATH"))
     except MissingToolError as error:
         raise MissingToolError(f"{Path(name).name} is not installed", fix) from error

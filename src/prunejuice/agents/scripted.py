@@ -1,4 +1,4 @@
-"""The agent `scripted`: answers from a file, for tests, demonstrations, and commands under construction."""
+"""The agent `scripted`: answers from a file, for tests, demonstrations and new commands."""
 
 import threading
 from collections.abc import Iterator
@@ -7,17 +7,27 @@ from typing import Any
 
 import msgspec
 
-from prunejuice import document
-from prunejuice.agent import AgentEvent, Can, Ended, Said, Spent, Started, Task
+from prunejuice.agents.protocol import (
+    Agent,
+    AgentEnded,
+    AgentEvent,
+    AgentRequest,
+    AgentStarted,
+    Capabilities,
+    Task,
+    TextDelta,
+    Usage,
+)
 from prunejuice.errors import UsageError
-from prunejuice.protocols import Stop
+from prunejuice.system import yaml_reader
+from prunejuice.system.stop import Stop
 
-_ANSWERS = 10
-"""How many answers one task gets, each but the last wrong."""
+_MAX_ANSWERS = 10
+"""The most answers for one task, if each of them is invalid."""
 
 
-class Scripted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One answer: for a prompt that contains `when`, as often as `times` says (0 is always).
+class ScriptedAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An answer to a prompt that contains `when`; used `times` times, 0 for no limit.
 
     `output` is a result, `text` an answer in words, `error` a failure.
     """
@@ -32,48 +42,48 @@ class Scripted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cost: float = 0.0
 
 
-class Script:
-    """The agent: each task gets the first answer that fits and is not used up."""
+class ScriptedAgent:
+    """An agent that gives each task the first answer that matches and is not used up."""
 
     name = "scripted"
-    can = Can()
+    capabilities = Capabilities()
 
-    def __init__(self, answers: list[Scripted]) -> None:
+    def __init__(self, answers: list[ScriptedAnswer]) -> None:
         self._answers = answers
         self._left = [answer.times or -1 for answer in answers]
         self._lock = threading.Lock()
 
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
-        """Answer out of the script; after a result that does not pass the check comes the next one."""
-        yield Started(self.name, task.model)
-        prompt, wrong = task.prompt, ""
-        for _ in range(_ANSWERS):
-            if stop.requested():
-                yield Ended("cancelled", error="stopped")
+        """Answer from the script; after a result that fails the check, give the next answer."""
+        yield AgentStarted(self.name, task.model)
+        prompt, problem = task.prompt, ""
+        for _ in range(_MAX_ANSWERS):
+            if stop.is_requested():
+                yield AgentEnded("cancelled", error="stopped")
                 return
-            answer = self._next(prompt)
+            answer = self._next_answer(prompt)
             if answer is None:
-                yield Ended(
-                    "failed", error="the script has no answer for this", fix="add one to its `answers`"
+                yield AgentEnded(
+                    "failed", error="the script has no answer for this task", fix="add one to its `answers`"
                 )
                 return
-            yield Spent(answer.input_tokens, answer.output_tokens, cost=answer.cost)
+            yield Usage(answer.input_tokens, answer.output_tokens, cost=answer.cost)
             if answer.error:
-                yield Ended("failed", error=answer.error)
+                yield AgentEnded("failed", error=answer.error)
                 return
             if answer.text:
-                yield Said(answer.text)
+                yield TextDelta(answer.text)
             output = answer.text if task.schema is None else answer.output
             try:
-                yield Ended("ok", output=task.check(output) if task.check else output)
+                yield AgentEnded("ok", output=task.check(output) if task.check else output)
             except ValueError as error:
-                prompt, wrong = f"{task.prompt}\n{error}", str(error)
+                prompt, problem = f"{task.prompt}\n{error}", str(error)
                 continue
             return
-        fix = "write an `output` that fits what is asked for"
-        yield Ended("failed", error=f"no answer of the script fits: {wrong[:300]}", fix=fix)
+        fix = "write an `output` that matches the requested result"
+        yield AgentEnded("failed", error=f"the script has no valid answer: {problem[:300]}", fix=fix)
 
-    def _next(self, prompt: str) -> Scripted | None:
+    def _next_answer(self, prompt: str) -> ScriptedAnswer | None:
         with self._lock:
             for number, answer in enumerate(self._answers):
                 if self._left[number] and answer.when in prompt:
@@ -82,22 +92,33 @@ class Script:
         return None
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: a script holds no resources."""
 
 
-def read(path: Path) -> Script:
-    """The agent that a file describes.
+def load_script(path: Path) -> ScriptedAgent:
+    """Return the agent for a script.
 
     Raises:
-        UsageError: there is no such file, or it is not written as it should be.
+        UsageError: the file could not be read, or is invalid.
     """
     try:
-        data = document.parse(path.read_bytes(), str(path)).data
-        answers = msgspec.convert(data, type=dict[str, list[Scripted]])["answers"]
+        data = yaml_reader.parse(path.read_bytes(), str(path)).data
+        answers = msgspec.convert(data, type=dict[str, list[ScriptedAnswer]])["answers"]
     except OSError as error:
-        raise UsageError(f"the script {path} cannot be read: {error.strerror}") from error
+        raise UsageError(f"could not read the script {path}: {error.strerror}") from error
     except (msgspec.ValidationError, KeyError) as error:
         raise UsageError(
             f"{path}: {error}", "write `answers:` with a list of when, output, text, error"
         ) from error
-    return Script(answers)
+    return ScriptedAgent(answers)
+
+
+def create(request: AgentRequest) -> Agent:
+    """Create the agent `scripted`.
+
+    Raises:
+        UsageError: no script is given, or it could not be read.
+    """
+    if not request.script:
+        raise UsageError("the agent 'scripted' needs a script", "pass its answers with --script FILE")
+    return load_script(Path(request.script))

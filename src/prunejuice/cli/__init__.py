@@ -1,1 +1,1 @@
-"""The front doors: commands people type, and everything that is shown to them."""
+"""The command-line interface: the commands, and everything they print."""

@@ -1,4 +1,4 @@
-"""Asking a person, on a terminal."""
+"""Questions to a human on the terminal."""
 
 import os
 import select
@@ -12,77 +12,77 @@ from prunejuice.cli import render
 from prunejuice.text import safe_line
 
 
-def is_there() -> bool:
-    """Whether a person can see what we say and answer."""
+def is_interactive() -> bool:
+    """Tell whether a human can read messages and answer them."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def key(choices: str) -> str:
-    """One key that a person presses, those typed ahead included.
+def read_key(choices: str) -> str:
+    """Return one key press, including keys that were typed ahead.
 
     Raises:
-        click.Abort: the input is at its end, or Ctrl-C was pressed.
+        click.Abort: at the end of input, or if Ctrl-C was pressed.
     """
     fd = sys.stdin.fileno()
-    before = termios.tcgetattr(fd)
+    attributes = termios.tcgetattr(fd)
     try:
-        tty.setcbreak(fd, termios.TCSADRAIN)  # what was typed ahead must not be thrown away
+        tty.setcbreak(fd, termios.TCSADRAIN)  # TCSAFLUSH would discard keys typed ahead
         mode = termios.tcgetattr(fd)
-        mode[3] &= ~termios.ISIG  # whoever handles signals now would not end this
+        mode[3] &= ~termios.ISIG  # Ctrl-C must arrive as a key: signal handlers would not end the read
         termios.tcsetattr(fd, termios.TCSADRAIN, mode)
-        click.echo(
-            f"{choices}\n? ", nl=False, err=True
-        )  # now, for an end of input is a key only from here on
+        # The prompt comes after the switch to cbreak: before it, Ctrl-D is not readable as a key.
+        click.echo(f"{choices}\n? ", nl=False, err=True)
         pressed = os.read(fd, 1)
-        _skip_rest(fd, pressed)
+        _skip_sequence(fd, pressed)
     finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        termios.tcsetattr(fd, termios.TCSADRAIN, attributes)
     if pressed in {b"", b"\x03", b"\x04"}:
         raise click.Abort
-    plain = pressed.decode("ascii", "ignore")
-    render.say(plain if plain.isprintable() else "")
-    return plain if plain.isprintable() else ""
+    key = pressed.decode("ascii", "ignore")
+    render.print_message(key if key.isprintable() else "")
+    return key if key.isprintable() else ""
 
 
-def _skip_rest(fd: int, first: bytes) -> None:
-    """Read the rest of an arrow key, or of a letter of several bytes."""
+def _skip_sequence(fd: int, first: bytes) -> None:
+    """Discard the rest of an arrow key's escape sequence or of a multi-byte character."""
 
-    def more() -> bytes:
+    def read_byte() -> bytes:
         return os.read(fd, 1) if select.select([fd], [], [], 0.05)[0] else b""
 
-    if first == b"\x1b" and more() in {b"[", b"O"}:
-        while (sign := more()) and not b"@" <= sign <= b"~":
+    if first == b"\x1b" and read_byte() in {b"[", b"O"}:
+        while (byte := read_byte()) and not b"@" <= byte <= b"~":
             pass
     for length, lead in ((1, 0xC0), (1, 0xE0), (1, 0xF0)):
         if first and first[0] >= lead:
             os.read(fd, length)
 
 
-def asked(question: str) -> str:
-    """A line that a person writes; empty when it is.
+def read_answer(question: str) -> str:
+    """Return a line that the user types, without surrounding blanks.
 
     Raises:
-        click.Abort: the input is at its end.
+        click.Abort: at the end of input.
     """
     click.echo(f"  {question}: ", nl=False, err=True)
     answer = b""
-    while not answer.endswith(b"\n"):  # one by one, past Python's buffer: what was typed ahead is for later
-        if not (sign := os.read(sys.stdin.fileno(), 1)):
+    # Read byte by byte, past Python's buffer: keys typed ahead belong to the next question.
+    while not answer.endswith(b"\n"):
+        if not (byte := os.read(sys.stdin.fileno(), 1)):
             raise click.Abort
-        answer += sign
+        answer += byte
     return answer.decode("utf-8", "replace").strip()
 
 
-def confirmed(question: str) -> bool:
-    """Whether a person says yes."""
-    return asked(f"{question} [y/N]").lower() in {"y", "yes"}
+def confirm(question: str) -> bool:
+    """Ask a yes/no question; anything but yes means no."""
+    return read_answer(f"{question} [y/N]").lower() in {"y", "yes"}
 
 
-def edited(text: str, name: str) -> str | None:
-    """A text as a person leaves it in their editor; nothing when it was not saved."""
+def edit_text(text: str, name: str) -> str | None:
+    """Return the text as edited in the user's editor, or None if it was not saved."""
     suffix = name[name.rfind(".") :] if "." in name.rpartition("/")[2] else ".txt"
     try:
         return click.edit(text, extension=suffix)
     except click.ClickException as error:
-        render.say(safe_line(error.format_message(), 200))
+        render.print_message(safe_line(error.format_message(), 200))
         return None

@@ -1,1 +1,1 @@
-"""The front door for agents of others: commands, runs and contexts by the Model Context Protocol."""
+"""The MCP server: commands, runs and contexts for other agents."""

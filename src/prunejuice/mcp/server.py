@@ -1,4 +1,4 @@
-"""The server itself: tools and resources by the names that others call, errors with the codes of `prj`."""
+"""The MCP server: its tools and resources, with errors that carry the failure reasons of `prj`."""
 
 import asyncio
 import functools
@@ -12,54 +12,54 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
 from mcp.server.mcpserver.tools import Tool
 
-import prunejuice
-from prunejuice import event as events
-from prunejuice import view
 from prunejuice.agents import endpoint
+from prunejuice.engine import event as events
+from prunejuice.engine import view
 from prunejuice.errors import PruneJuiceError
-from prunejuice.mcp import answers
+from prunejuice.mcp import backend
+from prunejuice.version import __version__
 
-_ABOUT = (
+_INSTRUCTIONS = (
     "Runs repeatable AI-coding commands of this project, each in its own git worktree. executeCommand "
-    "returns a run's id at once; getRun says how it goes; logs and artifacts are resources below prj://runs."
+    "returns a run id at once; getRun returns its state; logs and artifacts are resources below prj://runs."
 )
-_EXECUTE = (
-    "Execute a command in the background. Returns its run's id at once, or with `wait` when it is over. "
-    "`worktree` gives the run a worktree of its own, or turns such steps off."
+_EXECUTE_DESCRIPTION = (
+    "Execute a command in the background. Returns the run id at once, or with `wait` after the run has "
+    "ended. `worktree` true runs it in a new worktree; false turns off the steps that create one."
 )
 
 
 @contextmanager
-def _named() -> Iterator[None]:
-    """Errors of ours as errors of a tool, with what to do about them, and the exit code's word."""
+def _translate_errors() -> Iterator[None]:
+    """Convert a PruneJuiceError to a ToolError with its failure reason and fix."""
     try:
         yield
     except PruneJuiceError as error:
         fix = f" ({error.fix})" if error.fix else ""
-        raise ToolError(f"{events.because(error)}: {error.message}{fix}") from error
+        raise ToolError(f"{events.failure_reason(error)}: {error.message}{fix}") from error
 
 
-def _tool(do: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(do)
-    def named(*args: Any, **given: Any) -> Any:
-        with _named():
-            return do(*args, **given)
+def _wrap_tool(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with _translate_errors():
+            return function(*args, **kwargs)
 
-    return named
+    return wrapper
 
 
-class _Tools:
-    """The tools for the project around one directory; its files are read anew for each call."""
+class _ProjectTools:
+    """The tools for the project around one directory; each call reads its files again."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     @functools.cached_property
     def app(self) -> Any:
-        return answers.open_at(self.directory)
+        return backend.open_project(self.directory)
 
     def list_commands(self) -> dict[str, Any]:
-        return {"commands": answers.commands(self.app)}
+        return {"commands": backend.list_commands(self.app)}
 
     async def execute_command(
         self,
@@ -69,63 +69,72 @@ class _Tools:
         worktree: bool | None = None,
         wait: bool = False,
     ) -> dict[str, Any]:
-        with _named():
+        with _translate_errors():
             app = self.app
-            do = functools.partial(
-                answers.execute, app, command, args or {}, self.directory, worktree=worktree
+            execute = functools.partial(
+                backend.execute_command, app, command, args or {}, self.directory, worktree=worktree
             )
-            run = await asyncio.to_thread(do)
+            run = await asyncio.to_thread(execute)
             if wait:
-                run = await _waited(app, run.id, ctx)
-        return {"run_id": run.id, **view.whole(run)}
+                run = await _wait_with_progress(app, run.id, ctx)
+        return {"run_id": run.id, **view.run_to_dict(run)}
 
     def get_context(
         self, query: str = "", paths: list[str] | None = None, budget: int = 16_000
     ) -> dict[str, Any]:
-        return answers.context(self.app, self.directory, query=query, paths=paths or [], budget=budget)
+        return backend.gather_context(
+            self.app, self.directory, query=query, paths=paths or [], budget=budget
+        )
 
     def list_runs(self, limit: int = 20) -> dict[str, Any]:
-        return {"runs": answers.runs(self.app, max(1, min(limit, 1000)))}
+        return {"runs": backend.list_runs(self.app, max(1, min(limit, 1000)))}
 
     def get_run(self, run_id: str) -> dict[str, Any]:
-        return {"run_id": run_id, **view.whole(answers.run(self.app, run_id))}
+        return {"run_id": run_id, **view.run_to_dict(backend.find_run(self.app, run_id))}
 
     def cancel_run(self, run_id: str) -> dict[str, Any]:
-        return {"run_id": run_id, **view.whole(answers.cancel(self.app, run_id))}
+        return {"run_id": run_id, **view.run_to_dict(backend.cancel_run(self.app, run_id))}
 
 
-def server(directory: Path) -> MCPServer:
-    """The server for the project around a directory."""
-    tools = _Tools(directory)
-    listed = (
+def build_server(directory: Path) -> MCPServer:
+    """Return the MCP server for the project around a directory."""
+    tools = _ProjectTools(directory)
+    tool_specs = (
         (
             "listCommands",
-            _tool(tools.list_commands),
+            _wrap_tool(tools.list_commands),
             "List the commands that can be executed, with their arguments.",
         ),
-        ("executeCommand", tools.execute_command, _EXECUTE),
+        ("executeCommand", tools.execute_command, _EXECUTE_DESCRIPTION),
         (
             "getContext",
-            _tool(tools.get_context),
-            "The code that a task is about, within a budget of tokens.",
+            _wrap_tool(tools.get_context),
+            "Return the code that is relevant to a task, within a budget of tokens.",
         ),
-        ("listRuns", _tool(tools.list_runs), "The runs of this project, newest first."),
-        ("getRun", _tool(tools.get_run), "How a run goes: its status, steps, outputs and artifacts."),
-        ("cancelRun", _tool(tools.cancel_run), "End a run in order, with its clean-up."),
+        ("listRuns", _wrap_tool(tools.list_runs), "List the runs of this project, newest first."),
+        (
+            "getRun",
+            _wrap_tool(tools.get_run),
+            "Return the state of a run: its status, steps, outputs and artifacts.",
+        ),
+        ("cancelRun", _wrap_tool(tools.cancel_run), "Cancel a run and run its clean-up steps."),
     )
-    made: MCPServer = MCPServer(
+    server: MCPServer = MCPServer(
         "prunejuice",
-        version=prunejuice.__version__,
-        instructions=_ABOUT,
+        version=__version__,
+        instructions=_INSTRUCTIONS,
         log_level="ERROR",
-        tools=[_strict(Tool.from_function(do, name, description=said)) for name, do, said in listed],
+        tools=[
+            _forbid_extra_arguments(Tool.from_function(function, name, description=description))
+            for name, function, description in tool_specs
+        ],
     )
-    _resources(made, lambda: tools.app)
-    return made
+    _register_resources(server, lambda: tools.app)
+    return server
 
 
-def _strict(tool: Tool) -> Tool:
-    """The same tool, whose arguments by wrong names are told, not passed over."""
+def _forbid_extra_arguments(tool: Tool) -> Tool:
+    """Make a tool reject unknown arguments instead of ignoring them."""
     model = tool.fn_metadata.arg_model
     model.model_config["extra"] = "forbid"
     model.model_rebuild(force=True)
@@ -133,60 +142,68 @@ def _strict(tool: Tool) -> Tool:
     return tool
 
 
-async def _waited(app: Any, run_id: str, ctx: Context) -> Any:
-    """Wait for a run, and tell how far it is to who asked to be told."""
+async def _wait_with_progress(app: Any, run_id: str, ctx: Context) -> Any:
+    """Wait for a run and report its progress to the client."""
     loop = asyncio.get_running_loop()
 
-    def tell(done: int, total: int, said: str) -> None:
-        asyncio.run_coroutine_threadsafe(ctx.report_progress(done, total, said), loop)
+    # The run is polled in a thread, but progress must be sent from the event loop.
+    def report_progress(finished: int, total: int, message: str) -> None:
+        asyncio.run_coroutine_threadsafe(ctx.report_progress(finished, total, message), loop)
 
-    return await asyncio.to_thread(answers.wait, app, run_id, tell)
+    return await asyncio.to_thread(backend.wait_for_run, app, run_id, report_progress)
 
 
-def _resource(do: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose errors are those of a resource: told, and no crash."""
+def _wrap_resource(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Convert the errors of a resource function, so that the client sees their message."""
 
-    @functools.wraps(do)
-    def named(*args: Any, **given: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
-            return _tool(do)(*args, **given)
+            return _wrap_tool(function)(*args, **kwargs)
         except ToolError as error:
             raise ResourceNotFoundError(str(error)) from error
 
-    return named
+    return wrapper
 
 
-def _resources(made: MCPServer, app: Callable[[], Any]) -> None:
-    @made.resource("prj://runs", mime_type="application/json", description="The runs of this project")
-    @_resource
+def _register_resources(server: MCPServer, app: Callable[[], Any]) -> None:
+    @server.resource("prj://runs", mime_type="application/json", description="The runs of this project")
+    @_wrap_resource
     def runs() -> Any:
-        return {"runs": answers.runs(app())}
+        return {"runs": backend.list_runs(app())}
 
-    @made.resource("prj://runs/{run_id}", mime_type="application/json", description="One run, whole")
-    @_resource
-    def run(run_id: str) -> Any:
-        return view.whole(answers.run(app(), run_id))
-
-    @made.resource(
-        "prj://runs/{run_id}/logs/{step}", mime_type="text/plain", description="What a step printed"
+    @server.resource(
+        "prj://runs/{run_id}",
+        mime_type="application/json",
+        description="One run with its steps and artifacts",
     )
-    @_resource
+    @_wrap_resource
+    def run(run_id: str) -> Any:
+        return view.run_to_dict(backend.find_run(app(), run_id))
+
+    @server.resource(
+        "prj://runs/{run_id}/logs/{step}", mime_type="text/plain", description="The log of a step"
+    )
+    @_wrap_resource
     def log(run_id: str, step: str) -> str:
-        return answers.log(app(), run_id, step)
+        return backend.read_log(app(), run_id, step)
 
-    @made.resource("prj://runs/{run_id}/artifacts/{+name}", description="A file that a run kept")
-    @_resource
+    @server.resource("prj://runs/{run_id}/artifacts/{+name}", description="An artifact of a run")
+    @_wrap_resource
     def artifact(run_id: str, name: str) -> str:
-        return answers.artifact(app(), run_id, name)
+        return backend.read_artifact(app(), run_id, name)
 
 
-def over_stdio(directory: Path) -> None:
-    """Serve who started us, on our own input and output, until it closes them."""
-    server(directory).run("stdio")
+def serve_stdio(directory: Path) -> None:
+    """Serve on stdin and stdout until the client closes them."""
+    build_server(directory).run("stdio")
 
 
-def over_http(directory: Path, port: int, tell: Callable[[str, str], None]) -> None:
-    """Serve on loopback, behind a token that `tell` hears with the address; until it is stopped."""
+def serve_http(directory: Path, port: int, report_address: Callable[[str, str], None]) -> None:
+    """Serve on loopback, protected by a token, until the process is stopped.
+
+    `report_address` receives the URL and the token.
+    """
     token = secrets.token_urlsafe(24)
-    app = server(directory).streamable_http_app(json_response=True, stateless_http=True)
-    endpoint.serve(app, token, port, lambda url: tell(url, token))
+    app = build_server(directory).streamable_http_app(json_response=True, stateless_http=True)
+    endpoint.serve_app(app, token, port, lambda url: report_address(url, token))

@@ -1,1 +1,1 @@
-"""The steps there are: built-in ones, scripts, and what chooses between them."""
+"""Step implementations: built-in steps, scripts, agent steps, and the runner that selects between them."""

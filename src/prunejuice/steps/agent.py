@@ -1,4 +1,4 @@
-"""Steps that an agent does: it is asked for changes, which are made where the run works, or wait."""
+"""Agent steps: ask an agent for changes, and apply them to the workspace, defer or keep them."""
 
 import asyncio
 import re
@@ -11,132 +11,138 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prunejuice import (
-    answer,
-    asking,
-    change,
-    extension,
-    formats,
-    guard,
-    hunk,
-    interpreter,
-    mending,
-    pending,
-    proving,
-    report,
-)
-from prunejuice.agent import NOTHING, Spent, Started, added
-from prunejuice.agents.choice import Billed, chosen
-from prunejuice.answer import Taken
-from prunejuice.asking import Answered, Means, Request
-from prunejuice.behaviour import Behaviour
-from prunejuice.change import ChangeSet, CommandOutput
-from prunejuice.context import present
-from prunejuice.contexts.gather import Engine
-from prunejuice.errors import (
-    DeniedError,
-    GateError,
-    PruneJuiceError,
-    StepError,
-    UsageError,
-)
-from prunejuice.event import ConversationBegun
-from prunejuice.guard import is_test
-from prunejuice.hunk import Difference
-from prunejuice.mending import Check
-from prunejuice.protocols import Agent, Handle, StepResult, Stop
-from prunejuice.replica import Replica
-from prunejuice.shelf import Shelf
-from prunejuice.steps import asked
-from prunejuice.steps.keeping import keep
-from prunejuice.steps.limited import limited
-from prunejuice.steps.world import World, said, teller, took
-from prunejuice.text import counted
-from prunejuice.working import NO_CHANGES, Working
-from prunejuice.workspaces import house as houses
-from prunejuice.workspaces.house import House
+from prunejuice.agents.protocol import NO_USAGE, Agent, AgentStarted, Usage, total_usage
+from prunejuice.agents.registry import UsageLabel, open_agent
+from prunejuice.changes import change_set, parsed_answer, pending, tree_state
+from prunejuice.changes.change_set import ChangeSet, CommandOutput
+from prunejuice.changes.parsed_answer import PlacedAnswer
+from prunejuice.changes.scratch_copy import ScratchCopy
+from prunejuice.changes.store import ChangeSetStore
+from prunejuice.changes.tree_state import TreeState
+from prunejuice.context.bundle import render_bundle
+from prunejuice.context.engine import Engine
+from prunejuice.edits import diff, formats
+from prunejuice.edits.diff import FileDiff
+from prunejuice.engine.event import ConversationStarted
+from prunejuice.engine.ports import StepContext, StepResult
+from prunejuice.errors import DeniedError, GateError, PruneJuiceError, StepError, UsageError
+from prunejuice.steps import agent_request
+from prunejuice.steps.artifacts import write_artifact
+from prunejuice.steps.resources import StepResources, make_teller, ok_result, usage_outputs
+from prunejuice.steps.timeout import time_limit
+from prunejuice.system.stop import Stop
+from prunejuice.text import format_count
+from prunejuice.verbs import ask, plugins, prove, repair, report
+from prunejuice.verbs.agent_in_copy import NO_CHANGES, AgentInCopy
+from prunejuice.verbs.ask import AskContext, AskRequest, AskResult
+from prunejuice.verbs.repair import RepairCheck
+from prunejuice.verbs.verify import gates, generated_tests, interpreter, tamper
+from prunejuice.verbs.verify.equivalence import EquivalenceChecker
+from prunejuice.verbs.verify.tamper import is_test_path
 
-_USUAL = {"fix-types": "mypy .", "lint": "ruff check ."}
-"""Checks that a verb could go by."""
-_KEPT = "what was answered is kept: codebot apply {}"
-_EDIT = re.compile(r"<<<<<<<|```|~~~|\*\*\* (?:Begin|Update|Add|Delete)|diff --git |--- \S|@@ ")
-"""Lines that an edit begins with, in any format."""
-_NAMED = re.compile(r"[\s#*`>-]*[\w./-]+\.\w+[`*:\s]*")
+_DEFAULT_CHECKS = {"fix-types": "mypy .", "lint": "ruff check ."}
+"""Checks to suggest for a verb; `pytest -q` for the others."""
+_ANSWER_KEPT_FIX = "apply the kept answer with: codebot apply {}"
+_EDIT_START = re.compile(r"<<<<<<<|```|~~~|\*\*\* (?:Begin|Update|Add|Delete)|diff --git |--- \S|@@ ")
+"""The first lines of an edit, in any format."""
+_FILE_NAME_LINE = re.compile(r"[\s#*`>-]*[\w./-]+\.\w+[`*:\s]*")
 """A line that only names a file."""
 
 
-class _Doing(NamedTuple):
-    """What one agent step works with."""
+class _AgentStep(NamedTuple):
+    """The context, resources and request of one agent step."""
 
-    handle: Handle
-    world: World
-    request: Request
-    means: Means
+    handle: StepContext
+    resources: StepResources
+    request: AskRequest
+    ask_context: AskContext
 
     @property
-    def house(self) -> House:
-        return self.means.house
+    def tree(self) -> TreeState:
+        return self.ask_context.tree
 
-    def keep(self, name: str, text: str) -> Path:
-        """Keep a file of this visit; where it is."""
+    def keep_file(self, name: str, text: str) -> Path:
+        """Store a file of this visit as an artifact; return its path."""
         path = self.handle.directory / "prompts" / f"{self.handle.log.stem}-{name}"
-        keep(self.handle, path, text)
+        write_artifact(self.handle, path, text)
         return path
 
 
-def carried_out(handle: Handle, world: World) -> StepResult:
-    """Ask, and see to the changes of the answer, all or none; the question and the answer are kept.
+def run_agent_step(handle: StepContext, resources: StepResources) -> StepResult:
+    """Ask the agent and apply all of its changes or none; the question and the answer are kept.
 
     Raises:
-        HumanNeededError: no model is set, or nobody knows what the agent is to do.
+        HumanNeededError: no model is set, or the verb does not exist.
         AgentError: the model failed.
         LimitError: a limit was reached.
-        ConflictError: edits have no place after the last round.
+        ConflictError: edits still do not apply after the last round.
         DeniedError: a file needs a grant, or a check is weakened.
     """
-    seconds = asked.limits(world.args).seconds or handle.timeout
-    with limited(handle.stop, min(seconds, handle.timeout)) as stop:
-        return _carried_out(handle._replace(stop=stop), world)
+    seconds = agent_request.parse_limits(resources.args).seconds or handle.timeout
+    with time_limit(handle.stop, min(seconds, handle.timeout)) as stop:
+        return _run_agent(handle._replace(stop=stop), resources)
 
 
-def _carried_out(handle: Handle, world: World) -> StepResult:
-    own = world.extension(handle.plan.project, handle.step.agent)
-    request, name = asked.request(handle, world, own and own.verb()), asked.agent_name(world)
+def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
+    own_command = resources.extension(handle.plan.project, handle.step.agent)
+    request, name = (
+        agent_request.build_request(handle, resources, own_command and own_command.to_verb()),
+        agent_request.agent_name(resources),
+    )
     directory = Path(handle.workspace.directory)
     work = handle.directory / "work" / f"{handle.step.id}-{handle.visit}"
-    house = houses.around(directory, world.environ)
-    _keep_what_was_left(handle, world, house, work)
+    tree = tree_state.find_tree_state(directory, resources.environ)
+    _keep_interrupted_changes(handle, resources, tree, work)
 
-    def around(agent: Agent) -> Agent:
-        return Working(agent, work, world.environ)
+    def run_in_copy(agent: Agent) -> Agent:
+        return AgentInCopy(agent, work, resources.environ)
 
-    source = asked.source(handle, world)
-    environ, billed = world.environ, Billed(handle.plan.command.name, handle.run.id)
-    with chosen(name, source, billed, settings=world.settings, environ=environ, around=around) as agent:
-        asked.demand_limits(request.limits, request.model, agent)
+    source = agent_request.build_source(handle, resources)
+    environ, label = resources.environ, UsageLabel(handle.plan.command.name, handle.run.id)
+    with open_agent(
+        name, source, label, settings=resources.settings, environ=environ, around=run_in_copy
+    ) as agent:
+        agent_request.require_supported_limits(request.limits, request.model, agent)
         engine = Engine(directory, environ)
-        told = _conversation(handle, agent.name)
-        begun, tell = _begun(handle), teller(handle, world)
-        means = Means(engine, house, agent, handle.stop, tell, begun, told, handle.tag, work)
-        doing = _Doing(handle, world, request, means)
-        if own is not None:
-            return _by_code(doing, own)
-        return _reported(doing) if request.verb.result is not None else _answered(doing)
+        conversation = _find_conversation(handle, agent.name)
+        record_conversation, report_progress = (
+            _conversation_recorder(handle),
+            make_teller(handle, resources),
+        )
+        ask_context = AskContext(
+            engine,
+            tree,
+            agent,
+            handle.stop,
+            report_progress,
+            record_conversation,
+            conversation,
+            handle.tag,
+            work,
+        )
+        agent_step = _AgentStep(handle, resources, request, ask_context)
+        if own_command is not None:
+            return _run_python_command(agent_step, own_command)
+        return _run_report(agent_step) if request.verb.result is not None else _run_changes(agent_step)
 
 
-def _keep_what_was_left(handle: Handle, world: World, house: House, work: Path) -> None:
-    """Keep what an agent had changed by itself when it was killed; it begins with the tree as it is."""
-    for place in sorted(work.glob("replica-*")):
-        if found := Replica(house, place, world.environ).left():
+def _keep_interrupted_changes(
+    handle: StepContext, resources: StepResources, tree: TreeState, work: Path
+) -> None:
+    """Keep the changes that an interrupted agent made in its copy, and delete the copy."""
+    for copy_path in sorted(work.glob("replica-*")):
+        if diffs := ScratchCopy(tree, copy_path, resources.environ).leftover_diffs():
             path = handle.directory / "prompts" / f"{handle.log.stem}-cut-off.diff"
-            keep(handle, path, "".join(map(hunk.diff, found)))
-            handle.tell(f"what the agent had done when it was cut off is kept: codebot apply {path}")
+            write_artifact(handle, path, "".join(map(diff.format_diff, diffs)))
+            handle.report_line(
+                f"kept the changes of the interrupted agent, apply them with: codebot apply {path}"
+            )
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _begun(handle: Handle) -> Any:
-    def begun(event: Started) -> None:
-        fact = ConversationBegun(
+def _conversation_recorder(handle: StepContext) -> Any:
+    def record(event: AgentStarted) -> None:
+        started = ConversationStarted(
             at=time.time(),
             step=handle.step.id,
             visit=handle.visit,
@@ -144,238 +150,276 @@ def _begun(handle: Handle) -> Any:
             agent=event.agent,
             conversation=event.conversation,
         )
-        handle.emit(fact)
+        handle.emit(started)
 
-    return begun
+    return record
 
 
-def _conversation(handle: Handle, agent: str) -> str:
-    """The conversation that the same attempt had begun before it was cut off."""
+def _find_conversation(handle: StepContext, agent: str) -> str:
+    """Return the conversation that the same attempt began before it was interrupted."""
     key = (handle.step.id, handle.visit, handle.attempt, agent)
-    found = (
-        each.conversation
-        for each in reversed(handle.run.conversations)
-        if (each.step, each.visit, each.attempt, each.agent) == key
+    conversations = (
+        entry.conversation
+        for entry in reversed(handle.run.conversations)
+        if (entry.step, entry.visit, entry.attempt, entry.agent) == key
     )
-    return next(found, "")
+    return next(conversations, "")
 
 
 # -- reports ----------------------------------------------------------------------------------------
 
 
-def _reported(doing: _Doing) -> StepResult:
-    """Keep the data that an agent answers with, and hand it on as `result`."""
-    found = asking.report(doing.request, doing.means)
-    text = report.markdown(doing.request.verb.result or {}, found.output)
-    doing.keep("context.md", present(found.context, "markdown"))
-    doing.keep("report.md", text)
-    more = {"left_out": list(found.left_out)} if found.left_out else {}
-    return said(text, result=found.output, **took(found.spent), **more)
+def _run_report(agent_step: _AgentStep) -> StepResult:
+    """Store the data that an agent answers with, and output it as `result`."""
+    answer = ask.ask_for_report(agent_step.request, agent_step.ask_context)
+    text = report.render_markdown(agent_step.request.verb.result or {}, answer.output)
+    agent_step.keep_file("context.md", render_bundle(answer.context, "markdown"))
+    agent_step.keep_file("report.md", text)
+    dropped = {"left_out": list(answer.dropped_items)} if answer.dropped_items else {}
+    return ok_result(text, result=answer.output, **usage_outputs(answer.usage), **dropped)
 
 
 # -- changes ----------------------------------------------------------------------------------------
 
 
-def _answered(doing: _Doing) -> StepResult:
+def _run_changes(agent_step: _AgentStep) -> StepResult:
     try:
-        found = _asked(doing)
+        answer = _ask_agent(agent_step)
     except PruneJuiceError as error:
         if error.answer:
-            path = doing.keep("answer.md", error.answer)
-            told = _KEPT.format(path) if _has_edits(error.answer) else f"what was answered is kept: {path}"
-            error.fix = "; ".join(filter(None, (error.fix, told)))
+            path = agent_step.keep_file("answer.md", error.answer)
+            note = (
+                _ANSWER_KEPT_FIX.format(path) if _has_edits(error.answer) else f"the answer is kept: {path}"
+            )
+            error.fix = "; ".join(filter(None, (error.fix, note)))
         raise
-    doing.keep("context.md", present(found.context, "markdown"))
-    _demand_tests(doing, found.taken, doing.keep("answer.md", found.text))
-    return _settled(doing, found)
+    agent_step.keep_file("context.md", render_bundle(answer.context, "markdown"))
+    _require_unchanged_tests(
+        agent_step, answer.placed_answer, agent_step.keep_file("answer.md", answer.text)
+    )
+    return _deliver_changes(agent_step, answer)
 
 
 def _has_edits(text: str) -> bool:
-    """Whether an answer can be given to `codebot apply`."""
+    """Return whether `codebot apply` accepts an answer."""
     try:
-        return bool(change.read(text) if text.lstrip().startswith("{") else formats.read(text))
+        return bool(
+            change_set.parse_change_set(text) if text.lstrip().startswith("{") else formats.read(text)
+        )
     except PruneJuiceError:
         return False
 
 
-def _demand_tests(doing: _Doing, taken: Taken | None, kept: Path) -> None:
-    """That tests, and what says how they are run, stay as they are; what a person made is theirs to judge.
+def _require_unchanged_tests(
+    agent_step: _AgentStep, placed: PlacedAnswer | None, answer_path: Path
+) -> None:
+    """Refuse changes to tests and test configuration; a person in an interactive agent may change them.
 
     Raises:
-        DeniedError: they would be others, and that was not allowed.
+        DeniedError: the changes alter tests, and that was not allowed.
     """
-    if doing.means.agent.name == "interactive" or doing.world.args.get("allow_tests_change"):
+    by_person = agent_step.ask_context.agent.name == "interactive"
+    if by_person or agent_step.resources.args.get("allow_tests_change"):
         return
-    if places := guard.rewritten(taken.differences if taken else ()):
-        fix = f"{guard.ALLOW}; {_KEPT.format(kept)}"
-        raise DeniedError(f"a change of what judges the code: {guard.shown(places)}", fix)
+    if findings := tamper.find_rewritten_tests(placed.differences if placed else ()):
+        fix = f"{tamper.ALLOW_HINT}; {_ANSWER_KEPT_FIX.format(answer_path)}"
+        raise DeniedError(f"the answer changes tests or checks: {tamper.format_findings(findings)}", fix)
 
 
-def _by_code(doing: _Doing, own: extension.Command) -> StepResult:
-    """Let Python code of a project ask and answer; what it changes goes the way of every other change."""
-    request = doing.request
-    context = extension.ExecutionContext(
-        working_directory=doing.handle.workspace.directory,
-        clipboard=request.given,
+def _run_python_command(agent_step: _AgentStep, command: plugins.PythonCommand) -> StepResult:
+    """Run a project's Python command; its changes are delivered as any other changes."""
+    request = agent_step.request
+    context = plugins.ExecutionContext(
+        working_directory=agent_step.handle.workspace.directory,
+        clipboard=request.input_text,
         paths=request.paths,
         prompt=request.words,
         model=request.model,
     )
-    spent: list[Spent] = []
-    means = doing.means._replace(spend=spent.append)
-    answering = own.answered(extension.Asking(context, "", {}, means))
-    output = asyncio.run(_until_stopped(answering, doing.handle.stop))
-    made = output.change_set(own.name, doing.handle.run.id)
-    found = tuple(change.resolve(made, doing.house))
-    total = reduce(added, spent, NOTHING)
-    taken = Taken(made, found, "code") if found else None
-    answered = Answered(taken, output.summary, total, len(spent), asking.NO_CONTEXT)
-    doing.keep("answer.md", output.summary)
-    result = _settled(doing, answered)
+    usages: list[Usage] = []
+    ask_context = agent_step.ask_context._replace(on_usage=usages.append)
+    pending_output = command.produce_output(plugins.CommandInvocation(context, "", {}, ask_context))
+    output = asyncio.run(_await_until_stopped(pending_output, agent_step.handle.stop))
+    changes = output.change_set(command.name, agent_step.handle.run.id)
+    diffs = tuple(change_set.resolve_diffs(changes, agent_step.tree))
+    total = reduce(total_usage, usages, NO_USAGE)
+    placed = PlacedAnswer(changes, diffs, "code") if diffs else None
+    answer = AskResult(placed, output.summary, total, len(usages), ask.EMPTY_BUNDLE)
+    agent_step.keep_file("answer.md", output.summary)
+    result = _deliver_changes(agent_step, answer)
     return result._replace(outputs={**result.outputs, "metadata": output.metadata})
 
 
-async def _until_stopped(answering: Coroutine[Any, Any, CommandOutput], stop: Stop) -> CommandOutput:
-    """What code answers; it is cancelled when it has to stop, at the next thing that it awaits."""
-    task = asyncio.ensure_future(answering)
+async def _await_until_stopped(
+    pending_output: Coroutine[Any, Any, CommandOutput], stop: Stop
+) -> CommandOutput:
+    """Return the output of a coroutine; cancel it at its next await when `stop` is requested."""
+    task = asyncio.ensure_future(pending_output)
     while not (await asyncio.wait({task}, timeout=0.2))[0]:
-        if stop.requested():
+        if stop.is_requested():
             task.cancel()
     if task.cancelled():
         raise StepError("stopped")
     return task.result()
 
 
-def _asked(doing: _Doing) -> Answered:
-    """What an agent answers: once, or until a check passes."""
-    if doing.request.verb.proves:
-        return _proved(doing)
-    check = _check(doing)
+def _ask_agent(agent_step: _AgentStep) -> AskResult:
+    """Ask an agent once, or until a check passes."""
+    if agent_step.request.verb.proves:
+        return _prove_tests(agent_step)
+    check = _select_check(agent_step)
     if check is None:
-        return asking.ask(doing.request, doing.means)
-    made = mending.mend(doing.request, check, doing.means)
-    taken = _taken(made.differences, made.evidence)
-    context = made.context or asking.NO_CONTEXT
-    return Answered(taken if made.differences else None, made.text, made.spent, made.rounds, context)
+        return ask.ask_for_edits(agent_step.request, agent_step.ask_context)
+    repaired = repair.repair_until_passing(agent_step.request, check, agent_step.ask_context)
+    placed = _build_placed_answer(repaired.differences, repaired.evidence)
+    context = repaired.context or ask.EMPTY_BUNDLE
+    return AskResult(
+        placed if repaired.differences else None, repaired.text, repaired.usage, repaired.rounds, context
+    )
 
 
-def _proved(doing: _Doing) -> Answered:
-    """Tests that hold; the verdict on each is kept."""
-    found = proving.prove(doing.request, doing.means, doing.world.environ)
-    text = proving.shown(found.verdicts)
-    doing.keep("tests.md", text)
-    taken = _taken(found.differences, proving.evidence(found.verdicts))
-    return Answered(taken, proving.evidence(found.verdicts)[0], found.spent, 1, found.context)
+def _prove_tests(agent_step: _AgentStep) -> AskResult:
+    """Ask for tests and keep those that pass every gate; store the verdicts."""
+    proved = prove.prove_tests(agent_step.request, agent_step.ask_context, agent_step.resources.environ)
+    text = generated_tests.render_verdicts(proved.verdicts)
+    agent_step.keep_file("tests.md", text)
+    placed = _build_placed_answer(proved.differences, generated_tests.evidence_lines(proved.verdicts))
+    return AskResult(
+        placed, generated_tests.evidence_lines(proved.verdicts)[0], proved.usage, 1, proved.context
+    )
 
 
-def _taken(found: tuple[Difference, ...], evidence: Sequence[str]) -> Taken:
-    known = {"evidence": list(evidence)} if evidence else {}
-    return Taken(ChangeSet(change.of_differences(found), metadata=known), found, "checked")
+def _build_placed_answer(diffs: tuple[FileDiff, ...], evidence: Sequence[str]) -> PlacedAnswer:
+    metadata = {"evidence": list(evidence)} if evidence else {}
+    return PlacedAnswer(
+        ChangeSet(change_set.changes_from_diffs(diffs), metadata=metadata), diffs, "checked"
+    )
 
 
-def _check(doing: _Doing) -> Check | None:
-    """What has to pass: what is named, or for a verb that mends what is set.
+def _select_check(agent_step: _AgentStep) -> RepairCheck | None:
+    """Return the check that has to pass: the one of the arguments, of the settings, or the default.
 
     Raises:
-        UsageError: a verb that mends has nothing to go by.
+        UsageError: the verb fixes a failing check and none is set.
     """
-    args, verb = doing.world.args, doing.request.verb
-    command = str(args.get("check") or (doing.world.settings.check if verb.mends else ""))
-    given = bool(doing.request.given)
+    args, verb = agent_step.resources.args, agent_step.request.verb
+    command = str(args.get("check") or (agent_step.resources.settings.check if verb.mends else ""))
+    has_input = bool(agent_step.request.input_text)
     if command:
-        first = bool(args.get("first")) or (verb.mends and not given)
-        return Check(command, first, bool(args.get("allow_tests_change")), held=_held(doing))
-    if verb.keeps and not doing.means.agent.name.startswith("interactive"):  # there a person judges
-        return Check(
-            _usual_check(doing), tests=bool(args.get("allow_tests_change")), held=_held(doing), before=True
+        run_first = bool(args.get("first")) or (verb.mends and not has_input)
+        return RepairCheck(
+            command,
+            run_first,
+            bool(args.get("allow_tests_change")),
+            compare=_behaviour_comparison(agent_step),
         )
-    if verb.mends and not given:
-        usual = _USUAL.get(verb.name, "pytest -q")
-        fix = f"codebot {verb.name} --check '{usual}', or `check:` in your config.yaml"
-        raise UsageError(f"{verb.name} has to know what shall pass", fix)
+    by_person = agent_step.ask_context.agent.name.startswith("interactive")
+    if verb.keeps and not by_person:  # a person judges the behaviour
+        return RepairCheck(
+            _default_check(agent_step),
+            allow_test_changes=bool(args.get("allow_tests_change")),
+            compare=_behaviour_comparison(agent_step),
+            must_pass_before=True,
+        )
+    if verb.mends and not has_input:
+        suggested = _DEFAULT_CHECKS.get(verb.name, "pytest -q")
+        fix = f"run `codebot {verb.name} --check '{suggested}'`, or set `check:` in config.yaml"
+        raise UsageError(f"{verb.name} needs a check that has to pass", fix)
     return None
 
 
-def _held(doing: _Doing) -> Any:
-    """What compares the behaviour, for a verb that keeps it."""
-    if not doing.request.verb.keeps:
+def _behaviour_comparison(agent_step: _AgentStep) -> Any:
+    """Return the function that compares behaviour, for a verb that preserves it."""
+    if not agent_step.request.verb.keeps:
         return None
-    return Behaviour(doing.world.environ, doing.handle.stop).held
+    return EquivalenceChecker(agent_step.resources.environ, agent_step.handle.stop).compare_trees
 
 
-def _usual_check(doing: _Doing) -> str:
-    """The tests of a project: as they are set, or those that pytest finds; empty when there are none."""
-    if command := doing.world.settings.check:
+def _default_check(agent_step: _AgentStep) -> str:
+    """Return the configured test command, or pytest if there are tests; empty otherwise."""
+    if command := agent_step.resources.settings.check:
         return command
-    root = doing.house.root
-    listed = (path for path in doing.means.engine.listed() if is_test(path) and path.endswith(".py"))
-    if next(listed, None) is None:
+    root = agent_step.tree.root
+    test_files = (
+        path
+        for path in agent_step.ask_context.engine.listed_files()
+        if is_test_path(path) and path.endswith(".py")
+    )
+    if next(test_files, None) is None:
         return ""
     try:
-        found = interpreter.found(root, doing.world.environ, doing.handle.stop)
+        python = interpreter.find_python(root, agent_step.resources.environ, agent_step.handle.stop)
     except GateError:
         return ""
-    return f"{shlex.quote(found.program)} -m pytest -q -p no:cacheprovider"
+    return f"{shlex.quote(python.program)} -m pytest -q -p no:cacheprovider"
 
 
-def _settled(doing: _Doing, found: Answered) -> StepResult:
-    """Make the changes of an answer, let them wait, or keep them."""
-    taken = found.taken
-    differences = taken.differences if taken else ()
-    outputs = _about(doing, found)
-    if taken and differences:
-        named = ChangeSet(
-            change.of_differences(differences, change.reasons(taken.change_set)),
+def _deliver_changes(agent_step: _AgentStep, answer: AskResult) -> StepResult:
+    """Apply the changes of an answer, add them to the pending ones, or keep them as files."""
+    placed = answer.placed_answer
+    differences = placed.differences if placed else ()
+    outputs = _build_outputs(agent_step, answer)
+    if placed and differences:
+        changes = ChangeSet(
+            change_set.changes_from_diffs(differences, change_set.reasons_by_path(placed.change_set)),
             outputs["summary"],
-            {**taken.change_set.metadata, "agent": doing.means.agent.name},
-            command=doing.request.verb.name,
-            run=doing.handle.run.id,
+            {**placed.change_set.metadata, "agent": agent_step.ask_context.agent.name},
+            command=agent_step.request.verb.name,
+            run=agent_step.handle.run.id,
         )
-        doing.keep("changes.diff", "".join(map(hunk.diff, differences)))
-        doing.keep("changes.json", named.to_json())
-        outputs |= {"format": taken.format, "edits": answer.placed(taken)}
-        outputs |= _seen_to(doing, named, differences)
+        # Kept before they are applied, so that a failure to apply them loses nothing.
+        agent_step.keep_file("changes.diff", "".join(map(diff.format_diff, differences)))
+        kept = agent_step.keep_file("changes.json", changes.to_json())
+        gates.require_gates(agent_step.resources.settings.gates, differences, _ANSWER_KEPT_FIX.format(kept))
+        outputs |= {"format": placed.format, "edits": parsed_answer.edit_outcomes_data(placed)}
+        outputs |= _apply_or_defer(agent_step, changes, differences)
     files = len(outputs["files"])
-    about = f"{counted(files, 'file')} changed" if files else "nothing had to be changed"
-    spent = f"{counted(found.rounds, 'round')}, {outputs['tokens']:,} tokens"
-    return said(f"{doing.handle.step.agent}: {about} in {spent}", **outputs)
+    changed = f"{format_count(files, 'file')} changed" if files else "no changes needed"
+    effort = f"{format_count(answer.rounds, 'round')}, {outputs['tokens']:,} tokens"
+    return ok_result(f"{agent_step.handle.step.agent}: {changed} in {effort}", **outputs)
 
 
-def _seen_to(doing: _Doing, named: ChangeSet, differences: Sequence[Difference]) -> dict[str, Any]:
-    way = doing.world.args.get("changes") or "make"
-    if way == "keep":
+def _apply_or_defer(
+    agent_step: _AgentStep, changes: ChangeSet, differences: Sequence[FileDiff]
+) -> dict[str, Any]:
+    mode = agent_step.resources.args.get("changes") or "make"
+    if mode == "keep":
         return {}
-    if way == "wait":
-        return {"change_set": pending.propose_once(Shelf(doing.house), named, differences).id}
-    if way != "make":
-        raise StepError(f"changes is none of make, wait, keep: {way!r}")
-    change.demand_grants(differences, asked.texts(doing.world.args, "grant"))
-    change.carry_out(doing.house, differences)
+    if mode == "wait":
+        return {
+            "change_set": pending.add_change_set_once(
+                ChangeSetStore(agent_step.tree), changes, differences
+            ).id
+        }
+    if mode != "make":
+        raise StepError(f"`changes` must be make, wait or keep, not {mode!r}")
+    change_set.require_allowed(differences, agent_request.parse_texts(agent_step.resources.args, "grant"))
+    change_set.write_diffs(agent_step.tree, differences)
     return {}
 
 
-def _about(doing: _Doing, found: Answered) -> dict[str, Any]:
-    """What was shown, what was said, and what it took."""
-    taken = found.taken
-    differences = taken.differences if taken else ()
-    shown = [{"path": item.path, "mode": item.mode} for item in found.context.items]
+def _build_outputs(agent_step: _AgentStep, answer: AskResult) -> dict[str, Any]:
+    """Return the step outputs: changed files, summary, usage and shown context."""
+    placed = answer.placed_answer
+    differences = placed.differences if placed else ()
+    shown = [{"path": item.path, "mode": item.mode} for item in answer.context.items]
     return {
-        "files": sorted({each.to or each.path for each in differences}),
-        "summary": (taken.change_set.summary if taken else "") or _prose(found.text),
-        "rounds": found.rounds,
-        **took(found.spent),
-        "agent": doing.means.agent.name,
-        **{k: v for k, v in (taken.change_set.metadata if taken else {}).items() if k == "evidence"},
-        "context": {"tokens": found.context.used, "files": shown},
+        "files": sorted({file_diff.to or file_diff.path for file_diff in differences}),
+        "summary": (placed.change_set.summary if placed else "") or _leading_prose(answer.text),
+        "rounds": answer.rounds,
+        **usage_outputs(answer.usage),
+        "agent": agent_step.ask_context.agent.name,
+        **{k: v for k, v in (placed.change_set.metadata if placed else {}).items() if k == "evidence"},
+        "context": {"tokens": answer.context.used, "files": shown},
     }
 
 
-def _prose(text: str) -> str:
-    """What an answer says before its first edit; nothing when it is data."""
+def _leading_prose(text: str) -> str:
+    """Return the text of an answer before its first edit; empty for JSON."""
     if text.lstrip().startswith("{"):
         return ""
     rows = text.removeprefix(NO_CHANGES).lstrip().splitlines()
-    said = list(takewhile(lambda row: not _EDIT.match(row), rows))
-    while said and (not said[-1].strip() or _NAMED.fullmatch(said[-1])):
-        said.pop()
-    return "\n".join(said).strip()[:2000]
+    prose = list(takewhile(lambda row: not _EDIT_START.match(row), rows))
+    while prose and (not prose[-1].strip() or _FILE_NAME_LINE.fullmatch(prose[-1])):
+        prose.pop()
+    return "\n".join(prose).strip()[:2000]

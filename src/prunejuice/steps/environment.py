@@ -1,103 +1,105 @@
-"""The environment of a step: an allow-listed part of the caller's, what the command names, and the run."""
+"""The environment of a step: allow-listed variables of the caller, of the command, and of the run."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prunejuice import settings, template
+from prunejuice.engine.ports import StepContext
 from prunejuice.errors import StepError
-from prunejuice.plan import Plan
-from prunejuice.process import TAG
-from prunejuice.protocols import Handle
-from prunejuice.redact import secrets
-from prunejuice.workflow import Step
-from prunejuice.workspaces import usable
+from prunejuice.system import settings
+from prunejuice.system.process import TAG_VARIABLE
+from prunejuice.system.redact import secret_values
+from prunejuice.workflow import template
+from prunejuice.workflow.graph import Step
+from prunejuice.workflow.plan import Plan
+from prunejuice.worktrees import provision
 
 
-class Surroundings(NamedTuple):
-    """What a process of a step is given; `hidden` are values that logs must not show."""
+class StepEnvironment(NamedTuple):
+    """The variables and directory of a step's process; `hidden` are values that logs must not show."""
 
     variables: Mapping[str, str]
     directory: Path
     hidden: tuple[str, ...]
 
 
-def surroundings(handle: Handle, environ: Mapping[str, str]) -> Surroundings:
-    """The variables and directory of a step.
+def build_step_environment(handle: StepContext, environ: Mapping[str, str]) -> StepEnvironment:
+    """Return the variables and the directory of a step.
 
     Raises:
-        StepError: the directory is not there, or a value cannot be a variable.
-        ConditionError: an expression in them cannot be evaluated.
+        StepError: the directory does not exist, or a value cannot be a variable.
+        ConditionError: an expression in a variable cannot be evaluated.
     """
     command = handle.plan.command
-    directory = working_directory(handle)
-    given = settings.dotenv(Path(handle.plan.project) / ".env")
-    for named in (command.environment, handle.step.environment):
-        given |= _named(template.fill(named, handle.facts), environ)
-    hidden = secrets(given)
+    directory = require_working_directory(handle)
+    declared = settings.load_dotenv(Path(handle.plan.project) / ".env")
+    for values in (command.environment, handle.step.environment):
+        declared |= _to_variables(template.render(values, handle.expression_data), environ)
+    hidden = secret_values(declared)
     variables = {
-        **settings.passed_on(environ),
-        **given,
-        **_arguments(handle),
-        **_context(handle, directory),
+        **settings.inherited_environment(environ),
+        **declared,
+        **_argument_variables(handle),
+        **_run_variables(handle, directory),
     }
-    if outer := environ.get(TAG):
-        variables[TAG] = outer
+    # A run inside another run keeps the outer tag, so that stopping the outer run finds its processes.
+    if outer_tag := environ.get(TAG_VARIABLE):
+        variables[TAG_VARIABLE] = outer_tag
     for name, value in variables.items():
         if "\0" in value:
-            raise StepError(f"the value of {name} holds a NUL character")
-    return Surroundings(variables, directory, hidden)
+            raise StepError(f"the value of {name} contains a NUL character")
+    return StepEnvironment(variables, directory, hidden)
 
 
-def hidden_from(plan: Plan, step: Step, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The values that nothing kept of a step may show, as far as they do not hang on its expressions."""
-    given = settings.dotenv(Path(plan.project) / ".env")
-    for named in (plan.command.environment, step.environment):
-        given |= _named(named, environ)
-    return secrets(given)
+def step_secret_values(plan: Plan, step: Step, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the secret values of a step that do not depend on its expressions."""
+    declared = settings.load_dotenv(Path(plan.project) / ".env")
+    for values in (plan.command.environment, step.environment):
+        declared |= _to_variables(values, environ)
+    return secret_values(declared)
 
 
-def working_directory(handle: Handle) -> Path:
-    """Where a step works: its own directory or its command's, as seen from the workspace.
+def require_working_directory(handle: StepContext) -> Path:
+    """Return the directory of a step: its own or its command's, relative to the workspace.
 
     Raises:
-        StepError: there is no such directory.
+        StepError: the directory does not exist.
     """
     workspace = Path(handle.workspace.directory)
-    asked = handle.step.working_directory or handle.plan.command.working_directory
-    directory = workspace / str(template.fill(asked, handle.facts) or ".")
+    template_text = handle.step.working_directory or handle.plan.command.working_directory
+    directory = workspace / str(template.render(template_text, handle.expression_data) or ".")
     if not directory.is_dir():
-        raise StepError(f"there is no directory {str(directory)!r}")
+        raise StepError(f"directory {str(directory)!r} does not exist")
     return Path(os.path.normpath(directory))
 
 
-def outputs_file(handle: Handle) -> Path:
-    """Where a step writes what it hands on."""
+def outputs_file(handle: StepContext) -> Path:
+    """Return the path of the file that a step writes its outputs to."""
     return handle.directory / "outputs" / f"{handle.log.stem}.out"
 
 
-def _named(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
-    """Values as text; a null hands on the caller's variable, when there is one."""
-    found: dict[str, str] = {}
+def _to_variables(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return values as text; a null takes the caller's variable, if it is set."""
+    variables: dict[str, str] = {}
     for name, value in values.items():
         if value is not None:
-            found[name] = template.as_text(value)
+            variables[name] = template.to_text(value)
         elif name in environ:
-            found[name] = environ[name]
-    return found
+            variables[name] = environ[name]
+    return variables
 
 
-def _arguments(handle: Handle) -> dict[str, str]:
-    given = {**handle.plan.arguments, **template.fill(handle.step.args, handle.facts)}
+def _argument_variables(handle: StepContext) -> dict[str, str]:
+    arguments = {**handle.plan.arguments, **template.render(handle.step.args, handle.expression_data)}
     return {
-        f"PRUNEJUICE_ARG_{name.upper().replace('-', '_')}": template.as_text(value)
-        for name, value in given.items()
+        f"PRUNEJUICE_ARG_{name.upper().replace('-', '_')}": template.to_text(value)
+        for name, value in arguments.items()
         if value is not None
     }
 
 
-def _context(handle: Handle, directory: Path) -> dict[str, str]:
+def _run_variables(handle: StepContext, directory: Path) -> dict[str, str]:
     run, workspace = handle.run, handle.workspace
     return {
         "PRUNEJUICE_RUN_ID": run.id,
@@ -112,5 +114,5 @@ def _context(handle: Handle, directory: Path) -> dict[str, str]:
         "PRUNEJUICE_BRANCH_NAME": workspace.branch,
         "PRUNEJUICE_TMUX_SESSION": workspace.session,
         "PRUNEJUICE_OUTPUT": str(outputs_file(handle)),
-        **usable.variables(workspace.port),
+        **provision.port_variables(workspace.port),
     }

@@ -1,7 +1,7 @@
-"""What tests of commands need: a model server and a forge on this machine that do what they are told."""
+"""Scripted servers for tests: a model server and a forge on the loopback interface."""
 
-from prunejuice.testing.forge import Forge
-from prunejuice.testing.server import ModelServer
-from prunejuice.testing.wires import Asked, Call, Reply
+from prunejuice.testing.forge import ForgeServer as Forge
+from prunejuice.testing.model_server import ModelServer
+from prunejuice.testing.wire_format import Asked, Call, Reply
 
 __all__ = ["Asked", "Call", "Forge", "ModelServer", "Reply"]

@@ -1,17 +1,17 @@
-"""A forge on the loopback interface: it takes pull requests and has issues, in GitHub's words."""
+"""A forge on the loopback interface that accepts pull requests and has issues, like GitHub's API."""
 
 import json
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
 
-from prunejuice.testing.loopback import Loopback
+from prunejuice.testing.loopback import LoopbackServer
 
-_TOKEN = "not-a-token"  # noqa: S105 - that is what it says
+_TOKEN = "not-a-token"  # noqa: S105 - a fake token for tests
 
 
-class Sent(NamedTuple):
-    """A request that the forge had."""
+class ForgeRequest(NamedTuple):
+    """A request that the forge received."""
 
     method: str
     path: str
@@ -19,31 +19,34 @@ class Sent(NamedTuple):
     body: Mapping[str, Any]
 
 
-class Forge(Loopback):
-    """Answers until the end of its `with`; `sent` are the requests it had, `refuses` a status for all."""
+class ForgeServer(LoopbackServer):
+    """A forge that runs for the duration of a `with` statement.
+
+    `sent` has the received requests. `refuses`, if set, is the status and message of every answer.
+    """
 
     def __init__(self, token: str = _TOKEN, issues: Mapping[int, tuple[str, str]] = {}) -> None:
         self.token, self.issues = token, issues
-        self.sent: list[Sent] = []
+        self.sent: list[ForgeRequest] = []
         self.refuses: tuple[int, str] | None = None
         self._open: list[Mapping[str, Any]] = []
-        super().__init__(type("Handler", (_Requests,), {"forge": self}))
+        super().__init__(type("Handler", (_ForgeEndpoint,), {"forge": self}))
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that lead clients here and nowhere else."""
+        """The environment variables that direct clients to this forge."""
         return {"GITHUB_API_URL": self.url, "GITHUB_REPOSITORY": "shop/cart", "GH_TOKEN": self.token}
 
-    def answer(self, sent: Sent) -> tuple[int, Any]:
-        """Keep a request, and say what is answered."""
-        self.sent.append(sent)
+    def answer(self, request: ForgeRequest) -> tuple[int, Any]:
+        """Store a request, and return the status and body of the answer."""
+        self.sent.append(request)
         if self.refuses:
             return self.refuses[0], {"message": self.refuses[1]}
-        if sent.token != f"Bearer {self.token}":
+        if request.token != f"Bearer {self.token}":
             return 401, {"message": "Bad credentials"}
-        path = sent.path.partition("?")[0].removeprefix("/repos/shop/cart/")
-        if path == "pulls" and sent.method == "POST":
-            return self._pull(sent.body)
+        path = request.path.partition("?")[0].removeprefix("/repos/shop/cart/")
+        if path == "pulls" and request.method == "POST":
+            return self._open_pull_request(request.body)
         if path == "pulls":
             return 200, self._open
         number = path.removeprefix("issues/")
@@ -52,32 +55,32 @@ class Forge(Loopback):
             return 200, {"title": title, "body": body, "html_url": f"{self.url}/issues/{number}"}
         return 404, {"message": "Not Found"}
 
-    def _pull(self, body: Mapping[str, Any]) -> tuple[int, Any]:
-        if any(each["head"] == body.get("head") for each in self._open):
+    def _open_pull_request(self, body: Mapping[str, Any]) -> tuple[int, Any]:
+        if any(pull["head"] == body.get("head") for pull in self._open):
             errors = [{"message": f"A pull request already exists for shop:{body.get('head')}."}]
             return 422, {"message": "Validation Failed", "errors": errors}
-        made = {**body, "html_url": f"https://forge.test/shop/cart/pull/{len(self._open) + 1}"}
-        self._open.append(made)
-        return 201, made
+        pull_request = {**body, "html_url": f"https://forge.test/shop/cart/pull/{len(self._open) + 1}"}
+        self._open.append(pull_request)
+        return 201, pull_request
 
 
-class _Requests(BaseHTTPRequestHandler):
-    forge: Forge
+class _ForgeEndpoint(BaseHTTPRequestHandler):
+    forge: ForgeServer
 
     def do_GET(self) -> None:
-        """Answer."""
-        self._answer("GET")
+        """Answer a GET request."""
+        self._respond("GET")
 
     def do_POST(self) -> None:
-        """Answer."""
-        self._answer("POST")
+        """Answer a POST request."""
+        self._respond("POST")
 
-    def _answer(self, method: str) -> None:
+    def _respond(self, method: str) -> None:
         text = self.rfile.read(int(self.headers.get("content-length") or 0))
         body = json.loads(text) if text else {}
         token = self.headers.get("authorization") or ""
-        status, said = self.forge.answer(Sent(method, self.path, token, body))
-        data = json.dumps(said).encode()
+        status, answer = self.forge.answer(ForgeRequest(method, self.path, token, body))
+        data = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
@@ -85,4 +88,4 @@ class _Requests(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

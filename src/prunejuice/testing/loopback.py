@@ -1,12 +1,12 @@
-"""A server on the loopback interface that is there for a `with`."""
+"""A base class for HTTP servers on the loopback interface."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 
-class Loopback:
-    """Answers requests, each in a thread of its own, until the end of its `with`."""
+class LoopbackServer:
+    """An HTTP server that runs for the duration of a `with` statement, with a thread per request."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -15,7 +15,7 @@ class Loopback:
 
     @property
     def url(self) -> str:
-        """Where it is, without a path."""
+        """The base URL, without a path."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:

@@ -1,0 +1,1 @@
+"""An example of every extension that prunejuice can be given."""

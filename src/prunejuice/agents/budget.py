@@ -1,0 +1,45 @@
+"""Check before a request that its estimated usage fits into the remaining limits."""
+
+from prunejuice.agents import prices
+from prunejuice.agents.protocol import NO_USAGE, Limits, Usage
+from prunejuice.code import tokens
+from prunejuice.errors import LimitError
+from prunejuice.text import format_dollars
+
+
+def require_budget(limits: Limits, spent: Usage, prompt: str, model: str) -> Usage:
+    """Return the estimated usage of a prompt without its answer; zero without limits.
+
+    The cost is None if the price of the model is unknown.
+
+    Raises:
+        LimitError: the tokens or the cost are used up, or the prompt alone would exceed them.
+    """
+    if limits.tokens is None and limits.cost is None:
+        return NO_USAGE
+    prompt_tokens = round(tokens.count(prompt) * tokens.model_factor(model))
+    estimate = Usage(prompt_tokens, 0, cost=prices.cost(model, prompt_tokens) if model else None)
+    if limits.tokens is not None:
+        _require_tokens(limits.tokens, spent.input + spent.output, estimate.input)
+    if limits.cost is not None:
+        _require_money(limits.cost, spent.cost or 0.0, estimate.cost)
+    return estimate
+
+
+def _require_tokens(limit: int, used: int, needed: int) -> None:
+    if used >= limit:
+        raise LimitError(f"{used:,} of {limit:,} tokens are used up", "raise --max-tokens")
+    if needed > limit - used:
+        message = f"the prompt has about {needed:,} tokens, but {limit - used:,} of {limit:,} are left"
+        raise LimitError(message, "raise --max-tokens, or shorten the request")
+
+
+def _require_money(limit: float, used: float, needed: float | None) -> None:
+    if used >= limit:
+        raise LimitError(
+            f"{format_dollars(used)} of {format_dollars(limit)} are used up", "raise --max-cost"
+        )
+    if needed is not None and needed > limit - used:
+        left = f"{format_dollars(limit - used)} of {format_dollars(limit)} are left"
+        message = f"the prompt costs about {format_dollars(needed)}, but {left}"
+        raise LimitError(message, "raise --max-cost, or shorten the request")

@@ -1,0 +1,298 @@
+"""Actions on the work of runs: show, undo, compare and merge it."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice.app.wiring import App
+from prunejuice.engine import driver, view
+from prunejuice.engine import event as events
+from prunejuice.engine.driver import Runtime
+from prunejuice.engine.run import FINAL_STATUSES, Run
+from prunejuice.errors import ConflictError, GateError, GitError, NotFoundError, PruneJuiceError, UsageError
+from prunejuice.steps.tracker import add_change_counts
+from prunejuice.system import process
+from prunejuice.system.settings import inherited_environment
+from prunejuice.text import safe_line, safe_text
+from prunejuice.worktrees import conflicts, merge, oplog, snapshot, worktree
+from prunejuice.worktrees import git as gits
+from prunejuice.worktrees.git import Git
+from prunejuice.worktrees.merge import MergeMethod, MergeSource
+from prunejuice.worktrees.oplog import Operation
+
+
+class CommitRange(NamedTuple):
+    """The commits before and after some work, and the repository that has them."""
+
+    git: Git
+    old: str
+    new: str
+
+
+def open_run_git(app: App, run: Run) -> Git:
+    """Return git for the worktree of a run, or for its project if the worktree is gone.
+
+    Raises:
+        UsageError: The run did not work in a repository.
+    """
+    workspace = run.workspace
+    if workspace.worktree and Path(workspace.git_dir or "/nowhere").is_dir():
+        return gits.open_workspace_git(workspace, dict(app.environ))
+    directory = run.plan.project if workspace.worktree else workspace.directory
+    return gits.open_git(directory, dict(app.environ)).locate()
+
+
+def has_worktree(run: Run) -> bool:
+    """Return whether the worktree of a run still exists."""
+    workspace = run.workspace
+    return bool(workspace.worktree) and Path(workspace.worktree, ".git").exists()
+
+
+def find_work_range(app: App, run: Run, step: str = "") -> CommitRange:
+    """Return the commit range of a run, or of the last finished visit to one of its steps.
+
+    Raises:
+        NotFoundError: The run has no such step.
+        UsageError: The run or step has no snapshots.
+    """
+    git = open_run_git(app, run)
+    if step:
+        return CommitRange(git, *_find_step_range(run, step))
+    first, last = run.snapshot_range()
+    if has_worktree(run):
+        last = snapshot.current_snapshot(git).commit
+    old = first or run.workspace.base
+    if not (old and last):
+        raise UsageError(
+            f"run {run.id[:8]} has no snapshots",
+            "a run that changes no tracked files has none; check that snapshots are enabled",
+        )
+    return CommitRange(git, old, last)
+
+
+def _find_step_range(run: Run, step: str) -> tuple[str, str]:
+    if step not in run.plan.workflow.steps:
+        names = ", ".join(run.plan.workflow.steps)
+        raise NotFoundError(
+            f"run {run.id[:8]} has no step {safe_line(step, 60)!r}", f"choose one of: {names}"
+        )
+    snapshots = [s for s in run.snapshots if s.step == step and s.commit]
+    after = next((s for s in reversed(snapshots) if s.when == "after"), None)
+    before = next(
+        (s for s in reversed(snapshots) if s.when == "before" and after and s.visit == after.visit), None
+    )
+    if before is None or after is None:
+        raise UsageError(f"step {step!r} has no snapshots", "choose a step that has run to its end")
+    return before.commit, after.commit
+
+
+# -- undo -------------------------------------------------------------------------------------------
+
+
+def undo_work(app: App, runtime: Runtime, run: Run, step: str = "") -> Operation | None:
+    """Revert the file changes of a run or of one of its steps.
+
+    Returns the operation that did it, or None if no change is left to revert.
+
+    Raises:
+        ConflictError: The same lines were changed since; no file was changed.
+        UsageError: The run is being driven, has no snapshots, or its worktree is gone.
+    """
+    if run.workspace.worktree and not has_worktree(run):
+        raise UsageError(
+            f"the worktree {run.workspace.worktree} is gone",
+            "run `prj undo --list` to see whether it can be restored",
+        )
+    with driver.hold_driver_lock(run.id, runtime):
+        git = open_run_git(app, run)
+        old, new = _find_step_range(run, step) if step else run.snapshot_range()
+        if not (old and new):
+            raise UsageError(f"run {run.id[:8]} has no snapshots, so there is nothing to undo")
+        target = f"step {step} of run {run.id[:8]}" if step else f"run {run.id[:8]}"
+        operation = snapshot.revert_changes(git, old, new, f"undo {target}", run.id)
+    if operation:
+        _record_remaining_work(git, runtime, run)
+    return operation
+
+
+def _record_remaining_work(git: Git, runtime: Runtime, run: Run) -> None:
+    """Record a snapshot of the work that is left of a run after an undo."""
+    first, _ = run.snapshot_range()
+    commit = snapshot.current_snapshot(git).commit
+    event = events.SnapshotTaken(at=time.time(), step="", visit=0, when="after", commit=commit)
+    event = add_change_counts(event, snapshot.diff_stats(git, first, commit))
+    # Without a ref, git would remove the commit at its next garbage collection.
+    git.run("update-ref", f"{snapshot.RUN_REFS}/{run.id}/undone", commit)
+    driver.record_event(run.id, runtime, event)
+
+
+def undo_operation(runtime: Runtime, git: Git, operation: Operation) -> str:
+    """Undo an operation; return a message about the result.
+
+    Raises:
+        ConflictError: The result of the operation was changed since; nothing was changed.
+        UsageError: The operation was undone already, or its worktree is gone.
+    """
+    if operation.state == "undone":
+        raise UsageError(
+            f"{operation.id} was undone already", "run `prj undo --list` to see what can be undone"
+        )
+    if operation.kind == "remove":
+        note = worktree.restore_worktree(git, operation)
+        return note or f"restored {operation.path}"
+    if operation.kind == "land":
+        merge.undo_merge(git, operation)
+        if operation.run:
+            event = events.RunLanded(at=time.time(), into="", commit=operation.old)
+            with suppress(PruneJuiceError):  # the run may have been deleted
+                driver.record_event(operation.run, runtime, event)
+        return f"branch {operation.branch} is back at {operation.old[:12]}"
+    if not Path(operation.path).is_dir():
+        raise UsageError(
+            f"the worktree {operation.path} is gone",
+            "run `prj undo --list` to see whether it can be restored",
+        )
+    worktree_git = git.for_worktree(operation.path, operation.git_dir)
+    revert = snapshot.revert_changes(
+        worktree_git, operation.old, operation.new, f"undo {operation.id}", operation.run
+    )
+    oplog.open_log(git).mark_state(operation, "undone")
+    if revert is None:
+        return "the files had their earlier contents already"
+    return f"restored the files; revert this with `prj undo {revert.id}`"
+
+
+# -- merge ------------------------------------------------------------------------------------------
+
+
+class MergeOptions(NamedTuple):
+    """How to merge: the `method`, the branch `into`, a `check` command (or empty), a commit message."""
+
+    method: MergeMethod
+    into: str = ""
+    check: str = ""
+    message: str = ""
+
+
+class MergeResult(NamedTuple):
+    """A merge: the branch `into` moved from `old` to `new`; undoing `operation` reverses it."""
+
+    into: str
+    old: str
+    new: str
+    operation: str
+    checked: str
+
+
+def merge_run(app: App, runtime: Runtime, run: Run, options: MergeOptions) -> MergeResult:
+    """Merge the work of a run into a branch, all of it or nothing.
+
+    Raises:
+        ConflictError: The work conflicts with the branch; the message names the files.
+        GateError: The check failed on the merged files.
+        UsageError: The run has not ended, or there is nothing to merge, or no branch to merge into.
+    """
+    if run.status not in FINAL_STATUSES:
+        raise UsageError(f"run {run.id[:8]} is {run.status}", f"end it first with `prj stop {run.id[:8]}`")
+    git = open_run_git(app, run)
+    title = options.message or _merge_title(run)
+    tip = _find_tip(git, run, title)
+    into, old = merge.find_target_branch(git, options.into)
+    if into == run.workspace.branch:
+        raise UsageError(f"{into!r} is the run's own branch", "choose another branch with --into")
+    new = merge.create_merged_commit(git, MergeSource(tip, title), old, options.method)
+    if new == old:
+        raise UsageError(f"nothing to merge: branch {into!r} has all work of run {run.id[:8]} already")
+    if options.check:
+        _run_check(app, git, new, options.check)
+    operation = merge.advance_branch(git, into, old, new, run.id)
+    if has_worktree(run):
+        with suppress(GitError, ConflictError):  # files changed since are not part of this merge
+            merge.advance_worktree(git, tip)
+    driver.record_event(
+        run.id, runtime, events.RunLanded(at=time.time(), into=into, commit=new, operation=operation.id)
+    )
+    return MergeResult(into, old, new, operation.id, options.check)
+
+
+def _merge_title(run: Run) -> str:
+    first = safe_line(f"{run.plan.command.name} {view.format_arguments(run)}".strip(), 72)
+    return f"{first}\n\nPruneJuice-Run: {run.id}\n"
+
+
+def _find_tip(git: Git, run: Run, title: str) -> str:
+    if has_worktree(run):
+        return merge.commit_worktree(git, title)
+    branch = run.workspace.branch
+    tip = git.resolve(f"refs/heads/{branch}") if branch else ""
+    if not tip:
+        raise UsageError(
+            f"run {run.id[:8]} has neither a worktree nor a branch to merge",
+            "start the run with --worktree",
+        )
+    return tip
+
+
+def _run_check(app: App, git: Git, commit: str, command: str) -> None:
+    """Run the check command on the files of a commit.
+
+    Raises:
+        GateError: The check failed; the message has the end of its output.
+    """
+    with merge.temporary_worktree(git, commit, app.settings.worktree_parent) as checkout:
+        env = inherited_environment(app.environ)
+        argv = process.bash_argv(command, env.get("PATH"))
+        tail = bytearray()
+
+        def keep_tail(chunk: bytes) -> None:
+            tail.extend(chunk)
+            del tail[:-4000]
+
+        tag = f"{worktree.CHECK_PREFIX}{Path(checkout.directory).name}"
+        spec = process.ProcessSpec(argv, checkout.directory, env, 3600, app.settings.grace, tag=tag)
+        ended = process.run(spec, keep_tail)
+    if ended.code:
+        lines = safe_text(bytes(tail)).rstrip().splitlines()[-12:]
+        message = "\n".join(["the check failed on the merged files: " + safe_line(command), *lines])
+        raise GateError(
+            message, "fix it in the worktree of the run and merge again; the branch is unchanged"
+        )
+
+
+# -- compare ----------------------------------------------------------------------------------------
+
+
+class RunComparison(NamedTuple):
+    """A run and the files it changed, with lines added and removed (None for binary files)."""
+
+    run: Run
+    files: tuple[snapshot.DiffStat, ...]
+
+
+def compare_runs(app: App, runs: Sequence[Run]) -> list[RunComparison]:
+    """Return the file changes of each run.
+
+    Raises:
+        UsageError: A run has no snapshots.
+    """
+    comparisons = []
+    for run in runs:
+        work = find_work_range(app, run)
+        comparisons.append(RunComparison(run, tuple(snapshot.diff_stats(work.git, work.old, work.new))))
+    return comparisons
+
+
+def find_conflicts(
+    git: Git, base: str
+) -> tuple[str, list[conflicts.WorktreeChanges], list[conflicts.Conflict]]:
+    """Return the base commit, the changes of all worktrees, and their conflicts.
+
+    Raises:
+        UsageError: The base commit does not exist.
+    """
+    commit = git.resolve(base or "HEAD")
+    if not commit:
+        raise UsageError(f"unknown commit {safe_line(base or 'HEAD', 60)!r}", "choose a commit with --base")
+    return commit, *conflicts.find_conflicts(git, commit)

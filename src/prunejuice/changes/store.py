@@ -1,0 +1,174 @@
+"""Store change sets with their history, each in a signed file beside the changes of its tree."""
+
+import base64
+import time
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from prunejuice.changes import transaction
+from prunejuice.changes.change_set import ChangeSet
+from prunejuice.changes.review import ReviewDecision
+from prunejuice.changes.tree_state import TreeState
+from prunejuice.edits.diff import Version
+from prunejuice.errors import NotFoundError
+from prunejuice.text import safe_line
+from prunejuice.worktrees import oplog
+
+RecordState = Literal["pending", "applied", "undone", "dropped", "submitted"]
+ChangeSetAction = Literal[
+    "proposed",
+    "decided",
+    "reviewed",
+    "applied",
+    "undone",
+    "redone",
+    "dropped",
+    "split",
+    "squashed",
+    "submitted",
+]
+
+
+class ChangeSetEvent(Struct, frozen=True, omit_defaults=True):
+    """An event of a change set, at seconds since 1970; `plan` is the transaction that wrote the files."""
+
+    at: float
+    what: ChangeSetAction
+    decision: ReviewDecision | None = None
+    plan: str = ""
+    note: str = ""
+
+
+class OriginalFile(Struct, frozen=True, omit_defaults=True):
+    """A file as it was when a change was made for it; the data is base64."""
+
+    data: str
+    mode: int = 0o644
+    link: bool = False
+
+
+class InFlight(Struct, frozen=True):
+    """An action that was begun; it counts as completed if its plan was executed."""
+
+    plan: str
+    what: ChangeSetAction
+    state: RecordState
+
+
+class ChangeSetRecord(Struct, frozen=True, omit_defaults=True):
+    """A stored change set.
+
+    `olds` has each file as it was when the changes were made. `plan` is the transaction that last applied
+    or reverted the changes, empty if there was nothing to change. `trying` is an action that was begun.
+    """
+
+    id: str
+    at: float
+    change_set: ChangeSet
+    olds: dict[str, OriginalFile] = {}
+    state: RecordState = "pending"
+    plan: str = ""
+    history: tuple[ChangeSetEvent, ...] = ()
+    trying: InFlight | None = None
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of the files that it changes."""
+        return list(dict.fromkeys(change.filepath for change in self.change_set.file_changes))
+
+    @property
+    def targets(self) -> list[str]:
+        """The new paths of the files that it renames."""
+        return [change.to for change in self.change_set.file_changes if change.to]
+
+    def original_version(self, path: str) -> Version:
+        """Return a file as it was when the changes were made."""
+        if path not in self.olds:
+            return Version(None)
+        old = self.olds[path]
+        return Version(base64.b64decode(old.data), old.mode, old.link)
+
+    def with_event(
+        self,
+        what: ChangeSetAction,
+        state: RecordState | None = None,
+        *,
+        plan: str | None = None,
+        note: str = "",
+    ) -> "ChangeSetRecord":
+        """Return the record with another event, and the state and plan that result from it."""
+        event = ChangeSetEvent(time.time(), what, plan=plan or "", note=note)
+        plan = self.plan if plan is None else plan
+        history = (*self.history, event)
+        return replace(self, history=history, state=state or self.state, plan=plan, trying=None)
+
+    def with_decisions(self, decisions: Sequence[ReviewDecision]) -> "ChangeSetRecord":
+        """Return the record with the decisions of a review."""
+        return replace(self, history=(*self.history, *map(decision_event, decisions)))
+
+
+def decision_event(decision: ReviewDecision) -> ChangeSetEvent:
+    """Return a decision of a review as an event that happens now."""
+    return ChangeSetEvent(time.time(), "decided", decision)
+
+
+class ChangeSetStore(NamedTuple):
+    """The stored change sets of a tree."""
+
+    tree_state: TreeState
+
+    def load_all(self) -> list[ChangeSetRecord]:
+        """Return every record, oldest first; files with an invalid signature are ignored."""
+        records = (
+            oplog.read_with_signature(path, self.tree_state.key, ChangeSetRecord)
+            for path in self.tree_state.pending_dir.glob("c-*.json")
+        )
+        return sorted(
+            (self._settle_record(record) for record in records if record is not None),
+            key=lambda record: record.at,
+        )
+
+    def _settle_record(self, record: ChangeSetRecord) -> ChangeSetRecord:
+        """Complete the action of a record if its plan was executed before the process died."""
+        trying = record.trying
+        if trying and transaction.load_done_plan(self.tree_state, trying.plan):
+            return record.with_event(trying.what, trying.state, plan=trying.plan)
+        return record
+
+    def load_in_state(self, state: RecordState) -> list[ChangeSetRecord]:
+        """Return the records in a state, oldest first."""
+        return [record for record in self.load_all() if record.state == state]
+
+    def find(self, prefix: str) -> ChangeSetRecord:
+        """Return the one record whose id begins with a prefix; the leading `c-` is optional.
+
+        Raises:
+            NotFoundError: no record matches, or several do.
+        """
+        name = prefix if prefix.startswith("c-") else f"c-{prefix}"
+        matches = [record for record in self.load_all() if record.id.startswith(name)]
+        if len(matches) != 1:
+            problem = "ambiguous" if matches else "unknown"
+            raise NotFoundError(
+                f"{problem} change set {safe_line(prefix, 40)!r}",
+                "run `codebot pending list --all` to see them",
+            )
+        return matches[0]
+
+    def save(self, record: ChangeSetRecord) -> ChangeSetRecord:
+        """Store a record durably, and return it."""
+        oplog.write_atomically(
+            self.tree_state.pending_dir / f"{record.id}.json",
+            oplog.encode_with_signature(record, self.tree_state.key),
+        )
+        return record
+
+    def delete(self, record: ChangeSetRecord) -> None:
+        """Delete a record and the files stored for it; it cannot be undone any more."""
+        (self.tree_state.pending_dir / f"{record.id}.json").unlink(missing_ok=True)
+        for event in record.history:
+            if event.plan:
+                transaction.delete_done_plan(self.tree_state, event.plan)

@@ -1,0 +1,50 @@
+"""Locate the stored changes of a tree: in its git directory, or else in the user's state directory."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice.changes.filesystem import Disk
+from prunejuice.system import settings
+from prunejuice.worktrees import git as gits
+from prunejuice.worktrees import oplog
+
+
+class TreeState(NamedTuple):
+    """A tree, the folder that stores its changes, and the lock file that guards both.
+
+    `git_folders` belong to git and are never written to; `key` signs the stored files.
+    """
+
+    root: Path
+    state_dir: Path
+    lock_path: Path
+    key: bytes
+    git_folders: frozenset[Path] = frozenset()
+    disk: Disk = Disk()
+
+    @property
+    def pending_dir(self) -> Path:
+        """The folder of the change sets, pending or applied."""
+        return self.state_dir.with_name("pending")
+
+
+def find_tree_state(directory: Path, environ: Mapping[str, str]) -> TreeState:
+    """Return the state of the working tree that contains a folder, or of the folder itself outside git.
+
+    Raises:
+        UsageError: the folder is in a bare repository.
+    """
+    key = oplog.load_key(environ)
+    if gits.may_be_in_repository(directory):
+        git = gits.open_git(str(directory), dict(environ)).locate()
+        git_dir = Path(git.git_dir)  # of this worktree: each worktree has its own changes
+        git_folders = frozenset({git_dir, Path(git.common)})
+        state_dir, lock_path = git_dir / "prunejuice/changes", git_dir / "prunejuice.exact.lock"
+        return TreeState(Path(git.directory), state_dir, lock_path, key, git_folders)
+    root = directory.resolve()
+    name = hashlib.sha256(str(root).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    folder = settings.state_directory(environ) / "trees" / name
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return TreeState(root, folder / "changes", folder / "lock", key)

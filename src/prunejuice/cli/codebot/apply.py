@@ -1,0 +1,116 @@
+"""Apply a pending change set, or the changes in a file.
+
+A FILE (- for stdin) holds JSON, or an answer with edits. Either all files change or none. File names
+are relative to the top of the working tree. `codebot undo` reverts it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from prunejuice.changes import parsed_answer
+from prunejuice.changes.parsed_answer import PlacedAnswer
+from prunejuice.changes.store import ChangeSetRecord, ChangeSetStore
+from prunejuice.cli.codebot.apply_changes import apply_records, review_and_apply
+from prunejuice.cli.codebot.apply_options import ApplyOptions
+from prunejuice.cli.codebot.change_input import edit_format, read_changes
+from prunejuice.cli.codebot.change_store import open_change_store
+from prunejuice.cli.codebot.change_view import report_rejected, show_preview
+from prunejuice.cli.options import allow_option, json_option
+from prunejuice.cli.param_type import FormatName
+from prunejuice.errors import NotFoundError, UsageError
+from prunejuice.text import safe_line
+
+
+@click.command("apply")
+@click.argument("what", required=False, default="", metavar="[ID|FILE|-]")
+@click.option("--all", "every", is_flag=True, help="Apply every pending change set, in order.")
+@click.option(
+    "--format", "form", type=FormatName(), help="Format: json, or a format of edits  [default: detected]."
+)
+@click.option("--dry-run", is_flag=True, help="Show the diff without applying it.")
+@click.option("-r", "reviewed", is_flag=True, help="Review every hunk first.")
+@click.option(
+    "--review", "grain", type=click.Choice(["hunk", "file"]), help="Review first, by hunk or by file."
+)
+@click.option("--decisions", default="", metavar="FILE|-", help="Take the review decisions from JSON.")
+@click.option(
+    "--again",
+    default="",
+    metavar="COMMAND",
+    help="Command that revises the hunks that a review sends back.",
+)
+@allow_option
+@click.option(
+    "-y", "--yes", is_flag=True, help="Skip the confirmation; protected files still need --allow."
+)
+@json_option
+def apply_command(
+    *,
+    what: str,
+    every: bool,
+    form: str | None,
+    dry_run: bool,
+    reviewed: bool,
+    grain: str | None,
+    **options: Any,
+) -> int:
+    store = open_change_store()
+    apply_options = ApplyOptions(
+        grain or ("hunk" if reviewed else ""),
+        options["decisions"],
+        options["yes"],
+        options["grant"],
+        options["again"],
+        options["as_json"],
+    )
+    _require_compatible_options(what, apply_options, dry_run=dry_run)
+    records = _find_pending(store, what, every=every)
+    if records:
+        return apply_records(store, records, apply_options, dry_run=dry_run)
+    answer = parsed_answer.read_answer(
+        read_changes(what), store.tree_state, edit_format(form), as_json=form == "json" or None
+    )
+    if answer.rejected_edits:
+        return report_rejected(answer, as_json=apply_options.as_json)
+    if dry_run:
+        return show_preview(answer.differences, _answer_to_dict(answer), as_json=apply_options.as_json)
+    return review_and_apply(store, None, answer, apply_options)
+
+
+def _require_compatible_options(what: str, apply_options: ApplyOptions, *, dry_run: bool) -> None:
+    is_reviewed = bool(apply_options.grain or apply_options.decisions)
+    if what == "-" and apply_options.decisions == "-":
+        raise UsageError("stdin cannot be both the changes and the decisions", "pass one of them as a file")
+    if dry_run and is_reviewed:
+        raise UsageError("--dry-run cannot be combined with a review", "drop -r, --review and --decisions")
+    if apply_options.again and not is_reviewed:
+        raise UsageError("--again requires a review", "add -r or --decisions")
+
+
+def _find_pending(store: ChangeSetStore, what: str, *, every: bool) -> list[ChangeSetRecord]:
+    """Return the pending records that the arguments select; an empty list means a file or stdin."""
+    if every or not what:
+        if what:
+            raise UsageError("a change set and --all cannot be combined", "pass only one of them")
+        records = store.load_in_state("pending")
+        if not records:
+            raise NotFoundError(
+                "no pending changes", "run `codebot apply FILE` to apply the changes in a file"
+            )
+        if len(records) > 1 and not every:
+            names = " ".join(record.id for record in records)
+            raise UsageError(
+                f"{len(records)} change sets are pending: {names}", "name one of them, or pass --all"
+            )
+        return records
+    if what == "-" or Path(what).is_file():
+        return []
+    if Path(what).exists() or "/" in what or "." in what:
+        raise NotFoundError(f"no such file: {safe_line(what, 120)!r}", "name a file, or - for stdin")
+    return [store.find(what)]
+
+
+def _answer_to_dict(answer: PlacedAnswer) -> dict[str, Any]:
+    return {"format": answer.format, "edits": parsed_answer.edit_outcomes_data(answer)}

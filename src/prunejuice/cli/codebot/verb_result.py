@@ -1,0 +1,173 @@
+"""The run of a verb and its result: changes that are shown, reviewed, applied or kept pending."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from prunejuice.app import verb_run
+from prunejuice.changes import change_set, tree_state
+from prunejuice.changes.store import ChangeSetStore
+from prunejuice.cli import error_boundary, render
+from prunejuice.cli.codebot import apply_changes, change_view
+from prunejuice.cli.codebot.verb_request import VerbInvocation
+from prunejuice.cli.review.revision import sent_back_to_dict
+from prunejuice.engine import driver
+from prunejuice.engine.driver import Runtime
+from prunejuice.engine.run import Run, StepRun
+from prunejuice.errors import AgentError
+from prunejuice.system.stop import Stop
+from prunejuice.text import format_count, safe_text
+from prunejuice.verbs import report
+from prunejuice.verbs.agent_in_copy import NO_CHANGES
+from prunejuice.workflow import project
+
+_NON_EDITING_AGENTS = {"", "oneshot", "scripted", "replay"}
+"""Agents that change no files by themselves."""
+
+
+def run_verb(invocation: VerbInvocation, tools: Runtime, stop: Stop, **overrides: Any) -> Run:
+    """Run a verb as a run of its own; `overrides` replace arguments of its step.
+
+    Raises:
+        UsageError: an argument is invalid.
+    """
+    plan = verb_run.plan_verb_run(
+        invocation.app,
+        invocation.verb.name,
+        {**invocation.arguments, **overrides},
+        project.current_directory(),
+        watched=True,
+    )
+    return driver.start_run(plan, tools, stop)
+
+
+def finish_verb_run(invocation: VerbInvocation, run: Run, tools: Runtime, stop: Stop) -> int:
+    """Show the result of a run and handle its changes; return the exit code."""
+    visit = verb_run.find_verb_step(run)
+    if run.status != "completed" or visit is None:
+        return report_failure(run, as_json=invocation.apply_options.as_json)
+    if invocation.verbose and (path := verb_run.find_kept_file(tools.home, run, "answer.md")):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        answer = str(visit.outputs.get("summary", "")) if text.startswith("{") else text
+        render.print_message(safe_text(answer))
+    render.print_message(f"{_format_usage(visit)}; see `prj show {run.id[:8]}`")
+    if "result" in visit.outputs:
+        return _show_report(invocation, run, visit)
+    if not visit.outputs.get("files"):
+        return _report_no_changes(invocation, run, visit)
+    return _finish_changes(invocation, run, tools, stop)
+
+
+def report_failure(run: Run, *, as_json: bool) -> int:
+    """Print why a verb run failed and return its exit code."""
+    visit = verb_run.find_verb_step(run)
+    fix = visit.fix if visit else ""
+    message = (run.error or run.status).removesuffix(f" ({fix})")
+    short, code = run.id[:8], error_boundary.run_exit_code(run.status, run.reason)
+    default_fixes = {"usage": "", "stopped": f"continue it with `prj resume {short}`"}
+    fix = fix or default_fixes.get(run.reason, f"see `prj show {short}`")
+    render.print_error(message, fix, as_json=as_json, exit_code=code, run=run.id)
+    return code
+
+
+def _show_report(invocation: VerbInvocation, run: Run, visit: StepRun) -> int:
+    """Print the report of a verb, as Markdown or JSON; return the exit code."""
+    outputs = visit.outputs
+    if invocation.apply_options.as_json:
+        body = {"result": outputs["result"], "tokens": outputs["usage"], "cost": outputs["cost"]}
+        body |= {"left_out": outputs["left_out"]} if "left_out" in outputs else {}
+        render.print_json("report", {"verb": invocation.verb.name, "run": run.id, **body})
+    else:
+        render.print_text(report.render_markdown(invocation.verb.result or {}, outputs["result"]))
+    return 0
+
+
+def _finish_changes(invocation: VerbInvocation, run: Run, tools: Runtime, stop: Stop) -> int:
+    tree = tree_state.find_tree_state(Path(run.plan.directory), invocation.app.environ)
+    data = _run_to_dict(run)
+    if invocation.dry_run:
+        differences = change_set.resolve_diffs(
+            change_set.parse_change_set(_read_kept_file(tools, run, "changes.json")), tree
+        )
+        return change_view.show_preview(differences, data, as_json=invocation.apply_options.as_json)
+    store = ChangeSetStore(tree)
+    record = store.find(data["change_set"])
+    if invocation.apply_options.grain:
+        again = _revision_callback(invocation, tools, stop)
+        try:
+            return apply_changes.apply_records(
+                store, [record], invocation.apply_options._replace(again=again)
+            )
+        except click.Abort:
+            render.print_message(f"{record.id} is pending: apply it with `codebot apply {record.id}`")
+            raise
+    if invocation.apply:
+        return apply_changes.apply_records(store, [record], invocation.apply_options)
+    differences = change_set.resolve_diffs(record.change_set, tree)
+    change_view.report_pending(record, differences, invocation.apply_options, data)
+    return 0
+
+
+def _read_kept_file(tools: Runtime, run: Run, name: str) -> str:
+    path = verb_run.find_kept_file(tools.home, run, name)
+    return path.read_text(encoding="utf-8", errors="surrogateescape") if path else ""
+
+
+def _run_to_dict(run: Run) -> dict[str, Any]:
+    """Return the outputs of the verb step, with its token usage as `tokens`."""
+    visit = verb_run.find_verb_step(run)
+    outputs = dict(visit.outputs) if visit else {}
+    outputs["tokens"] = outputs.pop("usage", None)
+    return {"run": run.id, **outputs}
+
+
+def _report_no_changes(invocation: VerbInvocation, run: Run, visit: StepRun) -> int:
+    if invocation.apply_options.as_json:
+        render.print_json("nothing", {**_run_to_dict(run), "files": []})
+    else:
+        agent = str(visit.outputs.get("agent", ""))
+        if agent not in _NON_EDITING_AGENTS:  # an autonomous agent explains itself in its own output
+            render.print_message(f"{agent} changed nothing")
+            return 0
+        render.print_message("no changes needed")
+        summary = str(visit.outputs.get("summary", "")).strip()
+        render.print_message(safe_text(summary.removeprefix(NO_CHANGES).strip()))
+    return 0
+
+
+def _format_usage(visit: StepRun) -> str:
+    outputs = visit.outputs
+    cost = "" if outputs.get("cost") is None else f", ${outputs['cost']:.4f}"
+    return f"{format_count(outputs.get('rounds', 1), 'round')}, {outputs['tokens']:,} tokens{cost}"
+
+
+def _revision_callback(
+    invocation: VerbInvocation, tools: Runtime, stop: Stop
+) -> Callable[[Sequence[Any]], str]:
+    """Return a function that asks the same agent to revise hunks that a review sent back."""
+
+    def revise(sent_back: Sequence[Any]) -> str:
+        hunks = [sent_back_to_dict(hunk, decision) for hunk, decision in sent_back]
+        shown = "\n\n".join(
+            f"{hunk['filepath']}: {hunk['action']}: {hunk['reason']}\n{hunk['diff']}" for hunk in hunks
+        )
+        prompt = (
+            f"{invocation.arguments['prompt']}\n\n"
+            "A person looked at your changes. What was approved is in the "
+            f"files. These were sent back, with the reason; make them again, and nothing else:\n\n{shown}"
+        )
+        paths = list(dict.fromkeys(hunk["filepath"] for hunk in hunks))
+        revision_run = run_verb(
+            invocation, tools, stop, prompt=prompt, paths=paths, changes="keep", check=""
+        )
+        if revision_run.status != "completed":
+            raise AgentError(
+                revision_run.error or revision_run.status, f"see `prj show {revision_run.id[:8]}`"
+            )
+        return _read_kept_file(tools, revision_run, "changes.json") or _read_kept_file(
+            tools, revision_run, "answer.md"
+        )
+
+    return revise

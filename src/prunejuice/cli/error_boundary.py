@@ -1,0 +1,145 @@
+"""Conversion of exceptions to exit codes, in this one place.
+
+0 success · 1 failure · 2 usage or configuration · 3 a gate failed · 4 edits or a merge could not be
+applied · 5 a limit was reached · 6 the model or agent failed · 7 denied · 8 a human is needed
+· 9 nothing to do · 130 interrupted
+
+Modules that only error handling needs are imported when an error occurs, to keep the normal start fast.
+"""
+
+import errno
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from prunejuice import errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from prunejuice.engine.event import FailureReason
+    from prunejuice.engine.run import RunStatus
+
+
+_ERROR_CODES: Mapping[type[errors.PruneJuiceError], int] = {
+    errors.UsageError: 2,
+    errors.ConditionError: 2,
+    errors.GateError: 3,
+    errors.ConflictError: 4,
+    errors.LimitError: 5,
+    errors.AgentError: 6,
+    errors.DeniedError: 7,
+    errors.HumanNeededError: 8,
+}
+_REASON_CODES: "Mapping[FailureReason, int]" = {
+    "": 1,
+    "failed": 1,
+    "stopped": 1,
+    "usage": 2,
+    "gate": 3,
+    "conflict": 4,
+    "limit": 5,
+    "agent": 6,
+    "denied": 7,
+}
+_STATUS_CODES: "Mapping[RunStatus, int]" = {
+    "completed": 0,
+    "waiting": 8,
+    "cancelled": 130,
+    "interrupted": 130,
+}
+
+
+def run_exit_code(status: "RunStatus", reason: "FailureReason") -> int:
+    """Return the exit code for the status of a run and the reason it failed."""
+    return _STATUS_CODES.get(status, _REASON_CODES[reason])
+
+
+def run_command_line(group: click.Command, arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code; print every error instead of a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = group.main(arguments, standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # Click turns a broken pipe into SystemExit
+        from prunejuice.cli import render  # noqa: PLC0415
+
+        render.discard_stdout()
+        return 0
+    except (KeyboardInterrupt, click.Abort):
+        return _report_interrupt(arguments)
+    except Exception as error:  # noqa: BLE001 - the outermost handler
+        try:
+            return _report_error(error, arguments)
+        except OSError as output_error:  # stdout is unusable, for example a full disk
+            sys.stderr.write(f"error: {output_error}\n")
+            return 1
+    return code if isinstance(code, int) else 0
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    return "--json" in arguments or "-p" in arguments
+
+
+def _report_interrupt(arguments: list[str]) -> int:
+    from prunejuice.cli import render  # noqa: PLC0415
+
+    if _wants_json(arguments):
+        render.print_error("interrupted", "", as_json=True)
+    else:
+        click.echo("interrupted", err=True)
+    return 130
+
+
+def _report_error(error: Exception, arguments: list[str]) -> int:
+    """Print an error and return its exit code."""
+    from prunejuice.cli import render  # noqa: PLC0415
+
+    as_json = _wants_json(arguments)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return 2
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        render.print_error(
+            error.format_message(),
+            f"run `{context.command_path} --help`" if context else "",
+            as_json=as_json,
+            exit_code=2,
+        )
+        return 2
+    if isinstance(error, errors.PruneJuiceError):
+        code = next((code for kind, code in _ERROR_CODES.items() if isinstance(error, kind)), 1)
+        render.print_error(error.message, error.fix, as_json=as_json, exit_code=code)
+        return code
+    # A full disk cannot take the JSON object either: stdout may be on it.
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        render.print_error(
+            f"{error.filename or 'the output'}: {error.strerror}", "free some disk space", as_json=False
+        )
+        return 1
+    if isinstance(error, PermissionError | NotADirectoryError) and error.filename:
+        fix = "make it writable, or set PRUNEJUICE_HOME to a writable directory"
+        render.print_error(f"{error.filename}: {error.strerror}", fix, as_json=as_json)
+        return 2
+    report = _write_crash_report(error, arguments)
+    fix = f"report this bug and attach {report}" if report else "report this bug"
+    render.print_error(f"unexpected {type(error).__name__}: {error}", fix, as_json=as_json)
+    return 1
+
+
+def _write_crash_report(error: Exception, arguments: list[str]) -> "Path | None":
+    from prunejuice.system import diagnostics  # noqa: PLC0415
+
+    diagnostics.configure(log_file(), verbose=False)
+    return diagnostics.log_crash(error, arguments=arguments)
+
+
+def log_file() -> "Path":
+    """Return the path of the program's own log."""
+    from prunejuice.system import settings  # noqa: PLC0415
+
+    return settings.state_directory(settings.environment()) / "log" / "prunejuice.log"

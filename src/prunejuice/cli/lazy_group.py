@@ -1,0 +1,83 @@
+"""A Click group that imports a command's module only when that command runs.
+
+A command `NAME` of the group in package `P` is the function `NAME_command` of the module `P.NAME`
+(dashes become underscores). The module's docstring is the command's help text, so that the group can
+list its commands by reading the first line of each file instead of importing it.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any
+
+import click
+
+_SUMMARY = re.compile(r'"""(.+?)(?:"""|$)')
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are the modules of a package; `hidden` ones are left out of the help."""
+
+    def __init__(
+        self, *args: Any, package: str, names: Sequence[str], hidden: Sequence[str] = (), **settings: Any
+    ) -> None:
+        super().__init__(*args, **settings)
+        self.package, self.names, self.hidden_names = package, tuple(names), tuple(hidden)
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names that the help shows, in order."""
+        return [*self.names]
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module and return the command, or None for an unknown name."""
+        if not self.is_listed(cmd_name):
+            return None
+        stem = cmd_name.replace("-", "_")
+        module = import_module(f"{self.package}.{stem}")
+        command: click.Command = getattr(module, f"{stem}_command")
+        command.help = cleandoc(module.__doc__ or "")
+        return command
+
+    def is_listed(self, word: str) -> bool:
+        """Tell whether a word names a module of the package."""
+        return word in self.names or word in self.hidden_names
+
+    def has_command(self, word: str) -> bool:
+        """Tell whether a word names a command."""
+        return self.is_listed(word)
+
+    def command_names(self) -> Iterable[str]:
+        """Return every name that a spelling hint may suggest."""
+        return self.names
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name; fail with a spelling hint for an unknown one."""
+        if args and not args[0].startswith("-") and not self.has_command(args[0]):
+            from prunejuice.text import spelling_hint  # noqa: PLC0415 - only for the message
+
+            hint = spelling_hint(args[0], self.command_names())
+            ctx.fail(f"unknown command {args[0]!r}" + (f": {hint}" if hint else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, read_summary(self.package, name)) for name in self.names])
+
+
+@cache
+def read_summary(package: str, name: str) -> str:
+    """Return the first line of the docstring of a command's module, read from its file."""
+    spec = find_spec(package)
+    folder = Path((spec.submodule_search_locations or [""])[0]) if spec else Path()
+    path = folder / name.replace("-", "_")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    with path.open(encoding="utf-8") as file:
+        match = _SUMMARY.match(file.readline().rstrip())
+    return match[1] if match else ""

@@ -1,0 +1,18 @@
+"""Options that several commands share, each defined once."""
+
+import click
+
+CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
+all_projects_option = click.option(
+    "--all", "everywhere", is_flag=True, help="Include the runs of all projects."
+)
+allow_option = click.option(
+    "--allow",
+    "--grant",
+    "grant",
+    multiple=True,
+    metavar="GLOB",
+    help="Allow edits to protected files (CI, hooks, agent configuration).",
+)
+verbose_option = click.option("--verbose", is_flag=True, help="Show the program's own log messages.")

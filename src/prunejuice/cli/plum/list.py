@@ -1,0 +1,47 @@
+"""List the worktrees of this repository."""
+
+from typing import Any
+
+import click
+
+from prunejuice.cli import render
+from prunejuice.cli.options import json_option
+from prunejuice.cli.plum.environment import open_environment
+from prunejuice.text import safe_line
+from prunejuice.worktrees import listing
+from prunejuice.worktrees.git import Git
+from prunejuice.worktrees.listing import Worktree
+
+
+@click.command("list")
+@click.option("-v", "--verbose", is_flag=True, help="Show why worktrees are locked or can be pruned.")
+@json_option
+def list_command(*, verbose: bool, as_json: bool) -> None:
+    environment = open_environment()
+    if as_json:
+        render.print_json(
+            "worktrees",
+            [
+                _worktree_to_dict(environment.git, entry)
+                for entry in listing.list_worktrees(environment.git)
+            ],
+        )
+        return
+    listing_text = environment.git.run("worktree", "list", *(["-v"] if verbose else []))
+    for line in listing_text.splitlines():
+        render.print_line(safe_line(line, 1000))
+
+
+def _worktree_to_dict(git: Git, entry: Worktree) -> dict[str, Any]:
+    head = entry.head or git.resolve(f"refs/heads/{entry.branch}")
+    data: dict[str, Any] = {"path": str(entry.path), "branch": entry.branch or None, "head": head or None}
+    data |= {"main": entry.main, "gone": entry.gone}
+    if entry.locked:
+        data["locked"] = entry.locked
+    if entry.record:
+        data |= {
+            "base": entry.record.base,
+            "owner": entry.record.owner,
+            "made_branch": entry.record.made_branch,
+        }
+    return data

@@ -1,0 +1,37 @@
+"""Lookup of worktrees by name."""
+
+import os
+from pathlib import Path
+
+from prunejuice.errors import NotFoundError, UsageError
+from prunejuice.text import safe_line
+from prunejuice.worktrees import listing
+from prunejuice.worktrees.git import Git
+from prunejuice.worktrees.listing import Worktree
+
+
+def find_worktree(git: Git, name: str) -> Worktree:
+    """Return the worktree of a branch, folder name or path, or of a branch that ends in `-NAME` or `/NAME`.
+
+    Raises:
+        UsageError: the name is empty.
+        NotFoundError: no worktree or several worktrees match.
+    """
+    worktrees = listing.list_worktrees(git)
+    if not name:
+        raise UsageError("the worktree name is empty", "run `plum list` to see the worktrees")
+    path = Path(os.path.normpath(Path(name).absolute()))
+    exact = [
+        entry
+        for entry in worktrees
+        if name in {entry.branch, entry.path.name, str(entry.path)} or entry.path == path
+    ]
+    matches = exact or [
+        entry
+        for entry in worktrees
+        if entry.branch.endswith(f"-{name}") or entry.branch.endswith(f"/{name}")
+    ]
+    if len(matches) != 1:
+        problem = "several worktrees match" if matches else "unknown worktree"
+        raise NotFoundError(f"{problem} {safe_line(name, 80)!r}", "run `plum list` to see the worktrees")
+    return matches[0]

@@ -1,0 +1,43 @@
+"""Attach this terminal to the tmux session of a run.
+
+Press Ctrl-b d to detach.
+"""
+
+import sys
+
+import click
+
+from prunejuice.app import wiring
+from prunejuice.cli.run_lookup import driver_session_name
+from prunejuice.engine.history import RunHistory
+from prunejuice.errors import UsageError
+from prunejuice.system import process
+from prunejuice.worktrees import tmux
+
+
+@click.command("attach")
+@click.argument("run")
+@click.option(
+    "--driver", is_flag=True, help="Attach to the session that drives the run, not the one it works in."
+)
+def attach_command(*, run: str, driver: bool) -> int:
+    app = wiring.open_app()
+    history = RunHistory(app.settings.home, app.store)
+    loaded = history.load_run(history.find_run_id(run))
+    sessions = tmux.list_sessions(app.settings.tmux_socket)
+    marked = [
+        session.name for session in sessions.values() if session.mark and session.mark.run == loaded.id
+    ]
+    names = (
+        [driver_session_name(loaded)]
+        if driver
+        else [loaded.workspace.session, driver_session_name(loaded), *marked]
+    )
+    name = next((session for session in names if session in sessions), None)
+    if name is None:
+        raise UsageError(
+            f"run {loaded.id[:8]} has no session", f"follow it with `prj logs -f {loaded.id[:8]}`"
+        )
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("attaching needs a terminal", f"attach to session {name} from a terminal")
+    process.exec_program(tmux.attach_command(name, app.settings.tmux_socket, app.environ), app.environ)

@@ -1,0 +1,78 @@
+"""Show runs side by side: their results, their changes, how their steps ended."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from prunejuice.app import run_actions, wiring
+from prunejuice.cli import render
+from prunejuice.cli.options import json_option
+from prunejuice.cli.render import change_to_dict, format_duration, format_status
+from prunejuice.cli.run_lookup import find_run
+from prunejuice.errors import UsageError
+from prunejuice.text import safe_line
+
+if TYPE_CHECKING:
+    from prunejuice.engine.run import Run
+    from prunejuice.worktrees.snapshot import DiffStat
+
+
+def _comparison_rows(sides: "Sequence[tuple[Run, Sequence[DiffStat]]]") -> Iterable[tuple[str, ...]]:
+    """Yield the rows of the comparison table, with one column for each run."""
+    runs = [run for run, _ in sides]
+    yield "run", *(run.id[:8] for run in runs)
+    yield "command", *(safe_line(run.plan.command.name, 30) for run in runs)
+    names = dict.fromkeys(name for run in runs for name in run.plan.arguments)
+    for name in names:
+        yield name, *(safe_line(str(run.plan.arguments.get(name, "")), 40) for run in runs)
+    yield "status", *(format_status(run.status) for run in runs)
+    yield "time", *(format_duration(run.ended - run.started) if run.ended else "" for run in runs)
+    for step in dict.fromkeys(visit.step for run in runs for visit in run.visits):
+        last = [run.last_visit(step) for run in runs]
+        yield (
+            f"step {safe_line(step, 30)}",
+            *(format_status(visit.status) if visit else "" for visit in last),
+        )
+    tables = [{stat.path: stat for stat in files} for _, files in sides]
+    yield "files", *(str(len(table)) for table in tables)
+    for path in sorted({path for table in tables for path in table}):
+        yield f"  {safe_line(path, 60)}", *(_format_counts(table.get(path)) for table in tables)
+
+
+def _format_counts(change: "DiffStat | None") -> str:
+    if change is None:
+        return "·"
+    return "binary" if change.added is None else f"+{change.added} -{change.removed}"
+
+
+@click.command("compare")
+@click.argument("runs", nargs=-1, required=True)
+@json_option
+def compare_command(*, runs: tuple[str, ...], as_json: bool) -> None:
+    if len(runs) < 2:
+        raise UsageError("compare needs at least two runs", "run `prj history` to list runs")
+    app = wiring.open_app()
+    comparisons = run_actions.compare_runs(app, [find_run(app, prefix) for prefix in runs])
+    if as_json:
+        render.print_json("compare", [_run_to_dict(comparison) for comparison in comparisons])
+        return
+    for row in render.align_columns(
+        _comparison_rows([(comparison.run, comparison.files) for comparison in comparisons])
+    ):
+        render.print_line(row)
+
+
+def _run_to_dict(comparison: run_actions.RunComparison) -> dict[str, object]:
+    run = comparison.run
+    return {
+        "id": run.id,
+        "command": run.plan.command.name,
+        "arguments": run.plan.arguments,
+        "status": run.status,
+        "seconds": round(run.ended - run.started, 3) if run.ended else None,
+        "added": sum(file.added or 0 for file in comparison.files),
+        "removed": sum(file.removed or 0 for file in comparison.files),
+        "files": [change_to_dict(file) for file in comparison.files],
+        "steps": {visit.step: visit.status for visit in run.visits},
+    }

@@ -1,0 +1,44 @@
+"""Show a command in canonical form, with its graph.
+
+Reports every mistake in the command at once.
+"""
+
+import click
+
+from prunejuice.app import wiring
+from prunejuice.cli import command_form, plan_view, render, yaml_writer
+from prunejuice.cli.mermaid import flowchart_lines
+from prunejuice.cli.options import json_option
+from prunejuice.text import safe_line
+from prunejuice.workflow.command import Command
+
+
+@click.command("explain")
+@click.argument("command")
+@click.option("--mermaid", is_flag=True, help="Print the graph as a Mermaid flowchart.")
+@json_option
+def explain_command(*, command: str, mermaid: bool, as_json: bool) -> None:
+    catalog = wiring.open_app().catalog
+    loaded = catalog.load(command)
+    if mermaid:
+        for line in flowchart_lines(loaded.workflow):
+            render.print_line(line)
+        return
+    form = command_form.canonical_form(loaded)
+    if as_json:
+        origin: dict[str, object] = {"extends": loaded.extends} if loaded.extends else {}
+        origin |= {"source": loaded.source, "uses": list(catalog.dependencies(loaded))}
+        render.print_json("command", {**form, **origin})
+        return
+    _show_command(loaded, form)
+
+
+def _show_command(command: Command, form: dict[str, object]) -> None:
+    base = f", which extends {safe_line(command.extends)}" if command.extends else ""
+    render.print_line(f"# {safe_line(command.source, 300)}{base}")
+    for line in yaml_writer.yaml_lines(form):
+        render.print_line(safe_line(line, 500) if line.strip() else line)
+    render.print_line("")
+    render.print_line("# graph")
+    for line in plan_view.step_lines(command.workflow):
+        render.print_line(f"#{line}")

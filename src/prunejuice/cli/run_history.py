@@ -1,0 +1,24 @@
+"""The run history for commands that only read it, without importing the application."""
+
+from prunejuice.engine.history import RunHistory
+from prunejuice.engine.stores import open_store
+from prunejuice.system import settings
+from prunejuice.workflow import project
+
+
+def open_history() -> RunHistory:
+    """Return the history of runs on this machine, after marking runs whose driver died."""
+    environ = settings.environment()
+    home = settings.state_directory(environ)
+    history = RunHistory(home, open_store(home, environ))
+    if history.lost_runs():
+        from prunejuice.app.wiring import open_app  # noqa: PLC0415 - slow, and needed only after a crash
+        from prunejuice.engine.driver import recover_lost_runs  # noqa: PLC0415 - slow, and needed only after a crash
+
+        recover_lost_runs(open_app().build_runtime())
+    return history
+
+
+def project_filter(*, everywhere: bool) -> str:
+    """Return the root of the current project to filter runs by, or nothing for all projects."""
+    return "" if everywhere else str(project.find_project(project.current_directory()).root)

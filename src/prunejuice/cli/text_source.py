@@ -1,0 +1,29 @@
+"""Text that an option names by its source."""
+
+import sys
+from pathlib import Path
+
+
+def read_source(source: str) -> str:
+    """Return the text of a source: `-` (stdin), `clipboard`, `tmux`, a file, or `@` and a file.
+
+    Reads at most `clipboard.MAX_BYTES`; bytes that are not UTF-8 are replaced.
+
+    Raises:
+        UsageError: the file could not be read.
+    """
+    from prunejuice.context import clipboard  # noqa: PLC0415
+    from prunejuice.errors import UsageError  # noqa: PLC0415
+    from prunejuice.system import settings  # noqa: PLC0415
+
+    if source == "-":
+        return sys.stdin.buffer.read(clipboard.MAX_BYTES).decode("utf-8", "replace")
+    if source in {"clipboard", "tmux"}:
+        return clipboard.read(settings.environment(), "tmux" if source == "tmux" else "")
+    try:
+        with Path(source.removeprefix("@")).open("rb") as file:
+            return file.read(clipboard.MAX_BYTES).decode("utf-8", "replace")
+    except OSError as error:
+        raise UsageError(
+            f"could not read {source}: {error.strerror}", "name a file, -, clipboard or tmux"
+        ) from error

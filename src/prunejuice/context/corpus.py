@@ -1,0 +1,130 @@
+"""The files of one tree and their entries in the index."""
+
+from array import array
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+from prunejuice.code import grammar
+from prunejuice.code.chunk import chunks, split_lines
+from prunejuice.code.exclude import MAX_BYTES, MAX_NAMED_BYTES, exclusion_reason
+from prunejuice.code.languages import language_for_path
+from prunejuice.code.terms import terms
+from prunejuice.context.index import CodeIndex, IndexEntry, ParsedFile
+from prunejuice.worktrees import tracked
+
+_BINARY = 8_000
+"""Bytes that are searched for a NUL, as git does, to recognize binary content."""
+
+
+class Corpus:
+    """The files of a tree, numbered in the order of their paths, and their chunks in the index.
+
+    `owner` maps a chunk to its file, -1 if the chunk belongs to no file of this tree. Files with the same
+    content share their entry: the first of them owns it, `duplicates` lists the others. `excluded` are the
+    files that are not read, with the reason.
+    """
+
+    def __init__(
+        self,
+        listing: tracked.FileListing,
+        index: CodeIndex,
+        known_entries: dict[str, IndexEntry],
+        requested: frozenset[str],
+    ) -> None:
+        """Add new contents to the index and to `known_entries`; read `requested` files even if excluded."""
+        self.listing, self.index = listing, index
+        self.excluded: dict[str, str] = dict(listing.skipped)
+        keys = self._content_keys(known_entries, requested)
+        self.paths = sorted(keys)
+        self.entries = [known_entries[keys[path]] for path in self.paths]
+        self.blobs = [keys[path].partition(".")[0] for path in self.paths]
+        self.number = {path: number for number, path in enumerate(self.paths)}
+        self.rooted_paths = [f"/{path}" for path in self.paths]
+        self.path_terms = [_path_terms(path) for path in self.paths]
+        chunk_count = max((entry.first + entry.length for entry in self.entries), default=0)
+        self.owner = array("i", [-1]) * chunk_count
+        self.file_of: dict[int, int] = {}
+        self.duplicates: dict[int, list[int]] = {}
+        for number, (row, first, count, _) in enumerate(self.entries):
+            if row not in self.file_of:
+                self.file_of[row] = number
+                self.owner[first : first + count] = array("i", [number]) * count
+            else:
+                self.duplicates.setdefault(self.file_of[row], []).append(number)
+
+    def is_current(self) -> bool:
+        """Return whether the files with uncommitted content still have the content that was read."""
+        for path in self.listing.changed:
+            data = tracked.read_content(self.listing.root, path, MAX_NAMED_BYTES)
+            number = self.number.get(path)
+            if number is None:
+                if data is not None and not _unreadable_reason(data) and not exclusion_reason(path):
+                    return False
+            elif data is None or tracked.object_id(data, self.blobs[number]) != self.blobs[number]:
+                return False
+        return True
+
+    def _content_keys(
+        self, known_entries: dict[str, IndexEntry], requested: frozenset[str]
+    ) -> dict[str, str]:
+        keys: dict[str, str] = {}
+        missing: dict[str, str] = {}
+        for path, oid in self.listing.files.items():
+            if (reason := exclusion_reason(path)) and path not in requested:
+                self.excluded[path] = reason
+            elif oid and (key := f"{oid}.{language_for_path(path)}") in known_entries:
+                keys[path] = key
+            else:
+                missing[path] = oid
+        if missing:
+            self.index.add(self._parse_missing(missing, keys, known_entries, requested))
+            # Another process may have added the same contents first, with other numbers.
+            known_entries.update(self.index.entries())
+        return {path: key for path, key in keys.items() if key in known_entries}
+
+    def _parse_missing(
+        self,
+        missing: Mapping[str, str],
+        keys: dict[str, str],
+        known_entries: Mapping[str, IndexEntry],
+        requested: frozenset[str],
+    ) -> Iterator[ParsedFile]:
+        # The length of an id of this repository tells which hash it uses.
+        example_id = next(filter(None, self.listing.files.values()), self.listing.head)
+        parsed_keys: set[str] = set()
+        for path in missing:
+            largest = MAX_NAMED_BYTES if path in requested else MAX_BYTES
+            data = tracked.read_content(self.listing.root, path, largest)
+            if data is None:
+                self.excluded[path] = tracked.unreadable_reason(self.listing.root, path, largest)
+                continue
+            if reason := _unreadable_reason(data):
+                self.excluded[path] = reason
+                continue
+            language = language_for_path(path)
+            key = f"{tracked.object_id(data, example_id)}.{language}"
+            keys[path] = key
+            if key not in known_entries and key not in parsed_keys:
+                parsed_keys.add(key)
+                yield parse_file(key, language, data)
+
+
+def _unreadable_reason(data: bytes) -> str:
+    """Return why content cannot be read as text; empty if it can."""
+    return "not text" if b"\0" in data[:_BINARY] else ""
+
+
+@lru_cache(maxsize=1 << 17)
+def _path_terms(path: str) -> frozenset[str]:
+    folder, _, name = path.rpartition("/")
+    own_terms = frozenset(terms(name.rpartition(".")[0] or name))
+    return own_terms | _path_terms(folder) if folder else own_terms
+
+
+def parse_file(key: str, language: str, data: bytes) -> ParsedFile:
+    """Split content into chunks, and return them with its imports."""
+    text = data.decode("utf-8", "replace")
+    lines = split_lines(text)
+    file_chunks = chunks(lines, grammar.definitions(language, data))
+    texts = ["".join(lines[chunk.first - 1 : chunk.last]) for chunk in file_chunks]
+    return ParsedFile(key, len(data), file_chunks, texts, grammar.import_targets(language, text))

@@ -1,1 +1,0 @@
-"""Contexts: which code a model is shown, found by an index of the repository."""

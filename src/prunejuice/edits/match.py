@@ -1,0 +1,498 @@
+"""Find the one place in a file where an edit applies, with a list of matchers from strict to loose.
+
+Each matcher ignores one more kind of difference and must find exactly one place. With several places the
+edit is rejected, because no looser matcher could tell them apart. Only the difference between `search` and
+`replace` is written: unchanged lines stay as the file has them, even if the model misquotes them.
+"""
+
+from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
+from itertools import pairwise
+from typing import NamedTuple
+
+from prunejuice.edits.edit import Edit, EditRejectedError, MatchStrategy, Placement, numbered_excerpt
+from prunejuice.edits.elision import is_elision, is_omission_comment
+from prunejuice.edits.indent import IndentRule, candidate_indent_rules, leading_space, same_indent
+from prunejuice.edits.line_search import _MAX_COMPARED_CHARS, Texts, find_runs, nearest_lines
+from prunejuice.edits.lines import FileText, Line
+from prunejuice.edits.unwrap import replace_lines, unwrapped_variants, without_blank_edges
+
+LineKey = Callable[[str], str]
+
+
+_PUNCTUATION = str.maketrans("“”„‟«»‘’‚‛′‐‑‒–—―−\u00a0\u2007\u202f\u3000", '""""""\'\'\'\'\'-------    ')
+
+
+_MIN_RATIO = 0.6  # similarity of a context line that differs from the file
+
+
+_MIN_RATIO_BESIDE_INSERT = 0.85  # the same for a line next to inserted lines
+
+
+_MAX_DIFFERING_LINES = 2
+
+
+_MIN_SIGNIFICANT_CHARS = 12  # letters and digits that make lines distinctive
+
+
+_FEW_SIGNIFICANT_CHARS = 4
+
+
+class MatchLocation(NamedTuple):
+    """The line numbers (from 0) that match `search`, and the rule that adapts the edit's indentation."""
+
+    lines: tuple[int, ...]
+    indent: IndentRule
+
+    @property
+    def first(self) -> int:
+        """The first matched line, from 0."""
+        return self.lines[0]
+
+
+class EditMatch(NamedTuple):
+    """A match of an edit: the edit as interpreted, its location, and the strategy that found it."""
+
+    edit: Edit
+    location: MatchLocation
+    strategy: MatchStrategy
+
+
+def place(content: FileText, edit: Edit) -> tuple[FileText, Placement]:
+    """Apply one `replace` edit; return the new content and where the edit was placed.
+
+    Raises:
+        EditRejectedError: The edit matches no place or several, is partly applied already, or contains a
+            placeholder for omitted lines.
+    """
+    texts = content.texts
+    _refuse_omission(texts, edit)
+    if not any(line.strip() for line in edit.search):
+        raise EditRejectedError("empty", "the search block is empty", "write the lines to replace")
+    applied_at = _find_already_applied(texts, edit)
+    match = _find_match(texts, edit, _MATCHERS if applied_at is None else _STRICT_MATCHERS)
+    if applied_at is not None and match is None and _has_match_elsewhere(texts, edit, applied_at):
+        raise _not_found_error(texts, edit)
+    if applied_at is not None and (
+        match is None or _is_inside(match.location, applied_at, applied_at + len(edit.replace))
+    ):
+        return content, Placement("already applied", applied_at + 1, len(edit.replace))
+    if match is None:
+        raise _not_found_error(texts, edit)
+    updated = content.with_lines(_lines_after_edit(content, match))
+    first, last = match.location.lines[0], match.location.lines[-1]
+    if edit.newline is not None and last == len(texts) - 1:
+        updated = updated.with_final_newline(edit.newline)
+    return updated, Placement(match.strategy, first + 1, last - first + 1)
+
+
+def _find_match(texts: Texts, edit: Edit, matchers: "Sequence[Matcher]") -> EditMatch | None:
+    for matcher in matchers:
+        matches = matcher(texts, edit)
+        if len(matches) > 1:
+            matches = _disambiguate_matches(texts, edit, matches)
+        if matches:
+            return matches[0]
+    return None
+
+
+# -- matchers ---------------------------------------------------------------------------------------
+
+
+def _exact_key(text: str) -> str:
+    return text
+
+
+def _punctuation_key(text: str) -> str:
+    return text.translate(_PUNCTUATION).rstrip()
+
+
+def _stripped_key(text: str) -> str:
+    return text.translate(_PUNCTUATION).strip()
+
+
+def _spaceless_key(text: str) -> str:
+    return "".join(text.translate(_PUNCTUATION).split())
+
+
+_KEYS: tuple[tuple[MatchStrategy, LineKey], ...] = (
+    ("exact", _exact_key),
+    ("trailing space", str.rstrip),
+    ("punctuation", _punctuation_key),
+    ("indentation", _stripped_key),
+)
+
+
+def _match_lines(texts: Texts, edit: Edit) -> list[EditMatch]:
+    for strategy, key in _KEYS:
+        keys = texts if key is _exact_key else [key(text) for text in texts]
+        search_keys = edit.search if key is _exact_key else [key(text) for text in edit.search]
+        starts = find_runs(keys, search_keys)
+        locations = [
+            MatchLocation(tuple(range(start, start + len(search_keys))), same_indent) for start in starts
+        ]
+        if strategy == "indentation":
+            # Without indentation, lines of only brackets match almost anywhere.
+            if not _is_significant(edit.search, _FEW_SIGNIFICANT_CHARS):
+                return []
+            fitted = (_fit_indent(texts, edit, location) for location in locations)
+            locations = [location for location in fitted if location]
+        if locations:
+            return [EditMatch(edit, location, strategy) for location in locations]
+    return []
+
+
+def _match_without_blanks(texts: Texts, edit: Edit) -> list[EditMatch]:
+    trimmed = without_blank_edges(edit)
+    return _match_lines(texts, trimmed) if trimmed.search != edit.search else []
+
+
+def _match_unwrapped(texts: Texts, edit: Edit) -> list[EditMatch]:
+    for variant in unwrapped_variants(edit):
+        if matches := _match_lines(texts, variant):
+            return [match._replace(strategy="unwrapped") for match in matches]
+    return []
+
+
+def _match_elided(texts: Texts, edit: Edit) -> list[EditMatch]:
+    """Match an edit with `...` lines, which stand for the file's lines between the other pieces."""
+    if not any(map(is_elision, edit.search)):
+        return []
+    pieces, replacements = _split_at_elisions(edit.search), _split_at_elisions(edit.replace)
+    if len(pieces) != len(replacements) or not all(pieces):
+        return []
+    for _, key in _KEYS[:3]:
+        keys = [key(text) for text in texts]
+        if chain := _find_chain(keys, [[key(text) for text in piece] for piece in pieces]):
+            return [EditMatch(_expand_elisions(texts, edit, chain), _chain_location(chain), "elided")]
+    return []
+
+
+def _split_at_elisions(lines: Texts) -> list[list[str]]:
+    pieces: list[list[str]] = [[]]
+    for line in lines:
+        if is_elision(line):
+            pieces.append([])
+        else:
+            pieces[-1].append(line)
+    return pieces
+
+
+def _find_chain(keys: Texts, pieces: Sequence[Texts]) -> list[tuple[int, int]]:
+    """Return the spans of all pieces; empty unless each is unique and follows the one before."""
+    starts = [find_runs(keys, piece) for piece in pieces]
+    if any(len(positions) != 1 for positions in starts):
+        return []
+    chain = [
+        (positions[0], positions[0] + len(piece)) for positions, piece in zip(starts, pieces, strict=True)
+    ]
+    return chain if all(left[1] <= right[0] for left, right in pairwise(chain)) else []
+
+
+def _chain_location(chain: Sequence[tuple[int, int]]) -> MatchLocation:
+    return MatchLocation(tuple(range(chain[0][0], chain[-1][1])), same_indent)
+
+
+def _expand_elisions(texts: Texts, edit: Edit, chain: Sequence[tuple[int, int]]) -> Edit:
+    """Return the edit with the elided lines filled in from the file."""
+    gaps = [texts[left[1] : right[0]] for left, right in pairwise(chain)]
+    search, replace = (_fill_gaps(_split_at_elisions(lines), gaps) for lines in (edit.search, edit.replace))
+    return replace_lines(edit, search, replace)
+
+
+def _fill_gaps(pieces: Sequence[Texts], gaps: Sequence[Texts]) -> list[str]:
+    filled = list(pieces[0])
+    for gap, piece in zip(gaps, pieces[1:], strict=True):
+        filled += [*gap, *piece]
+    return filled
+
+
+def _match_drifted(texts: Texts, edit: Edit) -> list[EditMatch]:
+    """Match places where the changed lines are equal, and at most two context lines differ."""
+    search_keys = [_spaceless_key(text) for text in edit.search]
+    changed, adjacent = _changed_and_adjacent_lines(edit)
+    if len(search_keys) < 3 or not _is_significant(edit.search):
+        return []
+    keys = [_spaceless_key(text) for text in texts]
+    scores = [
+        (start, _is_close_match(keys, search_keys, start, changed, adjacent))
+        for start in _drift_candidates(keys, search_keys)
+    ]
+    close = [start for start, fits in scores if fits]
+    locations = [
+        _fit_indent(texts, edit, MatchLocation(tuple(range(start, start + len(search_keys))), same_indent))
+        for start in close
+    ]
+    return [EditMatch(edit, location, "drift") for location in locations if location]
+
+
+def _drift_candidates(keys: Texts, search_keys: Texts) -> list[int]:
+    """Return the start lines at which enough lines of `search_keys` equal those of the file."""
+    positions: dict[str, list[int]] = {}
+    for line, key in enumerate(keys):
+        positions.setdefault(key, []).append(line)
+    counts: dict[int, int] = {}
+    for offset, key in enumerate(search_keys):
+        for line in positions.get(key, ()):
+            counts[line - offset] = counts.get(line - offset, 0) + 1
+    min_equal = max(2, len(search_keys) - _MAX_DIFFERING_LINES)
+    return [
+        start
+        for start, count in counts.items()
+        if count >= min_equal and 0 <= start <= len(keys) - len(search_keys)
+    ]
+
+
+def _changed_and_adjacent_lines(edit: Edit) -> tuple[set[int], set[int]]:
+    """Return the indices in `search` of removed lines, and of the lines next to an insertion."""
+    changed: set[int] = set()
+    adjacent: set[int] = set()
+    for tag, start, end, _, _ in _edit_opcodes(edit, str.rstrip):
+        if tag in {"replace", "delete"}:
+            changed.update(range(start, end))
+        if tag == "insert":
+            adjacent.update({start - 1, start} & set(range(len(edit.search))))
+    return changed, adjacent - changed
+
+
+def _is_unique_elsewhere(keys: Texts, key: str) -> bool:
+    """Return whether a differing line occurs once elsewhere, so that place may be the intended one."""
+    return _is_significant([key]) and keys.count(key) == 1
+
+
+def _is_close_match(
+    keys: Texts, search_keys: Texts, start: int, changed: set[int], adjacent: set[int]
+) -> bool:
+    differing = [n for n, key in enumerate(search_keys) if keys[start + n] != key]
+    if (
+        len(differing) > _MAX_DIFFERING_LINES
+        or changed & set(differing)
+        or len(differing) * 2 >= len([key for key in search_keys if key])
+    ):
+        return False
+    if adjacent & set(differing) and (len(differing) > 1 or not adjacent - set(differing)):
+        return False
+    if any(
+        len(keys[start + n]) > _MAX_COMPARED_CHARS or _is_unique_elsewhere(keys, search_keys[n])
+        for n in differing
+    ):
+        return False
+    ratios = {
+        n: SequenceMatcher(None, keys[start + n], search_keys[n], autojunk=False).ratio() for n in differing
+    }
+    return all(
+        ratio >= (_MIN_RATIO_BESIDE_INSERT if n in adjacent else _MIN_RATIO) for n, ratio in ratios.items()
+    )
+
+
+def _fit_indent(texts: Texts, edit: Edit, location: MatchLocation) -> MatchLocation | None:
+    """Return the location with an indentation rule that fits all its lines; None without one."""
+    pairs = {
+        (leading_space(searched), leading_space(texts[line]))
+        for searched, line in zip(edit.search, location.lines, strict=True)
+        if searched.strip() and _spaceless_key(searched) == _spaceless_key(texts[line])
+    }
+    new_leads = {leading_space(line) for line in edit.replace if line.strip()}
+    for rule in candidate_indent_rules(pairs):
+        if all(rule(edit_lead) == file_lead for edit_lead, file_lead in pairs) and all(
+            rule(lead) is not None for lead in new_leads
+        ):
+            return location._replace(indent=rule)
+    return None
+
+
+# -- application ------------------------------------------------------------------------------------
+
+
+def _edit_opcodes(edit: Edit, key: LineKey) -> Sequence[tuple[str, int, int, int, int]]:
+    old, new = [key(line) for line in edit.search], [key(line) for line in edit.replace]
+    return SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+
+
+def _lines_after_edit(content: FileText, match: EditMatch) -> list[Line | str]:
+    """Return the lines of the file with the edit's changed lines applied at its location."""
+    edit, (positions, indent) = match.edit, match.location
+    lines: list[Line | str] = list(content.lines[: positions[0]])
+    for tag, start, end, begin, stop in _edit_opcodes(edit, str.rstrip):
+        if tag == "equal":
+            pairs = zip(edit.search[start:end], edit.replace[begin:stop], positions[start:end], strict=True)
+            lines += [_unchanged_line(content.lines[n], search, text) for search, text, n in pairs]
+            continue
+        same_count = end - start == stop - begin
+        for offset, text in enumerate(edit.replace[begin:stop]):
+            replaced = content.lines[positions[start + offset]] if same_count else None
+            lines.append(
+                _replacement_line(replaced, edit.search[start + offset] if replaced else "", text, indent)
+            )
+    return lines + list(content.lines[positions[-1] + 1 :])
+
+
+def _unchanged_line(old: Line, search: str, text: str) -> Line:
+    """Return an unchanged line; its trailing space changes only if the edit quotes it correctly."""
+    if search != text and old.text[len(old.text.rstrip()) :] == search[len(search.rstrip()) :]:
+        return Line(old.text.rstrip() + text[len(text.rstrip()) :], old.end)
+    return old
+
+
+def _replacement_line(old: Line | None, search: str, text: str, indent: IndentRule) -> Line | str:
+    """Return a new line with the file's indentation, and the punctuation of the line it replaces."""
+    line = (indent(leading_space(text)) or "") + text.lstrip() if text else text
+    if old is None:
+        return line
+    if old.text.rstrip() != search.rstrip() and _punctuation_key(old.text) == _punctuation_key(search):
+        carried = _carry_punctuation(old.text.rstrip(), search.rstrip(), line)
+        line = line if _has_mixed_quotes(carried) else carried
+    return Line(line, old.end)
+
+
+def _carry_punctuation(old: str, search: str, new: str) -> str:
+    """Return `new` with the punctuation of `old`, where `new` agrees with `search`."""
+    parts = []
+    if max(len(search), len(new)) > _MAX_COMPARED_CHARS:
+        return new
+    for tag, start, end, begin, stop in SequenceMatcher(None, search, new, autojunk=False).get_opcodes():
+        parts.append(old[start:end] if tag == "equal" else new[begin:stop])
+    return "".join(parts)
+
+
+def _has_mixed_quotes(text: str) -> bool:
+    """Return whether a text mixes straight and curly quotes."""
+    return any(mark in text and set(curly) & set(text) for mark, curly in (('"', "“”"), ("'", "‘’")))
+
+
+# -- rejection --------------------------------------------------------------------------------------
+
+
+def _find_already_applied(texts: Texts, edit: Edit) -> int | None:
+    """Return where the result of the edit already is; None if it is absent or not distinctive."""
+    old, new = [line.rstrip() for line in edit.search], [line.rstrip() for line in edit.replace]
+    starts = find_runs([text.rstrip() for text in texts], new) if new and new != old else []
+    return starts[0] if len(starts) == 1 and _is_distinctive_result(old, new) else None
+
+
+def _is_distinctive_result(old: Texts, new: Texts) -> bool:
+    """Return whether finding `new` in the file is evidence that the edit was applied."""
+    opcodes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    added = [line for tag, _, _, c, d in opcodes if tag != "equal" for line in new[c:d] if line.strip()]
+    keeps_context = any(line.strip() for tag, a, b, _, _ in opcodes if tag == "equal" for line in old[a:b])
+    if not added:
+        is_inner_deletion = all(
+            start > 0 and end < len(old) for tag, start, end, _, _ in opcodes if tag == "delete"
+        )
+        return is_inner_deletion and _is_significant(new)
+    return _is_significant(added, _FEW_SIGNIFICANT_CHARS) and (
+        keeps_context or (len(new) >= len(old) and _is_similar(old, new))
+    )
+
+
+def _is_similar(old: Texts, new: Texts) -> bool:
+    before, after = ("".join(lines).casefold() for lines in (old, new))
+    if max(len(before), len(after)) > _MAX_COMPARED_CHARS:
+        return False
+    return SequenceMatcher(None, before, after, autojunk=False).ratio() >= _MIN_RATIO
+
+
+def _is_significant(lines: Texts, minimum: int = _MIN_SIGNIFICANT_CHARS) -> bool:
+    """Return whether lines have enough letters and digits to identify a place."""
+    return sum(char.isalnum() for line in lines for char in line) >= minimum
+
+
+def _has_match_elsewhere(texts: Texts, edit: Edit, applied_at: int) -> bool:
+    """Return whether the edit nearly matches a place other than the one where it seems applied."""
+    return any(
+        not _is_inside(match.location, applied_at, applied_at + len(edit.replace))
+        for match in _match_drifted(texts, edit)
+    )
+
+
+def _is_inside(location: MatchLocation, start: int, end: int) -> bool:
+    """Return whether the matched lines are a proper part of the lines from `start` to `end`."""
+    return start <= location.lines[0] and location.lines[-1] < end and len(location.lines) < end - start
+
+
+def _disambiguate_matches(texts: Texts, edit: Edit, matches: list[EditMatch]) -> list[EditMatch]:
+    """Return the one match that the edit's line number or anchors select.
+
+    Raises:
+        EditRejectedError: The hints select no match, or several.
+    """
+    hinted = [
+        match for match in matches if match.location.first + 1 == edit.line and match.strategy == "exact"
+    ]
+    if edit.line < 0:
+        hinted = [match for match in matches if match.location.lines[-1] == len(texts) - 1]
+    if edit.anchors:
+        start, end = _find_anchor_block(texts, edit.anchors)
+        inside = [match for match in matches if start <= match.location.first < end]
+        hinted = [match for match in hinted if match in inside] if hinted and end else hinted or inside
+    if len(hinted) == 1:
+        return hinted
+    lines = [match.location.first + 1 for match in matches]
+    positions = ", ".join(map(str, lines[:8]))
+    fix = "add surrounding lines until the block matches only one place:\n" + numbered_excerpt(texts, lines)
+    raise EditRejectedError(
+        "ambiguous", f"the search lines occur {len(lines)} times, at lines {positions}", fix, lines
+    )
+
+
+def _find_anchor_block(texts: Texts, anchors: Texts) -> tuple[int, int]:
+    """Return the block that the last anchor opens, each anchor searched for in the block before.
+
+    Returns (0, 0) if an anchor is not unique.
+    """
+    start, end = 0, len(texts)
+    for anchor in anchors:
+        text = anchor.strip()
+        exact = [n for n in range(start, end) if texts[n].strip() == text]
+        hits = exact or [n for n in range(start, end) if text and texts[n].strip().startswith(text)]
+        if len(hits) != 1:
+            return 0, 0
+        depth = len(leading_space(texts[hits[0]]))
+        below = range(hits[0] + 1, end)
+        start = hits[0]
+        end = next(
+            (n for n in below if texts[n].strip(" \t})]") and len(leading_space(texts[n])) <= depth), end
+        )
+    return start, end
+
+
+Matcher = Callable[[Texts, Edit], list[EditMatch]]
+
+
+_STRICT_MATCHERS: tuple[Matcher, ...] = (
+    _match_lines,
+    _match_without_blanks,
+    _match_unwrapped,
+    _match_elided,
+)
+
+
+_MATCHERS: tuple[Matcher, ...] = (*_STRICT_MATCHERS, _match_drifted)
+
+
+def _refuse_omission(texts: Texts, edit: Edit) -> None:
+    """Reject an edit that adds placeholders for code which the model left out."""
+    existing = {text.strip() for text in (*texts, *edit.search)}
+    placeholders = [
+        line for line in edit.replace if is_omission_comment(line) and line.strip() not in existing
+    ]
+    if placeholders:
+        message = f"{placeholders[0].strip()[:60]!r} is a placeholder for omitted lines"
+        raise EditRejectedError("elided", message, "write out every line")
+
+
+def refuse_omission(content: FileText | None, edit: Edit) -> None:
+    """Reject a whole-file edit with placeholders for code which the model left out.
+
+    Raises:
+        EditRejectedError: The edit has a placeholder line that the file does not have.
+    """
+    _refuse_omission(content.texts if content else (), edit)
+
+
+def _not_found_error(texts: Texts, edit: Edit) -> EditRejectedError:
+    nearest = nearest_lines(texts, edit)
+    fix = "read the file again and copy its current lines" + (
+        ":\n" + numbered_excerpt(texts, nearest, min(len(edit.search) + 4, 20)) if nearest else ""
+    )
+    return EditRejectedError("not found", "could not find the search lines in the file", fix, nearest)

@@ -1,0 +1,175 @@
+"""Apply the edits of an answer to an overlay, and collect a placement or a rejection for each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from prunejuice.edits import lines, match, syntax
+from prunejuice.edits.diff import Version
+from prunejuice.edits.edit import Edit, EditRejectedError, Placement
+from prunejuice.edits.lines import FileText
+from prunejuice.edits.overlay import Overlay
+from prunejuice.errors import ConflictError
+
+
+class EditOutcome(NamedTuple):
+    """An edit with its placement, or the error that rejected it."""
+
+    edit: Edit
+    placement: Placement | None
+    rejection: EditRejectedError | None = None
+
+
+class Proposal(NamedTuple):
+    """The outcomes of all edits of an answer; usable only if no edit was rejected."""
+
+    outcomes: tuple[EditOutcome, ...]
+
+    @property
+    def rejected_edits(self) -> list[EditOutcome]:
+        """The outcomes of the edits that were rejected."""
+        return [outcome for outcome in self.outcomes if outcome.rejection]
+
+
+class _FileStep(NamedTuple):
+    """A file after one edit: the edit's index and line, and the number of lines it added."""
+
+    number: int
+    data: bytes | None
+    line: int
+    line_delta: int
+
+
+def apply_edits(edits: Sequence[Edit], overlay: Overlay) -> Proposal:
+    """Apply edits in order to an overlay; rejected edits are skipped and reported."""
+    steps: dict[str, list[_FileStep]] = {}
+    outcomes = []
+    for number, edit in enumerate(edits):
+        file_steps = steps.setdefault(edit.path, [])
+        try:
+            placement = _apply_edit(_shift_edit_line(edit, file_steps), overlay)
+            data = overlay.get(edit.path).data
+            file_steps.append(_FileStep(number, data, edit.line, len(edit.replace) - len(edit.search)))
+            outcomes.append(EditOutcome(edit, placement))
+        except EditRejectedError as error:
+            outcomes.append(EditOutcome(edit, None, error))
+        except ConflictError as error:
+            outcomes.append(EditOutcome(edit, None, EditRejectedError("exists", error.message, error.fix)))
+    for path, file_steps in steps.items():
+        old = overlay.original(path).data if file_steps else None
+        if file_steps and (culprit := _find_breaking_edit(path, old, file_steps)) is not None:
+            outcomes[culprit] = EditOutcome(edits[culprit], None, _broken_syntax_error(old))
+    return Proposal(tuple(outcomes))
+
+
+def _shift_edit_line(edit: Edit, file_steps: Sequence[_FileStep]) -> Edit:
+    """Return the edit with its line shifted by the edits before it.
+
+    A model counts lines in the original file, so edits further up move them.
+    """
+    if edit.line <= 0:
+        return edit
+    shift = sum(step.line_delta for step in file_steps if 0 < step.line < edit.line)
+    has_lines = all(step.line for step in file_steps)
+    return replace(edit, line=edit.line + shift if has_lines else 0)
+
+
+def _find_breaking_edit(path: str, old: bytes | None, file_steps: Sequence[_FileStep]) -> int | None:
+    """Return the index of the edit that broke the syntax of a file; None if the file still parses."""
+    if (old is not None and _is_parsable(path, old) is not True) or _is_parsable(
+        path, file_steps[-1].data
+    ) is not False:
+        return None
+    low, high = -1, len(file_steps) - 1  # bisect: the file parses after `low`, but not after `high`
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _is_parsable(path, file_steps[middle].data) is False:
+            high = middle
+        else:
+            low = middle
+    return file_steps[high].number
+
+
+def _is_parsable(path: str, data: bytes | None) -> bool | None:
+    text = None if data is None else lines.decode_text(data)
+    return None if text is None else syntax.is_well_formed(path, text.text)
+
+
+def _broken_syntax_error(old: bytes | None) -> EditRejectedError:
+    message = "the file has a syntax error" if old is None else "the edit causes a syntax error"
+    return EditRejectedError("broken", message, "check indentation, brackets and quotes")
+
+
+def _apply_edit(edit: Edit, overlay: Overlay) -> Placement:
+    current = overlay.get(edit.path)
+    search_is_empty = not any(map(str.strip, edit.search))
+    if edit.operation == "write" or (
+        edit.operation == "replace" and search_is_empty and not (current.data or b"").strip()
+    ):
+        return _write_file(edit, current, overlay)
+    if current.data is None:
+        raise EditRejectedError(
+            "absent", f"no such file: {edit.path}", "write the whole file, or use an existing path"
+        )
+    if edit.operation == "rename":
+        overlay.rename(edit.path, edit.to)
+        return Placement("whole")
+    if edit.operation == "mode":
+        overlay.put(edit.path, current.with_executable(on=edit.to == "755"))
+        return Placement("whole")
+    if edit.operation == "delete":
+        return _delete_file(edit, current, overlay)
+    if current.link:
+        raise EditRejectedError("binary", f"{edit.path} is a link", "edit the file that it points to")
+    new, placement = match.place(_require_text(edit, current.data), edit)
+    overlay.put(edit.path, current._replace(data=_encode_text(edit, new)))
+    return placement
+
+
+def _delete_file(edit: Edit, current: Version, overlay: Overlay) -> Placement:
+    if edit.search and [text.rstrip() for text in _require_text(edit, current.data or b"").texts] != [
+        text.rstrip() for text in edit.search
+    ]:
+        raise EditRejectedError(
+            "not found", "the deleted lines do not match the file", "read the file again"
+        )
+    overlay.put(edit.path, Version(None))
+    return Placement("whole")
+
+
+def _write_file(edit: Edit, current: Version, overlay: Overlay) -> Placement:
+    """Write the whole file; keep its line endings, byte order mark and encoding."""
+    old = None if current.data is None else _require_text(edit, current.data)
+    match.refuse_omission(old, edit)
+    if old is not None and old.texts == list(edit.replace):
+        return Placement("already applied")
+    if old is not None and old.lines and edit.create:
+        raise EditRejectedError(
+            "exists", f"file already exists: {edit.path}", "edit the file, or delete it first"
+        )
+    new = (old or FileText(())).with_lines(edit.replace)
+    if edit.newline is not None:
+        new = new.with_final_newline(edit.newline)
+    mode = 0o755 if edit.to == "755" and old is None else current.mode
+    overlay.put(edit.path, Version(_encode_text(edit, new), mode, current.link))
+    return Placement("whole")
+
+
+def _require_text(edit: Edit, data: bytes) -> FileText:
+    text = lines.decode_text(data)
+    if text is None:
+        raise EditRejectedError(
+            "binary", f"{edit.path} is not text", "write or delete the whole file instead"
+        )
+    return text
+
+
+def _encode_text(edit: Edit, new: FileText) -> bytes:
+    try:
+        return new.to_bytes()
+    except UnicodeEncodeError as error:
+        character = f"U+{ord(error.object[error.start]):04X}"
+        raise EditRejectedError(
+            "binary", f"the encoding of {edit.path} does not support {character}", "use other characters"
+        ) from error

@@ -1,0 +1,220 @@
+"""Views of a run: its state as summaries and plain data, shared by all interfaces."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from prunejuice.engine.event import SnapshotTaken
+from prunejuice.engine.run import Run, RunStatus, StepRun
+from prunejuice.text import safe_line
+
+NEW_RUN_SECONDS = 10.0
+"""Seconds that a new run may exist before a process drives it."""
+
+
+class RunSummary(Struct, frozen=True):
+    """A summary of a run, stored beside its events so that lists do not replay them."""
+
+    id: str
+    command: str
+    status: RunStatus
+    project: str
+    directory: str
+    created: float
+    started: float = 0
+    ended: float = 0
+    branch: str = ""
+    worktree: str = ""
+    session: str = ""
+    parent: str = ""
+    step: str = ""
+    steps_done: int = 0
+    steps_total: int = 0
+    error: str = ""
+    pid: int = 0
+    host: str = ""
+    files: int = 0
+    added: int = 0
+    removed: int = 0
+    paths: tuple[str, ...] = ()
+    landed: str = ""
+    log: str = ""
+    common: str = ""
+    called: str = ""
+    watched: bool = False
+
+
+def _is_watched(run: Run) -> bool:
+    watched = run.plan.watched
+    # Older plans have no such field; then only verb runs were watched.
+    return run.plan.command.category == "codebot" if watched is None else watched
+
+
+_NO_SNAPSHOT = SnapshotTaken(step="", visit=0, when="after")
+
+
+def summarize_run(run: Run) -> RunSummary:
+    """Return the summary of a run."""
+    steps = run.plan.workflow.steps
+    ended = {v.step for v in run.visits if v.status not in {"running", "pending"}}
+    active = run.running_visits() or run.blocked_visits()
+    last = next((snapshot for snapshot in reversed(run.snapshots) if snapshot.commit), _NO_SNAPSHOT)
+    counted = {step.id for step in steps.values() if step.stage != "cleanup"}
+    return RunSummary(
+        id=run.id,
+        command=run.plan.command.name,
+        status=run.status,
+        project=run.plan.project,
+        directory=run.workspace.directory,
+        created=run.created,
+        started=run.started,
+        ended=run.ended,
+        branch=run.workspace.branch,
+        worktree="" if run.workspace.borrowed else run.workspace.worktree,
+        session=run.workspace.session,
+        parent=run.parent,
+        step=", ".join(visit.step for visit in active) or run.cause,
+        steps_done=len(ended & counted),
+        steps_total=len(counted),
+        error=safe_line(run.error or (active[0].error if active else ""), 300),
+        pid=run.pid,
+        host=run.host,
+        files=last.files,
+        added=last.added,
+        removed=last.removed,
+        paths=last.paths[:100],
+        landed=run.landed.into if run.landed else "",
+        log=active[-1].log if active else "",
+        common=run.workspace.common,
+        watched=_is_watched(run),
+        called=next((visit.called for visit in run.running_visits() if visit.called), ""),
+    )
+
+
+def format_arguments(run: Run) -> str:
+    """Return the arguments of a run as `name=value` words."""
+    arguments = run.plan.arguments.items()
+    return " ".join(f"{name}={value}" for name, value in arguments if value is not None)
+
+
+StatusGroup = Literal["needs you", "ready", "working", "done"]
+
+
+class RunStatusLine(Struct, frozen=True):
+    """The status group of a run and the evidence for it."""
+
+    group: StatusGroup
+    evidence: tuple[str, ...]
+
+
+def status_line(line: RunSummary, *, has_worktree: bool, has_session: bool) -> RunStatusLine:
+    """Return the status group of a run; the flags tell whether its worktree and session exist."""
+    evidence = [f"event: the run is {line.status}"]
+    group: StatusGroup = "done"
+    if line.status in {"pending", "running"}:
+        group = "working"
+        evidence.append(f"lock: process {line.pid} holds it" if line.pid else "lock: waiting for its turn")
+        if line.called:
+            group = "needs you"
+            evidence.append(f"event: {line.called}")
+    elif line.status in {"waiting", "interrupted"} or (line.status == "failed" and not line.watched):
+        group = "needs you"
+        evidence += [f"event: {line.step or 'the run'}: {line.error}"] if line.error else []
+    elif line.status == "completed" and line.files and has_worktree and not line.landed:
+        group = "ready"
+        evidence.append(f"snapshot: {line.files} files changed, in no other branch by prj merge")
+    if line.landed:
+        evidence.append(f"event: landed in {line.landed}")
+    if line.worktree:
+        evidence.append(f"folder: {line.worktree} is {'present' if has_worktree else 'gone'}")
+    if line.session:
+        evidence.append(f"tmux: session {line.session} {'is alive' if has_session else 'is gone'}")
+    return RunStatusLine(group, tuple(evidence))
+
+
+def find_overlaps(lines: Sequence[RunSummary]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return, by run id, the other runs that changed the same files of the repository, and those files."""
+    overlaps: dict[str, dict[str, tuple[str, ...]]] = {}
+    for run, other in combinations([line for line in lines if line.paths and line.worktree], 2):
+        shared = sorted(set(run.paths) & set(other.paths)) if run.common == other.common else []
+        if shared and run.worktree != other.worktree:
+            overlaps.setdefault(run.id, {})[other.id] = tuple(shared)
+            overlaps.setdefault(other.id, {})[run.id] = tuple(shared)
+    return overlaps
+
+
+def format_time(seconds: float) -> str | None:
+    """Return a time in ISO 8601 and UTC, or None for 0."""
+    if not seconds:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def summary_to_dict(line: RunSummary) -> dict[str, Any]:
+    """Return a run summary as plain data, without empty fields."""
+    return _without_empty(
+        id=line.id,
+        session_id=line.id,
+        command=line.command,
+        status=line.status,
+        project=line.project,
+        directory=line.directory,
+        created=format_time(line.created),
+        started=format_time(line.started),
+        ended=format_time(line.ended),
+        branch=line.branch,
+        worktree=line.worktree,
+        session=line.session,
+        parent=line.parent,
+        step=line.step,
+        steps_done=line.steps_done,
+        steps_total=line.steps_total,
+        error=line.error,
+        called=line.called,
+        files=line.files or None,
+        added=line.added or None,
+        removed=line.removed or None,
+        landed=line.landed,
+    )
+
+
+def run_to_dict(run: Run) -> dict[str, Any]:
+    """Return a run with its steps and artifacts as plain data, as printed by `--json`."""
+    artifacts = [
+        _without_empty(
+            name=a.name, path=a.path, size=a.size, sha256=a.sha256, media_type=a.media_type, step=a.step
+        )
+        for a in run.artifacts
+    ]
+    return {
+        **summary_to_dict(summarize_run(run)),
+        "reason": run.reason,
+        "arguments": run.plan.arguments,
+        "steps": [visit_to_dict(visit) for visit in run.visits],
+        "artifacts": artifacts,
+    }
+
+
+def visit_to_dict(visit: StepRun) -> dict[str, Any]:
+    """Return a visit to a step as plain data, without empty fields."""
+    return _without_empty(
+        step=visit.step,
+        visit=visit.visit,
+        attempt=visit.attempt,
+        status=visit.status,
+        started=format_time(visit.started),
+        ended=format_time(visit.ended),
+        seconds=round(visit.ended - visit.started, 3) if visit.ended else None,
+        exit_code=visit.exit_code,
+        error=visit.error,
+        fix=visit.fix,
+        outputs=visit.outputs,
+        log=visit.log,
+    )
+
+
+def _without_empty(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, "", {}, [])}

@@ -1,0 +1,188 @@
+"""Create a branch from file differences, without a checkout, and push it to a remote."""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice.edits.diff import FileDiff, Version
+from prunejuice.errors import PublishError, UsageError
+from prunejuice.text import safe_line
+from prunejuice.worktrees.git import Git
+
+_MAX_BLOB_BYTES = 64_000_000
+_RECEIVE_PACK = "--receive-pack=git -c core.hooksPath=/dev/null receive-pack"
+"""Disables the hooks of a remote that is a local folder, which git would run as the user."""
+
+
+class Remote(NamedTuple):
+    """A git remote: its name and push URL."""
+
+    name: str
+    url: str
+
+
+def find_remote(git: Git, name: str = "") -> Remote:
+    """Return the remote of a name; by default `origin`, or the only one.
+
+    Raises:
+        UsageError: the remote does not exist, the choice is ambiguous, or the URL is unsafe.
+    """
+    names = git.run("remote").split()
+    chosen = name or ("origin" if "origin" in names else names[0] if len(names) == 1 else "")
+    if chosen not in names:
+        problem = (
+            f"remote {safe_line(name, 60)!r} does not exist" if name else "the repository has no remote"
+        )
+        fix = (
+            f"choose one with --remote: {', '.join(names)}" if names else "run `git remote add origin URL`"
+        )
+        raise UsageError(problem if not names or name else "the repository has several remotes", fix)
+    url = git.run("remote", "get-url", "--push", chosen).strip()
+    is_inside = _is_local(url) and _local_folder(git, url).is_relative_to(Path(git.directory).resolve())
+    if url.startswith("-") or is_inside:
+        fault = "is inside the working tree" if is_inside else "has an invalid URL"
+        raise UsageError(
+            f"the remote {chosen} {fault}: {safe_line(url, 100)}", f"run `git remote set-url {chosen} URL`"
+        )
+    return Remote(chosen, url)
+
+
+def _is_local(url: str) -> bool:
+    """Return whether a URL is a local folder, by git's own rule."""
+    before, colon, _ = url.partition(":")
+    return url.startswith("file://") or not colon or "/" in before
+
+
+def _local_folder(git: Git, url: str) -> Path:
+    return (Path(git.directory) / url.removeprefix("file://")).resolve()
+
+
+def find_base(git: Git, remote: Remote, name: str) -> tuple[str, str]:
+    """Return the base branch of a submission and its commit; the remote's branch comes first.
+
+    Raises:
+        UsageError: the branch does not exist.
+    """
+    chosen = name or _default_branch(git, remote)
+    for ref in (f"refs/remotes/{remote.name}/{chosen}", f"refs/heads/{chosen}"):
+        if commit := git.resolve(ref):
+            return chosen, commit
+    raise UsageError(f"branch {safe_line(chosen, 80)!r} does not exist", "name the base branch with --base")
+
+
+def _default_branch(git: Git, remote: Remote) -> str:
+    """Return the default branch of a remote, or else that of this repository."""
+    ref = f"refs/remotes/{remote.name}/HEAD"
+    head = git.try_run("symbolic-ref", "--quiet", "--short", ref).stdout.decode().strip()
+    if head:
+        return head.removeprefix(f"{remote.name}/")
+    return next(
+        (name for name in ("main", "master") if git.resolve(f"refs/heads/{name}")), git.current_branch()
+    )
+
+
+def commit_file_reader(git: Git, commit: str) -> Callable[[str], Version]:
+    """Return a function that returns the file at a path of a commit."""
+    files = git.with_clean_config(Path(git.git_dir) / "index", exact=True)
+
+    def see(path: str) -> Version:
+        entry = files.run("ls-tree", "-z", commit, "--", f":(literal){path}").strip("\0")
+        mode, kind, blob = (*entry.partition("\t")[0].split(), "", "", "")[:3]
+        if kind != "blob":
+            return Version(None)
+        result = files.try_run("cat-file", "blob", blob, limit=_MAX_BLOB_BYTES)
+        permissions = 0o755 if mode == "100755" else 0o644
+        return Version(result.stdout, permissions, mode == "120000")
+
+    return see
+
+
+def commit_differences(git: Git, parent: str, differences: Sequence[FileDiff], message: str) -> str:
+    """Create a commit on `parent` with the differences applied, in no branch, and return it."""
+    with tempfile.TemporaryDirectory(prefix="prj-index-") as folder:
+        files = git.with_clean_config(Path(folder) / "index", exact=True)
+        files.run("read-tree", parent)
+        rows = []
+        zero = "0" * len(parent)
+        for diff in differences:
+            if diff.new.data is None or diff.to:
+                rows.append(f"0 {zero}\t{diff.path}")
+            if diff.new.data is not None:
+                blob = files.run(
+                    "hash-object", "-w", "--no-filters", "--stdin", given=diff.new.data
+                ).strip()
+                mode = "120000" if diff.new.link else "100755" if diff.new.mode & 0o100 else "100644"
+                rows.append(f"{mode} {blob}\t{diff.to or diff.path}")
+        stdin = b"".join(os.fsencode(row) + b"\0" for row in rows)
+        files.run("update-index", "-z", "--index-info", given=stdin)
+        tree = files.run("write-tree").strip()
+    return git.commit_tree(tree, (parent,), message, author=None)
+
+
+def create_branch(git: Git, base_name: str, onto: str, tip: str, *, exact: bool) -> str:
+    """Create a branch at `tip` and return its name.
+
+    A name in use gets a number appended, or is refused if `exact`. An existing branch with the same files,
+    commit by commit from `onto`, is reused.
+
+    Raises:
+        UsageError: the name is invalid or in use.
+    """
+    if git.try_run("check-ref-format", "--branch", base_name).code:
+        raise UsageError(
+            f"{safe_line(base_name, 80)!r} is not a valid branch name", "choose another name with --branch"
+        )
+    for number in range(1, 100):
+        name = base_name if number == 1 else f"{base_name}-{number}"
+        existing = git.resolve(f"refs/heads/{name}")
+        if not existing:
+            git.update_refs((f"refs/heads/{name}", tip, ""))
+            return name
+        if _is_same_history(git, onto, existing, tip):
+            return name
+        if exact:
+            break
+    raise UsageError(
+        f"branch {safe_line(base_name, 80)!r} already exists with other content",
+        "choose another name with --branch",
+    )
+
+
+def _is_same_history(git: Git, onto: str, left: str, right: str) -> bool:
+    """Return whether two branches have the same trees, commit by commit."""
+    arguments = ("log", "--format=%T", "--no-show-signature")
+    return git.run(*arguments, f"{onto}..{left}") == git.run(*arguments, f"{onto}..{right}")
+
+
+def push_branch(git: Git, remote: Remote, name: str) -> None:
+    """Push a branch to a remote with the user's git credentials; no hook runs.
+
+    Raises:
+        PublishError: the remote rejected the branch or is unreachable; the local branch stays.
+    """
+    tip = git.resolve(f"refs/heads/{name}")
+    local = [_RECEIVE_PACK] if _is_local(remote.url) else []
+    # The URL, not the name: the clean configuration of `with_network` has no remotes.
+    arguments = ("push", "--porcelain", *local, "--", remote.url, f"{tip}:refs/heads/{name}")
+    result = git.with_network().try_run(*arguments, timeout=600)
+    if result.code == 0:
+        return
+    output = result.stderr.decode("utf-8", "replace") + result.stdout.decode("utf-8", "replace")
+    reason = next(
+        (line for line in output.splitlines() if line.startswith(("!", "fatal:", "remote:", "error:"))),
+        output,
+    )
+    raise PublishError(
+        f"could not push branch {name} to {safe_line(redact_url(remote.url), 200)}: "
+        f"{safe_line(reason, 300)}",
+        f"the local branch {name} and the pending change sets are kept; fix the problem and try again, "
+        f"or run `git push {remote.name} {name}`",
+    )
+
+
+def redact_url(url: str) -> str:
+    """Return a URL without its user name and password."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if separator and "@" in rest.partition("/")[0] else url

@@ -1,0 +1,285 @@
+"""Submit change sets: one commit each on a new branch, a push, and a pull request."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+from unicodedata import normalize
+
+from msgspec import Struct
+
+from prunejuice.changes import pending
+from prunejuice.changes.change_set import FileChange, reasons_by_path
+from prunejuice.changes.store import ChangeSetRecord, ChangeSetStore
+from prunejuice.edits import diff
+from prunejuice.errors import NotFoundError, PruneJuiceError, UsageError
+from prunejuice.forges import branch as branches
+from prunejuice.forges.branch import Remote
+from prunejuice.forges.forge import Forge, find_forge
+from prunejuice.text import safe_line
+from prunejuice.worktrees.git import Git
+
+_MAX_TITLE = 100
+_MAX_BODY = 60_000
+
+
+class PRSubmission(Struct, frozen=True, omit_defaults=True):
+    """A pull request to submit: `file_changes` on the branch `branch_name`, for `base_branch`."""
+
+    title: str
+    description: str
+    branch_name: str
+    file_changes: tuple[FileChange, ...]
+    base_branch: str = "main"
+    draft: bool = False
+
+
+class SubmitOptions(NamedTuple):
+    """How to submit; empty options have defaults.
+
+    `onto` is the commit to build on instead of the base; `only` are ids of change sets.
+    """
+
+    title: str = ""
+    description: str = ""
+    branch: str = ""
+    base: str = ""
+    remote: str = ""
+    onto: str = ""
+    only: tuple[str, ...] = ()
+    draft: bool = False
+    request: bool = True
+
+
+class SubmitPlan(NamedTuple):
+    """What a submission would do: the commit to build on, and the change sets with their differences.
+
+    `parts` has the differences of each of the `records`.
+    """
+
+    submission: PRSubmission
+    records: tuple[ChangeSetRecord, ...]
+    parts: tuple[tuple[diff.FileDiff, ...], ...]
+    remote: Remote | None
+    onto: str
+
+
+SubmitStage = Literal["branch", "pushed", "requested"]
+
+
+class SubmitResult(NamedTuple):
+    """The result of a submission: the branch, the last `stage` reached, and the pull request's URL."""
+
+    branch: str
+    stage: SubmitStage
+    url: str = ""
+
+
+def plan_submission(store: ChangeSetStore, git: Git, options: SubmitOptions) -> SubmitPlan:
+    """Return what a submission would do; change nothing.
+
+    Raises:
+        NotFoundError: no change set is pending, or an id is unknown.
+        ConflictError: a change does not fit the base.
+        UsageError: the base, remote or commit does not exist.
+    """
+    records = _select_records(store, options.only)
+    remote = _find_remote(git, options.remote)
+    base, commit = branches.find_base(git, remote or Remote("origin", ""), options.base)
+    onto = _resolve_commit(git, options.onto) if options.onto else commit
+    stack, _ = pending.stack_records(records, branches.commit_file_reader(git, onto))
+    for stacked in stack:
+        if stacked.conflict is not None:
+            stacked.conflict.fix = (
+                f"its files differ at {base}; use `--onto HEAD` to build on the current commit"
+            )
+        pending.require_no_conflict(stacked)
+    title = options.title or _format_title(records)
+    files = tuple(change for record in records for change in record.change_set.file_changes)
+    body = _format_body(options.description, records, [stacked.differences for stacked in stack])
+    name = options.branch or f"codebot/{_format_slug(title)}"
+    submission = PRSubmission(title, body, name, files, base, options.draft)
+    return SubmitPlan(
+        submission, tuple(records), tuple(stacked.differences for stacked in stack), remote, onto
+    )
+
+
+def _find_remote(git: Git, name: str) -> Remote | None:
+    """Return the remote, or None if the repository has none and no name is given."""
+    try:
+        return branches.find_remote(git, name)
+    except UsageError:
+        if name or git.run("remote").split():
+            raise
+        return None
+
+
+def _resolve_commit(git: Git, name: str) -> str:
+    commit = git.resolve(name)
+    if not commit:
+        raise UsageError(
+            f"commit {safe_line(name, 80)!r} does not exist", "run `git log` to see the commits"
+        )
+    return commit
+
+
+def _select_records(store: ChangeSetStore, only: Sequence[str]) -> list[ChangeSetRecord]:
+    """Return the pending change sets, or those that are named, which may be applied already."""
+    if only:
+        records = [store.find(name) for name in only]
+        for record in records:
+            if record.state not in {"pending", "applied", "submitted"}:
+                fix = "run `codebot pending list --all` to see the change sets"
+                raise UsageError(f"change set {record.id} is {record.state}", fix)
+        return sorted(records, key=lambda record: record.at)
+    records = store.load_in_state("pending")
+    if not records:
+        raise NotFoundError(
+            "no change sets are pending",
+            "request changes with a codebot verb, or submit applied ones with --only ID",
+        )
+    return records
+
+
+def submit_changes(
+    store: ChangeSetStore,
+    git: Git,
+    plan: SubmitPlan,
+    environ: Mapping[str, str],
+    *,
+    request: bool,
+    exact: bool,
+) -> SubmitResult:
+    """Create the branch, push it, and open the pull request; a failure keeps what is done before it.
+
+    Raises:
+        UsageError: the repository has no remote, its forge is unknown, or there is no token.
+        PublishError: the remote or the forge refused, or is unreachable.
+    """
+    tip = plan.onto
+    for record, differences in zip(plan.records, plan.parts, strict=True):
+        tip = branches.commit_differences(git, tip, differences, _format_commit_message(record))
+    name = branches.create_branch(git, plan.submission.branch_name, plan.onto, tip, exact=exact)
+    if plan.remote is None:
+        fix = (
+            f"run `git remote add origin URL` and try again; "
+            f"the local branch {name} and the pending change sets are kept"
+        )
+        raise UsageError("the repository has no remote", fix)
+    # Find the token before the push: without one, nothing leaves this machine.
+    forge = _require_login(plan.remote, environ, name) if request else None
+    branches.push_branch(git, plan.remote, name)
+    url = ""
+    if forge is not None:
+        submission = plan.submission
+        with _add_fix_on_failure(f"branch {name} is pushed, the change sets are still pending; try again"):
+            url = forge.open_pull_request(
+                name,
+                submission.base_branch,
+                submission.title,
+                submission.description,
+                draft=submission.draft,
+            )
+    for record in plan.records:
+        state = "submitted" if record.state == "pending" else record.state
+        store.save(record.with_event("submitted", state, note=url or f"branch {name}"))
+    return SubmitResult(name, "requested" if url else "pushed", url)
+
+
+@contextmanager
+def _add_fix_on_failure(sentence: str) -> Iterator[None]:
+    """Append a sentence to the fix of an error."""
+    try:
+        yield
+    except PruneJuiceError as error:
+        error.fix = "; ".join(filter(None, (error.fix, sentence)))
+        raise
+
+
+def _require_login(remote: Remote, environ: Mapping[str, str], name: str) -> Forge:
+    with _add_fix_on_failure(
+        f"or use --no-pr to only push the branch; "
+        f"the local branch {name} and the pending change sets are kept"
+    ):
+        forge = find_forge(remote.url, environ)
+        if forge.login_fix:
+            raise UsageError(f"no login for {forge.title}", forge.login_fix)
+    return forge
+
+
+# -- texts ------------------------------------------------------------------------------------------
+
+
+def _format_title(records: Sequence[ChangeSetRecord]) -> str:
+    first = next((record.change_set.summary for record in records if record.change_set.summary), "")
+    sentence = re.split(r"(?<=[.!?])\s|\n", first.strip())[0].rstrip(".")
+    commands = " and ".join(dict.fromkeys(record.change_set.command or "change" for record in records))
+    paths = list(dict.fromkeys(path for record in records for path in record.paths))
+    fallback = f"{commands.capitalize()} {', '.join(paths[:3])}{' …' if len(paths) > 3 else ''}"
+    return safe_line(sentence or fallback, _MAX_TITLE)
+
+
+def _format_slug(title: str) -> str:
+    plain = normalize("NFKD", title.lower()).encode("ascii", "ignore").decode()  # u for ü
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:50].strip("-") or "changes"
+
+
+def _format_commit_message(record: ChangeSetRecord) -> str:
+    """Return the commit message of a change set, with its command, run and id as trailers."""
+    changes = record.change_set
+    title, _, rest = (changes.summary or _format_title([record])).strip().partition("\n")
+    trailer_values = {
+        "Codebot-Command": changes.command,
+        "Codebot-Run": changes.run,
+        "Codebot-Change-Set": record.id,
+    }
+    trailers = "\n".join(
+        f"{name}: {safe_line(value, 80)}" for name, value in trailer_values.items() if value
+    )
+    if len(title) > _MAX_TITLE:
+        title, rest = _format_title([record]), changes.summary
+    return "\n\n".join(filter(None, [title, rest.strip(), trailers])) + "\n"
+
+
+def _format_body(
+    description: str, records: Sequence[ChangeSetRecord], parts: Sequence[Sequence[diff.FileDiff]]
+) -> str:
+    """Return the body of the pull request: the description, then a section per change set."""
+    sections = [description.strip(), *map(_format_section, records, parts)]
+    return "\n\n".join(filter(None, sections))[:_MAX_BODY] + "\n"
+
+
+def _format_section(record: ChangeSetRecord, differences: Sequence[diff.FileDiff]) -> str:
+    changes = record.change_set
+    lines = [f"## {changes.command or 'Changes'} ({record.id})", "", changes.summary.strip(), ""]
+    reasons = reasons_by_path(changes)
+    for difference in differences:
+        added, removed = _count_lines(difference)
+        reason = f": {safe_line(reasons[difference.path], 200)}" if difference.path in reasons else ""
+        lines.append(f"- `{difference.to or difference.path}` +{added} -{removed}{reason}")
+    evidence = changes.metadata.get("evidence")
+    if isinstance(evidence, list):
+        lines += ["", "Evidence:", "", *(f"- {safe_line(str(item), 300)}" for item in evidence)]
+    return "\n".join(lines).strip()
+
+
+def _count_lines(difference: diff.FileDiff) -> tuple[int, int]:
+    if not (diff.is_text(difference.old.data) and diff.is_text(difference.new.data)):
+        return 0, 0
+    counts = [diff.count_changed_lines(hunk) for hunk in diff.compute_hunks(difference)]
+    return sum(added for added, _ in counts), sum(removed for _, removed in counts)
+
+
+def plan_to_data(plan: SubmitPlan) -> dict[str, Any]:
+    """Return a plan as plain data for JSON output."""
+    submission = plan.submission
+    return {
+        "title": submission.title,
+        "description": submission.description,
+        "branch": submission.branch_name,
+        "base": submission.base_branch,
+        "draft": submission.draft,
+        "remote": branches.redact_url(plan.remote.url) if plan.remote else None,
+        "change_sets": [record.id for record in plan.records],
+        "files": sorted({difference.to or difference.path for part in plan.parts for difference in part}),
+    }

@@ -1,1 +1,0 @@
-"""Programs that a project's own Python runs for us: each stands alone, and imports nothing of ours."""

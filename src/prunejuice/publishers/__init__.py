@@ -1,1 +1,0 @@
-"""Where changes are handed in for others to look at: forges. One file each."""

@@ -1,0 +1,65 @@
+"""Resources that built-in steps share, and helpers to report their results."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from prunejuice.agents.protocol import Usage
+from prunejuice.engine.ports import StepContext, StepResult
+from prunejuice.system.output import OutputLog
+from prunejuice.system.settings import Settings
+from prunejuice.system.stop import Stop
+from prunejuice.text import safe_line, to_utf8
+from prunejuice.worktrees import git as gits
+
+
+class StepResources(NamedTuple):
+    """Settings, arguments and callbacks of a built-in step, besides its `StepContext`.
+
+    `args` are the rendered arguments of the step. `extension` looks up the command that a project's Python
+    code registered under a name. `terminal` is true when a person can use the caller's terminal.
+    """
+
+    settings: Settings
+    environ: Mapping[str, str]
+    args: Mapping[str, Any]
+    stop: Stop
+    log: OutputLog
+    extension: Callable[[str, str], Any] = lambda _project, _name: None
+    terminal: bool = False
+
+    def open_git(self, handle: StepContext) -> gits.Git:
+        """Return git for the run's workspace; it is stopped together with the step.
+
+        Raises:
+            UsageError: the workspace is not in a git repository.
+        """
+        return gits.open_workspace_git(handle.workspace, dict(self.environ), self.stop)
+
+    def open_unlocated_git(self, handle: StepContext) -> gits.Git:
+        """Return git for the run's workspace without requiring a repository."""
+        return gits.open_git(handle.workspace.directory, dict(self.environ), self.stop)
+
+
+def make_teller(handle: StepContext, resources: StepResources) -> Callable[[str], None]:
+    """Return a function that writes lines to the step's log and to whoever watches the run."""
+
+    def tell(text: str) -> None:
+        for line in text.splitlines():
+            resources.log(to_utf8(line).encode() + b"\n")
+            handle.report_line(safe_line(line, 400))
+
+    return tell
+
+
+def usage_outputs(usage: Usage) -> dict[str, Any]:
+    """Return the tokens and the cost of model calls as step outputs."""
+    return {
+        "tokens": usage.input + usage.output,
+        "usage": {"input": usage.input, "output": usage.output, "cached": usage.cached},
+        "cost": usage.cost,
+    }
+
+
+def ok_result(text: str, **outputs: Any) -> StepResult:
+    """Return a successful result with its output text and outputs."""
+    return StepResult(ok=True, output=text, outputs=outputs)

@@ -1,0 +1,127 @@
+"""Runs a step with the implementation for its kind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prunejuice.engine.ports import StepContext, StepResult
+from prunejuice.engine.run import InterruptedVisit, Run, StepRun
+from prunejuice.errors import StepError
+from prunejuice.steps import script, tmux_window
+from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
+from prunejuice.steps.environment import build_step_environment, step_secret_values
+from prunejuice.steps.resources import StepResources
+from prunejuice.steps.tracker import SnapshotTracker, restore_interrupted_steps
+from prunejuice.system import process
+from prunejuice.system.output import OutputLog
+from prunejuice.system.settings import Settings
+from prunejuice.verbs.arguments import SUMMARIZE
+from prunejuice.workflow import template
+from prunejuice.workflow.graph import Step
+
+
+class Runner:
+    """Runs steps on this machine: scripts, step files, agents, built-in steps and other commands."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        step_file: Callable[[str, str], Path | None],
+        extension: Callable[[str, str], Any] = lambda _project, _name: None,
+        *,
+        terminal: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.environ = environ
+        self.step_file = step_file
+        self.extension = extension
+        self.terminal = terminal
+
+    def run_step(self, handle: StepContext) -> StepResult:
+        """Run a step; return only when none of its processes is left running.
+
+        Snapshots of the worktree are taken before and after a step that may change files.
+
+        Raises:
+            PruneJuiceError: the step failed; a `HumanNeededError` blocks it instead.
+        """
+        step = handle.step
+        if step.uses in BUILTIN_STEPS:
+            return self._run_builtin(handle)
+        if not self.settings.snapshots or _leaves_files_unchanged(step):
+            return self._dispatch_step(handle)
+        tracker = SnapshotTracker(handle, self.environ)
+        tracker.snapshot_before()
+        try:
+            return self._dispatch_step(handle)
+        finally:
+            tracker.snapshot_after()
+
+    def _dispatch_step(self, handle: StepContext) -> StepResult:
+        step = handle.step
+        if step.agent == SUMMARIZE:
+            from prunejuice.steps import summarize  # noqa: PLC0415 - a slow import that few runs need
+
+            return self._run_function(handle, summarize.run_summarize_step)
+        if step.agent:
+            from prunejuice.steps import agent  # noqa: PLC0415
+
+            return self._run_function(handle, agent.run_agent_step)
+        if step.script:
+            return script.run_script(handle, build_step_environment(handle, self.environ), self.settings)
+        if path := self.step_file(handle.plan.project, step.uses):
+            return script.run_step_file(
+                path, handle, build_step_environment(handle, self.environ), self.settings
+            )
+        if step.uses in handle.plan.commands:
+            return handle.call_command(
+                handle, step.uses, template.render(step.args, handle.expression_data)
+            )
+        if step.uses in EXTENSIONS:
+            return self._run_function(handle, EXTENSIONS.load(step.uses))
+        raise StepError(f"unknown step {step.uses!r}", f"create .prj/steps/{step.uses}.sh")
+
+    def recover_result(self, run: Run, visit: StepRun, directory: Path) -> StepResult | None:
+        """Return the result of a program that finished although its driver died."""
+        step = run.plan.workflow.steps[visit.step]
+        is_program = step.script or (step.uses and step.uses not in BUILTIN_STEPS)
+        if not is_program or not visit.log:
+            return None
+        return script.recover_result(directory, visit.log, step_secret_values(run.plan, step, self.environ))
+
+    def restore_files(self, run: Run, interrupted: Sequence[InterruptedVisit]) -> str:
+        """Undo the changes of interrupted steps; return the id of the undo operation, or ""."""
+        return restore_interrupted_steps(run, interrupted, self.environ)
+
+    def kill_processes(self, tag: str) -> int:
+        """Kill the remaining processes that carry `tag`."""
+        tmux_window.delete_orders(self.settings.home / "runs" / tag.partition("/")[0])
+        return process.kill_tagged(tag)
+
+    def _run_builtin(self, handle: StepContext) -> StepResult:
+        return self._run_function(handle, BUILTIN_STEPS[handle.step.uses])
+
+    def _run_function(
+        self, handle: StepContext, function: Callable[[StepContext, StepResources], StepResult]
+    ) -> StepResult:
+        """Run a step function with rendered arguments and a log file."""
+        args = template.render(handle.step.args, handle.expression_data)
+        hidden = step_secret_values(handle.plan, handle.step, self.environ)
+        # An agent step reports every line by itself.
+        report = None if handle.step.agent else handle.report_line
+        log = OutputLog(handle.log, self.settings.log_limit, hidden, report)
+        try:
+            resources = StepResources(
+                self.settings, self.environ, args, handle.stop, log, self.extension, self.terminal
+            )
+            result = function(handle, resources)
+            log(result.output.encode() + b"\n")
+        finally:
+            log.close()
+        return result
+
+
+def _leaves_files_unchanged(step: Step) -> bool:
+    """Return whether a step leaves the workspace as it is because its changes are kept or wait."""
+    return bool(step.agent) and step.args.get("changes") in {"wait", "keep"}

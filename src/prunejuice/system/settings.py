@@ -1,0 +1,262 @@
+"""Settings and their sources. Environment variables are read only here.
+
+Precedence, highest first:
+
+environment > the trusted project's `.prj/config.yaml` > the user's `config.yaml` > default
+"""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from prunejuice.errors import DefinitionError, Problem, UsageError
+from prunejuice.system import shell_config
+from prunejuice.text import spelling_hint
+
+Source = Literal["default", "user", "project", "environment"]
+
+# Every step inherits these variables. A command must name any other variable that its steps need.
+INHERITED_VARIABLES = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TERM", "TMPDIR", "SHELL", "TZ")
+# A project's .env must not set these: they control what our own tools load and run.
+_PROTECTED_VARIABLES = (
+    "PATH",
+    "ENV",
+    "BASH_ENV",
+    "IFS",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "NODE_OPTIONS",
+    "PERL5OPT",
+    "RUBYOPT",
+)
+_PROTECTED_PREFIXES = ("LD_", "DYLD_", "GIT_", "PRUNEJUICE_")
+
+
+class Settings(NamedTuple):
+    """The settings and their defaults.
+
+    `grace` is the number of seconds between TERM and KILL; `setup_timeout` is in seconds. `log_limit` is
+    the number of bytes kept of a step's output. `trash_days` is how many days deleted work can be restored.
+    `apply` writes changes to disk immediately instead of leaving them pending. `model` is the model to use,
+    as `provider:name`. `script` is a file of prepared answers that replaces every model. `daily_cost` is a
+    limit in US dollars (0: no limit). `agent` is the kind of agent. `agent_env` names additional variables
+    that agent programs inherit. `gates` are gates of other packages that every change must pass. `sources`
+    maps each setting that is not a default to its source.
+    """
+
+    home: Path
+    grace: float = 10.0
+    log_limit: int = 100_000_000
+    tmux_socket: str = ""
+    worktree_parent: str = ""
+    branch_pattern: str = "pj-{command}-{date}-{run}"
+    snapshots: bool = True
+    setup: str = ""
+    setup_inputs: tuple[str, ...] = ()
+    setup_timeout: float = 1800.0
+    check: str = ""
+    trash_days: int = 14
+    apply: bool = False
+    model: str = ""
+    script: str = ""
+    daily_cost: float = 0.0
+    agent: str = ""
+    agent_env: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
+    sources: Mapping[str, Source] = {}
+
+
+SETTING_TYPES: Mapping[str, type] = {
+    name: type(default) for name, default in Settings._field_defaults.items() if name != "sources"
+}
+"""The type of each setting, by that of its default."""
+
+
+def environment() -> Mapping[str, str]:
+    """Return the environment of this process."""
+    return os.environ
+
+
+def save_environment(path: Path) -> None:
+    """Save the environment, for a process that continues this one, in a file only its owner can read."""
+    write_private_json(path, dict(os.environ))
+
+
+def write_private_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write data as JSON to a new file that only its owner can read.
+
+    Raises:
+        FileExistsError: the file already exists.
+    """
+    import json  # noqa: PLC0415 - only here
+
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        json.dump(data, file)
+
+
+def restore_environment(path: Path) -> None:
+    """Replace the environment by a saved one, except for the terminal variables, and delete the file."""
+    import json  # noqa: PLC0415 - only here
+
+    terminal = {name: value for name, value in os.environ.items() if name in {"TERM", "TMUX", "TMUX_PANE"}}
+    saved = json.loads(path.read_text())
+    path.unlink()
+    os.environ.clear()
+    os.environ.update({**saved, **terminal})
+
+
+def state_directory(environ: Mapping[str, str]) -> Path:
+    """Return the state directory: `PRUNEJUICE_HOME`, or the default of the operating system."""
+    if path := environ.get("PRUNEJUICE_HOME"):
+        return Path(path).absolute()
+    import platformdirs
+
+    return platformdirs.user_state_path("prunejuice", appauthor=False)
+
+
+def config_directory(environ: Mapping[str, str]) -> Path:
+    """Return the directory of the user's commands and `config.yaml`, or `PRUNEJUICE_CONFIG` if set."""
+    if path := environ.get("PRUNEJUICE_CONFIG"):
+        return Path(path).absolute()
+    import platformdirs
+
+    return platformdirs.user_config_path("prunejuice", appauthor=False)
+
+
+def load(environ: Mapping[str, str], project_config: Path | None = None) -> Settings:
+    """Load the settings. Pass `project_config` only for a trusted project.
+
+    Raises:
+        UsageError: a setting is unknown or has the wrong type. The message names the file and line.
+    """
+    sourced: dict[str, tuple[Any, Source]] = {}
+    user_config = config_directory(environ) / "config.yaml"
+    layers: list[tuple[Path | None, Source]] = [(user_config, "user"), (project_config, "project")]
+    for path, source in layers:
+        if path is not None and path.is_file():
+            sourced.update({key: (value, source) for key, value in _load_file(path).items()})
+    for key in SETTING_TYPES:
+        if (text := environ.get(f"PRUNEJUICE_{key.upper()}")) is not None:
+            sourced[key] = (_convert_value(f"PRUNEJUICE_{key.upper()}", key, text), "environment")
+    if environ.get("PRUNEJUICE_HOME"):
+        sourced["home"] = (state_directory(environ), "environment")
+    values = {key: value for key, (value, _) in sourced.items()}
+    return Settings(
+        **{"home": state_directory(environ), **values},
+        sources={key: source for key, (_, source) in sourced.items()},
+    )
+
+
+def _load_file(path: Path) -> dict[str, Any]:
+    from prunejuice.system import yaml_reader  # noqa: PLC0415 - importing YAML is slow
+
+    document = yaml_reader.parse(path.read_bytes(), str(path))
+    data = document.data or {}
+    if not isinstance(data, dict):
+        raise DefinitionError((Problem(str(path), 1, "", "must be a mapping"),))
+    problems = tuple(
+        Problem(
+            str(path), document.line_of((key,)), key, "unknown setting", spelling_hint(key, SETTING_TYPES)
+        )
+        for key in data
+        if key not in SETTING_TYPES
+    )
+    if problems:
+        raise DefinitionError(problems)
+    return {key: _convert_value(f"{path}: {key}", key, value) for key, value in data.items()}
+
+
+def _convert_value(place: str, key: str, value: Any) -> Any:
+    kind = SETTING_TYPES[key]
+    try:
+        typed = _PARSERS.get(kind, kind)(value)
+    except (TypeError, ValueError) as error:
+        name = f"of type {kind.__name__}" if kind not in _PARSERS else _TYPE_DESCRIPTIONS[kind]
+        raise UsageError(f"{place} must be {name}") from error
+    if isinstance(typed, int | float) and not 0 <= typed < math.inf:
+        raise UsageError(f"{place} must be a non-negative number")
+    return typed
+
+
+def _parse_boolean(value: Any) -> bool:
+    words = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "off": False,
+    }
+    text = str(value).lower()
+    if text not in words:
+        raise ValueError(text)
+    return words[text]
+
+
+def _parse_list(value: Any) -> tuple[str, ...]:
+    """Return the items of a list, or of a text with commas between them."""
+    if isinstance(value, list):
+        return tuple(str(item) for item in value)
+    return tuple(word.strip() for word in str(value).split(",") if word.strip())
+
+
+_PARSERS: Mapping[Any, Callable[[Any], Any]] = {bool: _parse_boolean, tuple: _parse_list}
+_TYPE_DESCRIPTIONS: Mapping[Any, str] = {bool: "true or false", tuple: "a list"}
+
+
+def load_shell_tool_settings(environ: Mapping[str, str], tool: str) -> dict[str, str | list[str]]:
+    """Return the settings of the shell tool `plum` or `pots`: its file, overridden by the environment."""
+    home = Path(environ.get("HOME", "/"))
+    override = environ.get(f"{tool.upper()}_CONFIG_FILE", "")
+    legacy = {"plum": ".worktree-config", "pots": ".pots-config"}[tool]
+    paths = (Path(override), home / legacy, home / ".config" / tool / "config")
+    values: dict[str, str | list[str]] = {}
+    # An empty override becomes `Path(".")`, which is not a file to read.
+    config = next((path for path in paths if str(path) != "." and path.is_file()), None)
+    if config is not None:
+        values = shell_config.parse(config.read_text(errors="replace"), environ)
+    prefixes = (f"{tool.upper()}_", "WORKTREE_NAME_PREFIX", "GITHUB_USERNAME")
+    # An environment variable cannot hold a list, so one that replaces a list is split at spaces.
+    lists = {key for key, value in values.items() if isinstance(value, list)} | {"PLUM_FILES_TO_COPY"}
+    overrides = {key: value for key, value in environ.items() if key.startswith(prefixes)}
+    return values | {key: value.split() if key in lists else value for key, value in overrides.items()}
+
+
+def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the caller that every step inherits."""
+    return {k: v for k, v in environ.items() if k in INHERITED_VARIABLES or k.startswith("LC_")}
+
+
+def load_dotenv(path: Path) -> dict[str, str]:
+    """Return the variables of a project's `.env`, without those that control how programs are loaded.
+
+    Returns nothing if the file does not exist or is a symbolic link.
+
+    Raises:
+        UsageError: the file could not be read.
+    """
+    if not path.is_file() or path.is_symlink():
+        return {}
+    from dotenv import dotenv_values
+
+    try:
+        values = dotenv_values(path, interpolate=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"could not read {path}: {error}") from error
+    return {
+        k: v
+        for k, v in values.items()
+        if v is not None and k.isidentifier() and not _is_protected_variable(k)
+    }
+
+
+def _is_protected_variable(name: str) -> bool:
+    return name in _PROTECTED_VARIABLES + INHERITED_VARIABLES or name.startswith(_PROTECTED_PREFIXES)

@@ -1,0 +1,34 @@
+"""Stop requests, which threads can poll and selectors can wait for."""
+
+import os
+
+STOP = 1
+KILL = 2
+
+
+class Stop:
+    """A stop request. Its level only rises: 0 (none), `STOP`, then `KILL`."""
+
+    def __init__(self) -> None:
+        self.level = 0
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+
+    def request(self, level: int) -> None:
+        """Request an orderly stop (`STOP`) or an immediate one (`KILL`). Safe in a signal handler."""
+        if level > self.level:
+            self.level = level
+            os.write(self._writer, b"x")
+
+    def is_requested(self) -> bool:
+        """Return whether a stop was requested at any level."""
+        return self.level > 0
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable once a stop was requested. Waiters need not read from it."""
+        return self._reader
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        os.close(self._reader)
+        os.close(self._writer)

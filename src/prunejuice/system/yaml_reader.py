@@ -1,0 +1,219 @@
+"""A YAML reader with limits, which records the line of every value. All YAML is read here.
+
+It is stricter than YAML: duplicate keys, merge keys, tags and recursive anchors are errors, and only
+`true` and `false` are booleans. Limits apply to the data with all aliases expanded.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import yaml
+
+from prunejuice.errors import DefinitionError, Problem
+from prunejuice.text import safe_line
+
+MAX_BYTES = 256 * 1024
+MAX_NODES = 10_000
+MAX_DEPTH = 20
+
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")
+_FLOAT = re.compile(r"(?=.*[.eE])[-+]?(\.[0-9]+|[0-9]{1,300}(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?\Z")
+_CONSTANTS = {
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
+
+KeyPath = tuple[str | int, ...]
+
+
+class YamlDocument(NamedTuple):
+    """The data of a file, and the line (from 1) of the value at each path of keys."""
+
+    file: str
+    data: Any
+    lines: Mapping[KeyPath, int]
+
+    def line_of(self, keys: KeyPath) -> int:
+        """Return the line of a path, or of its nearest parent in the document."""
+        while keys and keys not in self.lines:
+            keys = keys[:-1]
+        return self.lines.get(keys, 1)
+
+
+class _YamlNode(NamedTuple):
+    """A scalar with its text, or the items of a collection. `size` includes expanded aliases."""
+
+    value: Any
+    line: int
+    size: int
+    text: str = ""
+
+
+class _OpenCollection:
+    """A list or mapping whose end has not been read yet."""
+
+    def __init__(self, line: int, anchor: str | None, *, is_mapping: bool) -> None:
+        self.line = line
+        self.anchor = anchor
+        self.is_mapping = is_mapping
+        self.items: dict[str | int, _YamlNode] = {}
+        self.key: str | None = None
+        self.size = 1
+
+
+def parse(text: str | bytes, file: str) -> YamlDocument:
+    """Parse a YAML document. `file` is the name that error messages use.
+
+    Raises:
+        DefinitionError: the text is not valid YAML, or exceeds a limit. The error names the line.
+    """
+    if len(text) > MAX_BYTES:
+        raise _definition_error(file, 0, f"the file is larger than {MAX_BYTES // 1024} KiB")
+    try:
+        decoded = text.decode() if isinstance(text, bytes) else text
+        tree = _TreeBuilder(file).build_tree(decoded)
+    except UnicodeDecodeError as error:
+        raise _definition_error(file, 0, f"not valid UTF-8 at byte {error.start}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 0
+        raise _definition_error(file, line, safe_line(error.problem or "invalid YAML")) from error
+    except yaml.YAMLError as error:
+        raise _definition_error(file, 0, safe_line(f"invalid YAML: {error}")) from error
+    lines = dict(_line_numbers(tree, ()))
+    return YamlDocument(file, _to_plain_data(tree.value), lines)
+
+
+def _definition_error(file: str, line: int, message: str, fix: str = "") -> DefinitionError:
+    return DefinitionError((Problem(file, line, "", message, fix),))
+
+
+class _TreeBuilder:
+    """Builds the tree from parser events, so that it can stop as soon as a limit is exceeded."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.open_stack: list[_OpenCollection] = []
+        self.anchors: dict[str, _YamlNode] = {}
+        self.root: _YamlNode | None = None
+        self.nodes = 0
+
+    def build_tree(self, text: str) -> _YamlNode:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            self.add_event(event, event.start_mark.line + 1 if event.start_mark else 0)
+        return self.root or _YamlNode(None, 1, 1)
+
+    def add_event(self, event: yaml.Event, line: int) -> None:
+        match event:
+            case yaml.ScalarEvent():
+                self.reject_tag(event.tag, line)
+                value = event.value if event.style else _parse_scalar(event.value)
+                self.add_node(_YamlNode(value, line, 1, event.value), event.anchor)
+            case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
+                self.reject_tag(event.tag, line)
+                self.open_collection(event, line)
+            case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
+                collection = self.open_stack.pop()
+                items = collection.items
+                value = items if collection.is_mapping else list(items.values())
+                self.add_node(_YamlNode(value, collection.line, collection.size), collection.anchor)
+            case yaml.AliasEvent():
+                self.resolve_alias(event.anchor or "", line)
+            case yaml.DocumentStartEvent() if self.root is not None:
+                raise _definition_error(
+                    self.file, line, "multiple documents in one file", "use one file per document"
+                )
+            case _:
+                pass
+
+    def open_collection(self, event: yaml.Event, line: int) -> None:
+        is_mapping = isinstance(event, yaml.MappingStartEvent)
+        if self.open_stack and self.open_stack[-1].is_mapping and self.open_stack[-1].key is None:
+            raise _definition_error(self.file, line, "a key must be a scalar")
+        if len(self.open_stack) >= MAX_DEPTH:
+            raise _definition_error(self.file, line, f"nested more than {MAX_DEPTH} levels deep")
+        self.open_stack.append(_OpenCollection(line, getattr(event, "anchor", None), is_mapping=is_mapping))
+
+    def resolve_alias(self, name: str, line: int) -> None:
+        # An anchor is recorded when its node ends, so an alias inside its own node is not found.
+        if name not in self.anchors:
+            raise _definition_error(
+                self.file, line, f"alias *{safe_line(name, 60)} is undefined or contains itself"
+            )
+        self.add_node(self.anchors[name]._replace(line=line), None)
+
+    def reject_tag(self, tag: str | None, line: int) -> None:
+        if tag and tag not in {"!", "tag:yaml.org,2002:str"}:
+            raise _definition_error(self.file, line, f"tag {safe_line(tag, 60)} is not allowed")
+
+    def add_node(self, tree: _YamlNode, anchor: str | None) -> None:
+        if anchor:
+            self.anchors[anchor] = tree
+        self.nodes += tree.size if tree.size == 1 else 0
+        if not self.open_stack:
+            self.root = tree
+            return
+        parent = self.open_stack[-1]
+        parent.size += tree.size
+        if parent.size > MAX_NODES or self.nodes > MAX_NODES:
+            raise _definition_error(
+                self.file, tree.line, f"more than {MAX_NODES} values with aliases expanded"
+            )
+        if not parent.is_mapping:
+            parent.items[len(parent.items)] = tree
+        elif parent.key is None:
+            parent.key = self.read_key(parent, tree)
+        else:
+            parent.items[parent.key] = tree
+            parent.key = None
+
+    def read_key(self, mapping: _OpenCollection, tree: _YamlNode) -> str:
+        if isinstance(tree.value, dict | list):
+            raise _definition_error(self.file, tree.line, "a key must be a scalar")
+        name = tree.text
+        if name == "<<":
+            raise _definition_error(
+                self.file, tree.line, "merge keys (<<) are not supported", "use extends:"
+            )
+        if name in mapping.items:
+            raise _definition_error(self.file, tree.line, f"duplicate key {safe_line(name, 60)!r}")
+        return name
+
+
+def _parse_scalar(text: str) -> Any:
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INTEGER.match(text):
+        return int(text)
+    if _FLOAT.match(text) and math.isfinite(float(text)):
+        return float(text)
+    return text
+
+
+def _to_plain_data(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _to_plain_data(tree.value) for key, tree in value.items()}
+    if isinstance(value, list):
+        return [_to_plain_data(tree.value) for tree in value]
+    return value
+
+
+def _line_numbers(tree: _YamlNode, keys: KeyPath) -> Iterator[tuple[KeyPath, int]]:
+    yield keys, tree.line
+    if isinstance(tree.value, dict):
+        for key, item in tree.value.items():
+            yield from _line_numbers(item, (*keys, key))
+    elif isinstance(tree.value, list):
+        for number, item in enumerate(tree.value):
+            yield from _line_numbers(item, (*keys, number))

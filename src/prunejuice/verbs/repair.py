@@ -1,0 +1,348 @@
+"""Ask for edits until a check passes: apply them to a copy of the tree, run the check there, and retry."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice.agents.protocol import NO_USAGE, Usage, total_usage
+from prunejuice.changes import change_set, scratch_copy
+from prunejuice.changes.tree_state import TreeState
+from prunejuice.context.bundle import Bundle
+from prunejuice.edits.diff import FileDiff, format_diff
+from prunejuice.edits.overlay import Overlay
+from prunejuice.errors import AgentError, ConflictError, DeniedError, GateError, LimitError, UsageError
+from prunejuice.system import process, settings
+from prunejuice.text import format_count, safe_line
+from prunejuice.verbs import ask
+from prunejuice.verbs.ask import AskContext, AskRequest
+from prunejuice.verbs.verify import hardcoding, interpreter, tamper
+from prunejuice.verbs.verify.equivalence import EquivalenceResult
+from prunejuice.verbs.verify.pytest_outcome import (
+    PYTEST_OPTIONS,
+    compare_outcomes,
+    parse_outcomes,
+    strip_passed_lines,
+)
+from prunejuice.verbs.verify.tamper import TamperFinding
+
+CHECK_SECONDS = 900.0
+_OUTPUT_LIMIT = 12_000
+"""Characters of a check's output that the agent sees: the end, where failures are reported."""
+_MAX_OUTPUT_BYTES = 64 << 20
+_VOLATILE_TEXT = re.compile(r"0x[0-9a-f]+|\b\d+\.\d+ ?s(?:econds)?\b")
+"""Output that differs between two identical failures: addresses and times."""
+_PLAIN_COMMAND = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
+_MAX_SAME_FAILURES = 3
+"""How often a check may fail with the same output before the loop stops."""
+
+
+class RepairCheck(NamedTuple):
+    """A command that has to pass, and how to judge the changes.
+
+    With `run_first` the command runs before anything is asked, to see what fails. `allow_test_changes`
+    permits changes to tests and checks. `seconds` is the time limit of one run. `compare` compares the
+    behaviour of the original tree with that of the changed copy; it is the only check when there is no
+    command. With `must_pass_before` the command counts only if it passes before any change.
+    """
+
+    command: str
+    run_first: bool = False
+    allow_test_changes: bool = False
+    seconds: float = CHECK_SECONDS
+    compare: Callable[[Path, Path, Sequence[FileDiff]], EquivalenceResult] | None = None
+    must_pass_before: bool = False
+
+
+class RepairResult(NamedTuple):
+    """The changes that make the check pass; empty when it passed without any."""
+
+    differences: tuple[FileDiff, ...]
+    text: str
+    usage: Usage
+    rounds: int
+    context: Bundle | None
+    evidence: tuple[str, ...] = ()
+
+
+def repair_until_passing(request: AskRequest, check: RepairCheck, context: AskContext) -> RepairResult:
+    """Ask for edits, apply them to a copy, run the check there, and ask again with the failures.
+
+    Raises:
+        LimitError: the rounds are used up, or no progress is made.
+        DeniedError: a change weakens tests or checks.
+        GateError: the behaviour changed in the last round.
+        AgentError, ConflictError: asking failed.
+    """
+    environ = settings.environment()
+    with context.temporary_folder() as folder, ExitStack() as stack:
+        copy = stack.enter_context(scratch_copy.open_scratch_copy(context.tree, folder / "copy", environ))
+        original = copy
+        if check.compare:
+            original = stack.enter_context(
+                scratch_copy.open_scratch_copy(context.tree, folder / "was", environ)
+            )
+        return _RepairLoop(request, check, context, copy.house, original.root).run()
+
+
+_NOTHING_COMPARED = "no test and no call shows that the behaviour is unchanged"
+
+
+class _RepairLoop:
+    """The state of one repair loop."""
+
+    def __init__(
+        self, request: AskRequest, check: RepairCheck, context: AskContext, copy: TreeState, was: Path
+    ) -> None:
+        self.request, self.check = request, check
+        self.context, self.copy, self.original_root = context, copy, was
+        self.paths: dict[str, None] = {}
+        self.seen_states = {""}
+        self.failure_counts: Counter[str] = Counter()
+        self.spent, self.rounds = NO_USAGE, 0
+        self.evidence: list[str] = []
+        self.has_baseline = not (check.run_first or check.must_pass_before)
+        self.outcomes_before: Mapping[str, str] = {}
+        self.outcomes_after: Mapping[str, str] = {}
+        self.faults: tuple[str, ...] = ()
+        self.compared_functions = 0
+
+    def run(self) -> RepairResult:
+        """Run the loop; an error that ends it carries the changes made so far as its answer."""
+        try:
+            return self._run_rounds()
+        except (AgentError, LimitError, ConflictError) as error:
+            error.answer = self._diff_text() or error.answer
+            if isinstance(error, ConflictError) and self.faults:
+                raise self._failure_error(error.message) from error
+            raise
+
+    def _run_rounds(self) -> RepairResult:
+        """Run the rounds, counting the retries of unplaced edits too."""
+        # Bad paths are reported here, before a check that may take minutes.
+        self.context.engine.gather(ask.context_request(self.request))
+        self._require_command()
+        if self.check.run_first:
+            passed, output = self._run_check()
+            if passed:
+                return RepairResult((), f"{self.check.command!r} passes without changes", NO_USAGE, 0, None)
+            self.request = self.request._replace(input_text=output)
+            self.failure_counts[_normalize_output(output)] += 1
+        self._check_baseline()
+        max_rounds = self.request.limits.rounds or ask.DEFAULT_ROUNDS
+        while self.rounds < max_rounds:
+            answer = self._ask_for_edits(max_rounds - self.rounds)
+            self.spent, self.rounds = total_usage(self.spent, answer.usage), self.rounds + answer.rounds
+            if answer.placed_answer is None:
+                return self._result_without_changes(answer)
+            self._apply_to_copy(answer.placed_answer.differences)
+            passed, failure = self._verify_copy()
+            self.context.on_progress(
+                f"round {self.rounds} of {max_rounds}: {self._verdict_text(passed=passed)}"
+            )
+            if passed:
+                return self._repair_result(self._file_diffs(), answer)
+            self._require_progress(failure)
+            self.request = self.request._replace(input_text=failure)
+        raise self._failure_error(
+            f"{self.check.command!r} still fails after {format_count(max_rounds, 'round')}"
+        )
+
+    def _require_command(self) -> None:
+        """Check that the program of the check is installed, because no change can fix a missing one.
+
+        Raises:
+            UsageError: bash does not know the command.
+        """
+        program = self.check.command.partition(" ")[0]
+        if _PLAIN_COMMAND.fullmatch(program):
+            env = settings.inherited_environment(settings.environment())
+            argv = process.bash_argv(f"type {program}", env.get("PATH"))
+            if process.capture_output(process.ProcessSpec(argv, str(self.copy.root), env, 30)).code:
+                fix = "install it, or name another check with --check"
+                raise UsageError(
+                    f"could not run the check {self.check.command!r}: {program} not found", fix
+                )
+
+    def _check_baseline(self) -> None:
+        """Drop a command that fails before any change, because it cannot judge one."""
+        if not (self.check.must_pass_before and self.check.command):
+            return
+        self.context.on_progress(f"running {self.check.command!r} before any change")
+        if not self._run_check()[0]:
+            self.context.on_progress(f"{self.check.command!r} fails before any change, so it is ignored")
+            self.check = self.check._replace(command="")
+
+    def _result_without_changes(self, answer: ask.AskResult) -> RepairResult:
+        """Accept an answer without changes if behaviour has to be kept; otherwise raise an error."""
+        if self.check.compare and not self.paths:
+            return self._repair_result((), answer)
+        raise self._no_progress_error("the agent says that no changes are needed")
+
+    def _repair_result(self, diffs: tuple[FileDiff, ...], answer: ask.AskResult) -> RepairResult:
+        evidence = tuple(self.evidence)
+        return RepairResult(diffs, answer.text, self.spent, self.rounds, answer.context, evidence)
+
+    def _verdict_text(self, *, passed: bool) -> str:
+        if self.faults:
+            return safe_line(self.faults[0], 300)
+        if not self.check.command:
+            return (
+                "all compared calls give the same results" if self.compared_functions else _NOTHING_COMPARED
+            )
+        return f"{self.check.command!r} {'passes' if passed else 'fails'}"
+
+    def _verify_copy(self) -> tuple[bool, str]:
+        """Return whether the copy passes all checks, and the failures for the next prompt."""
+        self.evidence, self.faults = [], ()
+        passed, output = self._run_check() if self.check.command else (True, "")
+        if passed and self.check.command:
+            when = "before and after" if self.check.must_pass_before else "now"
+            self.evidence.append(f"{self.check.command} passes {when}")
+            self._require_honest_pass()
+        if self.check.compare is None:
+            return passed, output
+        comparison = self.check.compare(self.original_root, self.copy.root, self._file_diffs())
+        broken = self.check.must_pass_before and not passed
+        self.evidence += comparison.evidence
+        self.compared_functions = comparison.compared_functions
+        if not (comparison.compared_functions or self.check.command or comparison.faults):
+            self.evidence.append(_NOTHING_COMPARED)
+        failed = [f"{self.check.command!r} passed before, and fails now"] if broken else []
+        self.faults = (*comparison.faults, *failed)
+        report = ["The behaviour has changed:", *self.faults] if self.faults else []
+        return passed and not self.faults, "\n\n".join(filter(None, [*report, output]))
+
+    def _require_honest_pass(self) -> None:
+        """Refuse a pass that tests no longer support: lost tests or hard-coded results.
+
+        Raises:
+            DeniedError: a test that ran before does not pass, or the code contains results of tests.
+        """
+        if self.check.allow_test_changes:
+            return
+        change = compare_outcomes(self.outcomes_before, self.outcomes_after)
+        if change.lost:
+            self._deny_if_weakened([
+                TamperFinding(change.lost[0], 0, "the check passes, but this test does not")
+            ])
+        if self.outcomes_before:
+            fixed, still_passing = len(change.fail_to_pass), len(change.pass_to_pass)
+            self.evidence.append(f"fail to pass: {fixed}; pass to pass: {still_passing}; lost: 0")
+        self._deny_if_weakened(hardcoding.find_hardcoded_answers(self._file_diffs(), self._test_sources()))
+
+    def _test_sources(self) -> Iterator[str]:
+        """Yield the sources of the test files."""
+        for path in self.context.engine.listed_files():
+            if path.endswith(".py") and (tamper.is_test_path(path) or path in self.check.command):
+                file = self.copy.root / path
+                if file.is_file() and not file.is_symlink():
+                    yield file.read_text(encoding="utf-8", errors="replace")
+
+    def _failure_error(self, why: str) -> Exception:
+        """Return the error that ends the loop: changed behaviour, or no progress."""
+        if not self.faults:
+            return self._no_progress_error(why)
+        faults = safe_line("; ".join(self.faults[:3]), 600)
+        fix = "ask again, or use `codebot implement` to change behaviour on purpose"
+        return GateError(f"the behaviour has changed: {faults}", fix, answer=self._diff_text())
+
+    def _ask_for_edits(self, rounds: int) -> ask.AskResult:
+        remaining = self.request.limits.remaining(self.spent)._replace(rounds=rounds)
+        words = f"{self.request.words}\n\n{self._previous_changes_prompt()}".strip()
+        request = self.request._replace(words=words, limits=remaining)
+        return ask.ask_for_edits(request, self.context._replace(tree=self.copy))
+
+    def _previous_changes_prompt(self) -> str:
+        """Return the changes made so far, which the shown files do not contain."""
+        shown = "".join(map(format_diff, self._file_diffs()))
+        if not shown:
+            return ""
+        where = (
+            ""
+            if self.context.agent.capabilities.edits
+            else "; match SEARCH to the lines as they are after them"
+        )
+        return f"These changes are made already, but the files shown do not have them{where}:\n\n{shown}"
+
+    def _apply_to_copy(self, diffs: tuple[FileDiff, ...]) -> None:
+        change_set.require_allowed(diffs)
+        change_set.write_diffs(self.copy, diffs)
+        self.paths |= dict.fromkeys(name for diff in diffs for name in (diff.path, diff.to) if name)
+        command = self.check.command
+        self._deny_if_weakened(
+            []
+            if self.check.allow_test_changes
+            else tamper.find_weakened_checks(self._file_diffs(), command)
+        )
+
+    def _deny_if_weakened(self, findings: Sequence[TamperFinding]) -> None:
+        if findings:
+            raise DeniedError(
+                f"a change weakens tests or checks: {tamper.format_findings(findings)}",
+                tamper.ALLOW_HINT,
+                answer=self._diff_text(),
+            )
+
+    def _require_progress(self, failure: str) -> None:
+        """Raise an error when the files or the failures repeat."""
+        state, output = self._diff_text(), _normalize_output(failure)
+        self.failure_counts[output] += 1
+        if state in self.seen_states or self.failure_counts[output] >= _MAX_SAME_FAILURES:
+            raise self._failure_error(f"no progress: {self.check.command!r} fails as before")
+        self.seen_states.add(state)
+
+    def _no_progress_error(self, why: str) -> LimitError:
+        return LimitError(
+            why, "rephrase the task, or show more files with --context", answer=self._diff_text()
+        )
+
+    def _file_diffs(self) -> tuple[FileDiff, ...]:
+        with (
+            change_set.open_version_reader(self.context.tree) as old,
+            change_set.open_version_reader(self.copy) as new,
+        ):
+            overlay = Overlay(old)
+            for path in self.paths:
+                overlay.put(path, new(path))
+            return tuple(overlay.diffs())
+
+    def _diff_text(self) -> str:
+        return "".join(map(format_diff, self._file_diffs()))
+
+    def _run_check(self) -> tuple[bool, str]:
+        """Run the check in the copy; return whether it passed, and the end of its output."""
+        root = self.copy.root
+        env = {
+            **interpreter.tree_environment(root, settings.environment()),
+            "PYTEST_ADDOPTS": PYTEST_OPTIONS,
+        }
+        argv = process.bash_argv(self.check.command, env.get("PATH"))
+        call = process.ProcessSpec(argv, str(root), env, timeout=self.check.seconds, tag=self.context.tag)
+        output = bytearray()
+        status = process.run(call, lambda chunk: _append_bounded(output, chunk), self.context.stop)
+        # Absolute paths of the copy would mislead the agent, which sees paths of the tree.
+        text = bytes(output).decode("utf-8", "replace").replace(str(root), ".")
+        if status.timed_out:
+            text += f"\n{self.check.command!r} was stopped after {self.check.seconds:g} seconds"
+        if self.context.stop.is_requested():
+            raise LimitError("stopped")
+        self.outcomes_before, self.outcomes_after = (
+            self.outcomes_before if self.has_baseline else parse_outcomes(text),
+            parse_outcomes(text),
+        )
+        self.has_baseline = True
+        return status.code == 0 and not status.timed_out, strip_passed_lines(text)[-_OUTPUT_LIMIT:]
+
+
+def _normalize_output(text: str) -> str:
+    return _VOLATILE_TEXT.sub("", text)
+
+
+def _append_bounded(buffer: bytearray, chunk: bytes) -> None:
+    # Trimmed only at twice the limit, because each trim moves the whole buffer.
+    buffer.extend(chunk)
+    if len(buffer) > 2 * _MAX_OUTPUT_BYTES:
+        del buffer[:_MAX_OUTPUT_BYTES]

@@ -1,0 +1,141 @@
+"""Check that a refactoring keeps public names, and the results of functions without side effects."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice.code import public_api, purity
+from prunejuice.edits.diff import FileDiff
+from prunejuice.errors import GateError
+from prunejuice.system.stop import Stop
+from prunejuice.verbs.verify import interpreter
+from prunejuice.verbs.verify.interpreter import PROBES, PythonInterpreter
+from prunejuice.verbs.verify.tamper import is_test_path
+
+_MAX_EXAMPLES = 3
+_MIN_RESULTS = 3
+"""The number of calls that have to return a result for a comparison to count as evidence."""
+_TYPE_ERRORS = ("raises TypeError", "raises AttributeError")
+
+
+class EquivalenceResult(NamedTuple):
+    """The outcome of a comparison: `faults` are changes of behaviour, `evidence` is what stayed the same.
+
+    `compared_functions` is the number of functions whose results were compared.
+    """
+
+    faults: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+    compared_functions: int = 0
+
+
+class EquivalenceChecker:
+    """Compares the behaviour of two trees."""
+
+    def __init__(self, environ: Mapping[str, str], stop: Stop) -> None:
+        self._environ, self._stop = environ, stop
+        self._python: PythonInterpreter | None = None
+
+    def compare_trees(self, was: Path, root: Path, diffs: Sequence[FileDiff]) -> EquivalenceResult:
+        """Compare the tree at `root`, which has the changes, with the original one at `was`."""
+        faults: list[str] = []
+        evidence: list[str] = []
+        compared_functions = 0
+        for diff in diffs:
+            old, new = _parseable_text(diff.old.data), _parseable_text(diff.new.data)
+            if not diff.path.endswith(".py") or is_test_path(diff.path) or old is None:
+                continue
+            if new is None or diff.to:
+                faults.append(f"{diff.path} was removed with all of its public names")
+                continue
+            breaking_changes = public_api.breaking_changes(
+                *(public_api.public_names(text, diff.path) for text in (old, new))
+            )
+            faults += [f"{diff.path}: {change}" for change in breaking_changes]
+            if not breaking_changes:
+                evidence.append(f"{diff.path}: all public names and signatures are unchanged")
+            comparison = self._compare_functions(was, root, diff.path, old, new)
+            faults += comparison.faults
+            evidence += comparison.evidence
+            compared_functions += comparison.compared_functions
+        return EquivalenceResult(tuple(faults), tuple(evidence), compared_functions)
+
+    def _compare_functions(self, was: Path, root: Path, path: str, old: str, new: str) -> EquivalenceResult:
+        """Call functions without side effects, before and after, with the same arguments."""
+        functions = purity.changed_pure_functions(old, new)
+        if not functions:
+            return EquivalenceResult()
+        try:
+            self._python = self._python or interpreter.find_python(was, self._environ, self._stop, "json")
+        except GateError:
+            return EquivalenceResult()
+        calls = {comparison.name: list(comparison.inputs) for comparison in functions}
+        # The original runs twice: results that differ between those runs prove nothing about the change.
+        before, again, after = (self._call_functions(tree, path, calls) for tree in (was, was, root))
+        if before is None or again is None:
+            return EquivalenceResult()
+        if after is None:
+            return EquivalenceResult((f"{path} can no longer be imported",))
+        comparisons = [
+            _compare_calls(
+                comparison,
+                [
+                    *zip(
+                        before[comparison.name], again[comparison.name], after[comparison.name], strict=True
+                    )
+                ],
+            )
+            for comparison in functions
+        ]
+        faults = tuple(f"{path}: {message}" for comparison in comparisons for message in comparison.faults)
+        evidence = tuple(
+            f"{path}: {message}" for comparison in comparisons for message in comparison.evidence
+        )
+        return EquivalenceResult(faults, evidence, len(evidence))
+
+    def _call_functions(
+        self, root: Path, path: str, calls: Mapping[str, Sequence[str]]
+    ) -> Mapping[str, Sequence[str]] | None:
+        if self._python is None:
+            return None
+        top, name = interpreter.import_location(root, path)
+        order = json.dumps({"top": str(top), "module": name, "calls": calls}).encode()
+        result = self._python.run(root, str(PROBES / "calls.py"), stdin=order, PYTHONHASHSEED="0")
+        try:
+            outcomes: Mapping[str, Sequence[str]] = json.loads(result.out) if result.code == 0 else {}
+        except ValueError:
+            return None
+        return outcomes or None
+
+
+def _compare_calls(
+    function: purity.PureFunction, rows: Sequence[tuple[str, str, str]]
+) -> EquivalenceResult:
+    """Compare the outcomes of calls before, in a repeated run, and after a change."""
+    name, literals = function.name, function.inputs
+    steady = [number for number, (before, again, _) in enumerate(rows) if before == again]
+    changed = [number for number in steady if rows[number][0] != rows[number][2]]
+    results = sum(not rows[number][0].startswith(_TYPE_ERRORS) for number in steady)
+    if not function.typed and results - len(changed) >= _MIN_RESULTS:  # it may not accept such arguments
+        changed = [number for number in changed if not rows[number][2].startswith(_TYPE_ERRORS)]
+    if changed:
+        examples = (
+            f"{name}{literals[number]} {rows[number][0]} before, and {rows[number][2]} now"
+            for number in changed[:_MAX_EXAMPLES]
+        )
+        return EquivalenceResult(("; ".join(examples),))
+    return EquivalenceResult(
+        (), (f"{name} returns the same for {len(steady)} inputs",) if results >= _MIN_RESULTS else ()
+    )
+
+
+def _parseable_text(data: bytes | None) -> str | None:
+    """Return Python source that parses; None for a missing file or other content."""
+    try:
+        text = data.decode() if data is not None else None
+        if text is not None:
+            public_api.public_names(text)
+    except (UnicodeDecodeError, SyntaxError, ValueError):
+        return None
+    return text

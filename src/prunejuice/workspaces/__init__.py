@@ -1,1 +1,0 @@
-"""Where a run works: git worktrees and tmux sessions."""

@@ -1,0 +1,231 @@
+"""List the worktrees of a repository, keep records of those created here, and find unsaved work."""
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from prunejuice.worktrees import oplog
+from prunejuice.worktrees.git import Git
+
+MAX_BRANCH = 100
+"""The longest branch name, in characters; the folder is named after the branch."""
+_RESERVED_NAMES = {"CON", "PRN", "AUX", "NUL", *(f"{n}{i}" for n in ("COM", "LPT") for i in range(1, 10))}
+REF_PREFIXES = ("refs/heads", "refs/remotes", "refs/tags")
+
+
+class WorktreeRecord(Struct, frozen=True):
+    """A worktree created here; `made_branch` says that its branch is new and started at `base`."""
+
+    path: str
+    branch: str
+    base: str
+    owner: str
+    git_dir: str = ""
+    made_branch: bool = False
+    reused: bool = False
+
+
+class Worktree(NamedTuple):
+    """A worktree of the repository, whoever created it.
+
+    `gone` means that its folder is missing. `stray` means that the `.git` file in the folder points to
+    another git directory; a stray worktree is never changed. `locked` is the reason of a lock, or empty.
+    """
+
+    path: Path
+    git_dir: Path
+    head: str
+    branch: str
+    main: bool = False
+    locked: str = ""
+    gone: bool = False
+    stray: bool = False
+    record: WorktreeRecord | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the folder exists and belongs to this repository."""
+        return not (self.gone or self.stray)
+
+    def busy_branch(self) -> str:
+        """Return the branch that a running rebase or bisection will return to, or ""."""
+        for name in ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"):
+            if line := read_first_line(self.git_dir / name):
+                return line.removeprefix("refs/heads/")
+        return ""
+
+
+class WorktreeRecords(NamedTuple):
+    """The records in a common git directory; `key` signs the files."""
+
+    common: Path
+    key: bytes
+
+    def record_path(self, path: str, *, finished: bool = True) -> Path:
+        """Return the file of a record."""
+        name = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        return self.common / "prunejuice" / "worktrees" / f"{name}.{'made' if finished else 'making'}.json"
+
+    def write(self, record: WorktreeRecord, *, finished: bool) -> None:
+        """Write a record, not durably: a power failure that loses it also loses the worktree."""
+        oplog.write_atomically(
+            self.record_path(record.path, finished=finished),
+            oplog.encode_with_signature(record, self.key),
+            durable=False,
+        )
+        if finished:
+            self.record_path(record.path, finished=False).unlink(missing_ok=True)
+
+    def forget(self, record: WorktreeRecord) -> None:
+        """Delete the record of a worktree."""
+        for finished in (False, True):
+            self.record_path(record.path, finished=finished).unlink(missing_ok=True)
+
+    def find(self, path: str | Path) -> WorktreeRecord | None:
+        """Return the record of a finished worktree."""
+        return oplog.read_with_signature(self.record_path(str(path)), self.key, WorktreeRecord)
+
+    def unfinished_records(self) -> list[WorktreeRecord]:
+        """Return the records of worktrees whose creation has not finished."""
+        records = (
+            oplog.read_with_signature(path, self.key, WorktreeRecord)
+            for path in self.record_path("").parent.glob("*.making.json")
+        )
+        return [record for record in records if record is not None]
+
+
+def worktree_records(git: Git) -> WorktreeRecords:
+    """Return the worktree records of a repository."""
+    return WorktreeRecords(Path(git.common), oplog.load_key(git.environ))
+
+
+def list_worktrees(git: Git, only: Path | None = None) -> list[Worktree]:
+    """Return the worktrees of the repository, or the `only` one at a path.
+
+    The git directory is read directly, without a process. The main worktree comes first, if there is one.
+    """
+    common = Path(git.common)
+    head = _parse_head(read_first_line(common / "HEAD"))
+    main = [Worktree(Path(git.main_worktree), common, *head, main=True)] if git.main_worktree else []
+    records = worktree_records(git)
+    linked = (
+        _read_worktree(git_dir, records, only) for git_dir in sorted((common / "worktrees").glob("*"))
+    )
+    worktrees = [*main, *(entry for entry in linked if entry is not None)]
+    return [entry for entry in worktrees if only in {None, entry.path}]
+
+
+def _read_worktree(git_dir: Path, records: WorktreeRecords, only: Path | None) -> Worktree | None:
+    target = read_first_line(git_dir / "gitdir")
+    path = Path(os.path.normpath(git_dir / target)).parent
+    if not target or only not in {None, path}:
+        return None
+    lock_path = git_dir / "locked"
+    git_dir_link = read_first_line(path / ".git").removeprefix("gitdir: ")
+    missing = not os.path.lexists(path)
+    return Worktree(
+        path,
+        git_dir,
+        *_parse_head(read_first_line(git_dir / "HEAD")),
+        locked=(read_first_line(lock_path) or "locked") if lock_path.is_file() else "",
+        gone=missing,
+        stray=not missing
+        and git_dir_link != str(git_dir)
+        and not _is_same_path(path / git_dir_link, git_dir),
+        record=records.find(path),
+    )
+
+
+def _is_same_path(left: Path, right: Path) -> bool:
+    return left.resolve() == right.resolve()
+
+
+def read_first_line(path: Path) -> str:
+    """Return the text of a file of one line, or "" if it is unreadable."""
+    with suppress(OSError):
+        return os.fsdecode(path.read_bytes()).rstrip("\n")
+    return ""
+
+
+def _parse_head(line: str) -> tuple[str, str]:
+    """Return the commit and the branch of a HEAD file; one of them is empty."""
+    ref = line.removeprefix("ref: ")
+    return ("", ref.removeprefix("refs/heads/")) if ref != line else (line, "")
+
+
+def find_unsaved_work(git: Git) -> str:
+    """Return why removing a worktree would lose work, or "" if it would not.
+
+    Uncommitted changes and commits in no branch count; ignored files do not. `git` is for the worktree.
+    """
+    return inspect_unsaved_work(git)[0]
+
+
+def inspect_unsaved_work(git: Git) -> tuple[str, str]:
+    """Return why removing a worktree would lose work, and the commit of its HEAD."""
+    files_git = git.with_clean_config(Path(git.git_dir) / "index")
+    flags = ("-z", "-v", "-s", "--cached", "--modified", "--deleted", "--others", "--exclude-standard")
+    # `ls-files` is slow in large trees, so it runs beside the other commands.
+    with ThreadPoolExecutor(1) as pool:
+        pending_output = pool.submit(files_git.run, "ls-files", *flags, limit=1 << 30)
+        head = git.resolve("HEAD")
+        staged = bool(head and files_git.try_run("diff-index", "--cached", "--quiet", head, "--").code)
+        lines = [line for line in pending_output.result().split("\0") if line]
+    # `H 10` and `H 12` are unchanged files and links.
+    suspects = (line for line in lines if not line.startswith(("H 10", "H 12")))
+    reason = next(filter(None, (_unsaved_reason(Path(git.directory), line) for line in suspects)), "")
+    if not reason and (staged or (lines and not head)):
+        reason = "it has uncommitted changes" if staged else "its branch has no commits"
+    return reason or _unbranched_reason(git, head), head
+
+
+def _unbranched_reason(git: Git, head: str) -> str:
+    branch = _parse_head(read_first_line(Path(git.git_dir) / "HEAD"))[1]
+    if branch or not head or git.run("for-each-ref", "--count=1", "--contains", head, *REF_PREFIXES):
+        return ""
+    return "it has commits that are in no branch"
+
+
+def _unsaved_reason(top: Path, line: str) -> str:
+    """Return why a line of `ls-files -v -s` is unsaved work, or "".
+
+    A line has a tag, then for tracked files mode, hash and stage, then the path.
+    """
+    tag, rest = line[:1], line[2:]
+    if tag in {"C", "R", "M", "?", "K"}:
+        return "it has uncommitted changes"
+    meta, _, path = rest.partition("\t")
+    full_path = top / path
+    if meta.startswith("160000") and full_path.is_dir() and any(full_path.iterdir()):
+        return "it has a checked-out submodule"
+    if (tag.islower() or tag == "S") and os.path.lexists(full_path):
+        return "it has files marked skip-worktree or assume-unchanged"
+    return ""
+
+
+def find_checkout(git: Git, branch: str) -> str:
+    """Return the path of the worktree where a branch is checked out, or ""."""
+    return next(
+        (str(entry.path) for entry in list_worktrees(git) if branch in {entry.branch, entry.busy_branch()}),
+        "",
+    )
+
+
+def branch_name_error(git: Git, branch: str) -> str:
+    """Return what is wrong with a branch name, or "" if it is valid."""
+    if len(branch) > MAX_BRANCH:
+        return f"is longer than {MAX_BRANCH} characters"
+    if not branch[:1].isalnum() or not all(c.isalnum() or c in "._/-" for c in branch):
+        return "must start with a letter or digit and contain only letters, digits and . _ / -"
+    if not branch.isascii() or branch.startswith("refs/") or branch.upper() == "HEAD":
+        return "is not a plain name"
+    if any(part.split(".")[0].upper() in _RESERVED_NAMES for part in branch.split("/")):
+        return "contains a device name that Windows reserves"
+    if git.try_run("check-ref-format", f"refs/heads/{branch}").code:
+        return "is not a valid git branch name"
+    return ""

@@ -1,0 +1,320 @@
+"""Take snapshots of the files of a working tree as commits on no branch, and restore them.
+
+A snapshot has every tracked and unignored file byte for byte. It is taken with an index of ours, so that
+the user's index, HEAD and stash never change. Of the file modes, git keeps the executable bit only. Nested
+repositories are left out, and so are new files of more than `MAX_FILE_BYTES`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from prunejuice.errors import ConflictError, GitError, StepError
+from prunejuice.system.lock import hold_lock
+from prunejuice.worktrees import checkout, oplog
+from prunejuice.worktrees.git import Git
+from prunejuice.worktrees.oplog import Operation
+
+MAX_FILE_BYTES = 100_000_000
+RUN_REFS = "refs/prunejuice/runs"
+LOCK_TIMEOUT = 300.0
+"""How long to wait for the lock of an index, in seconds."""
+
+
+class Snapshot(NamedTuple):
+    """A commit of all files; its parent is the HEAD at that time."""
+
+    commit: str
+    tree: str
+
+
+class DiffStat(NamedTuple):
+    """A changed file; the numbers of lines `added` and `removed` are None for a binary file."""
+
+    path: str
+    added: int | None
+    removed: int | None
+
+
+class SnapshotIndex(NamedTuple):
+    """An index of ours for one working tree, locked by this process; `files` is git that uses it."""
+
+    git: Git
+    files: Git
+
+    @property
+    def index_path(self) -> Path:
+        """The index file; files with other suffixes beside it hold cached state."""
+        return Path(self.files.environ["GIT_INDEX_FILE"])
+
+    def refresh(self, last: Path) -> bool:
+        """Update the index from the files. Return whether it changed; if so, the file `last` is deleted."""
+        flags = ("-z", "-t", "--modified", "--deleted", "--others", "--exclude-standard")
+        lines = self.files.run("ls-files", *flags, limit=1 << 30).split("\0")
+        paths = {line[2:] for line in lines if line[:1] != "?" or self._is_included(line[2:])}
+        paths = (paths | self._missing_tracked_files(last.with_suffix(".seen"))) - {""}
+        if paths:
+            last.unlink(missing_ok=True)
+            stdin = b"".join(os.fsencode(path) + b"\0" for path in sorted(paths))
+            self.files.run(
+                "update-index", "-z", "--add", "--remove", "--replace", "--stdin", given=stdin, timeout=600
+            )
+        return bool(paths)
+
+    def _missing_tracked_files(self, stamp_file: Path) -> set[str]:
+        """Return the files in the user's index that ours lacks: tracked although they are ignored."""
+        user_index = Path(self.git.git_dir) / "index"
+        if not user_index.is_file():
+            return set()
+        stat = user_index.stat()
+        stamp = f"{stat.st_mtime_ns} {stat.st_size} {stat.st_ino}"
+        if stamp_file.is_file() and stamp_file.read_text() == stamp:
+            return set()
+        env = {**self.files.environ, "GIT_INDEX_FILE": str(user_index)}
+        tracked = set(self.files._replace(environ=env).run("ls-files", "-z", limit=1 << 30).split("\0"))
+        missing = tracked - set(self.files.run("ls-files", "-z", limit=1 << 30).split("\0"))
+        stamp_file.write_text(stamp)
+        return {path for path in missing if self._is_file(path)}
+
+    def _is_file(self, path: str) -> bool:
+        full_path = os.path.join(self.git.directory, path)  # noqa: PTH118 - names may be any bytes
+        return os.path.islink(full_path) or os.path.isfile(full_path)  # noqa: PTH113, PTH114
+
+    def _is_included(self, path: str) -> bool:
+        with suppress(OSError):
+            return not path.endswith("/") and (
+                os.lstat(os.path.join(self.git.directory, path)).st_size <= MAX_FILE_BYTES  # noqa: PTH118
+            )
+        return False
+
+    def take_snapshot(self, message: str, commits: Mapping[str, str] = {}) -> Snapshot:
+        """Return a snapshot of the current files.
+
+        `commits` maps trees to commits; one with the same files is returned instead of a new one.
+        """
+        try:
+            return self._commit_snapshot(message, commits)
+        except GitError:  # the index is damaged, refers to missing objects or is unmerged: rebuild it
+            for suffix in (".index", ".tree", ".seen"):
+                self.index_path.with_suffix(suffix).unlink(missing_ok=True)
+            return self._commit_snapshot(message, commits)
+
+    def _commit_snapshot(self, message: str, commits: Mapping[str, str]) -> Snapshot:
+        tree = self._write_tree()
+        if tree in commits:
+            return Snapshot(commits[tree], tree)
+        head = self.git.resolve("HEAD")
+        return Snapshot(self.git.commit_tree(tree, (head,) if head else (), message), tree)
+
+    def _write_tree(self) -> str:
+        """Return the tree of the files; reuse the last one if nothing changed."""
+        last = self.index_path.with_suffix(".tree")
+        tree = last.read_text() if last.is_file() else ""
+        if self.refresh(last) or not tree:
+            tree = self.files.run("write-tree").strip()
+            last.write_text(tree)
+        return tree
+
+    def checkout_tree(self, now: Snapshot, tree: str) -> None:
+        """Change the files from the snapshot `now` to a tree.
+
+        Raises:
+            ConflictError: a file changed since, or would be overwritten; no file was changed.
+        """
+        self.index_path.with_suffix(".tree").unlink(missing_ok=True)
+        checkout.update_files(self.files, now.tree, tree)
+
+
+@contextmanager
+def open_index(git: Git, *, exact: bool = True) -> Iterator[SnapshotIndex]:
+    """Lock and yield the index of ours for the working tree of `git`.
+
+    With `exact`, bytes are kept as they are; otherwise line endings are converted as in a commit.
+
+    Raises:
+        StepError: another process holds the lock for longer than `LOCK_TIMEOUT`.
+    """
+    name = "exact" if exact else "plain"
+    index = Path(git.git_dir) / f"prunejuice.{name}.index"
+    try:
+        with hold_lock(index.with_suffix(".lock"), LOCK_TIMEOUT) as lock_file:
+            git = git._replace(pass_fds=(*git.pass_fds, lock_file.fileno()))
+            index.with_name(f"{index.name}.lock").unlink(missing_ok=True)  # left by a killed git
+            files = git.with_clean_config(index, exact=exact)
+            if not index.exists():
+                _seed_index(git, files, index, exact=exact)
+            yield SnapshotIndex(git, files)
+    except TimeoutError as error:
+        raise StepError(f"another process holds {index}") from error
+    except OSError as error:
+        raise StepError(f"could not use {error.filename or index}: {error.strerror}") from error
+
+
+def _seed_index(git: Git, files: Git, index: Path, *, exact: bool) -> None:
+    """Copy the user's index, which saves hashing every file, if its hashes are of the same bytes."""
+    user_index = Path(git.git_dir) / "index"
+    if user_index.is_file() and not (exact and _converts_line_endings(git, files, user_index)):
+        temporary = index.with_suffix(".new")
+        content, stat = user_index.read_bytes(), user_index.stat()
+        temporary.write_bytes(content)
+        # Keep the time of the index: git rereads the files that are not older than it.
+        os.utime(temporary, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        temporary.rename(index)
+        _clear_hidden_flags(files)
+
+
+def _converts_line_endings(git: Git, files: Git, user_index: Path) -> bool:
+    """Return whether git may convert line endings, so that its hashes are of other bytes."""
+    for key in ("core.autocrlf", "core.eol", "core.attributesFile"):
+        if git.try_run("config", "--get", key).stdout.strip() not in {b"", b"false", b"lf"}:
+            return True
+    arguments = ("ls-files", "-z", "--cached", "--others", "--", ":(glob)**/.gitattributes")
+    env = {**files.environ, "GIT_INDEX_FILE": str(user_index)}
+    config = Path(git.environ.get("XDG_CONFIG_HOME") or Path(git.environ.get("HOME", "/"), ".config"))
+    attribute_files = (
+        Path(git.common) / "info/attributes",
+        config / "git/attributes",
+        Path("/etc/gitattributes"),
+    )
+    return any(file.is_file() for file in attribute_files) or bool(
+        files._replace(environ=env).run(*arguments)
+    )
+
+
+def _clear_hidden_flags(files: Git) -> None:
+    """Clear the assume-unchanged and skip-worktree flags of existing files, so that git reads them."""
+    lines = files.run("ls-files", "-z", "-v", limit=1 << 30).split("\0")
+    hidden = [line[2:] for line in lines if line[:1].islower() or line[:1] == "S"]
+    existing = [path for path in hidden if os.path.lexists(Path(files.directory) / path)]
+    stdin = b"".join(os.fsencode(path) + b"\0" for path in existing)
+    for flag in ("--no-assume-unchanged", "--no-skip-worktree") if existing else ():
+        files.run("update-index", "-z", flag, "--stdin", given=stdin)
+
+
+def save_snapshot(
+    git: Git, ref: str, message: str, commits: Mapping[str, str] = {}, *, anew: bool = True
+) -> Snapshot:
+    """Take a snapshot and store it under a ref. `commits` maps trees to earlier snapshots.
+
+    Without `anew`, an earlier snapshot gets no new ref.
+    """
+    with open_index(git) as index:
+        saved = index.take_snapshot(message, commits)
+        if anew or saved.tree not in commits:
+            git.run("update-ref", ref, saved.commit)
+    return saved
+
+
+def current_snapshot(git: Git, *, exact: bool = True) -> Snapshot:
+    """Return a snapshot of the current files, stored under no ref."""
+    with open_index(git, exact=exact) as index:
+        return index.take_snapshot("now")
+
+
+def delete_snapshots(git: Git, run: str) -> None:
+    """Delete the snapshot refs of a run."""
+    fields = git.run("for-each-ref", "--format=%(refname) %(objectname)", f"{RUN_REFS}/{run}").split()
+    if changes := [(ref, "", commit) for ref, commit in zip(fields[::2], fields[1::2], strict=True)]:
+        git.update_refs(*changes)
+
+
+def diff_stats(git: Git, old: str, new: str) -> list[DiffStat]:
+    """Return the files that differ between two trees or commits, with their numbers of lines."""
+    flags = ("--numstat", "-z", "-r", "--no-renames", "--no-ext-diff", "--no-textconv")
+    files = git.with_clean_config(Path(git.git_dir) / "index", exact=True)
+    output = files.run("diff-tree", *flags, _resolve_tree(git, old), new, "--", limit=1 << 28)
+    rows = (line.split("\t", 2) for line in output.split("\0") if line)
+    return [DiffStat(path, _parse_count(added), _parse_count(removed)) for added, removed, path in rows]
+
+
+def _parse_count(text: str) -> int | None:
+    return int(text) if text.isdigit() else None
+
+
+def write_patch(git: Git, old: str, new: str, target: Path) -> None:
+    """Write the difference of two trees or commits to a file, as a patch for `git apply`."""
+    flags = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "--binary", "-p", "-r", "-M")
+    files = git.with_clean_config(Path(git.git_dir) / "index", exact=True)
+    files.run_to_file(target, "diff-tree", *flags, _resolve_tree(git, old), new, "--")
+
+
+def revert_tree(git: Git, now: Snapshot, before: str, after: str) -> str:
+    """Return the tree of `now` without the changes from `before` to `after`.
+
+    Raises:
+        ConflictError: the same lines changed since; names the files.
+    """
+    old, new = _resolve_tree(git, before), _resolve_tree(git, after)
+    if now.tree == new:
+        return old
+    # A three-way merge with `after` as the base applies the changes in reverse.
+    base = git.commit_tree(new, (), "after")
+    ours, theirs = git.commit_tree(now.tree, (base,), "now"), git.commit_tree(old, (base,), "before")
+    tree, conflicts = merge_commits(git, ours, theirs)
+    if conflicts:
+        fix = "revert these files by hand, or undo the later changes first"
+        raise ConflictError(f"files changed since: {', '.join(conflicts[:5])}", fix, conflicts)
+    return tree
+
+
+def _resolve_tree(git: Git, commit: str) -> str:
+    """Return the tree of a commit; the empty tree for ""."""
+    if not commit:
+        return git.run("mktree").strip()
+    return git.run("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").strip()
+
+
+def merge_commits(git: Git, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
+    """Merge two commits in the object database. Return the tree and the conflicting files.
+
+    Raises:
+        GitError: git failed.
+    """
+    files = git.with_clean_config(Path(git.git_dir) / "index", exact=True)
+    flags = ("--write-tree", "-z", "--name-only", "--no-messages", "--allow-unrelated-histories")
+    result = files.try_run("merge-tree", *flags, ours, theirs)
+    if result.code not in {0, 1}:
+        raise GitError(f"git merge-tree failed: {result.stderr.decode('utf-8', 'replace').strip()[:400]}")
+    tree, *conflicts = os.fsdecode(result.stdout).strip("\0").split("\0")
+    return tree.strip(), tuple(dict.fromkeys(conflicts)) if result.code else ()
+
+
+def restore_files(git: Git, commit: str, what: str, run: str = "") -> Operation | None:
+    """Change the files to those of a commit, with a backup. Return None if they are the same."""
+    with open_index(git) as index:
+        now = index.take_snapshot("before going back")
+        return _restore_tree(index, now, _resolve_tree(git, commit), what, run)
+
+
+def revert_changes(git: Git, before: str, after: str, what: str, run: str = "") -> Operation | None:
+    """Undo the changes between two commits, with a backup. Return None if nothing changes.
+
+    Raises:
+        ConflictError: the same lines changed since; no file was changed.
+    """
+    with open_index(git) as index:
+        now = index.take_snapshot("before undo")
+        return _restore_tree(index, now, revert_tree(git, now, before, after), what, run)
+
+
+def _restore_tree(index: SnapshotIndex, now: Snapshot, tree: str, what: str, run: str) -> Operation | None:
+    if tree == now.tree:
+        return None
+    git = index.git
+    log = oplog.open_log(git)
+    operation = oplog.new_operation("restore", what, git.directory)
+    commit = git.commit_tree(tree, (now.commit,), what)
+    operation = replace(operation, git_dir=git.git_dir, old=now.commit, new=commit, run=run)
+    git.run("update-ref", operation.backup_ref, commit)  # its parent is the backup of the files
+    log.write(operation)
+    try:
+        index.checkout_tree(now, tree)
+    except ConflictError:
+        log.forget(operation)
+        git.update_refs((operation.backup_ref, "", commit))
+        raise
+    return log.mark_state(operation, "done")
