@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         register_command,
     )
     from prunejuice.app.codeclip import summarize
-    from prunejuice.app.place import MisplacedEdit, PlaceResult, place
+    from prunejuice.app.place_edits import MisplacedEdit, PlaceResult, place
     from prunejuice.changes.change_set import ChangeSet, CommandOutput, FileChange
     from prunejuice.changes.review import ReviewDecision
     from prunejuice.cli.review.interactive import InteractiveReviewer
@@ -127,7 +127,7 @@ _, __getattr__ = lazy_names(
             "execute_agent get_command register_command"
         ),
         "prunejuice.app.codeclip": "summarize",
-        "prunejuice.app.place": "MisplacedEdit PlaceResult place",
+        "prunejuice.app.place_edits": "MisplacedEdit PlaceResult place",
         "prunejuice.changes.change_set": "ChangeSet CommandOutput FileChange",
         "prunejuice.changes.review": "ReviewDecision",
         "prunejuice.cli.review.interactive": "InteractiveReviewer",

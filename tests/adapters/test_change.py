@@ -45,7 +45,7 @@ def applied(shelf, *changes, **more):
 # -- as a library -----------------------------------------------------------------------------------
 
 
-def test_the_names_of_the_seed(repository, monkeypatch):
+def test_seed_api_names_still_preview_and_apply_changes(repository, monkeypatch):
     monkeypatch.chdir(repository)
     one = codebot.FileChange(filepath="a.txt", content="two\n", metadata={"ai_explanation": "because"})
     assert one.operation == "write"
@@ -125,7 +125,7 @@ def test_the_schema_is_that_of_the_values():
 # -- what changes mean ------------------------------------------------------------------------------
 
 
-def test_one_change_after_the_other(repository):
+def test_changes_to_the_same_file_apply_in_order(repository):
     made = ChangeSet((
         FileChange("b.txt", "x\n"),
         FileChange("b.txt", operation="rename", to="c.txt"),
@@ -161,7 +161,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_has_no_file(name, repository):
+def test_change_of_a_missing_file_or_rename_onto_a_file_is_refused(name, repository):
     (repository / "b.txt").write_text("b")
     with pytest.raises(ConflictError):
         REFUSED[name].apply(repository)
@@ -303,7 +303,7 @@ def test_undo_keeps_what_others_changed_in_other_lines(repository, shelf):
     )
 
 
-def test_what_happened_meanwhile_counts(repository, shelf):
+def test_applied_record_cannot_be_changed_until_it_is_undone(repository, shelf):
     (repository / "t").write_text(TEN)
     seen = proposed(shelf, FileChange("t", TEN.replace("line 3\n", "LINE 3\n")))
     pending.require_unchanged(shelf, seen)
@@ -337,7 +337,7 @@ def test_undo_of_lines_that_others_changed_is_a_conflict(repository, shelf):
         pending.undo(shelf, record)
 
 
-def test_what_was_undone_by_hand_can_be_undone(repository, shelf):
+def test_undo_accepts_files_already_reverted_by_hand(repository, shelf):
     record = applied(shelf, FileChange("a.txt", "two\n"), FileChange("b.txt", "b"))
     (repository / "a.txt").write_text("one\n")
     pending.undo(shelf, record)
@@ -428,7 +428,7 @@ def test_a_new_file_that_somebody_else_made_is_never_overwritten(repository, she
     assert (repository / "n.txt").read_text() == "ours\n"
 
 
-def test_what_was_not_touched_for_long_is_forgotten_and_what_waits_is_not(repository, shelf):
+def test_expired_records_are_deleted_but_pending_ones_are_kept(repository, shelf):
     old = applied(shelf, FileChange("x", "1"))
     waits = proposed(shelf, FileChange("y", "1"))
     FileChange("z", "1").apply(repository)
@@ -481,7 +481,7 @@ def test_a_forged_record_is_passed_over(shelf):
     assert shelf.load_all() == []
 
 
-def test_drop(shelf):
+def test_dropped_record_cannot_be_dropped_again(shelf):
     record = pending.drop_record(shelf, proposed(shelf, FileChange("a.txt", "two\n")))
     assert record.state == "dropped"
     with pytest.raises(UsageError):
@@ -663,7 +663,7 @@ def test_squash_keeps_renames_modes_and_new_files_under_old_names(repository, sh
     assert (repository / "run").stat().st_mode & 0o111
 
 
-def test_a_missing_last_end_is_a_change_too(repository, shelf):
+def test_missing_final_newline_is_applied_as_a_change(repository, shelf):
     (repository / "t").write_text(TEN + "last")
     record = proposed(shelf, FileChange("t", TEN + "last\n"))
     (repository / "t").write_text(TEN.replace("line 3\n", "mine\n") + "last")
@@ -678,7 +678,7 @@ def test_blame_follows_a_rename(repository, shelf):
     assert blame.blame_line(shelf, "u", 4).record.id == one.id
 
 
-def test_a_set_in_the_way_of_which_a_folder_stands_does_not_hide_the_others(repository, shelf):
+def test_change_set_blocked_by_a_folder_does_not_hide_the_others(repository, shelf):
     one, two = proposed(shelf, FileChange("x", "1")), proposed(shelf, FileChange("y", "1"))
     (repository / "x").mkdir()
     assert [bool(each.conflict) for each in pending.load_record_statuses(shelf, [one, two])] == [

@@ -21,8 +21,8 @@ from prunejuice.context.engine import Engine
 from prunejuice.context.index import CodeIndex
 from prunejuice.context.request import ContextRequest
 from prunejuice.errors import MissingToolError, NotFoundError, UsageError
+from prunejuice.worktrees import file_listing
 from prunejuice.worktrees import git as gits
-from prunejuice.worktrees import tracked
 
 SHOP = {
     "shop/cart.py": "from shop.price import total\n\n\nclass Cart:\n    def checkout(self, voucher):\n        return total(self.items) - voucher.amount\n",
@@ -74,7 +74,7 @@ def test_the_listing_is_the_tree_as_it_is_now(shop):
     (shop / "hidden.py").write_text("x = 2\n")
     (shop / "link.py").symlink_to("README.md")
     git(shop, "add", "link.py")
-    listing = tracked.list_files(gits.open_git(shop, dict(os.environ)).locate())
+    listing = file_listing.list_files(gits.open_git(shop, dict(os.environ)).locate())
     assert {"new.py", "README.md", ".gitignore"} <= listing.changed
     assert "shop/mail.py" not in listing.files
     assert "hidden.py" not in listing.files
@@ -97,26 +97,26 @@ def test_a_submodule_and_a_nested_repository_are_named_not_read(shop, tmp_path):
     git(inner, "add", ".")
     git(inner, "commit", "-qm", "one")
     assert (
-        tracked.list_files(gits.open_git(shop, dict(os.environ)).locate()).skipped["nested"]
+        file_listing.list_files(gits.open_git(shop, dict(os.environ)).locate()).skipped["nested"]
         == "a separate repository"
     )
     git(shop, "add", "nested")
     assert (
-        tracked.list_files(gits.open_git(shop, dict(os.environ)).locate()).skipped["nested"]
+        file_listing.list_files(gits.open_git(shop, dict(os.environ)).locate()).skipped["nested"]
         == "a submodule"
     )
 
 
 def test_a_sparse_checkout_shows_what_is_there(shop):
     git(shop, "sparse-checkout", "set", "--no-cone", "/shop/")
-    found = tracked.list_files(gits.open_git(shop, dict(os.environ)).locate())
+    found = file_listing.list_files(gits.open_git(shop, dict(os.environ)).locate())
     assert found.skipped["web/till.ts"] == "not checked out"
     assert "shop/cart.py" in found.files
 
 
 def test_a_split_index_is_read(shop):
     git(shop, "update-index", "--split-index")
-    assert "shop/cart.py" in tracked.list_files(gits.open_git(shop, dict(os.environ)).locate()).files
+    assert "shop/cart.py" in file_listing.list_files(gits.open_git(shop, dict(os.environ)).locate()).files
 
 
 def test_no_filter_of_a_repository_runs(shop, tmp_path):
@@ -129,8 +129,8 @@ def test_no_filter_of_a_repository_runs(shop, tmp_path):
 
 def test_object_ids_are_those_of_git(shop):
     data = (shop / "README.md").read_bytes()
-    assert tracked.object_id(data) == git(shop, "hash-object", "README.md")
-    assert len(tracked.object_id(data, "0" * 64)) == 64
+    assert file_listing.object_id(data) == git(shop, "hash-object", "README.md")
+    assert len(file_listing.object_id(data, "0" * 64)) == 64
 
 
 def test_a_folder_without_git_works_and_ignores_as_git_would(tmp_path):
@@ -169,7 +169,7 @@ def test_a_file_that_vanishes_while_it_is_read_is_left_out(shop):
     (shop / "new.py").write_text("def brief(): pass\n")
     first = engine(shop)
     git_ = first.git
-    listing = tracked.list_files(git_)
+    listing = file_listing.list_files(git_)
     (shop / "new.py").unlink()
     from prunejuice.context.corpus import Corpus
 
@@ -345,7 +345,7 @@ def test_reasons_name_what_was_seen(shop):
 @pytest.mark.parametrize("style", ["text", "markdown", "xml"])
 @pytest.mark.parametrize("budget", [200, 260, 400, 1_000])
 @pytest.mark.parametrize("strategy", ["ranked", "static"])
-def test_the_budget_holds_for_the_whole_text(shop, style, budget, strategy):
+def test_token_budget_covers_the_whole_rendered_text(shop, style, budget, strategy):
     (shop / "shop/cart.py").write_text(SHOP["shop/cart.py"] * 20)
     ask = {
         "style": style,
@@ -360,7 +360,7 @@ def test_the_budget_holds_for_the_whole_text(shop, style, budget, strategy):
     assert found.used == tokens.count(text)
 
 
-def test_what_was_given_comes_first_and_whole(shop):
+def test_given_path_is_pinned_with_its_full_text(shop):
     found = gather(shop, "tax", paths=("shop/mail.py",), budget=300)
     [item] = [item for item in found.items if item.path == "shop/mail.py"]
     assert item.mode == "pinned"
@@ -368,7 +368,7 @@ def test_what_was_given_comes_first_and_whole(shop):
     assert item.reasons[0].signal == "given"
 
 
-def test_what_changed_is_pinned_by_its_parts(shop):
+def test_changed_file_is_pinned_with_its_matching_parts(shop):
     text = SHOP["shop/price.py"].replace("1.2", "1.3")
     (shop / "shop/price.py").write_text("import os\n\n" + text)
     found = gather(shop, "receipt")
@@ -377,13 +377,13 @@ def test_what_changed_is_pinned_by_its_parts(shop):
     assert "with_tax" in item.text
 
 
-def test_a_folder_limits_and_an_exclamation_mark_takes_out(shop):
+def test_folder_limits_the_context_and_exclamation_mark_excludes_paths(shop):
     found = gather(shop, "sales tax", paths=("shop", "!shop/mail.py"))
     assert set(paths(found)) <= {"shop/cart.py", "shop/price.py"}
     assert paths(gather(shop, "", paths=("**/*.ts",), only=True)) == ["web/till.ts"]
 
 
-def test_only_and_tests(shop):
+def test_only_limits_the_context_and_tests_adds_matching_tests(shop):
     assert paths(gather(shop, "", paths=("shop/cart.py",), only=True)) == ["shop/cart.py"]
     found = gather(shop, "", paths=("shop/cart.py",), only=True, tests=True)
     assert paths(found) == ["shop/cart.py", "tests/test_cart.py"]
@@ -410,7 +410,7 @@ def test_a_file_that_git_ignores_can_be_named(shop):
     assert paths(gather(shop, "", paths=("run.log",), only=True)) == ["run.log"]
 
 
-def test_without_commits_nothing_is_taken_for_changed(tmp_path):
+def test_files_without_commits_are_not_treated_as_changed(tmp_path):
     for number in range(30):
         (tmp_path / f"f{number}.py").write_text(f"def thing_{number}():\n    return {number}\n")
     found = gather(tmp_path, "thing_17 is wrong", budget=300)
@@ -425,13 +425,13 @@ def test_paths_are_from_where_one_is(shop):
         gather(shop, paths=("../elsewhere.py",))
 
 
-def test_a_path_that_is_not_there_is_told(shop):
+def test_missing_path_is_reported_with_the_nearest_name(shop):
     with pytest.raises(NotFoundError, match="no such file: 'shop/crat") as error:
         gather(shop, paths=("shop/crat.py",))
     assert "shop/cart.py" in error.value.fix
 
 
-def test_a_budget_that_holds_nothing_is_told(shop):
+def test_budget_too_small_for_any_file_is_refused(shop):
     with pytest.raises(UsageError, match="is too small"):
         gather(shop, "tax", budget=10)
 
@@ -496,13 +496,13 @@ def test_the_clipboard_of_a_desktop(desk):
     assert clipboard.read(desk) == "tüt"
 
 
-def test_an_empty_clipboard_is_told(desk, tmp_path):
+def test_reading_an_empty_clipboard_is_refused(desk, tmp_path):
     (tmp_path / "held").write_text(" \n")
     with pytest.raises(UsageError, match="holds no text"):
         clipboard.read(desk)
 
 
-def test_over_ssh_the_terminal_takes_it(desk, tmp_path):
+def test_terminal_receives_the_copied_text_over_ssh(desk, tmp_path):
     screen = tmp_path / "tty"
     screen.touch()
     assert clipboard.write("hello", {**desk, "SSH_TTY": "/dev/pts/1"}, screen) == "the terminal"
@@ -511,7 +511,7 @@ def test_over_ssh_the_terminal_takes_it(desk, tmp_path):
         clipboard.write("x" * 80_000, {"PATH": "/nowhere"}, screen)
 
 
-def test_no_clipboard_at_all_is_told(tmp_path):
+def test_missing_clipboard_and_terminal_are_reported(tmp_path):
     with pytest.raises(MissingToolError, match="no clipboard"):
         clipboard.read({"PATH": "/nowhere"})
     with pytest.raises(MissingToolError, match="no terminal"):

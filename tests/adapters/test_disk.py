@@ -106,7 +106,7 @@ def test_a_failed_sync_of_everything_is_an_error(monkeypatch, folder):
         Disk(PortableRenames()).sync_all(folder)
 
 
-def test_who_holds_the_tree_is_waited_for_and_named(house, monkeypatch):
+def test_locked_tree_times_out_and_reports_another_process(house, monkeypatch):
     monkeypatch.setattr(staging, "LOCK_TIMEOUT", 0.05)
     house.lock_path.parent.mkdir(exist_ok=True)
     with (
@@ -155,7 +155,7 @@ def test_a_file_over_the_limit_is_refused(house, monkeypatch):
         transaction.apply(house, [FileWrite("a", b"x")])
 
 
-def test_who_holds_a_file_open_and_writes_to_it_is_noticed(house):
+def test_late_write_through_an_open_file_is_a_conflict(house):
     writer = (house.root / "a").open("r+b")
 
     class Late(Disk):
@@ -174,7 +174,7 @@ def test_who_holds_a_file_open_and_writes_to_it_is_noticed(house):
     assert (house.root / "a").read_bytes().startswith(b"mine")
 
 
-def test_on_another_disk_what_was_there_before_a_conflict_is_brought_home(house, monkeypatch):
+def test_original_file_is_moved_to_the_state_directory_after_a_conflict(house, monkeypatch):
     monkeypatch.setattr(transaction, "_is_same_device", lambda held: False)
     real = Disk.swap
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import git
 from prunejuice.errors import ConflictError, StepError, UsageError
 from prunejuice.system.stop import STOP, Stop
-from prunejuice.worktrees import checkout, listing, merge, oplog, snapshot, worktree
+from prunejuice.worktrees import branch_name, checkout, listing, merge, oplog, snapshot, worktree
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees.merge import MergeSource
 from prunejuice.worktrees.worktree import WorktreeSpec
@@ -23,7 +23,7 @@ def door(repository):
 
 def make(door, branch="pj-x"):
     made = worktree.create(
-        door, WorktreeSpec(worktree.worktree_path(door, "", branch), branch, door.head_commit(), "run1")
+        door, WorktreeSpec(branch_name.worktree_path(door, "", branch), branch, door.head_commit(), "run1")
     )
     return Path(made.path), door.for_worktree(made.path, made.git_dir)
 
@@ -68,7 +68,7 @@ def test_rebuilding_an_index_forgets_nothing(door, repository):
     assert take(door, "2").tree == began.tree
 
 
-def test_a_snapshot_whose_objects_git_threw_away_is_taken_anew(door, repository):
+def test_snapshot_is_rebuilt_after_git_gc_prunes_its_objects(door, repository):
     (repository / "new").write_text("untracked")
     before = snapshot.current_snapshot(door, exact=False)
     git(repository, "gc", "-q", "--prune=now")
@@ -146,7 +146,7 @@ def test_a_submodule_as_the_project(repository, tmp_path):
     assert gits.open_git(path, dict(os.environ)).locate().main_worktree == str(outer / "sub")
 
 
-def test_a_bare_repository_has_no_checkout_to_bring_along(repository, tmp_path):
+def test_merge_in_a_bare_repository_adds_no_checkout_files(repository, tmp_path):
     bare = tmp_path / "bare.git"
     git(tmp_path, "clone", "-q", "--bare", str(repository), str(bare))
     git(bare, "worktree", "add", "-q", str(tmp_path / "tree"), "-b", "x")
@@ -192,7 +192,7 @@ def test_a_submodule_that_is_checked_out_is_unsaved(door, repository, tmp_path):
     assert "submodule" in worktree.remove(door, path).why
 
 
-def test_what_was_staged_comes_back_even_after_gc(door, repository):
+def test_restored_worktree_keeps_staged_content_after_git_gc(door, repository):
     path, _ = make(door)
     (path / "s.txt").write_text("staged")
     git(path, "add", "s.txt")
@@ -219,7 +219,7 @@ def test_a_folder_whose_git_file_is_gone_stays_where_it_is(door, repository):
     assert (path / "work").exists()
 
 
-def test_having_it_back_never_deletes_the_only_copy(door, repository):
+def test_interrupted_restore_never_deletes_the_only_copy(door, repository):
     """It was cut off before the folder moved, and somebody made another one meanwhile."""
     path, _ = make(door)
     (path / "work").write_text("precious")
@@ -238,7 +238,7 @@ def test_having_it_back_never_deletes_the_only_copy(door, repository):
     assert (path / "work").read_text() == "precious"
 
 
-def test_what_cannot_be_finished_is_in_the_way_of_nothing_else(door, repository):
+def test_unfinished_restore_does_not_block_creating_another_worktree(door, repository):
     path, _ = make(door)
     removed = oplog.open_log(door).find(worktree.remove(door, path).operation)
     path.parent.rmdir()
@@ -293,7 +293,7 @@ def cut_off_landing(door, repository, count=40):
     return old, tip
 
 
-def test_a_checkout_that_followed_half_way_is_brought_all_the_way(door, repository):
+def test_half_updated_checkout_is_completed_after_an_interrupted_merge(door, repository):
     cut_off_landing(door, repository)
     for number in range(20):
         (repository / f"f{number}.txt").write_text("new\n")
@@ -337,7 +337,7 @@ def test_a_repository_inside_is_never_replaced_by_a_file(door, repository):
 
 
 @pytest.mark.parametrize("state", ["merge", "cherry-pick", "rebase"])
-def test_what_stands_in_an_unfinished_merge_does_not_land(door, repository, state):
+def test_worktree_with_an_unfinished_git_operation_is_not_committed(door, repository, state):
     path, tree = make(door)
     (path / "a.txt").write_text("mine\n")
     git(path, "commit", "-qam", "mine")
@@ -386,7 +386,7 @@ def test_a_rebase_of_what_has_merges_is_refused(door, repository):
         merge.create_merged_commit(door, MergeSource(tree.head_commit(), "t"), door.head_commit(), "rebase")
 
 
-def test_what_is_staged_in_the_worktree_stays_when_it_has_landed(door):
+def test_worktree_index_keeps_staged_content_when_advancing_fails(door):
     path, tree = make(door)
     (path / "a.txt").write_text("staged\n")
     git(path, "add", "a.txt")
@@ -397,7 +397,7 @@ def test_what_is_staged_in_the_worktree_stays_when_it_has_landed(door):
     assert git(path, "show", ":a.txt") == "staged"
 
 
-def test_a_sparse_checkout_is_not_brought_along(door, repository):
+def test_merge_into_a_sparse_checkout_is_refused(door, repository):
     for folder in ("in", "out"):
         (repository / folder).mkdir()
         (repository / folder / "f").write_text("x\n")
@@ -412,7 +412,7 @@ def test_a_sparse_checkout_is_not_brought_along(door, repository):
     assert not (repository / "out").exists()
 
 
-def test_an_index_that_another_git_holds_is_named(door, repository):
+def test_index_locked_by_another_git_is_reported(door, repository):
     _, tree = make(door)
     (Path(tree.directory) / "new").write_text("x")
     tip = merge.commit_worktree(tree, "rest")

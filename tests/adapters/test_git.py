@@ -27,7 +27,7 @@ def test_git_is_named_when_it_is_not_there_or_too_old(tmp_path):
     assert "2.38" in refused.value.fix
 
 
-def test_what_git_refuses_is_said_with_its_words(door, repository, tmp_path):
+def test_failed_git_command_is_named_in_the_error(door, repository, tmp_path):
     outside = gits.open_git(tmp_path, dict(os.environ))
     assert not outside.is_repository()
     with pytest.raises(GitError, match="git log failed"):
@@ -38,7 +38,7 @@ def test_what_git_refuses_is_said_with_its_words(door, repository, tmp_path):
         door.run("log", limit=3)
 
 
-def test_where_it_is_found(door, repository, tmp_path):
+def test_repository_is_located_from_any_directory_inside_it(door, repository, tmp_path):
     assert door.locate() is door
     assert door.for_directory(repository).locate() == door
     assert (door.current_branch(), door.main_worktree) == ("main", str(repository))
@@ -64,7 +64,7 @@ def test_a_bare_repository_with_worktrees(repository, tmp_path):
     )
 
 
-def test_a_repository_of_another_hash_has_its_own_door(tmp_path):
+def test_sha256_repository_gets_a_clean_git_dir_of_its_format(tmp_path):
     git(tmp_path, "init", "-q", "--object-format=sha256")
     (tmp_path / "a").write_text("x")
     door = gits.open_git(tmp_path, dict(os.environ)).locate()
@@ -89,14 +89,14 @@ def test_no_commit_yet(tmp_path):
         gits.open_git(tmp_path, dict(os.environ)).locate().head_commit()
 
 
-def test_doors_made_at_once_are_one(door, tmp_path):
+def test_clean_git_dir_is_created_once_and_never_overwritten(door, tmp_path):
     files = [door.with_clean_config(tmp_path / "i").git_dir for _ in range(2)]
     assert files[0] == files[1]
     gits._create_git_dir(gits.Path(files[0]), {"HEAD": b"x"})
     assert (gits.Path(files[0]) / "HEAD").read_bytes() == b"ref: refs/heads/none\n"
 
 
-def test_what_git_could_not_say_is_not_taken_for_nothing(door, tmp_path):
+def test_interrupted_ref_lookup_is_not_a_missing_ref(door, tmp_path):
     """A ref that cannot be looked up because of a stop is not a ref that is not there."""
     slow = tmp_path / "slow"
     slow.write_text("#!/bin/sh\nexec sleep 30\n")
@@ -108,7 +108,7 @@ def test_what_git_could_not_say_is_not_taken_for_nothing(door, tmp_path):
     stop.close()
 
 
-def test_who_has_no_name_is_told_how_to_get_one(door, surroundings):
+def test_commit_without_an_identity_explains_how_to_set_one(door, surroundings):
     (surroundings / ".gitconfig").write_text("[user]\nuseConfigOnly = true\n")
     tree = door.run("rev-parse", "HEAD^{tree}").strip()
     with pytest.raises(GitError, match="no name and email for you") as refused:

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import git
 from prunejuice.errors import ConflictError, UsageError
-from prunejuice.worktrees import conflicts, listing, merge, oplog, worktree
+from prunejuice.worktrees import branch_name, conflicts, listing, merge, oplog, worktree
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees.merge import MergeSource
 from prunejuice.worktrees.worktree import WorktreeSpec
@@ -26,7 +26,7 @@ def tree(door):
 
 def grown(door, branch, name):
     made = worktree.create(
-        door, WorktreeSpec(worktree.worktree_path(door, "", branch), branch, door.head_commit(), "run1")
+        door, WorktreeSpec(branch_name.worktree_path(door, "", branch), branch, door.head_commit(), "run1")
     )
     path = Path(made.path)
     for number in (1, 2):
@@ -46,7 +46,7 @@ def landed(door, tree, method="merge"):
 
 @pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("method", ["merge", "no-ff", "squash", "rebase"])
-def test_every_method_brings_all_of_it_and_takes_the_checkout_along(door, repository, tree, method, ahead):
+def test_every_merge_method_merges_all_work_and_updates_the_checkout(door, repository, tree, method, ahead):
     if ahead:
         (repository / "main.txt").write_text("main\n")
         git(repository, "add", ".")
@@ -73,7 +73,7 @@ def test_a_rebase_keeps_authors_and_leaves_out_what_is_there_already(door, repos
     assert sum("|x 1|" in line for line in said) == 1
 
 
-def test_what_is_uncommitted_lands_and_the_worktree_follows(door, repository, tree):
+def test_uncommitted_work_is_committed_and_the_worktree_advances(door, repository, tree):
     tip = merge.commit_worktree(tree, "rest")
     path = Path(tree.directory)
     assert "?? x3.txt" in git(path, "status", "--porcelain")
@@ -94,7 +94,7 @@ def test_changes_of_the_checkout_to_other_files_stay(door, repository, tree):
 
 
 @pytest.mark.parametrize("way", ["changed", "untracked", "ignored", "folder"])
-def test_what_is_in_the_way_in_the_checkout_moves_nothing(door, repository, tree, way):
+def test_merge_is_refused_when_it_would_overwrite_checkout_files(door, repository, tree, way):
     name = {"changed": "a.txt", "folder": "x1.txt/inside"}.get(way, "x1.txt")
     if way == "changed":
         (Path(tree.directory) / "a.txt").write_text("landed\n")
@@ -137,7 +137,7 @@ def test_a_branch_that_moved_meanwhile_is_not_moved(door, repository, tree):
     assert git(repository, "status", "--porcelain") == ""
 
 
-def test_a_landing_can_be_taken_back_and_that_too(door, repository, tree):
+def test_merge_can_be_undone_and_the_undo_can_be_undone(door, repository, tree):
     before = git(repository, "rev-parse", "main")
     done = landed(door, tree)
     merge.undo_merge(door, done)
@@ -152,9 +152,7 @@ def test_a_landing_can_be_taken_back_and_that_too(door, repository, tree):
 
 
 @pytest.mark.parametrize("moved", [False, True])
-def test_a_landing_that_was_killed_is_finished_or_forgotten_by_whoever_comes_next(
-    door, repository, tree, moved
-):
+def test_killed_merge_is_finished_or_dropped_by_the_next_operation(door, repository, tree, moved):
     _, old = merge.find_target_branch(door, "main")
     new = merge.create_merged_commit(
         door, MergeSource(merge.commit_worktree(tree, "rest"), "t"), old, "no-ff"
@@ -188,7 +186,7 @@ def test_the_combined_files_are_there_to_be_checked_and_then_gone(door, reposito
     assert "check" not in git(repository, "branch")
 
 
-def test_no_branch_to_land_in(door, repository):
+def test_merge_without_a_target_branch_is_refused(door, repository):
     with pytest.raises(UsageError, match="branch 'nope' does not exist"):
         merge.find_target_branch(door, "nope")
     git(repository, "checkout", "-q", "--detach")
@@ -199,7 +197,7 @@ def test_no_branch_to_land_in(door, repository):
 # -- radar ------------------------------------------------------------------------------------------
 
 
-def test_the_radar_sees_uncommitted_work_and_renames_and_nothing_else(door, repository):
+def test_conflict_detection_includes_uncommitted_work_and_changes_nothing(door, repository):
     (repository / "long.txt").write_text("".join(f"{n}\n" for n in range(50)))
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "long")
@@ -219,7 +217,7 @@ def test_the_radar_sees_uncommitted_work_and_renames_and_nothing_else(door, repo
     assert [git(tree, "status", "--porcelain=v2", "--branch") for tree in trees.values()] == before
 
 
-def test_the_radar_sees_the_base_and_worktrees_that_cannot_be_read(door, repository):
+def test_conflict_detection_reports_the_base_and_unreadable_worktrees(door, repository):
     grown(door, "pj-a", "a")
     other = grown(door, "pj-b", "b")
     (repository / "a1.txt").write_text("base\n")

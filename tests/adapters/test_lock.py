@@ -11,7 +11,7 @@ import pytest
 from prunejuice.system.lock import FileLock, hold_lock, holder_pid
 
 
-def test_only_one_holds_it(tmp_path):
+def test_file_lock_has_one_owner_at_a_time(tmp_path):
     path = tmp_path / "lock"
     lock = FileLock(path, signed=True)
     assert lock.acquire()
@@ -26,11 +26,11 @@ def test_only_one_holds_it(tmp_path):
         assert holder_pid(path) == os.getpid()
 
 
-def test_nobody_holds_what_is_not_there(tmp_path):
+def test_missing_lock_file_has_no_holder(tmp_path):
     assert holder_pid(tmp_path / "none") is None
 
 
-def test_a_killed_holder_holds_nothing(tmp_path):
+def test_killed_process_releases_its_file_lock(tmp_path):
     path = tmp_path / "lock"
     code = (
         f"import time; from pathlib import Path; from prunejuice.system.lock import FileLock\n"

@@ -32,7 +32,7 @@ def test_a_little_too_much_leaves_nothing_out(tmp_path):
     assert (tmp_path / "log").read_bytes() == b"0123456789abc"
 
 
-def test_secrets_are_masked_in_file_tail_and_told_line(tmp_path):
+def test_secrets_are_masked_in_the_log_file_tail_and_progress_line(tmp_path):
     told = []
     log = OutputLog(tmp_path / "log", 1000, ["correcthorse"], told.append)
     log(b"pass correct")
@@ -42,7 +42,7 @@ def test_secrets_are_masked_in_file_tail_and_told_line(tmp_path):
     assert "correcthorse" not in log.tail() + "".join(told)
 
 
-def test_the_last_full_line_is_told(tmp_path):
+def test_last_complete_line_is_reported_as_progress(tmp_path):
     told = []
     log = OutputLog(tmp_path / "log", 1000, tell=told.append)
     log(b"one\ntwo\n\n")

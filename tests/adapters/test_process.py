@@ -74,7 +74,7 @@ def test_stdin_is_closed(tmp_path):
     assert run("cat; echo done", tmp_path)[1] == b"done\n"
 
 
-def test_what_is_not_there_is_a_named_error(tmp_path):
+def test_missing_program_or_directory_is_a_named_error(tmp_path):
     with pytest.raises(MissingToolError, match="program not found"):
         process.run(ProcessSpec(["/no/such/program"], tmp_path, ENV), print)
     with pytest.raises(MissingToolError, match="directory not found"):
@@ -122,20 +122,20 @@ def test_a_second_request_does_not_wait_for_the_grace(tmp_path, mark):
     assert alive(mark) == []
 
 
-def test_what_outlives_an_ordinary_end_is_swept(tmp_path, mark, system):
+def test_leftover_children_are_killed_after_a_normal_exit(tmp_path, mark, system):
     ended, out = run(f"setsid sleep {mark} & sleep {mark} & echo done", tmp_path, tag=f"t{mark}/a")
     assert (ended.code, out) == (0, b"done\n")
     assert alive(mark) == []
 
 
-def test_a_stranger_that_holds_the_pipe_is_not_waited_for(tmp_path, mark):
+def test_run_does_not_wait_for_a_foreign_process_on_its_pipe(tmp_path, mark):
     ended, out = run(f"env -i setsid $(command -v sleep) {mark} & echo done", tmp_path, tag=f"t{mark}/a")
     assert (ended.code, out) == (0, b"done\n")
     for line in alive(mark):
         os.kill(int(line.split()[0]), signal.SIGKILL)
 
 
-def test_a_sweep_takes_what_is_below_a_tag_and_nothing_else(tmp_path, mark, system):
+def test_kill_tagged_ends_only_processes_below_the_tag(tmp_path, mark, system):
     def start(tag):
         call = ProcessSpec(["sleep", mark], tmp_path, ENV, tag=tag)
         return process.start_detached(call, tmp_path / "log")
@@ -151,7 +151,7 @@ def test_a_sweep_takes_what_is_below_a_tag_and_nothing_else(tmp_path, mark, syst
         os.waitpid(pid, 0)
 
 
-def test_tags_nest(tmp_path, mark):
+def test_nested_process_tag_is_appended_to_the_outer_tag(tmp_path, mark):
     env = {**ENV, process.TAG_VARIABLE: f"{mark}/outer"}
     call = ProcessSpec(["bash", "-c", f"echo ${process.TAG_VARIABLE}"], tmp_path, env, tag="inner/x")
     assert process.capture_output(call).stdout.decode().strip() == f"{mark}/outer>inner/x"
@@ -198,7 +198,7 @@ def test_a_system_without_larger_pipes(tmp_path, monkeypatch):
     assert run("echo out", tmp_path) == (process.ExitStatus(0), b"out\n")
 
 
-def test_a_stranger_that_goes_on_writing_is_not_listened_to(tmp_path, mark):
+def test_output_of_a_surviving_foreign_process_is_ignored(tmp_path, mark):
     text = f"env -i setsid $(command -v bash) -c 'while echo {mark}; do :; done' & sleep 0.2; echo done"
     ended, _ = run(text, tmp_path, tag=f"t{mark}/a")
     assert ended.code == 0
@@ -206,7 +206,7 @@ def test_a_stranger_that_goes_on_writing_is_not_listened_to(tmp_path, mark):
         os.kill(int(line.split()[0]), signal.SIGKILL)
 
 
-def test_one_line_of_64_mebibytes_is_no_trouble(tmp_path):
+def test_line_of_64_mebibytes_is_streamed_completely(tmp_path):
     seen = 0
 
     def count(chunk):
@@ -217,11 +217,11 @@ def test_one_line_of_64_mebibytes_is_no_trouble(tmp_path):
     assert seen == 64 << 20
 
 
-def test_the_interpreter_is_ours():
+def test_python_executable_is_the_running_interpreter():
     assert process.python_executable() == sys.executable
 
 
-def test_going_on_as_another_program(tmp_path):
+def test_exec_program_replaces_the_process_with_arguments_and_environment(tmp_path):
     script = "from prunejuice.system import process; process.exec_program(['/bin/sh', '-c', 'echo $0 $MINE', 'x'], {'MINE': 'y'})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "x y\n"
@@ -241,7 +241,7 @@ def test_whether_a_process_is_there(monkeypatch):
     assert process.is_alive(1)
 
 
-def test_what_a_process_is_given_to_read_and_what_it_inherits(tmp_path):
+def test_process_reads_its_stdin_and_inherits_passed_descriptors(tmp_path):
     with open(tmp_path / "kept", "w") as kept:
         call = ProcessSpec(
             ["bash", "-c", f"cat; echo inherited >&{kept.fileno()}"],
@@ -336,6 +336,6 @@ def test_in_front_of_a_shell_we_are_suspended_with_what_we_run(terminal, tmp_pat
         (KILL, "trap '' TERM; sleep 60; sleep 60", 128 + signal.SIGKILL),
     ],
 )
-def test_where_no_shell_is_what_runs_goes_on_and_ends_when_it_is_asked_to(terminal, level, text, code):
+def test_program_continues_without_a_job_control_shell_and_stops_on_request(terminal, level, text, code):
     front = terminal(sys.executable, "-c", IN_FRONT, str(level), "bash", "-c", text)
     front.until(f"code {code}")

@@ -43,7 +43,7 @@ def take(door, name):
     return snapshot.save_snapshot(door, f"refs/prunejuice/runs/x/{name}", name)
 
 
-def test_what_a_step_did_is_shown_and_taken_back_and_the_users_state_is_untouched(door, repository):
+def test_step_changes_are_listed_and_reverted_without_touching_git_state(door, repository):
     (repository / "mine.txt").write_text("mine\n")
     git(repository, "add", "mine.txt")
     (repository / "a.txt").write_text("unstaged\n")
@@ -69,7 +69,7 @@ def test_what_a_step_did_is_shown_and_taken_back_and_the_users_state_is_untouche
     assert snapshot.revert_changes(door, ended.commit, ended.commit, "nothing") is None
 
 
-def test_what_others_changed_since_stays(door, repository):
+def test_revert_keeps_changes_made_after_the_step(door, repository):
     (repository / "a.txt").write_text("".join(f"{n}\n" for n in range(20)))
     (repository / "b.txt").write_text("b\n")
     began = take(door, "1")
@@ -96,7 +96,7 @@ def test_the_same_lines_changed_since_are_a_conflict_and_nothing_moves(door, rep
     assert oplog.open_log(door).list_operations() == []
 
 
-def test_what_git_ignores_or_was_told_not_to_look_at(door, repository):
+def test_snapshot_skips_ignored_files_but_sees_skip_worktree_files(door, repository):
     (repository / ".gitignore").write_text("*.log\n")
     (repository / "x.log").write_text("ignored")
     git(repository, "update-index", "--skip-worktree", "a.txt")
@@ -111,7 +111,7 @@ def test_what_git_ignores_or_was_told_not_to_look_at(door, repository):
     assert (repository / "x.log").read_text() == "changed"
 
 
-def test_an_ignored_file_in_the_way_is_never_overwritten(door, repository):
+def test_revert_never_overwrites_an_ignored_file(door, repository):
     (repository / "x.log").write_text("a tracked log\n")
     began = take(door, "1")
     (repository / "x.log").unlink()
@@ -150,7 +150,7 @@ def test_no_commit_yet(tmp_path):
 
 
 @pytest.mark.parametrize("state", ["merge", "intent to add", "index lock", "own lock", "own index damaged"])
-def test_whatever_state_the_index_is_in(door, repository, state):
+def test_snapshots_work_in_every_index_state(door, repository, state):
     if state == "merge":
         git(repository, "checkout", "-q", "-b", "other")
         (repository / "a.txt").write_text("other\n")

@@ -69,7 +69,7 @@ def test_a_session_of_somebody_else_is_never_touched(tmp_path, socket):
 
 
 @NEEDS_TMUX
-def test_a_name_that_begins_another_is_not_taken_for_it(tmp_path, socket):
+def test_session_name_prefix_does_not_match_a_longer_name(tmp_path, socket):
     tmux.create_session("one-long", str(tmp_path), socket, SessionMark("p", "d"))
     assert not tmux.kill_session("one", socket)
     with pytest.raises(NotFoundError):
@@ -99,7 +99,7 @@ def test_marks_hold_any_text(tmp_path, socket):
 
 
 @NEEDS_TMUX
-def test_how_a_terminal_is_brought_to_a_session(tmp_path, socket):
+def test_attach_command_switches_client_when_already_inside_tmux(tmp_path, socket):
     tmux.create_session("one", str(tmp_path), socket, SessionMark("p", "d"))
     plain = {"PATH": os.environ["PATH"]}
     assert tmux.attach_command("one", socket, plain)[-3:] == ["attach-session", "-t", "=one"]
@@ -108,7 +108,7 @@ def test_how_a_terminal_is_brought_to_a_session(tmp_path, socket):
 
 
 @NEEDS_TMUX
-def test_a_name_that_tmux_does_not_take_is_a_named_error(tmp_path, socket):
+def test_session_name_invalid_for_tmux_is_a_named_error(tmp_path, socket):
     with pytest.raises(StepError, match="invalid session name"):
         tmux.create_session("a:b", str(tmp_path), socket, SessionMark("p", "d"))
 

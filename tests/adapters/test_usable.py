@@ -78,7 +78,7 @@ def test_copies_keep_mode_and_links_and_never_overwrite(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", ".git/config", "out/f", "sub/../../secret"])
-def test_what_leads_out_is_not_copied(tmp_path, name):
+def test_paths_outside_the_worktree_or_in_git_are_not_copied(tmp_path, name):
     source, target = tmp_path / "source", tmp_path / "target"
     for folder in (source, target, tmp_path / "else"):
         folder.mkdir()

@@ -15,8 +15,8 @@ from conftest import git
 from prunejuice.errors import ConflictError, GitError, StepError, StoreError, UsageError
 from prunejuice.system.lock import FileLock
 from prunejuice.system.stop import STOP, Stop
+from prunejuice.worktrees import branch_name, listing, oplog, trash, worktree
 from prunejuice.worktrees import git as gits
-from prunejuice.worktrees import listing, oplog, trash, worktree
 from prunejuice.worktrees.worktree import WorktreeSpec
 
 
@@ -26,7 +26,7 @@ def door(repository):
 
 
 def wanted(door, branch="pj-x", owner="run1"):
-    return WorktreeSpec(worktree.worktree_path(door, "", branch), branch, door.head_commit(), owner)
+    return WorktreeSpec(branch_name.worktree_path(door, "", branch), branch, door.head_commit(), owner)
 
 
 def make(door, branch="pj-x"):
@@ -62,7 +62,7 @@ LOOKS = (
 )
 
 
-def test_git_itself_takes_it_for_one_of_its_own(door, repository):
+def test_created_worktree_can_be_listed_moved_and_removed_by_git(door, repository):
     path, _ = make(door)
     listed = git(repository, "worktree", "list", "--porcelain")
     assert f"worktree {path}\n" in listed
@@ -74,7 +74,7 @@ def test_git_itself_takes_it_for_one_of_its_own(door, repository):
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
-def test_making_it_again_finds_it(door):
+def test_creating_an_existing_worktree_reuses_it(door):
     _, made = make(door)
     again = worktree.create(door, wanted(door))
     assert (again.reused, again.git_dir) == (True, made.git_dir)
@@ -92,7 +92,7 @@ def test_a_branch_that_is_there_is_checked_out_but_never_twice(door, repository)
     assert not other.path.exists()
 
 
-def test_what_is_in_the_way_is_named_and_kept(door):
+def test_existing_path_is_reported_and_never_replaced(door):
     there = wanted(door).path
     there.mkdir(parents=True)
     (there / "mine").write_text("precious")
@@ -135,7 +135,7 @@ def test_a_creation_that_was_killed_after_its_last_file_is_kept(door, repository
 
 
 @pytest.mark.parametrize("how", ["no files yet", "not registered", "only a branch", "nothing yet"])
-def test_whoever_comes_next_clears_a_killed_creation_away(door, repository, how):
+def test_next_creation_cleans_up_a_killed_creation(door, repository, how):
     path, made = make(door)
     cut_off(door, made, repository, how)
     other, _ = make(door, "pj-y")
@@ -147,7 +147,7 @@ def test_whoever_comes_next_clears_a_killed_creation_away(door, repository, how)
     assert git(path, "status", "--porcelain") == ""
 
 
-def test_a_killed_creation_never_takes_what_somebody_else_made_there_since(door, repository):
+def test_cleanup_of_a_killed_creation_keeps_what_others_made_since(door, repository):
     path, made = make(door)
     cut_off(door, made, repository, "only a branch")
     git(repository, "worktree", "add", "-q", "-b", "mine", str(path))
@@ -493,14 +493,14 @@ def test_a_branch_with_work_is_dropped_by_force_only_and_comes_back(door, reposi
     assert git(path, "log", "-1", "--format=%s") == "work"
 
 
-def test_removal_takes_a_branch_on_which_nothing_happened_and_can_be_repeated(door, repository):
+def test_removal_deletes_an_unchanged_branch_and_can_be_repeated(door, repository):
     path, _ = make(door)
     assert worktree.remove(door, path).dropped
     assert git(repository, "branch", "--list", "pj-x") == ""
     assert worktree.remove(door, path) == worktree.RemovalResult()
 
 
-def test_what_is_no_worktree_and_the_main_one_are_never_removed(door, repository, tmp_path):
+def test_main_worktree_and_plain_directories_are_never_removed(door, repository, tmp_path):
     assert "main working tree" in worktree.remove(door, repository, force=True).why
     other = tmp_path / "other"
     other.mkdir()
@@ -509,7 +509,7 @@ def test_what_is_no_worktree_and_the_main_one_are_never_removed(door, repository
 
 
 @pytest.mark.parametrize("after", ["begun", "tree moved", "git moved"])
-def test_a_removal_that_was_killed_is_finished_by_whoever_comes_next(door, repository, after):
+def test_killed_removal_is_finished_by_the_next_operation(door, repository, after):
     path, made = make(door)
     removed = journal(door).find(worktree.remove(door, path).operation)
     kept = Path(removed.trash)
@@ -525,7 +525,7 @@ def test_a_removal_that_was_killed_is_finished_by_whoever_comes_next(door, repos
 
 
 @pytest.mark.parametrize("after", ["begun", "tree moved"])
-def test_having_it_back_that_was_killed_is_finished_too(door, repository, after):
+def test_killed_restore_is_finished_by_the_next_operation(door, repository, after):
     path, _ = make(door)
     (path / "new").write_text("x")
     removed = journal(door).find(worktree.remove(door, path, force=True).operation)
@@ -539,7 +539,7 @@ def test_having_it_back_that_was_killed_is_finished_too(door, repository, after)
     assert journal(door).find(removed.id).state == "undone"
 
 
-def test_having_it_back_meets_what_is_there_by_now(door, repository):
+def test_restore_refuses_an_existing_path_and_detaches_a_reused_branch(door, repository):
     path, _ = make(door)
     removed = journal(door).find(worktree.remove(door, path).operation)
     path.mkdir()
@@ -569,7 +569,7 @@ def test_the_trash_is_emptied_by_age_and_says_so(door, repository):
         worktree.restore_worktree(door, removed)
 
 
-def test_prune_lets_go_of_what_was_deleted_by_hand_and_of_nothing_else(door, repository):
+def test_prune_forgets_only_unlocked_worktrees_deleted_by_hand(door, repository):
     gone, _ = make(door)
     there, _ = make(door, "pj-y")
     locked, _ = make(door, "pj-z")

@@ -88,7 +88,7 @@ def command(world, text):
     return Reply("I run it.", [Call(name, {"command": text, "description": "run"})])
 
 
-def test_what_it_changes_is_the_answer(world):
+def test_changes_of_the_agent_become_its_change_set(world):
     world.left[:] = [write(world, world.place / "replica-1/shop/cart.py"), Reply("done")]
     events = world.run(Task("fix it", limits=Limits(seconds=90)))
     assert any(isinstance(each, AgentStarted) and each.conversation for each in events)

@@ -126,7 +126,7 @@ def test_a_refusal_has_a_name_and_is_not_repeated(ask, kind, status, said):
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
-def test_a_passing_fault_is_waited_for(ask, status):
+def test_temporary_server_error_is_retried(ask, status):
     soon = {"retry-after-ms": "1"}
     replies = [
         Reply("busy", status=status, headers=soon),
@@ -144,7 +144,7 @@ def test_a_fault_that_stays_has_a_name(ask):
     assert len(server.asked) == 5
 
 
-def test_a_quota_that_is_used_up_is_no_hurry(ask):
+def test_exhausted_quota_is_reported_with_a_billing_hint(ask):
     said = "You exceeded your current quota, please check your plan and billing details."
     events, _ = ask("chat", [Reply(said, status=429, headers={"retry-after-ms": "1"})], Task("?"))
     assert "the quota is used up: You exceeded your current quota" in events[-1].error
@@ -212,7 +212,7 @@ def test_a_limit_of_tokens_is_one(ask):
     assert events[-1].status == "limit"
 
 
-def test_what_was_spent_is_told(ask):
+def test_answer_reports_its_calls_tokens_and_cost(ask):
     events, _ = ask("chat", [Reply(output={"n": 2})], Task("?", "", SCHEMA))
     answer = collect_result(events)
     assert answer.usage.calls == 1
@@ -266,7 +266,7 @@ def test_a_script_answers_by_what_is_asked(tmp_path, stop):
 
 
 @pytest.mark.parametrize("text", ["answers: 3", "answer: []", "- x", "answers:\n- {tetx: x}", ""])
-def test_a_script_that_is_none(tmp_path, text):
+def test_invalid_answer_script_is_refused(tmp_path, text):
     path = tmp_path / "script.yaml"
     path.write_text(text)
     with pytest.raises(UsageError, match="script"):
@@ -308,7 +308,7 @@ def test_a_recording_says_the_same_again_with_secrets_masked(tmp_path, stop):
     assert [event for event in first[0] if isinstance(event, AgentStarted)] == [AgentStarted("scripted")]
 
 
-def test_a_recording_that_is_none(tmp_path):
+def test_missing_or_invalid_recording_is_refused(tmp_path):
     with (
         pytest.raises(UsageError, match="could not read"),
         choose("oneshot", tmp_path, replay=str(tmp_path / "no")),
@@ -321,7 +321,7 @@ def test_a_recording_that_is_none(tmp_path):
         RecordingAgent(scripted.ScriptedAgent([]), tmp_path)
 
 
-def test_tasks_are_told_apart_by_what_is_asked():
+def test_task_digest_depends_only_on_what_the_model_is_asked():
     task = Task("a", "b", SCHEMA, model="m")
     assert task_digest(task) == task_digest(task._replace(limits=Limits(seconds=3), check=even))
     others = [
@@ -336,7 +336,7 @@ def test_tasks_are_told_apart_by_what_is_asked():
 # -- a ledger -----------------------------------------------------------------------------------------
 
 
-def test_what_is_spent_is_written_down_and_a_day_has_a_limit(tmp_path, stop):
+def test_ledger_records_costs_and_the_daily_limit_stops_calls(tmp_path, stop):
     script = [scripted.ScriptedAnswer(text="x", cost=0.4, input_tokens=10, output_tokens=5, times=0)]
     ledger = Ledger(tmp_path / "state")
     agent = MeteredAgent(scripted.ScriptedAgent(script), ledger, "refactor", 1.0)

@@ -55,7 +55,7 @@ def test_stores_keep_the_contract(tmp_path):
     check_store(lambda: SqliteStore(tmp_path / "prunejuice.db"))
 
 
-def test_a_store_that_lets_a_second_writer_in_is_noticed():
+def test_contract_check_finds_a_store_that_allows_a_second_writer():
     class Careless(MemoryStore):
         def append(self, run_id, after, events, summary):
             super().append(run_id, len(self.read_events(run_id)), events, summary)

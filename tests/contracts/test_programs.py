@@ -167,7 +167,7 @@ def changes(events):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_it_changes_is_the_answer_and_the_tree_stays(world, kind):
+def test_agent_changes_become_a_change_set_and_the_tree_is_unchanged(world, kind):
     found = world(kind)
     events = found.run(Task("fix it"), {"write": ["cart.py", DONE]}, {"text": "The sum was missing."})
     begun = [each for each in events if isinstance(each, AgentStarted)]
@@ -196,7 +196,7 @@ def test_a_result_fits_its_schema_or_is_asked_for_again(world, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_result_in_words_is_taken_where_it_fits(world, kind):
+def test_result_written_as_text_is_accepted_when_it_fits_the_schema(world, kind):
     found = world(kind)
     said = [{"text": '```json\n{"n": 1}\n```'}, {"text": 'Here:\n\n```json\n{"n": 6}\n```'}]
     events = found.run(Task("count", schema=SCHEMA, check=even, access="read"), *said)
@@ -338,7 +338,7 @@ def test_tokens_have_a_limit(world, kind):
     assert "tokens" in ended.error
 
 
-def test_what_codex_costs_is_known_by_the_price_of_the_model_that_is_named(world):
+def test_codex_cost_is_computed_from_the_named_models_price(world):
     found = world("codex")
     events = found.run(Task("fix", model="gpt-5"), {"write": ["cart.py", DONE]}, {"text": "done"})
     assert collect_result(events).usage.cost > 0
@@ -350,7 +350,7 @@ def test_what_codex_costs_is_known_by_the_price_of_the_model_that_is_named(world
 
 
 @pytest.mark.parametrize("kind", REAL)
-def test_a_conversation_is_gone_on_with(world, kind):
+def test_conversation_is_continued_with_its_earlier_messages(world, kind):
     found = world(kind)
     events = found.run(Task("remember the number 4711"), {"text": "I do."})
     told = next(each.conversation for each in events if isinstance(each, AgentStarted))
@@ -383,7 +383,7 @@ def test_no_variable_reaches_an_agent_that_is_not_its_own(world):
     assert os.environ.get("SECRET_TOKEN") is None
 
 
-def test_the_title_of_a_command_grants_nothing(world):
+def test_command_title_gives_no_permission(world):
     """It is the agent's own text."""
     found = world("acp")
     events = found.run(
@@ -401,7 +401,7 @@ def test_a_conversation_that_was_never_kept_begins_anew(world, kind):
     assert "fix it" in found.server.asked[-1].prompt
 
 
-def test_what_can_be_taken_of_the_changes_is_kept(world):
+def test_readable_changes_are_kept_when_the_result_is_denied(world):
     found = world("acp")
     acts = "rm cart.py && mkdir cart.py && echo a > cart.py/x && mkfifo pipe && echo b > new.txt"
     ended = found.run(Task("fix it", access="full"), {"command": acts})[-1]
@@ -410,7 +410,7 @@ def test_what_can_be_taken_of_the_changes_is_kept(world):
 
 
 @pytest.mark.parametrize("kind", ["codex", "claude"])
-def test_a_program_that_is_none(world, kind, tmp_path):
+def test_unstartable_agent_program_is_a_failure(world, kind, tmp_path):
     found = world(kind)
     path = tmp_path / "broken" / kind
     path.parent.mkdir()

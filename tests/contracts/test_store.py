@@ -51,7 +51,7 @@ def add(store, run_id, at=1.0, parent="", project="/p", status="pending"):
 STARTED = ev.RunStarted(at=2, pid=1, host="h", version="1")
 
 
-def test_what_is_appended_comes_back_in_order(store):
+def test_events_are_read_in_the_order_they_were_appended(store):
     run = add(store, "aa11")
     store.append("aa11", 1, [STARTED, ev.RunWaiting(at=3)], view.summarize_run(run))
     assert [ev.event_kind(e) for e in store.read_events("aa11")] == [
@@ -77,7 +77,7 @@ def test_a_run_is_made_once(store):
         add(store, "aa11")
 
 
-def test_lines_are_newest_first_and_can_be_narrowed(store):
+def test_summaries_are_sorted_newest_first_and_can_be_filtered(store):
     add(store, "aa11", at=1)
     add(store, "bb22", at=3, project="/q")
     add(store, "cc33", at=2, parent="bb22")
@@ -125,7 +125,7 @@ def test_texts_are_bound_and_never_read_as_sql(store, text):
 # -- the file -----------------------------------------------------------------------------------
 
 
-def test_looking_makes_nothing(path):
+def test_reading_a_missing_store_creates_no_directory(path):
     assert SqliteStore(path).summaries() == []
     assert not path.parent.exists()
 

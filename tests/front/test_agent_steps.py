@@ -73,7 +73,7 @@ LOOP = """
 """
 
 
-def test_a_loop_goes_on_until_the_check_passes(shop, script, monkeypatch):
+def test_loop_repeats_until_the_check_passes(shop, script, monkeypatch):
     asked = []
 
     def answer(request):
@@ -118,7 +118,7 @@ def test_without_a_model_a_person_is_waited_for_and_a_model_can_be_set_later(sho
         ([{"text": "no", "times": 0, "input_tokens": 600}], 5, "tokens are used up"),
     ],
 )
-def test_how_it_fails_is_told_by_the_exit_code_and_nothing_is_changed(shop, script, answers, code, said):
+def test_failed_agent_step_sets_the_exit_code_and_changes_nothing(shop, script, answers, code, said):
     script(*answers)
     shop.command("build", BUILD.replace("paths: [cart.py]", "max_tokens: 1000"))
     answer = shop.prj("run", "build", "what=x")
@@ -130,7 +130,7 @@ def test_how_it_fails_is_told_by_the_exit_code_and_nothing_is_changed(shop, scri
 
 
 @pytest.mark.parametrize("args", ["{prompt: x, budget: many}", "{prompt: x, max_cost: -1}", "{}"])
-def test_arguments_that_are_none(shop, script, args):
+def test_invalid_agent_arguments_are_refused(shop, script, args):
     script(GOLD)
     shop.command("build", f"steps: [{{name: build, agent: implement, args: {args}}}]")
     answer = shop.prj("run", "build")
@@ -138,7 +138,7 @@ def test_arguments_that_are_none(shop, script, args):
     assert "number" in answer.out or "needs a prompt" in answer.out
 
 
-def test_a_verb_that_is_none_is_told_before_anything_runs(shop):
+def test_unknown_verb_is_reported_before_any_step_runs(shop):
     shop.command("build", "steps: [{name: a, script: 'touch ran'}, {name: b, agent: implment, needs: [a]}]")
     for words in (["build"], ["build", "--dry-run"]):
         answer = shop.prj("run", *words)

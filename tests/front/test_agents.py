@@ -174,7 +174,7 @@ def test_a_review_by_an_agent(shop, model):
     assert (found["path"], found["line"]) == ("cart.py", 2)
 
 
-def test_a_killed_run_goes_on_with_its_conversation(shop, model):
+def test_resumed_run_continues_its_conversation_after_a_kill(shop, model):
     calls = []
 
     def answer(asked):
@@ -221,7 +221,7 @@ def test_a_killed_run_goes_on_with_its_conversation(shop, model):
         (["--agent", "acp:nothing-like-it"], 6, "is not installed"),
     ],
 )
-def test_what_cannot_be_asked(shop, model, args, code, said):
+def test_invalid_agent_choice_is_refused_with_its_exit_code(shop, model, args, code, said):
     model(edits)
     answer = shop.codebot("optimize-perf", "cart.py", *args)
     assert (answer.code, said in answer.err) == (code, True), answer.err

@@ -161,7 +161,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_goes_wrong_is_said_with_its_code(name, project):
+def test_errors_are_reported_with_their_exit_code(name, project):
     (project.root / "bytes").write_bytes(b"\xff\xfe")
     words, given, code, text = WRONG[name]
     answer = project.codebot(*words, given=given)
@@ -297,7 +297,7 @@ def test_blame(shop, monkeypatch):
     assert "it was small" in shop.codebot("blame", "../t.txt:4").out
 
 
-def test_the_schema_takes_what_apply_takes(project):
+def test_schema_command_prints_the_change_set_schema(project):
     schema = json.loads(project.codebot("schema").out)
     assert schema["title"] == "codebot.changes/1"
     assert "filepath" in schema["$defs"]["FileChange"]["required"]
@@ -310,7 +310,7 @@ def hunk_ids(project, name):
     return [each["id"] for each in project.codebot("pending", "show", name, "--json").json["hunks"]]
 
 
-def test_a_program_judges_hunks(shop):
+def test_decisions_from_a_program_are_applied_to_hunks(shop):
     name = add(shop, write("t.txt", changed(3, 15, 27)), write("docs/n.md", "new\n"))
     one, two, three, _ = hunk_ids(shop, name)
     decisions = [
@@ -338,7 +338,7 @@ def test_a_program_judges_hunks(shop):
     assert (shop.root / "t.txt").read_text() == TEN
 
 
-def test_what_is_not_decided_waits(shop):
+def test_undecided_hunks_stay_pending(shop):
     name = add(shop, write("t.txt", changed(3, 15)))
     one, _ = hunk_ids(shop, name)
     answer = shop.codebot(
@@ -378,7 +378,7 @@ def test_decisions_that_are_no_decisions(name, shop):
     assert (shop.root / "t.txt").read_text() == TEN
 
 
-def test_what_was_sent_back_is_made_again_by_its_maker(shop, tmp_path):
+def test_rejected_hunks_are_revised_by_the_again_command(shop, tmp_path):
     maker = tmp_path / "maker.py"
     maker.write_text(
         "import json, sys\n"
@@ -476,7 +476,7 @@ def review(shop):
     return start
 
 
-def test_a_person_judges_hunk_by_hunk(shop, review):
+def test_interactive_review_decides_hunk_by_hunk(shop, review):
     terminal = review(3, 15, 27)
     terminal.wait("[1/3] t")
     terminal.wait("why   because \\x1b[31mit")
@@ -583,7 +583,7 @@ def test_by_file(shop, review):
     assert (shop.root / "t.txt").read_text() == changed(3, 15)
 
 
-def test_what_decides_what_runs_is_shown_and_approving_it_grants_it(shop, review):
+def test_confirming_a_protected_file_in_review_allows_its_change(shop, review):
     terminal = review(3, more=[write(".envrc", "export A=1\n")])
     terminal.key("a")
     terminal.wait("decides what runs on this machine")
@@ -646,7 +646,7 @@ def test_options_that_make_no_sense_together(shop, words):
     assert shop.codebot("apply", "c.json", *words).code == 2
 
 
-def test_one_json_object_whatever_the_maker_answers(shop):
+def test_json_output_is_one_object_when_the_revision_fails(shop):
     (shop.root / "c.json").write_text(changes(write("t.txt", changed(3))))
     decisions = json.dumps([{"hunk": "*", "action": "reject"}])
     no_place = "printf 't.txt\\n<<<<<<< SEARCH\\nnothing here\\n=======\\nx\\n>>>>>>> REPLACE\\n'"

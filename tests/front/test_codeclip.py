@@ -34,7 +34,7 @@ def test_a_task_in_words(shop):
     assert "tokens" in answer.err
 
 
-def test_files_that_are_the_same_as_another_are_told(shop):
+def test_similar_files_are_shown_or_listed_as_left_out(shop):
     (shop.root / "lang").mkdir()
     body = "".join(f"    amount += numbers[{n}]\n" for n in range(12))
     for n in range(9):
@@ -73,7 +73,7 @@ def test_a_method_is_shown_in_its_class(shop, path, open_, head, close):
     assert found["tokens" if "tokens" in found else "used"] <= 1000
 
 
-def test_it_is_the_same_behind_codebot(shop):
+def test_codebot_context_returns_the_same_items_as_codeclip(shop):
     words = ("-q", "the voucher", "--json")
     assert shop.codebot("context", *words).json["items"] == shop.codeclip(*words).json["items"]
 
@@ -156,7 +156,7 @@ def test_copying(shop, tmp_path, monkeypatch):
         (["../other"], "is outside"),
     ],
 )
-def test_what_cannot_be_done_is_said(shop, words, said):
+def test_invalid_arguments_are_reported(shop, words, said):
     answer = shop.codeclip(*words)
     assert answer.code == 2
     assert said in answer.err

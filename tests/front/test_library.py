@@ -142,7 +142,7 @@ def test_a_result_that_does_not_fit_its_model_is_asked_for_again(shop, script):
     assert found == Count(n=3)
 
 
-def test_commands_in_a_chain_are_told_what_came_before(shop, script):
+def test_chained_commands_receive_the_previous_summary(shop, script):
     script(
         {"when": "Look for", "output": {"summary": "The loop is slow.", "findings": []}},
         {"when": "What came before: The loop is slow.", "text": BLOCK},
@@ -255,7 +255,7 @@ def test_an_agent_of_pydantic_ai_for_a_command():
 
 
 @pytest.mark.parametrize("given", [{"nmae": "x"}, {"name": "not a name"}, {}])
-def test_a_command_that_is_none(given):
+def test_invalid_command_definition_is_refused(given):
     with pytest.raises(UsageError):
         Command(**given)
 

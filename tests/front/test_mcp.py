@@ -148,7 +148,7 @@ def test_a_run_is_returned_at_once_and_can_be_cancelled(shop):
     memory(shop, work)
 
 
-def test_progress_is_told(shop):
+def test_progress_is_reported_to_the_client(shop):
     told = []
 
     async def work(asked):
@@ -186,7 +186,7 @@ def test_errors_name_what_to_do(shop, name, given, said):
     assert said in text
 
 
-def test_what_is_not_trusted_is_not_run(shop):
+def test_untrusted_command_is_not_run(shop):
     shop.command(
         "evil",
         "name: evil\ndescription: Evil\nsteps: [{name: mark, script: touch /tmp/mark-4711}]\n",
@@ -299,7 +299,7 @@ def test_claude_code_calls_it(shop, model):  # noqa: F811 - the fixture
 
 
 @pytest.mark.parametrize("name", ["check", "record", "agent", "access", "changes", "nothing"])
-def test_a_verb_takes_from_afar_nothing_that_runs_or_writes_something_else(shop, name):
+def test_verb_refuses_remote_arguments_that_run_or_write_other_things(shop, name):
     async def work(asked):
         given = {"prompt": "x", name: "touch /tmp/x"}
         return await asked.call("executeCommand", command="codebot:do", args=given)
@@ -309,7 +309,7 @@ def test_a_verb_takes_from_afar_nothing_that_runs_or_writes_something_else(shop,
     assert f"does not accept {name}" in str(text)
 
 
-def test_an_argument_by_a_wrong_name_is_told_and_not_passed_over(shop):
+def test_unknown_tool_argument_is_reported_and_starts_no_run(shop):
     async def work(asked):
         return await asked.call("executeCommand", command="greet", arguments={"who": "you"})
 
@@ -319,7 +319,7 @@ def test_an_argument_by_a_wrong_name_is_told_and_not_passed_over(shop):
     assert shop.prj("history", "--json").json["items"] == []
 
 
-def test_a_resource_that_is_not_there_is_told_and_no_crash(shop, capsys):
+def test_missing_resource_is_reported_without_a_traceback(shop, capsys):
     async def work(asked):
         with pytest.raises(Exception, match="unknown run 'zzzz'"):
             await asked.read("prj://runs/zzzz")
@@ -343,7 +343,7 @@ def test_a_summary_is_executed(shop):
     assert not (shop.root / ".codebot/summaries/latest.md").exists()
 
 
-def test_a_verb_that_has_to_be_told_says_so(shop):
+def test_verb_without_its_required_prompt_is_refused(shop):
     async def work(asked):
         return await asked.call("executeCommand", command="codebot:implement", args={})
 

@@ -50,7 +50,7 @@ def mend(shop, tmp_path):
     return mended
 
 
-def test_it_is_asked_until_the_check_passes(shop, mend):
+def test_agent_is_asked_again_until_the_check_passes(shop, mend):
     answer = mend(
         {"when": "0 is not 3", "text": body("0", "1")},
         {"when": "1 is not 3", "text": body("1", "sum(prices)")},
@@ -66,7 +66,7 @@ def test_it_is_asked_until_the_check_passes(shop, mend):
     assert "sum(prices)" in (shop.root / "cart.py").read_text()
 
 
-def test_what_passes_already_needs_no_agent(shop, mend):
+def test_passing_check_needs_no_agent(shop, mend):
     answer = mend(check="true")
     assert answer.code == 0
     assert "passes without changes" in answer.err
@@ -92,7 +92,7 @@ def test_changes_that_are_not_committed_are_checked_too(shop, mend):
     assert "more" in (shop.root / "cart.py").read_text()
 
 
-def test_no_getting_on_ends_with_5_and_keeps_what_there_is(shop, mend):
+def test_lack_of_progress_exits_with_5_and_keeps_the_changes(shop, mend):
     answer = mend(body("0", "1"), body("1", "0"), body("0", "1"), args=["--apply", "--max-rounds", "9"])
     assert answer.code == 5
     assert "no progress" in answer.err
@@ -210,7 +210,7 @@ def test_folders_that_checks_need_are_there(shop, mend):
     assert mend(GOLD, args=["--dry-run"], check=check).code == 0
 
 
-def test_tests_that_turn_are_told_and_lost_ones_are_denied(shop, mend):
+def test_newly_passing_tests_are_counted_in_the_evidence(shop, mend):
     (shop.root / "tests/test_cart.py").write_text(
         "from cart import total\n\n\ndef test_empty():\n    assert total([]) == 0\n\n\ndef test_total():\n    assert total([3, 4]) == 7\n"
     )
@@ -220,7 +220,7 @@ def test_tests_that_turn_are_told_and_lost_ones_are_denied(shop, mend):
     assert "fail to pass: 1; pass to pass: 1; lost: 0" in answer.json["evidence"]
 
 
-def test_an_answer_by_rote_is_denied(shop, mend):
+def test_hard_coded_answer_is_denied(shop, mend):
     (shop.root / "tests/test_cart.py").write_text(
         "from cart import total\n\n\ndef test_total():\n    assert total([3, 4]) == 7\n"
     )
@@ -231,7 +231,7 @@ def test_an_answer_by_rote_is_denied(shop, mend):
     assert (shop.root / "cart.py").read_text() == CART
 
 
-def test_tests_that_are_taken_out_by_the_code_are_denied(shop, mend):
+def test_change_that_stops_tests_from_being_collected_is_denied(shop, mend):
     """A change outside of the tests that keeps some of them from being collected."""
     (shop.root / "helpers.py").write_text("CASES = [1, 2]\n")
     (shop.root / "tests/test_cart.py").write_text(
@@ -287,7 +287,7 @@ def test_a_check_that_is_not_installed_is_said_before_anybody_is_asked(mend):
     assert "nosuch-program not found" in answer.err
 
 
-def test_what_was_made_is_kept_when_the_agent_fails_then(shop, mend):
+def test_earlier_changes_are_kept_when_the_agent_fails_later(shop, mend):
     answer = mend(body("0", "1"), {"error": "overloaded"})
     assert answer.code == 6
     path = re.search(r"codebot apply (\S+)", answer.err)[1]

@@ -45,7 +45,7 @@ def test_create_says_what_the_shell_tool_says_and_what_programs_look_for(project
         ([], r"shop-patch-\d+-[0-9a-f]{4}"),
     ],
 )
-def test_what_a_name_means(project, words, branch):
+def test_worktree_name_determines_its_branch(project, words, branch):
     git(project.root, "branch", "there")
     assert re.fullmatch(branch, made(project, *words)[1])
 
@@ -138,7 +138,7 @@ def test_a_worktree_is_usable_at_once(project):
     assert "Copied .env" in project.log(run, "create-worktree")
 
 
-def test_a_set_up_that_fails_can_be_mended_and_resumed(project):
+def test_run_resumes_after_a_failed_worktree_setup_is_fixed(project):
     (project.root / ".prj").mkdir()
     (project.root / ".prj" / "config.yaml").write_text(
         "setup: echo trying; test -f $PRUNEJUICE_PROJECT_PATH/mended\n"
@@ -193,7 +193,7 @@ def test_remove_says_how_to_go_back_and_refuses_where_a_run_works(project, tmp_p
     assert project.plum("remove", run["branch"], "-f", "-b").code == 0
 
 
-def test_prune_says_what_it_let_go(project):
+def test_prune_lists_the_worktrees_it_forgets(project):
     path, _ = made(project, "fix")
     assert project.plum("prune").out == "nothing to prune\n"
     subprocess.run(["rm", "-rf", str(path)], check=True)
@@ -214,7 +214,7 @@ def test_prune_says_what_it_let_go(project):
         (["create", "\x1b[31m"], 2, "branch"),
     ],
 )
-def test_what_is_wrong_is_named(project, words, code, says):
+def test_invalid_plum_arguments_are_reported(project, words, code, says):
     answer = project.plum(*words)
     assert (answer.code, says in answer.err) == (code, True), answer.err
     assert "\x1b[31m\x1b" not in answer.err
@@ -319,7 +319,7 @@ def test_removing_a_worktree_can_end_its_sessions(project, monkeypatch):
         (["kill", "nope"], 2, "unknown session"),
     ],
 )
-def test_what_is_wrong_with_a_session_is_named(project, words, code, says):
+def test_invalid_pots_arguments_are_reported(project, words, code, says):
     answer = project.pots(*words)
     assert (answer.code, says in answer.err) == (code, True), answer.err
 

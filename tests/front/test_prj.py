@@ -189,7 +189,7 @@ def test_on_a_terminal_the_user_is_asked(project, word, code):
     assert (project.prj("run", "hello").code == 0) == (word == "y")
 
 
-def test_a_failure_shows_its_cause_and_its_last_words_and_can_go_on(project):
+def test_failed_run_shows_cause_and_last_output_and_can_be_resumed(project):
     project.command(
         "f",
         "steps: [{name: a, script: 'true'}, {name: b, script: 'echo last words; test -e ok'}]\ncleanup_on_failure: [cleanup]",
@@ -445,7 +445,7 @@ def test_in_a_subfolder_and_in_a_linked_worktree(project, monkeypatch):
         ("steps: [{name: store-artifacts, args: {paths: [../x]}}]", 1, "points outside of the workspace"),
     ],
 )
-def test_what_goes_wrong_in_a_step_is_named(project, text, code, message):
+def test_step_errors_are_reported_with_their_exit_code(project, text, code, message):
     project.command("c", text)
     answer, run = project.run("c")
     assert (answer.code, message in run["error"]) == (code, True), run["error"]
@@ -503,7 +503,7 @@ def test_a_session_starts_in_the_workspace_and_clean_up_ends_it(project):
 
 
 @NEEDS_TMUX
-def test_cleanup_takes_what_is_clean_and_keeps_work(project):
+def test_cleanup_removes_clean_worktrees_and_keeps_work(project):
     project.command(
         "s",
         "arguments: [f]\nsteps: [create-worktree, start-session, {name: work, script: '$PRUNEJUICE_ARG_F'}]",
@@ -620,7 +620,7 @@ def test_a_second_signal_ends_it_at_once(project):
     assert project.prj("show", run["id"], "--json").json["status"] == "interrupted"
 
 
-def test_a_killed_run_is_interrupted_for_the_next_prj_and_goes_on(project):
+def test_killed_run_is_shown_as_interrupted_and_can_be_resumed(project):
     project.command(
         "slow",
         "steps: [{name: a, script: 'echo a >>trace'}, {name: slow, script: 'echo slow >>trace; test -e ok || sleep 60'}, {name: c, script: 'echo c >>trace'}]",
@@ -653,7 +653,7 @@ def test_a_step_that_finishes_after_its_driver_was_killed_is_not_repeated(projec
     assert (project.root / "trace").read_text() == "slow\nc\n"
 
 
-def test_a_detached_run_goes_on_by_itself_and_can_be_stopped(project):
+def test_detached_run_continues_alone_and_can_be_stopped(project):
     project.command("slow", SLOW)
     run_id = project.prj("run", "slow", "--detach").out.strip()
     running(project, "slow")

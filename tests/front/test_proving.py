@@ -79,7 +79,7 @@ SECOND = case(
 )
 
 
-def test_only_tests_that_hold_are_kept_and_the_report_says_why(shop, answers):
+def test_only_valid_tests_are_kept_and_the_report_gives_reasons(shop, answers):
     again = case("test_again", "def test_again():\n    # the same\n    assert total([1, 2]) == 3\n", IMPORT)
     cases = [GOOD, EDGE, BROKEN, WRONG, KNOWN, BLIND, again]
     answer = answers("test", {"output": {"test_cases": cases}}, args=["cart.py", "--json"])
@@ -126,7 +126,7 @@ def test_a_test_that_hangs_on_its_order_is_dropped(shop, answers):
     assert "def test_first" not in answer.json["diff"]
 
 
-def test_when_none_holds_it_is_a_gate_and_the_answer_is_kept(shop, answers):
+def test_generated_tests_are_refused_but_saved_when_none_is_valid(shop, answers):
     answer = answers("test", {"output": {"test_cases": [WRONG, BLIND]}}, args=["cart.py"])
     assert answer.code == 3, answer.err
     assert "none of 2 tests passed the gates" in answer.err
@@ -165,7 +165,7 @@ def test_a_refactoring_that_keeps_the_behaviour(shop, answers):
     assert "total returns the same for" in said
 
 
-def test_one_that_does_not_is_asked_again_with_the_calls(shop, answers):
+def test_behaviour_change_is_sent_back_with_the_differing_calls(shop, answers):
     answer = answers(
         "refactor",
         {"text": OTHER},
@@ -190,7 +190,7 @@ def test_one_that_does_not_is_asked_again_with_the_calls(shop, answers):
         (GONE, "label was removed"),
     ],
 )
-def test_one_that_never_does_is_a_gate(shop, answers, cheat, said):
+def test_refactoring_that_keeps_changing_behaviour_is_refused(shop, answers, cheat, said):
     answer = answers(
         "refactor", {"text": cheat}, {"text": "NO CHANGES"}, args=["cart.py", "--max-rounds", "1"]
     )
@@ -218,7 +218,7 @@ def test_the_evidence_goes_into_the_pull_request(shop, answers, tmp_path):
     assert Path(shop.root, "cart.py").read_text() == CART
 
 
-def test_what_comes_one_by_one_is_compared(shop, answers):
+def test_generator_results_are_compared_item_by_item(shop, answers):
     old = "def doubled(xs):\n    return (x * 2 for x in xs)\n"
     (shop.root / "lazy.py").write_text(old)
     git(shop.root, "add", ".")

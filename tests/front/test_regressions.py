@@ -36,7 +36,7 @@ def test_a_detached_run_imports_nothing_from_the_project(project):
     assert not (project.root / "imported").exists()
 
 
-def test_a_run_that_was_ended_at_once_goes_on_where_it_was(project, statuses):
+def test_interrupted_run_resumes_at_its_unfinished_step(project, statuses):
     project.command(
         "c",
         "steps: [{name: a, script: 'echo a >>trace'}, {name: b, script: 'test -e ok || sleep 60'}]\ncleanup_on_failure: [{name: tidy, script: 'sleep 60'}]",
@@ -92,7 +92,7 @@ def test_ending_an_outer_run_ends_the_inner_one(project):
     assert left.stdout == ""
 
 
-def test_a_time_limit_holds_for_a_command_that_is_used(project):
+def test_step_timeout_limits_a_called_command(project):
     project.command("inner", "steps: [{name: s, script: 'sleep 3600'}]")
     project.command("outer", "steps: [{name: call, uses: inner, timeout: 0.5}]")
     answer, run = project.run("outer")
@@ -298,7 +298,7 @@ def test_wrong_arguments_for_a_used_command_are_found_before_the_run(project):
     assert project.run("outer")[0].code == 0
 
 
-def test_one_run_that_cannot_be_read_hides_no_other(project):
+def test_unreadable_run_does_not_hide_other_runs(project):
     project.command("c", "steps: [{name: a, script: 'true'}]")
     good, bad, worse = (project.run("c")[1]["id"] for _ in range(3))
     with sqlite3.connect(project.home / "prunejuice.db") as database:
@@ -353,7 +353,7 @@ def test_nohup_is_heeded(project):
     assert (child.returncode, (project.root / "done").exists()) == (0, True)
 
 
-def test_places_that_are_gone_or_in_the_way_are_named(project, tmp_path, monkeypatch):
+def test_missing_or_blocked_directories_are_reported(project, tmp_path, monkeypatch):
     place = tmp_path / "gone"
     place.mkdir()
     done = subprocess.run(

@@ -86,7 +86,7 @@ def test_an_inner_run_gets_the_time_that_its_step_has_now(project):
     assert (answer.code, answer.json["status"]) == (0, "completed"), answer.json.get("error")
 
 
-def test_what_a_condition_skipped_after_a_failure_is_asked_again(project):
+def test_condition_is_evaluated_again_on_resume_after_a_failure(project):
     project.command(
         "c",
         "stop_on_failure: false\nsteps: [{name: a, script: 'test -e ok'}, {name: b, condition: steps.a.exit_code == 0, script: 'touch b'}]",
@@ -97,7 +97,7 @@ def test_what_a_condition_skipped_after_a_failure_is_asked_again(project):
     assert (project.root / "b").exists()
 
 
-def test_what_a_failure_led_to_comes_again_as_a_whole(project):
+def test_failure_handlers_run_again_completely_on_resume(project):
     project.command(
         "c",
         "steps: [{name: a, script: 'echo a >>trace; false', on_failure: h}, {name: h, script: 'echo h >>trace', on_success: r}, {name: r, script: 'echo r >>trace'}]",

@@ -31,14 +31,14 @@ def test_a_check_that_is_not_trusted_any_more_is_not_passed_over(project, edited
     assert project.prj("merge", edited["id"], "--no-check").code == 0
 
 
-def test_a_merge_can_be_taken_back_after_its_run_was_forgotten(project, edited):
+def test_merge_can_be_undone_after_its_run_is_deleted(project, edited):
     operation = project.prj("merge", edited["id"], "--json").json["operation"]
     assert project.prj("cleanup", "--days", "0").code == 0
     assert project.prj("undo", operation).code == 0
     assert (project.root / "a.txt").read_text() == "one\n"
 
 
-def test_files_that_are_tracked_although_ignored_land(project):
+def test_tracked_files_matching_gitignore_are_merged(project):
     (project.root / ".gitignore").write_text("dist/\n")
     git(project.root, "add", ".gitignore")
     git(project.root, "commit", "-qm", "rules")
@@ -53,7 +53,7 @@ def test_files_that_are_tracked_although_ignored_land(project):
     assert git(project.root, "status", "--porcelain") == "?? .prj/"
 
 
-def test_what_was_undone_is_shown_as_done(project, edited):
+def test_undone_run_is_listed_as_done(project, edited):
     assert project.prj("status", "--json").json["items"][0]["group"] == "ready"
     assert project.prj("undo", edited["id"]).code == 0
     item = project.prj("status", "--json").json["items"][0]

@@ -79,7 +79,7 @@ def state(shop):
     )
 
 
-def test_what_waits_becomes_a_branch_and_a_pull_request(shop, remote, forge, two):
+def test_pending_changes_become_a_branch_and_a_pull_request(shop, remote, forge, two):
     before = state(shop)
     answer = shop.codebot("submit-pr", "--title", "Totals", "--description", "Closes #12.", "--draft")
     assert answer.code == 0, answer.err
@@ -132,7 +132,7 @@ def test_only_some_and_those_that_are_applied(shop, remote, forge, two):
     assert left["id"] == two[1]
 
 
-def test_again_takes_the_pull_request_that_is_open(shop, remote, forge, two):
+def test_retried_submit_reuses_the_pushed_branch(shop, remote, forge, two):
     forge.refuses = (502, "bad gateway")
     answer = shop.codebot("submit-pr", "--title", "Totals")
     assert answer.code == 1
@@ -222,7 +222,7 @@ def test_a_change_that_does_not_fit_the_base(shop, forge):
         (["--onto", "nowhere"], "commit 'nowhere' does not exist"),
     ],
 )
-def test_what_cannot_be_handed_in(shop, forge, two, args, said):
+def test_invalid_submit_arguments_are_refused(shop, forge, two, args, said):
     answer = shop.codebot("submit-pr", *args)
     assert answer.code == 2
     assert said in answer.err
@@ -291,7 +291,7 @@ def test_a_run_fetches_an_issue(shop, forge):
     assert "specs/issue-12.md" in {each["name"] for each in run["artifacts"]}
 
 
-def test_without_a_forge_the_rest_goes_on(shop):
+def test_issue_analysis_continues_without_a_forge(shop):
     _, run = shop.run("analyze-issue", "issue_number=7", "title=Later")
     by_name = {step["step"]: step["status"] for step in run["steps"]}
     assert by_name["fetched"] == "failed"

@@ -149,7 +149,7 @@ def test_several_commands_gather(shop, says):
     assert "strip()" in (shop.root / "shop/mail.py").read_text()
 
 
-def test_what_a_review_sends_back_is_made_again_by_the_same_agent(shop, says, monkeypatch):
+def test_rejected_hunks_are_revised_by_the_same_agent(shop, says, monkeypatch):
     better = GOLD.replace("return sum(prices)", "return sum(prices, start=0)")
     server = says(GOLD, better)
     rounds = iter([("reject", "say where it starts"), ("approve", "")])
@@ -197,7 +197,7 @@ def test_json_in_and_out(shop, says):
         (["refactor", "--input", "nofile"], 2, "could not read nofile"),
     ],
 )
-def test_what_cannot_be_asked_is_said_before_it_costs(shop, says, args, code, said):
+def test_invalid_request_is_refused_before_the_model_is_called(shop, says, args, code, said):
     server = says(GOLD)
     answer = shop.codebot(*args)
     assert answer.code == code
@@ -327,7 +327,7 @@ def test_the_same_changes_wait_once(shop, says):
     assert ids == [again["change_set"]], "what waited before still waits"
 
 
-def test_what_does_not_fit_any_more_can_be_seen(shop, says):
+def test_conflicting_pending_change_can_still_be_shown(shop, says):
     says(GOLD)
     waiting = shop.codebot("refactor", "shop/cart.py", "--json").json["change_set"]
     (shop.root / "shop/cart.py").write_text("other\n")
@@ -336,7 +336,7 @@ def test_what_does_not_fit_any_more_can_be_seen(shop, says):
     assert waiting in shown.err
 
 
-def test_what_needs_a_grant_says_so_while_it_waits(shop, says):
+def test_pending_protected_change_names_the_needed_allow_option(shop, says):
     says(".github/workflows/ci.yml\n<<<<<<< SEARCH\n=======\nrun: it\n>>>>>>> REPLACE\n")
     answer = shop.codebot("@add ci")
     assert "apply it with --allow '.github/workflows/ci.yml'" in answer.err
@@ -367,7 +367,7 @@ def test_a_command_whose_result_has_no_room_for_marks_gets_none(shop, says):
     assert answer.json["result"]["found"] == [{"path": "shop/cart.py", "line": 7, "quote": "made(up)"}]
 
 
-def test_what_waits_can_be_taken_elsewhere_as_json(shop, says):
+def test_pending_change_set_can_be_exported_and_applied_as_json(shop, says):
     says("empty.txt\n<<<<<<< SEARCH\n=======\n>>>>>>> REPLACE\n" + GOLD)
     waiting = shop.codebot("optimize-perf", "shop/cart.py", "--json").json["change_set"]
     made = shop.codebot("pending", "show", waiting, "--json").json["change_set"]
@@ -388,7 +388,7 @@ def test_two_that_apply_the_same_at_once(shop, says):
     assert sum("is already applied" in text for text in said) == 3
 
 
-def test_squashing_what_holds_all_of_another_keeps_it(shop, says):
+def test_squash_accepts_a_change_set_contained_in_another(shop, says):
     both = GOLD + "\n\nshop/new.py\n<<<<<<< SEARCH\n=======\nx = 1\n>>>>>>> REPLACE\n"
     says(both)
     whole = shop.codebot("refactor", "shop/cart.py", "--json").json["change_set"]
@@ -461,12 +461,12 @@ def test_a_verb_of_ones_own_and_of_another_tool(shop, says, tmp_path, monkeypatc
         "---\n{[\n---\nx\n",
     ],
 )
-def test_a_verb_that_is_written_wrongly_is_told(text):
+def test_invalid_verb_file_is_refused(text):
     with pytest.raises(DefinitionError):
         parse_verb("x", text, "x.md")
 
 
-def test_a_verb_that_is_written_wrongly_is_not_listed_but_told(shop, says):
+def test_invalid_verb_is_not_listed_but_reported_when_used(shop, says):
     says(GOLD)
     folder = shop.root / ".prj/verbs"
     folder.mkdir(parents=True)
@@ -493,7 +493,7 @@ def test_words_one_by_one_and_keys_that_are_misspelt(shop, says):
     assert (answer.code, "did you mean 'result'?" in answer.err) == (2, True), answer.err
 
 
-def test_what_the_agent_said_can_be_seen(shop, says):
+def test_verbose_shows_the_agents_text_without_control_characters(shop, says):
     says(GOLD + "\x1b[31m")
     answer = shop.codebot("refactor", "shop/cart.py", "--verbose")
     assert "The loop is a sum." in answer.err
@@ -612,7 +612,7 @@ def test_an_analysis(shop, says):
     assert "## Recommendations\n\n- r" in answer.out
 
 
-def test_what_it_cost_is_shown(shop, says):
+def test_cost_is_summed_by_command_and_by_model(shop, says):
     says(GOLD)
     shop.codebot("refactor", "shop/cart.py")
     shop.codebot("@use sum", "shop/cart.py")
@@ -654,7 +654,7 @@ def test_a_prompt_file_that_is_not_there_is_no_prompt(shop, says):
         ({"nothing": 1}, "'nothing'"),
     ],
 )
-def test_values_on_stdin_are_what_their_options_take(shop, says, given, said):
+def test_stdin_values_that_do_not_fit_their_options_are_refused(shop, says, given, said):
     server = says(GOLD)
     answer = shop.codebot("do", "-p", given=json.dumps(given))
     assert answer.code == 2

@@ -118,7 +118,7 @@ def test_without_a_session_one_is_made_for_it_and_gone_with_it(shop):
     assert "# fine" in (shop.root / "cart.py").read_text()
 
 
-def test_a_program_that_fails_is_told_with_its_exit_code(shop):
+def test_failed_program_is_reported_with_its_exit_code(shop):
     build(shop)
     child = shop.spawn("run", "build")
     Window().type(Window().until("ready in "), "no good", "Enter")
@@ -148,7 +148,7 @@ def save(shop):
     )
 
 
-def test_what_somebody_put_beside_the_program_stays_and_the_program_may_save(shop):
+def test_stopped_program_may_save_and_panes_of_the_user_stay_open(shop):
     save(shop)
     build(shop)
     child = shop.spawn("run", "build")
@@ -190,7 +190,7 @@ def test_a_person_who_has_left_is_called_no_more(shop):
     assert ended(child)[0] == 0
 
 
-def test_a_program_that_cannot_be_started_is_told_and_not_waited_for(shop):
+def test_program_that_cannot_start_is_reported_without_waiting(shop):
     Window().tmux("new-session", "-d", "-s", "theirs", ";", "set-option", "-g", "remain-on-exit", "on")
     Path(os.environ["HOME"], "bin", "helper").write_text("#!/no/such/shell\n")
     build(shop)

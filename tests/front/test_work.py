@@ -168,7 +168,7 @@ def test_undo_in_the_users_own_checkout(project):
         (["attach", "ffff"], 2, "unknown run"),
     ],
 )
-def test_what_is_not_there_is_named(project, words, code, says):
+def test_unknown_runs_and_operations_are_reported(project, words, code, says):
     answer = project.prj(*words)
     assert (answer.code, says in answer.err) == (code, True), answer.err
 
@@ -195,7 +195,7 @@ def test_snapshots_can_be_turned_off(project, monkeypatch):
     assert "true or false" in project.prj("run", "edit").err
 
 
-def test_what_is_forgotten_leaves_no_refs(project, edited):
+def test_cleanup_deletes_the_refs_of_forgotten_runs(project, edited):
     assert git(project.root, "for-each-ref", "refs/prunejuice/runs") != ""
     git(Path(edited["worktree"]), "checkout", "-q", ".")
     git(Path(edited["worktree"]), "clean", "-qfd")
@@ -305,7 +305,7 @@ def test_a_conflict_is_exit_4_and_names_the_files(project, edited):
     assert (project.root / "a.txt").read_text() == "one\nmain\n"
 
 
-def test_what_cannot_be_merged_is_named(project, edited):
+def test_merge_that_cannot_start_is_refused_with_a_reason(project, edited):
     own = edited["branch"]
     for words, says in (
         (["--into", "nope"], "branch 'nope' does not exist"),
@@ -361,7 +361,7 @@ def test_half_done_changes_are_put_back_before_a_step_runs_again(project, tmp_pa
 
 
 @pytest.mark.parametrize("work", ["edit", "commit"])
-def test_what_a_person_did_after_a_death_is_never_taken_back(project, tmp_path, work):
+def test_resume_keeps_changes_a_person_made_after_a_crash(project, tmp_path, work):
     mark = tmp_path / "go"
     project.command("half", HALF % f"if [ ! -f {mark} ]; then touch {tmp_path}/began; sleep 60; fi")
     child = project.spawn("run", "half")
@@ -400,7 +400,7 @@ def test_a_person_who_decides_keeps_what_was_half_done(project, tmp_path):
     assert (Path(run["worktree"]) / "a.txt").read_text() == "one\nhalf\n"
 
 
-def test_a_snapshot_that_cannot_be_taken_is_recorded_and_the_step_goes_on(project):
+def test_failed_snapshot_is_recorded_and_the_step_continues(project):
     project.command(
         "block",
         "pre_steps: [create-worktree, {name: in-the-way, uses: setup-environment}]\n"
@@ -486,7 +486,7 @@ def test_a_failure_among_many_is_the_exit_code_and_dry_run_shows_them_all(projec
     assert "failed" in answer.out
 
 
-def test_ctrl_c_lets_many_go_on(project, tmp_path):
+def test_ctrl_c_leaves_parallel_runs_running_in_the_background(project, tmp_path):
     place = tmp_path / "marks"
     place.mkdir()
     wait = f"touch {place}/$PRUNEJUICE_RUN_ID; while [ ! -f {tmp_path}/go ]; do sleep 0.05; done"
@@ -549,7 +549,7 @@ def test_a_detached_run_is_driven_in_a_session_with_the_callers_environment(proj
     assert "has no session" in project.prj("attach", run_id).err
 
 
-def test_without_tmux_a_detached_run_goes_on_all_the_same(project, monkeypatch, tmp_path):
+def test_detached_run_completes_without_tmux(project, monkeypatch, tmp_path):
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("git", "bash", "sh", "touch", "sleep"):

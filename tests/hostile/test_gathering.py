@@ -16,14 +16,14 @@ from conftest import git
 from prunejuice.cli.codeclip import serve
 from prunejuice.code import tokens
 from prunejuice.code.exclude import exclusion_reason
-from prunejuice.code.secrets import mask_secrets
+from prunejuice.code.secret_patterns import mask_secrets
 from prunejuice.context.bundle import render_bundle
 from prunejuice.context.changed import read_tree_diff
 from prunejuice.context.engine import Engine
 from prunejuice.context.request import ContextRequest
 from prunejuice.errors import NotFoundError, PruneJuiceError, StoreError, UsageError
+from prunejuice.worktrees import file_listing
 from prunejuice.worktrees import git as gits
-from prunejuice.worktrees import tracked
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIsecretsecret\nAAAA\n-----END RSA PRIVATE KEY-----"
 TOKEN = "ghp_" + "a1B2" * 9
@@ -181,7 +181,7 @@ def test_binary_empty_and_mode_changes_have_a_name_in_a_difference(tree):
     assert set(found.lines) == {"a b.py", "c.bin", "d.sh", "gone.py"}
 
 
-def test_more_names_than_a_command_line_takes(tree):
+def test_more_file_names_than_fit_a_command_line_are_gathered(tree):
     root = tree(**{"a.py": "def alpha():\n    return 1\n"})
     (root / "many").mkdir()
     for number in range(16_000):
@@ -328,7 +328,7 @@ def exclusions(tree):
     })
 
 
-def test_only_and_what_is_taken_out_are_kept(exclusions):
+def test_only_option_and_exclusions_limit_files_and_diff(exclusions):
     root = exclusions
     assert paths(gather(root, paths=("src/cart.py", "!tests"), only=True)) == ["src/cart.py"]
     assert paths(gather(root, paths=("src/cart.py", "!tests/slow"), tests=True, only=True)) == [
@@ -343,7 +343,7 @@ def test_only_and_what_is_taken_out_are_kept(exclusions):
     assert "assert True" in gather(root, paths=("tests",), diff="HEAD").diff
 
 
-def test_what_is_named_is_shown_though_it_is_ignored_or_large(tree):
+def test_explicitly_named_file_is_shown_even_if_ignored_or_large(tree):
     root = tree(**{
         ".cursorignore": "notes.md\n",
         "notes.md": "# Kept apart\n",
@@ -367,7 +367,7 @@ def test_a_path_through_a_link_is_inside(tree, tmp_path):
         gather(root, paths=("/etc/passwd",))
 
 
-def test_nothing_at_all(tmp_path):
+def test_empty_folder_has_nothing_to_show(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(NotFoundError, match="nothing to show"):
         gather(tmp_path / "empty", paths=(".",))
@@ -422,13 +422,13 @@ def test_ids_are_those_of_a_sha256_repository(tmp_path):
     assert [len(item.blob) for item in gather(root, paths=("a.py", "b.py"), only=True).items] == [64, 64]
 
 
-def test_a_folder_inside_a_git_directory_is_told(tree):
+def test_folder_inside_a_git_directory_is_refused(tree):
     with pytest.raises(UsageError, match="inside a git directory"):
         gather(tree(**{"a.py": "x\n"}) / ".git" / "refs")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository away")
-def test_a_repository_of_somebody_else_is_told(tree):
+def test_repository_owned_by_another_user_is_refused(tree):
     root = tree(**{"a.py": "x\n"})
     for place in (root, root / ".git"):
         os.chown(place, 12345, 12345)
@@ -519,7 +519,7 @@ def test_a_git_directory_that_became_read_only_is_read(tree):
     assert "def alpha" in done.stdout
 
 
-def test_a_state_directory_that_cannot_be_made_is_told(tree, monkeypatch):
+def test_uncreatable_state_directory_is_reported(tree, monkeypatch):
     root = tree(**{"a.py": "def alpha():\n    return 1\n"})
     monkeypatch.setenv("PRUNEJUICE_HOME", "/proc/nope")
     with pytest.raises(StoreError, match="could not write") as error:
@@ -545,14 +545,14 @@ def test_a_bad_request_gets_an_error_and_the_next_its_answer(tree, bad, monkeypa
     assert {"a.py"} < {file["path"] for file in second["files"]}
 
 
-def test_hidden_files_are_told_by_every_ignore_file(tree):
+def test_every_ignore_file_hides_its_paths(tree):
     root = tree(**{".aiderignore": "a.txt\n", ".ignore": "sub/\n", "a.txt": "", "b.txt": ""})
     found = gits.open_git(root, dict(os.environ)).locate()
-    assert tracked.find_ignored_paths(found, ["a.txt", "b.txt", "sub/gone.txt"]) == {
+    assert file_listing.find_ignored_paths(found, ["a.txt", "b.txt", "sub/gone.txt"]) == {
         "a.txt",
         "sub/gone.txt",
     }
-    assert tracked.find_ignored_paths(found, []) == set()
+    assert file_listing.find_ignored_paths(found, []) == set()
     assert issubclass(NotFoundError, PruneJuiceError)
 
 
@@ -566,7 +566,7 @@ def test_hidden_files_are_told_by_every_ignore_file(tree):
         ('URL = "postgres://user:s3cret@host/db"', "s3cret"),
     ],
 )
-def test_what_is_set_to_a_secret_is_masked(line, hidden):
+def test_secret_values_in_assignments_are_masked(line, hidden):
     shown = mask_secrets("settings.py", f"import os\n{line}\n")
     assert hidden not in shown
     assert shown.count("\n") == 2
@@ -588,5 +588,5 @@ def test_words_about_secrets_are_no_secrets(line):
 @pytest.mark.parametrize(
     "path", [".envrc", ".env-prod", ".git-credentials", "service-account.json", "x.tfstate", ".kube/config"]
 )
-def test_files_that_hold_secrets_are_kept_out(path):
+def test_files_named_like_secrets_are_excluded(path):
     assert exclusion_reason(path)

@@ -24,7 +24,7 @@ STEERING = {
 
 
 @pytest.mark.parametrize("name", STEERING)
-def test_what_a_step_prints_cannot_steer_the_terminal(project, name):
+def test_step_output_cannot_send_terminal_control_sequences(project, name):
     project.command(
         "c",
         f"steps: [{{name: a, script: \"printf '{STEERING[name]}\\\\n'; false\"}}]"
@@ -180,7 +180,7 @@ def test_a_history_that_is_locked_by_another_program_is_named(project):
     assert project.prj("run", "c").code == 0
 
 
-def test_a_history_that_fails_in_the_middle_stops_the_run_and_can_go_on(project):
+def test_history_failure_during_a_run_interrupts_it_and_allows_resume(project):
     """The disk fills while a step runs: the run stops with a named error, nothing runs on, and it resumes."""
     project.command(
         "c",

@@ -111,7 +111,7 @@ def test_orders_in_what_a_check_says(shop, tmp_path):
     assert not (shop.root / ".github").exists()
 
 
-def test_what_a_model_says_does_not_steer_the_terminal(shop):
+def test_model_text_cannot_send_terminal_control_sequences(shop):
     evil = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b31mHello"
     (shop.root / "cart.py").write_text(f"# ORDER<<NO CHANGES {evil}>>ORDER\n")
     answer = shop.codebot("do", "cart.py", "--prompt", "x", "--verbose")

@@ -31,7 +31,7 @@ ACCEPTED = [
 ACCEPTED = [name for name in ACCEPTED if name != "a..."]
 
 
-def test_there_are_enough_of_them():
+def test_refused_names_are_unique_and_at_least_a_hundred():
     assert len(REFUSED) >= 100
     assert len(set(REFUSED)) == len(REFUSED)
 
@@ -125,7 +125,7 @@ def test_files_that_decide_what_runs(name):
     assert paths.protection_level(name) == CARE[name]
 
 
-def test_they_need_a_grant(repository):
+def test_protected_files_are_only_changed_when_allowed(repository):
     change = ChangeSet((FileChange(".github/workflows/ci.yml", "on: push\n"), FileChange("b.txt", "x")))
     with pytest.raises(DeniedError, match=r"workflows/ci\.yml") as caught:
         change.apply(repository)

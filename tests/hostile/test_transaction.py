@@ -209,7 +209,7 @@ def test_killed_twice_the_tree_is_old_or_new(tmp_path):
     assert total > 20
 
 
-def test_a_kill_while_it_is_taken_back_is_finished_the_same_way(tmp_path):
+def test_kill_during_rollback_is_recovered_by_completing_the_rollback(tmp_path):
     points = 0
     while True:
         points += 1
@@ -520,7 +520,7 @@ def test_a_forged_plan_is_never_acted_on(tmp_path):
 
 
 @pytest.mark.parametrize("victim", ["a", "b.txt", "new"])
-def test_a_link_put_in_the_way_at_any_moment_leads_nowhere(tmp_path, victim):
+def test_symlink_swapped_in_at_any_moment_never_redirects_a_write(tmp_path, victim):
     at = 0
     while True:
         at += 1
@@ -558,7 +558,7 @@ def test_the_folder_of_git_is_closed_whatever_it_is_called(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "socket"])
-def test_what_is_no_file_is_refused_at_once(tmp_path, monkeypatch, kind):
+def test_writing_to_a_non_regular_file_is_refused(tmp_path, monkeypatch, kind):
     house = tree(tmp_path)
     place = house.root / "odd"
     if kind == "fifo":
@@ -592,7 +592,7 @@ def test_attributes_and_hard_links(tmp_path):
     assert (house.root / "a/x.py").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_tree_on_another_disk_has_its_slots_beside_it(tmp_path):
+def test_tree_on_another_disk_is_staged_next_to_itself(tmp_path):
     shared = Path("/dev/shm")
     if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is no other file system")

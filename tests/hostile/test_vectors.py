@@ -255,7 +255,7 @@ def _tried(repository, words, environ):
 
 
 @pytest.mark.parametrize("vector", VECTORS)
-def test_every_vector_is_live(trap, vector):
+def test_every_attack_vector_triggers_its_trap_in_plain_git(trap, vector):
     """A trap that cannot go off proves nothing."""
     vector(trap)
     plain(trap.repository, trap.mark)
@@ -347,7 +347,7 @@ def test_a_rewritten_commondir_leads_nowhere(project, trap, tmp_path):
     assert not trap.mark.exists()
 
 
-def test_a_bare_repository_inside_the_tree_is_not_taken_for_one(project, trap):
+def test_bare_repository_inside_the_tree_is_never_used(project, trap):
     inner = project.root / "inner"
     git(project.root, "init", "-q", "--bare", str(inner))
     git(inner, "config", "core.fsmonitor", str(trap.program))
@@ -428,7 +428,7 @@ def test_git_in_the_working_tree_is_not_the_git_we_run(project, trap, monkeypatc
     assert not trap.mark.exists()
 
 
-def test_every_call_of_git_goes_through_the_one_door():
+def test_git_is_started_only_by_the_git_module():
     """No other file names the program, or starts a process with it."""
     for path in SOURCE.rglob("*.py"):
         text = path.read_text()

@@ -106,7 +106,7 @@ def prepared(place, name):
     return first, wrong
 
 
-def test_there_are_enough():
+def test_at_least_forty_exercises_exist():
     assert len(EXERCISES) >= 40
 
 
@@ -200,7 +200,7 @@ def test_a_cheat_is_denied_and_nothing_is_changed(kind, place, stop):
     assert (place / "test_solution.py").read_text() == checks_of(name)
 
 
-def test_a_change_of_ci_needs_a_grant(place, stop):
+def test_ci_change_without_permission_is_denied(place, stop):
     for path, text in BASE.items():
         (place / path).parent.mkdir(parents=True, exist_ok=True)
         (place / path).write_text(text)

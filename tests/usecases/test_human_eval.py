@@ -84,5 +84,5 @@ def test_a_script_that_gets_nowhere_ends_within_three_rounds(number, place, stop
     assert (place / "solution.py").read_text() == task["prompt"] + STUB
 
 
-def test_all_of_them_are_here():
+def test_all_164_human_eval_tasks_are_loaded():
     assert len(TASKS) == 164

@@ -69,7 +69,7 @@ def world(tmp_path):
     return World()
 
 
-def test_a_run_goes_through_its_steps_and_tells_of_each(world):
+def test_run_executes_its_steps_and_reports_each(world):
     run = world.start(planned(step("a"), step("b"), post=[step("c")]))
     assert run.status == "completed"
     assert world.steps.started == ["a", "b", "c"]
@@ -128,7 +128,7 @@ def test_outputs_reach_later_conditions(world):
         (ZeroDivisionError("oh"), "failed", "ZeroDivisionError: oh"),
     ],
 )
-def test_whatever_happens_in_a_step_becomes_its_result(world, error, reason, text):
+def test_exception_in_a_step_becomes_its_failure_reason(world, error, reason, text):
     def fall(_handle):
         raise error
 
@@ -140,7 +140,7 @@ def needs_person(_handle):
     raise HumanNeededError("a person must look", "look")
 
 
-def test_a_step_that_needs_a_person_lets_the_others_finish_and_the_run_waits(world):
+def test_blocked_step_lets_the_others_finish_and_the_run_waits(world):
     made = planned(step("a"), step("b", parallel_with=("a",)), step("c"))
     run = world.start(made, {"a": [needs_person]})
     assert (run.status, run.blocked_visits()[0].step, run.last_visit("b").status) == (
@@ -180,7 +180,7 @@ def test_a_completed_run_is_not_resumed_and_an_unknown_one_is_named(world, tmp_p
         driver.resume_run("ffffff", world.make(), Stop())
 
 
-def test_a_failed_run_goes_on_at_what_failed(world):
+def test_failed_run_resumes_at_the_failed_step(world):
     world.start(planned(step("a"), step("b"), step("c"), cleanup=["tidy"]), {"b": ["fail"]})
     run = world.resume()
     assert run.status == "completed"
@@ -193,7 +193,7 @@ def test_a_failed_step_can_be_declared_done(world):
     assert (run.status, world.steps.started) == ("completed", ["b"])
 
 
-def test_what_was_allowed_to_fail_is_not_repeated(world):
+def test_step_with_continue_on_error_is_not_repeated_on_resume(world):
     made = planned(step("a", continue_on_error=True), step("b"))
     world.start(made, {"a": ["fail"], "b": ["fail"]})
     world.resume()
@@ -269,7 +269,7 @@ CUT = (
 )
 
 
-def test_finished_steps_are_never_repeated_and_what_was_cut_off_runs_again(world):
+def test_resume_repeats_only_interrupted_steps(world):
     world.forge(planned(step("a"), step("b"), step("c")), *CUT)
     run = world.resume()
     assert (run.status, world.steps.started, world.steps.swept) == ("completed", ["b", "c"], ["abc123"])
@@ -287,7 +287,7 @@ def test_a_step_that_finished_unseen_is_adopted(world):
     ("policy", "started", "status"),
     [("skip", ["c"], "completed"), ("ask", [], "waiting"), ("rerun", ["b", "c"], "completed")],
 )
-def test_each_step_says_what_to_do_when_it_was_cut_off(world, policy, started, status):
+def test_on_interrupt_policy_decides_how_an_interrupted_step_resumes(world, policy, started, status):
     world.forge(planned(step("a"), step("b", on_interrupt=policy), step("c")), *CUT)
     run = world.resume()
     assert (run.status, world.steps.started) == (status, started)
@@ -307,7 +307,7 @@ def test_a_waiting_question_stays_until_it_is_answered(world):
     assert world.steps.started == ["b", "c"]
 
 
-def test_a_run_without_a_driver_is_seen_as_interrupted_and_swept(world):
+def test_run_without_a_driver_is_interrupted_and_its_processes_killed(world):
     world.forge(planned(step("a"), step("b")), *CUT)
     tools = world.make()
     assert [line.id for line in driver.recover_lost_runs(tools)] == ["abc123"]
@@ -340,7 +340,7 @@ def test_a_run_that_nobody_drives_can_be_ended(world):
     assert driver.cancel_run("abc123", world.make()).status == "cancelled"
 
 
-def test_a_driver_that_was_taken_over_stops(world):
+def test_superseded_driver_stops(world):
     """A zombie comes back: its next event has a number that is taken."""
     seen = []
 
@@ -356,7 +356,7 @@ def test_a_driver_that_was_taken_over_stops(world):
     assert world.steps.started == ["a"]
 
 
-def test_a_new_visit_never_takes_the_number_of_one_that_stands(world):
+def test_new_visit_never_reuses_the_number_of_an_existing_visit(world):
     """The first visit was taken back, the second stands: the next is the third."""
     failed = {"step": "a", "status": "failed", "fires": ("failure:a",), "reason": "failed"}
     world.forge(

@@ -57,7 +57,7 @@ def value(text, *, failing=False):
         ("args.files == ['a', 'b']", True),
     ],
 )
-def test_says(text, expected):
+def test_condition_evaluates_to_the_expected_value(text, expected):
     assert value(text) == expected
 
 
@@ -104,12 +104,12 @@ def test_failure_is_what_the_run_says():
         ("len(3)", "no length"),
     ],
 )
-def test_refuses(text, message):
+def test_invalid_condition_is_refused_with_a_message(text, message):
     with pytest.raises(ConditionError, match=message.replace("(", r"\(").replace(")", r"\)")):
         value(text)
 
 
-def test_an_unknown_word_is_told_what_is_near():
+def test_unknown_name_error_suggests_the_nearest_name():
     with pytest.raises(ConditionError) as caught:
         condition.parse("step.verify")
     assert "steps" in caught.value.fix
@@ -171,7 +171,7 @@ def test_limits_name_themselves():
         condition.parse("not " * 30 + "1")
 
 
-def test_names_the_steps_it_reads_and_whether_it_minds_failure():
+def test_condition_names_its_referenced_steps_and_status_checks():
     node = condition.parse(
         "steps.a.x == 1 and steps['b c'].y and len([steps.d]) and not steps.e and args.z"
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunejuice.code import exclude, grammar, secrets
+from prunejuice.code import exclude, grammar, secret_patterns
 from prunejuice.code.chunk import Chunk, chunks, group_by_definition, signature, split_lines
 from prunejuice.code.languages import language_for_path
 from prunejuice.code.terms import identifier_terms, identifiers, stem, terms
@@ -44,7 +44,7 @@ def test_words_that_say_nothing_are_no_terms():
     assert set(terms("def the return self")) == set()
 
 
-def test_names_are_told_from_prose():
+def test_identifiers_are_distinguished_from_prose():
     assert set(identifiers("Make fooBar call run_all and help() of HTML")) == {"fooBar", "run_all", "help"}
 
 
@@ -83,7 +83,7 @@ def test_a_python_file_is_cut_into_what_it_defines():
 
 
 @given(st.text(alphabet=" \nabc(){}:#\t", max_size=400))
-def test_parts_hold_every_line_once(text):
+def test_parts_contain_every_line_exactly_once(text):
     rows = split_lines(text)
     for language in ("python", "typescript", "", "go"):
         found = chunks(rows, grammar.definitions(language, text.encode()))
@@ -120,7 +120,7 @@ def test_a_long_definition_is_several_parts_of_one_group():
         ("php", "<?php\nclass A {\n  function run() {\n    return 1;\n  }\n}\n", {"A", "A.run"}),
     ],
 )  # fmt: skip
-def test_each_language_names_what_it_defines(language, text, expected):
+def test_outline_names_the_definitions_of_each_language(language, text, expected):
     assert expected <= {part.name for part in read(language, text)}
 
 
@@ -213,20 +213,20 @@ def test_the_budget_is_never_exceeded_and_signatures_come_first(files, budget):
         ("src/environment.py", ""),
     ],
 )
-def test_what_never_belongs_in_a_context_is_kept_out(path, reason):
+def test_secret_vendored_and_generated_files_are_excluded(path, reason):
     assert exclude.exclusion_reason(path) == reason
 
 
 def test_secrets_are_masked_and_lines_stay():
     key = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabcd\n-----END RSA PRIVATE KEY-----\n"
     text = f"a = 1\n{key}token = 'ghp_{'a' * 36}'\nsafe = 'sketch'\n"
-    found = secrets.mask_secrets("a.py", text)
+    found = secret_patterns.mask_secrets("a.py", text)
     assert "MIIE" not in found
     assert "ghp_" not in found
     assert "sketch" in found
     assert found.count("\n") == text.count("\n")
     assert (
-        secrets.mask_secrets(".env", "export PORT=80\nEMPTY=\n# told\n")
+        secret_patterns.mask_secrets(".env", "export PORT=80\nEMPTY=\n# told\n")
         == "export PORT=***\nEMPTY=\n# told\n"
     )
 
@@ -241,7 +241,7 @@ def bundle(**more):
     return Bundle("q", "/r", "", 100, 10, "o200k_base", "ranked", (item,), **more)
 
 
-def test_each_style_has_the_path_and_the_text():
+def test_every_render_style_includes_the_path_and_text():
     assert render_bundle(bundle(), "text") == "==> a.py (in part) <==\nx = 1\n\n"
     assert render_bundle(bundle(), "markdown").startswith("## a.py (in part)\n\n````python\nx = 1\n````\n")
     assert '<file path="a.py" part="in part"><![CDATA[\nx = 1\n]]></file>' in render_bundle(bundle(), "xml")

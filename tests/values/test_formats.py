@@ -47,7 +47,7 @@ def test_several_blocks_of_one_file_need_its_name_once():
     assert [each.answer_line for each in edits] == [2, 8, 17]
 
 
-def test_a_line_of_equal_signs_is_told_from_the_divider_by_longer_markers():
+def test_longer_markers_distinguish_equal_sign_lines_from_the_divider():
     text = "a.rst\n<<<<<<<<< SEARCH\nTitle\n=====\n=========\nTitle 2\n=======\n>>>>>>>>> REPLACE\n"
     (edit,) = read(text)
     assert edit.search == ("Title", "=====")
@@ -74,7 +74,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_cut_off_or_unclear_is_refused_with_its_line(name):
+def test_truncated_or_ambiguous_answer_is_refused_with_its_line(name):
     text, why, line = BROKEN[name]
     with pytest.raises(UnreadableAnswerError, match=why.replace("+", r"\+")) as caught:
         read(text)
@@ -225,7 +225,7 @@ def test_an_empty_new_file_and_one_that_goes():
 BLOCK = "<<<<<<< SEARCH\nold\n=======\nnew\n>>>>>>> REPLACE\n"
 
 
-def test_a_file_without_a_suffix_is_not_taken_for_the_one_before():
+def test_file_name_without_a_suffix_starts_a_new_file():
     assert [each.path for each in read(f"a.toml\n{BLOCK}\nPipfile\n{BLOCK}")] == ["a.toml", "Pipfile"]
     assert [each.path for each in read(f"a.toml\n{BLOCK}\nNext, the same again:\n\n{BLOCK}")] == [
         "a.toml",
@@ -238,7 +238,7 @@ def test_a_fence_that_only_mentions_a_file_is_prose():
     assert [(each.path, each.replace) for each in read(text)] == [("main.rb", ("puts 1",))]
 
 
-def test_one_file_twice_with_other_lines_is_refused():
+def test_file_given_twice_with_different_content_is_refused():
     with pytest.raises(UnreadableAnswerError, match="twice"):
         read("a.rb\n```ruby\n1\n```\na.rb\n```ruby\n2\n```\n")
 
@@ -283,7 +283,7 @@ def test_no_line_of_a_hunk_is_lost(name):
         read(LOST[name])
 
 
-def test_what_follows_a_diff_is_none_of_it():
+def test_text_after_a_diff_is_not_part_of_it():
     diff = "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n-b\n+B\n"
     for tail in ("-- \n2.39.0\n", "\n- I changed b\n- and nothing else\n", "\nDone.\n"):
         (edit,) = read(diff + tail)

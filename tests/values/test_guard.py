@@ -173,7 +173,7 @@ def test_an_honest_change_is_none_of_them(name):
     assert find_weakened_checks([difference(path, old, new, *to)]) == []
 
 
-def test_there_are_enough_of_both():
+def test_enough_cheats_and_honest_changes_are_listed():
     assert len(CHEATS) >= 12
     assert len(HONEST) >= 30
 
@@ -213,5 +213,5 @@ def test_there_are_enough_of_both():
         ("app.py", "x = 1\n", "import sys\nsys.exit(0)\n", False),
     ],
 )
-def test_what_rewrites_tests_without_a_check(path, old, new, bad):
+def test_changes_that_disable_tests_are_found_without_a_check(path, old, new, bad):
     assert bool(find_rewritten_tests([difference(path, old, new)])) == bad

@@ -60,7 +60,7 @@ TIERS = {
 }
 
 
-def test_each_rung_says_which_it_was():
+def test_placement_reports_the_matching_strategy():
     assert placed(*TIERS["exact"]) == (WANTED, match.Placement("exact", 9, 1))
     assert placed(*TIERS["trailing space"])[1].strategy == "trailing space"
     assert placed(*TIERS["unwrapped"]) == (WANTED, match.Placement("unwrapped", 9, 1))
@@ -99,13 +99,13 @@ def test_a_stale_line_around_is_not_written_back():
 
 
 @pytest.mark.parametrize("form", ["{}: {}", "{:>4} | {}", "{}\t{}", "{}|{}"])
-def test_line_numbers_are_taken_off(form):
+def test_line_numbers_are_stripped_from_the_search_block(form):
     old = "\n".join(form.format(n, line) for n, line in enumerate(FILE.split("\n")[6:9], 7))
     made, how = placed(old, old.replace("cost * 2", "cost * 3"))
     assert (made, how.strategy) == (WANTED, "unwrapped")
 
 
-def test_entities_and_escapes_are_taken_off_where_the_file_has_none():
+def test_entities_and_escapes_absent_from_the_file_are_unescaped():
     file = 'if a < b and c:\n    say("hello there")\n'
     made, _ = placed("if a &lt; b and c:", "if a &lt; b and d:", file)
     assert made == file.replace("c:", "d:")
@@ -122,7 +122,7 @@ def test_curly_quotes_of_the_file_stay():
     assert how.strategy == "punctuation"
 
 
-def test_two_places_are_none():
+def test_block_matching_two_places_is_rejected_as_ambiguous():
     file = FILE + FILE
     error = rejected(READ, READ.replace("2", "3"), file)
     assert error.cause == "ambiguous"
@@ -130,7 +130,7 @@ def test_two_places_are_none():
     assert "return item.cost" in error.fix
 
 
-def test_hints_tell_two_places_apart():
+def test_hints_choose_between_two_matching_places():
     file = (
         "class A:\n    def f(self):\n        return 1\n\n\nclass B:\n    def f(self):\n        return 1\n"
     )
@@ -161,14 +161,14 @@ def test_a_line_to_be_removed_must_be_remembered_rightly():
     assert error.cause == "not found"
 
 
-def test_what_is_there_already_is_left():
+def test_edit_already_in_the_file_is_reported_as_applied():
     made, how = placed(READ, READ.replace("2", "3"), WANTED)
     assert (made, how.strategy) == (WANTED, "already applied")
     made, how = placed("import os", "import os\nimport sys", "import os\nimport sys\n")
     assert (made, how.strategy) == ("import os\nimport sys\n", "already applied")
 
 
-def test_a_deletion_is_not_taken_for_done_without_a_sign_of_it():
+def test_deletion_is_not_assumed_applied_without_evidence():
     error = rejected('import os\n\\"gone\\" = 1', "import os", 'import os\n"gone" = 2\n')
     assert error.cause == "not found"
 
@@ -214,7 +214,7 @@ def test_lines_that_stand_for_code_are_refused(line):
         "    print('...')",
     ],
 )
-def test_lines_that_only_look_so_are_not(line):
+def test_ordinary_lines_resembling_omissions_are_accepted(line):
     made, _ = placed(READ, f"{READ}\n{line}")
     assert line in made
 
@@ -260,7 +260,7 @@ def only(proposed):
     return file.new.data
 
 
-def test_what_could_be_parsed_must_still_be():
+def test_edit_that_breaks_a_parsable_file_is_rejected():
     proposed = propose([edit(READ, READ + "("), edit("import os", "import sys")], shop_py=FILE.encode())
     assert [each.rejection.cause if each.rejection else None for each in proposed.outcomes] == [
         "broken",
@@ -316,12 +316,12 @@ KEPT = {
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_what_is_not_text_stays(name):
+def test_line_ends_encoding_and_byte_order_mark_are_preserved(name):
     old, new = KEPT[name]
     assert only(propose([Edit("replace", "a.txt", ("b",), ("B", "new"))], a_txt=old)) == new
 
 
-def test_whole_files_keep_what_is_not_text_too():
+def test_whole_file_write_preserves_line_ends_and_byte_order_mark():
     assert (
         only(propose([Edit("write", "a.txt", replace=("x", "y"))], a_txt=b"\xef\xbb\xbfa\r\nb"))
         == b"\xef\xbb\xbfx\r\ny"
@@ -346,7 +346,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("cause", REFUSED)
-def test_what_cannot_be_done_says_why(cause):
+def test_rejected_edit_reports_its_cause(cause):
     edited, data = REFUSED[cause]
     (outcome,) = propose([edited], **({"a_txt": data} if data is not None else {})).rejected
     assert outcome.rejection.cause == cause
@@ -424,7 +424,7 @@ def test_a_long_line_takes_no_longer(line):
     assert placed(READ, f"{READ}\n{line}", path="a.txt")[1].strategy == "exact"
 
 
-def test_places_that_only_a_hint_tells_apart_are_counted_in_the_file_as_it_was():
+def test_line_hints_count_lines_of_the_original_file():
     file = "top\n" * 3 + "item:\n  value: 1\n" * 5
     edits = [
         Edit("replace", "f.yaml", ("top", "top", "top"), ("top", "new", "new", "top", "top"), line=1),

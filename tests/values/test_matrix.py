@@ -38,7 +38,7 @@ def test_how_many_runs(given, matrix, times, count):
     assert len(argument_combinations(COMMAND, given, matrix, times)) == count
 
 
-def test_each_value_with_each_other():
+def test_matrix_combines_each_value_with_every_other():
     assert argument_combinations(COMMAND, {"issue": "1,2"}, ("text=a,b",)) == [
         {"issue": "1", "text": "a"},
         {"issue": "1", "text": "b"},
@@ -48,7 +48,7 @@ def test_each_value_with_each_other():
 
 
 @pytest.mark.parametrize("word", ["issue=3", "text", "text=", "text=a,", "=a"])
-def test_what_is_no_matrix(word):
+def test_invalid_matrix_argument_is_refused(word):
     with pytest.raises(UsageError, match="matrix"):
         argument_combinations(COMMAND, {"issue": "1"}, (word,))
 

@@ -42,21 +42,21 @@ def test_a_chain_of_names_is_one_rename():
     assert told(overlay) == [("a", b"A", b"C", "d")]
 
 
-def test_there_and_back_is_nothing():
+def test_rename_and_rename_back_makes_no_change():
     overlay = begun()
     overlay.rename("a", "c")
     overlay.rename("c", "a")
     assert told(overlay) == []
 
 
-def test_a_name_can_be_taken_after_it_was_deleted():
+def test_rename_can_reuse_the_name_of_a_deleted_file():
     overlay = begun()
     overlay.put("b", Version(None))
     overlay.rename("a", "b")
     assert told(overlay) == [("a", b"A", None, ""), ("b", b"B", b"A", "")]
 
 
-def test_what_cannot_be():
+def test_impossible_overlay_operations_are_refused():
     overlay = begun()
     with pytest.raises(ConflictError, match="no such file"):
         overlay.rename("x", "y")

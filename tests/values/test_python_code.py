@@ -78,7 +78,7 @@ def test_faults_only_where_they_are_wanted():
         ),
     ],
 )
-def test_what_others_would_notice(old, new, said):
+def test_public_api_changes_are_reported(old, new, said):
     assert public_api.breaking_changes(public_api.public_names(old), public_api.public_names(new)) == said
 
 

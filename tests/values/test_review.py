@@ -55,7 +55,7 @@ def test_only_what_is_approved_is_made():
     assert [(hunk.line, each.reason) for hunk, each in review.hunks_to_revise(found)] == [(21, "no")]
 
 
-def test_what_is_left_open_comes_on_top_of_what_was_accepted():
+def test_undecided_diffs_are_based_on_the_accepted_changes():
     found = approve(begun(difference(changed(3, 20, 40))))
     assert text(review.accepted_diffs(found)) == changed(3)
     (left,) = review.undecided_diffs(found)
@@ -126,7 +126,7 @@ def test_a_rename_covers_the_same_rename_only():
     assert review.approve_pattern(found, pattern).current.path == "c.py"
 
 
-def test_what_decides_what_runs_is_in_no_pattern_and_needs_a_person():
+def test_protected_files_match_no_pattern_and_need_a_person():
     care = ".github/workflows/ci.yml"
     found = begun(difference("x\n", "a.txt", "y\n"), difference("x\n", care, "y\n"))
     assert review.patterns_for_hunk(found, found.hunks[1]) == []
@@ -149,7 +149,7 @@ def test_a_person_may_write_other_lines():
     assert review.hunks_to_revise(found) == []
 
 
-def test_a_described_change_goes_back_to_its_maker():
+def test_hunk_marked_for_modification_is_returned_for_revision():
     found = begun(difference(changed(3)))
     found = review.record_decision(found, ReviewDecision(found.current.id, "modify", reason="shorter"))
     assert review.accepted_diffs(found) == []
@@ -182,7 +182,7 @@ def test_a_new_file_can_be_written_otherwise_and_a_renamed_one_keeps_its_name():
     assert review.accepted_diffs(approve(begun(moved))) == [moved]
 
 
-def test_by_file_all_changes_of_one_are_judged_together():
+def test_file_grain_reviews_all_changes_of_a_file_as_one_hunk():
     found = begun(difference(changed(3, 20, 40)), difference(changed(5), "b.txt"), grain="file")
     assert [each.path for each in found.hunks] == ["a.txt", "b.txt"]
     assert text(review.accepted_diffs(approve(found))) == changed(3, 20, 40)

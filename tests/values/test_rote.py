@@ -33,7 +33,7 @@ def found(new, old=OLD, path="cart.py"):
         ),
     ],
 )
-def test_an_answer_by_rote_is_found(new):
+def test_hard_coded_answer_is_found(new):
     assert found(new)
 
 
@@ -58,11 +58,11 @@ def test_an_answer_by_rote_is_found(new):
         ),
     ],
 )
-def test_an_honest_answer_is_not_taken_for_one(new):
+def test_honest_answer_is_not_reported_as_hard_coded(new):
     assert found(new) == []
 
 
-def test_what_was_there_before_and_what_is_no_code():
+def test_existing_special_cases_and_non_code_files_are_not_reported():
     cheat = OLD.replace("    return 0\n", "    if prices == [1, 2]:\n        return 3\n    return 0\n")
     assert found(cheat + "\nX = 1\n", cheat) == []
     assert found(cheat, path="tests/test_cart.py") == []
@@ -87,7 +87,7 @@ def test_outcomes_of_tests():
     assert "FAILED" in strip_passed_lines(SAID)
 
 
-def test_how_tests_turned():
+def test_outcome_comparison_lists_newly_passing_still_passing_and_lost():
     before = {"a": "PASSED", "b": "FAILED", "c": "PASSED", "d": "ERROR"}
     after = {"a": "PASSED", "b": "PASSED", "d": "FAILED"}
     assert compare_outcomes(before, after) == (("b",), ("a",), ("c", "d"))

@@ -38,7 +38,7 @@ def test_a_run_begins_pending_where_it_was_called():
         (ev.RunEnded(status="cancelled"), "cancelled"),
     ],
 )
-def test_every_end_can_be_taken_up_again(event, status):
+def test_ended_run_can_be_started_again(event, status):
     run = after(STARTED, event)
     assert run.status == status
     again = after(STARTED, event, ev.RunStarted(at=9, pid=8, host="h", version="1"))
@@ -77,7 +77,7 @@ def test_other_visits_are_left_alone():
     assert [v.status for v in run.visits_of("a")] == ["failed", "completed"]
 
 
-def test_what_was_cut_off_is_taken_back_and_what_waited_is_tried_again():
+def test_interrupted_visits_are_dropped_and_blocked_visits_retried():
     run = after(STARTED, ev.StepStarted(step="a", visit=1), ev.StepInterrupted(step="a", visit=1))
     assert run.visits == ()
     run = after(
@@ -151,7 +151,7 @@ def test_media_types():
     ]
 
 
-def test_snapshots_landings_and_what_was_cut_off_are_kept():
+def test_run_records_snapshots_merges_and_interrupted_visits():
     before = ev.SnapshotTaken(step="a", visit=1, when="before", commit="c1", tree="t1")
     ended = ev.SnapshotTaken(
         step="a", visit=1, when="after", commit="c2", tree="t2", changed=True, files=1, paths=("f",)
@@ -189,7 +189,7 @@ LINE = view.summarize_run(after(STARTED))
         ({"status": "cancelled", "worktree": "/w", "session": "s"}, False, "done"),
     ],
 )
-def test_what_a_person_has_to_do_about_a_run(more, worktree, group):
+def test_status_line_groups_runs_by_the_needed_action(more, worktree, group):
     stands = view.status_line(replace(LINE, **more), has_worktree=worktree, has_session=False)
     assert stands.group == group
     assert stands.evidence[0] == f"event: the run is {more['status']}"

@@ -149,7 +149,7 @@ def test_branches_rejoin():
     assert failure.step == "check"
 
 
-def test_a_failure_that_was_taken_up_but_never_made_good_stops_before_the_next_stage():
+def test_handled_but_unresolved_failure_skips_the_next_stage():
     flow = listed(
         step("verify", on_failure="notify"),
         step("notify"),
@@ -161,7 +161,7 @@ def test_a_failure_that_was_taken_up_but_never_made_good_stops_before_the_next_s
     assert failure.step == "verify"
 
 
-def test_what_needs_a_step_that_was_skipped_for_a_failure_is_skipped_too():
+def test_dependents_of_a_step_skipped_for_a_failure_are_skipped():
     flow = listed(step("a"), step("b", needs=("a",)), step("c", needs=("b",)), stop_on_failure=False)
     assert play(flow, {"a": "f"})[0] == ["a", "b:skipped", "c:skipped"]
 
@@ -183,7 +183,7 @@ def test_a_failure_that_is_allowed_changes_nothing():
     assert play(flow, {"a": "f"}) == (["a", "b"], None)
 
 
-def test_going_on_after_a_failure():
+def test_independent_steps_run_after_a_failure_without_stop_on_failure():
     flow = listed(step("a"), step("b"), step("c", needs=("a",)), stop_on_failure=False)
     found, failure = play(flow, {"a": "f"})
     assert found == ["a", "c:skipped", "b"] or found == ["a", "b", "c:skipped"]
@@ -202,14 +202,14 @@ def test_steps_that_mind_failure_run_after_one():
     assert play(flow)[0] == ["a", "b", "c:skipped", "d", "e"]
 
 
-def test_a_false_condition_skips_and_the_list_goes_on():
+def test_step_with_a_false_condition_is_skipped_and_the_list_continues():
     flow = listed(
         step("a", condition="run.command == 'x'"), step("b", condition="steps.a.status == 'skipped'")
     )
     assert play(flow) == (["a:skipped", "b"], None)
 
 
-def test_a_skipped_step_takes_its_success_link():
+def test_skipped_step_follows_its_success_link():
     flow = listed(step("a", condition="false", on_success="c", on_failure="c"), step("c"))
     assert play(flow) == (["a:skipped", "c"], None)
 
@@ -294,7 +294,7 @@ def test_a_run_that_is_over_or_being_cancelled_starts_nothing_but_clean_up():
     assert schedule.next_decisions(made, ended) == ()
 
 
-def test_a_blocked_step_holds_its_stage_and_nothing_else_is_tried():
+def test_blocked_step_stops_its_stage_and_starts_nothing_else():
     made, run = begin(listed(step("a"), post=[step("b")], cleanup=[step("c")]))
     run = runs.apply_event(run, ev.StepStarted(step="a", visit=1))
     run = runs.apply_event(run, ev.StepBlocked(step="a", visit=1, message="a person"))
@@ -302,7 +302,7 @@ def test_a_blocked_step_holds_its_stage_and_nothing_else_is_tried():
     assert run.blocked_visits()[0].error == "a person"
 
 
-def test_two_joins_that_wait_for_each_other_are_let_go_in_order():
+def test_mutually_waiting_joins_run_in_order():
     """Two steps of one loop, both due, each above the other: the first is taken."""
     flow = Workflow(
         "w",

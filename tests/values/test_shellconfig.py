@@ -20,7 +20,7 @@ two words=x
 """
 
 
-def test_what_is_understood_and_what_is_passed_over():
+def test_shell_config_reads_simple_assignments_and_skips_the_rest():
     found = shell_config.parse(TEXT, {"HOME": "/home/me"})
     assert found["WORKTREE_NAME_PREFIX"] == "me"
     assert found["PLUM_EDITOR"] == "code"

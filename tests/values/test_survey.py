@@ -126,7 +126,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_so_do_files_of_other_languages(language):
+def test_outline_lists_members_of_files_in_other_languages(language):
     source, expected = OTHERS[language]
     found = outline(language, source).members
     assert [(each.name, each.kind, each.doc, each.calls) for each in found] == expected
@@ -197,7 +197,7 @@ PATHS = {
         ("c/main.c", "cart.h", "c/cart.h"),
     ],
 )
-def test_what_an_import_leads_to(importer, link, file):
+def test_import_is_resolved_to_its_file(importer, link, file):
     assert ImportResolver(PATHS, "example.com/x").resolve(importer, link) == file
 
 
@@ -254,7 +254,7 @@ MANIFESTS = {
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_what_a_manifest_says(name):
+def test_manifest_is_parsed_into_its_contents(name):
     text, expected = MANIFESTS[name]
     assert tuple(parse_manifest(f"sub/{name}", text)) == expected
 
@@ -263,7 +263,7 @@ def test_what_a_manifest_says(name):
     ("name", "text"),
     [("pyproject.toml", "[["), ("package.json", "[]"), ("Cargo.toml", "dependencies = 3"), ("a.py", "x")],
 )
-def test_a_manifest_that_is_none(name, text):
+def test_invalid_or_unknown_manifest_is_not_parsed(name, text):
     assert parse_manifest(name, text) is None
 
 
@@ -418,7 +418,7 @@ def test_a_summary_survives_being_kept(result):
 MANY = {f"p{a}/q{b}/f{c}.py": f"{a}{b}{c}" for a in range(10) for b in range(10) for c in range(10)}
 
 
-def test_one_changed_file_of_a_thousand_needs_depth_and_one_more():
+def test_changed_file_invalidates_only_itself_and_its_parent_folders():
     before = {
         node.key
         for level in missing_levels(build_hierarchy(MANY, "s"), lambda node: False)

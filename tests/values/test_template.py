@@ -8,7 +8,7 @@ from prunejuice.workflow import template
 DATA = {"args": {"n": 3, "list": ["a"], "t": True, "none": None}}
 
 
-def test_one_expression_keeps_its_type_and_text_around_it_makes_text():
+def test_lone_expression_keeps_its_type_and_mixed_text_becomes_a_string():
     value = {"a": "${{ args.n }}", "b": "n=${{ args.n }}, ${{ args.t }}", "c": ["${{ args.list }}", 1, "x"]}
     assert template.render(value, DATA) == {"a": 3, "b": "n=3, true", "c": [["a"], 1, "x"]}
     assert template.render("x${{ args.none }}y${{ args.list }}", DATA) == 'xy["a"]'

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from prunejuice.agents.protocol import Agent, AgentEnded, AgentEvent, AgentStarted, Capabilities, Task
-from prunejuice.code.secrets import mask_secrets
+from prunejuice.code.secret_patterns import mask_secrets
 from prunejuice.errors import UsageError
 from prunejuice.system.stop import Stop
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
+from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits import diff, paths
 from prunejuice.edits.diff import Hunk
 
@@ -27,9 +28,6 @@ _WORDS = re.compile(r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`[^`]*`|[^\W\d]\
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _HEADER_LINES = 2  # where Python looks for an encoding comment, and the system for a shebang
 LARGEST = 500_000  # characters; larger files are not classified
-_TEST_PATH = re.compile(
-    r"(^|/)(tests?|__tests__|spec)/|(^|/)test_[^/]*$|_test\.[a-z]+$|\.(test|spec)\.[a-z]+$"
-)
 
 
 class HunkInFile(NamedTuple):
@@ -279,7 +277,7 @@ def find_risks(hunk: Hunk, mode: int = 0) -> list[str]:
         "may decide what runs": paths.protection_level(hunk.path) == "shown",
         "deletes the file": hunk.change_type == "deleted",
         "makes the file executable": hunk.change_type in {"created", "mode"} and bool(mode & 0o100),
-        "changes a test": hunk.change_type != "created" and bool(_TEST_PATH.search(hunk.path)),
+        "changes a test": hunk.change_type != "created" and is_test_path(hunk.path),
         "removes much more than it adds": removed > 20
         and removed > 3 * added
         and hunk.change_type != "deleted",

@@ -13,9 +13,9 @@ from prunejuice.changes.tree_state import TreeState
 from prunejuice.edits.diff import FileDiff
 from prunejuice.edits.overlay import Overlay
 from prunejuice.errors import PruneJuiceError
+from prunejuice.worktrees import file_listing, provision
 from prunejuice.worktrees import git as gits
-from prunejuice.worktrees import provision, tracked
-from prunejuice.worktrees.tracked import FileListing
+from prunejuice.worktrees.file_listing import FileListing
 
 if TYPE_CHECKING:
     from prunejuice.worktrees.git import Git
@@ -192,9 +192,9 @@ def _tree_files(root: Path, environ: Mapping[str, str], *, whole: bool) -> Colle
     listing = _list_folder(root, environ)
     paths = dict.fromkeys(listing.files)
     for path, reason in listing.skipped.items():
-        if reason == tracked.LINK or (whole and reason.startswith(tracked.HIDDEN)):
+        if reason == file_listing.LINK or (whole and reason.startswith(file_listing.HIDDEN)):
             paths[path] = None
-        elif whole and reason == tracked.SUBMODULE and (root / path / ".git").exists():
+        elif whole and reason == file_listing.SUBMODULE and (root / path / ".git").exists():
             paths |= dict.fromkeys(
                 f"{path}/{inner}" for inner in _tree_files(root / path, environ, whole=True)
             )
@@ -208,7 +208,7 @@ def _list_folder(root: Path, environ: Mapping[str, str], *, alone: bool = False)
         git = gits.open_git(str(root), dict(environ)).locate()
     else:
         git = gits.open_git_outside_repository(root, dict(environ))
-    return tracked.list_files(git)
+    return file_listing.list_files(git)
 
 
 def _read_stamp(path: Path) -> _FileStamp | None:

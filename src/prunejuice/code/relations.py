@@ -1,7 +1,6 @@
 """The relations between the files of a tree: imports and calls."""
 
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,12 +8,8 @@ from typing import NamedTuple
 from prunejuice.code.imports import ImportResolver, external_package
 from prunejuice.code.manifest import Manifest
 from prunejuice.code.outline import Outline
+from prunejuice.code.testpaths import is_test_or_support_path
 
-TEST_PATH = re.compile(
-    r"(?:^|/)(?:tests?|testing|__tests__|spec|e2e|fixtures|playground|benchmarks?|examples?)/"
-    r"|(?:^|/)(?:test_[^/]*|conftest\.py|[^/]*[._]test\.\w+|[^/]*\.spec\.\w+)$"
-)
-"""Paths of tests, benchmarks and examples."""
 _BY_FOLDER = {"go", "java", "c_sharp", "php", "ruby", "c", "cpp"}
 """Languages in which a file can use the files of its folder without an import."""
 _BUILTIN_TYPES = (str, bytes, list, dict, set, int, object)
@@ -48,7 +43,7 @@ class Relations:
 
     def __init__(self, survey: SurveyInput) -> None:
         self.code = {path: outline for path, outline in survey.files.items() if outline.language}
-        tests = {path for path in self.code if TEST_PATH.search(path)}
+        tests = {path for path in self.code if is_test_or_support_path(path)}
         # A tree of only tests or examples is surveyed as code.
         self.tests = tests if len(tests) < len(self.code) else set()
         self.uses: dict[str, set[str]] = {}

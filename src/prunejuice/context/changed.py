@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice.code.secrets import mask_secrets
+from prunejuice.code.secret_patterns import mask_secrets
 from prunejuice.worktrees.git import Git
 
 _WORDS = (

@@ -10,7 +10,7 @@ from prunejuice.code.exclude import MAX_BYTES, MAX_NAMED_BYTES, exclusion_reason
 from prunejuice.code.languages import language_for_path
 from prunejuice.code.terms import terms
 from prunejuice.context.index import CodeIndex, IndexEntry, ParsedFile
-from prunejuice.worktrees import tracked
+from prunejuice.worktrees import file_listing
 
 _BINARY = 8_000
 """Bytes that are searched for a NUL, as git does, to recognize binary content."""
@@ -26,7 +26,7 @@ class Corpus:
 
     def __init__(
         self,
-        listing: tracked.FileListing,
+        listing: file_listing.FileListing,
         index: CodeIndex,
         known_entries: dict[str, IndexEntry],
         requested: frozenset[str],
@@ -55,12 +55,12 @@ class Corpus:
     def is_current(self) -> bool:
         """Return whether the files with uncommitted content still have the content that was read."""
         for path in self.listing.changed:
-            data = tracked.read_content(self.listing.root, path, MAX_NAMED_BYTES)
+            data = file_listing.read_content(self.listing.root, path, MAX_NAMED_BYTES)
             number = self.number.get(path)
             if number is None:
                 if data is not None and not _unreadable_reason(data) and not exclusion_reason(path):
                     return False
-            elif data is None or tracked.object_id(data, self.blobs[number]) != self.blobs[number]:
+            elif data is None or file_listing.object_id(data, self.blobs[number]) != self.blobs[number]:
                 return False
         return True
 
@@ -94,15 +94,15 @@ class Corpus:
         parsed_keys: set[str] = set()
         for path in missing:
             largest = MAX_NAMED_BYTES if path in requested else MAX_BYTES
-            data = tracked.read_content(self.listing.root, path, largest)
+            data = file_listing.read_content(self.listing.root, path, largest)
             if data is None:
-                self.excluded[path] = tracked.unreadable_reason(self.listing.root, path, largest)
+                self.excluded[path] = file_listing.unreadable_reason(self.listing.root, path, largest)
                 continue
             if reason := _unreadable_reason(data):
                 self.excluded[path] = reason
                 continue
             language = language_for_path(path)
-            key = f"{tracked.object_id(data, example_id)}.{language}"
+            key = f"{file_listing.object_id(data, example_id)}.{language}"
             keys[path] = key
             if key not in known_entries and key not in parsed_keys:
                 parsed_keys.add(key)

@@ -9,8 +9,8 @@ import msgspec
 
 from prunejuice.code import tokens
 from prunejuice.code.exclude import exclusion_reason
-from prunejuice.code.secrets import mask_secrets
-from prunejuice.context import assemble, history, retrieval, static
+from prunejuice.code.secret_patterns import mask_secrets
+from prunejuice.context import assemble, fixed_weights, history, retrieval
 from prunejuice.context.bundle import Bundle, Item, OmittedFile, Reason, escape_body
 from prunejuice.context.changed import TreeDiff, read_tree_diff
 from prunejuice.context.corpus import Corpus
@@ -21,7 +21,7 @@ from prunejuice.context.ranking import OUTSIDE_SHARE, chances, chunk_shares
 from prunejuice.context.render import FileRenderer, TokenCache
 from prunejuice.context.request import ContextRequest, PathScope, resolve_paths
 from prunejuice.errors import DamagedStoreError, GitError, UsageError
-from prunejuice.worktrees import tracked
+from prunejuice.worktrees import file_listing
 
 MAX_FILES = 128
 """The most ranked files that are considered for packing."""
@@ -65,14 +65,14 @@ class Engine:
         self.index = CodeIndex(index_path)
         self._known: dict[str, IndexEntry] = {}
         self._past: tuple[str, history.CommitHistory] = ("", history.CommitHistory([]))
-        self._corpus: tuple[tracked.FileListing, frozenset[str], Corpus] | None = None
+        self._corpus: tuple[file_listing.FileListing, frozenset[str], Corpus] | None = None
         self._counted = TokenCache({}, {}, set())
         self._warnings: list[str] = []
         self._known = self.run_with_rebuild(self.index.entries)
 
     def corpus(self, requested: frozenset[str] = frozenset()) -> Corpus:
         """Return the current files, reading only changed ones; `requested` files are never excluded."""
-        listing = tracked.list_files(self.git, requested)
+        listing = file_listing.list_files(self.git, requested)
         if self._corpus and self._corpus[:2] == (listing, requested) and self._corpus[2].is_current():
             return self._corpus[2]
         corpus = Corpus(listing, self.index, self._known, requested)
@@ -120,7 +120,7 @@ class Engine:
 
     def listed_files(self) -> Collection[str]:
         """Return the files of the tree that git does not ignore."""
-        return tracked.list_files(self.git).files
+        return file_listing.list_files(self.git).files
 
     def _gather_once(self, request: ContextRequest) -> Bundle:
         corpus = self.corpus(frozenset(path for path in request.paths if not path.startswith("!")))
@@ -232,7 +232,7 @@ class Engine:
         """Return the diff of the files that may be shown, deleted files included."""
         named, lines = frozenset(request.paths), selection.diff.lines
         unlisted = [path for path in lines if path not in corpus.number]
-        ignored = tracked.find_ignored_paths(self.git, unlisted)
+        ignored = file_listing.find_ignored_paths(self.git, unlisted)
 
         def fits(path: str) -> bool:
             is_hidden = (
@@ -373,7 +373,7 @@ class Engine:
         facts = self._static_facts(corpus, selection, candidates | selection.pinned.keys())
         sizes = {file: corpus.entries[file].size for file in facts}
         budget, items = request.budget - spent, []
-        for file, worth in static.rank_files(facts, sizes):
+        for file, worth in fixed_weights.rank_files(facts, sizes):
             all_chunks = renderer.whole_file(file)
             if (
                 sizes[file] / 16 > budget
@@ -382,7 +382,9 @@ class Engine:
                 continue
             budget -= cost
             item = assemble.build_item(renderer, file, all_chunks, "full", None, {})
-            items.append(msgspec.structs.replace(item, score=worth, reasons=static.to_reasons(facts[file])))
+            items.append(
+                msgspec.structs.replace(item, score=worth, reasons=fixed_weights.to_reasons(facts[file]))
+            )
             if budget < 20:
                 break
         self._save_counts(renderer)

@@ -7,12 +7,12 @@ from typing import NamedTuple
 from prunejuice.code import tokens
 from prunejuice.code.chunk import Chunk, group_by_definition, signature, split_lines
 from prunejuice.code.exclude import MAX_NAMED_BYTES
-from prunejuice.code.secrets import mask_secrets
+from prunejuice.code.secret_patterns import mask_secrets
 from prunejuice.context.bundle import GAP, Item, Style, item_frame
 from prunejuice.context.corpus import Corpus
 from prunejuice.context.packing import FULL_TEXT, ChunkCandidate, DefinitionGroup
 from prunejuice.context.ranking import OUTSIDE_SHARE
-from prunejuice.worktrees import tracked
+from prunejuice.worktrees import file_listing
 
 CHARACTERS = 3.6
 """Characters per token, roughly."""
@@ -153,10 +153,10 @@ class FileRenderer:
         """Return the lines of a file, secrets masked."""
         if file not in self._lines:
             path, blob = self.corpus.paths[file], self.corpus.blobs[file]
-            data = tracked.read_content(self.corpus.listing.root, path, MAX_NAMED_BYTES) or b""
+            data = file_listing.read_content(self.corpus.listing.root, path, MAX_NAMED_BYTES) or b""
             text = data.decode("utf-8", "replace")
             # The file may have changed since it was listed; then it is not the content that is `clean`.
-            is_unchanged = tracked.object_id(data, blob) == blob
+            is_unchanged = file_listing.object_id(data, blob) == blob
             masked = text if is_unchanged and (path, blob) in self.cache.clean else mask_secrets(path, text)
             if is_unchanged and masked == text:
                 self.cache.clean.add((path, blob))

@@ -19,6 +19,7 @@ from prunejuice.changes.parsed_answer import PlacedAnswer
 from prunejuice.changes.scratch_copy import ScratchCopy
 from prunejuice.changes.store import ChangeSetStore
 from prunejuice.changes.tree_state import TreeState
+from prunejuice.code.testpaths import is_test_path
 from prunejuice.context.bundle import render_bundle
 from prunejuice.context.engine import Engine
 from prunejuice.edits import diff, formats
@@ -38,7 +39,6 @@ from prunejuice.verbs.ask import AskContext, AskRequest, AskResult
 from prunejuice.verbs.repair import RepairCheck
 from prunejuice.verbs.verify import gates, generated_tests, interpreter, tamper
 from prunejuice.verbs.verify.equivalence import EquivalenceChecker
-from prunejuice.verbs.verify.tamper import is_test_path
 
 _DEFAULT_CHECKS = {"fix-types": "mypy .", "lint": "ruff check ."}
 """Checks to suggest for a verb; `pytest -q` for the others."""

@@ -13,7 +13,7 @@ from prunejuice.steps.environment import build_step_environment
 from prunejuice.steps.resources import StepResources, ok_result
 from prunejuice.system import process
 from prunejuice.workflow.workspace import Workspace
-from prunejuice.worktrees import provision, tmux, worktree
+from prunejuice.worktrees import branch_name, provision, tmux, worktree
 from prunejuice.worktrees.git import Git
 
 
@@ -32,7 +32,7 @@ def create_worktree(handle: StepContext, resources: StepResources) -> StepResult
     if not base:
         raise StepError(f"unknown base commit {base_ref!r}")
     branch = str(options.get("branch_name") or _format_branch(handle, resources.settings.branch_pattern))
-    path = worktree.worktree_path(git, resources.settings.worktree_parent, branch)
+    path = branch_name.worktree_path(git, resources.settings.worktree_parent, branch)
     created = worktree.create(git, worktree.WorktreeSpec(path, branch, base, handle.run.id))
     subdirectory = Path(handle.workspace.directory).resolve().relative_to(Path(git.directory).resolve())
     directory = path / subdirectory if (path / subdirectory).is_dir() else path
@@ -55,7 +55,7 @@ def create_worktree(handle: StepContext, resources: StepResources) -> StepResult
 def _format_branch(handle: StepContext, pattern: str) -> str:
     day = time.strftime("%Y%m%d", time.gmtime(handle.run.created))
     words = {"command": handle.plan.command.name, "date": day, "run": handle.run.id[:6]}
-    return worktree.format_branch_name(pattern, {**words, "project": Path(handle.plan.project).name})
+    return branch_name.format_branch_name(pattern, {**words, "project": Path(handle.plan.project).name})
 
 
 def _provision_worktree(handle: StepContext, resources: StepResources, git: Git) -> None:

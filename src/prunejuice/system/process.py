@@ -231,9 +231,8 @@ def _translate_not_found(call: ProcessSpec) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        if Path(call.cwd).is_dir():
-            raise MissingToolError(f"program not found: {call.argv[0]!r}") from error
-        raise MissingToolError(f"directory not found: {str(call.cwd)!r}") from error
+        missing = ("program", call.argv[0]) if Path(call.cwd).is_dir() else ("directory", str(call.cwd))
+        raise MissingToolError(f"{missing[0]} not found: {missing[1]!r}") from error
 
 
 def start_detached(call: ProcessSpec, log: Path) -> int:
@@ -478,8 +477,7 @@ def _tags_from_psutil() -> Iterator[tuple[int, str]]:
                 yield process.pid, value
 
 
-SELF_ARGV = (sys.executable, "-P", "-m", "prunejuice")
-"""The arguments that start this program; `-P` prevents imports from the current directory."""
+SELF_ARGV = (sys.executable, "-P", "-m", "prunejuice")  # -P: no imports from the current directory
 
 
 def is_alive(pid: int) -> bool:

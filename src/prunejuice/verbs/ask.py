@@ -46,7 +46,7 @@ from prunejuice.text import format_count, to_utf8
 from prunejuice.verbs import report as reports
 from prunejuice.verbs.agent_in_copy import NO_CHANGES
 from prunejuice.verbs.verb import Verb
-from prunejuice.worktrees import tracked
+from prunejuice.worktrees import file_listing
 
 DEFAULT_ROUNDS = 3
 """The default number of rounds: one question, and two retries for edits that do not apply."""
@@ -225,7 +225,9 @@ def ask_for_report(
 def _file_lines(root: Path, path: str) -> list[str] | None:
     """Return the lines of a file of the tree, or None if it does not exist."""
     data = (
-        tracked.read_content(str(root), path, MAX_NAMED_BYTES) if invalid_path_reason(path) == "" else None
+        file_listing.read_content(str(root), path, MAX_NAMED_BYTES)
+        if invalid_path_reason(path) == ""
+        else None
     )
     return None if data is None else data.decode("utf-8", "replace").split("\n")
 

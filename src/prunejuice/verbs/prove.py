@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from prunejuice.agents.protocol import Usage
 from prunejuice.changes import scratch_copy
+from prunejuice.code.testpaths import is_test_path
 from prunejuice.context.bundle import Bundle
 from prunejuice.edits.diff import FileDiff
 from prunejuice.errors import GateError, UsageError
@@ -17,7 +18,6 @@ from prunejuice.verbs.ask import AskContext, AskRequest
 from prunejuice.verbs.results import TestGenerationResult
 from prunejuice.verbs.verify import interpreter
 from prunejuice.verbs.verify.generated_tests import GateVerdict, TestGates, new_file_diffs, test_file_path
-from prunejuice.verbs.verify.tamper import is_test_path
 
 
 class ProvedTests(NamedTuple):

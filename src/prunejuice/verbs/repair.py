@@ -10,6 +10,7 @@ from typing import NamedTuple
 from prunejuice.agents.protocol import NO_USAGE, Usage, total_usage
 from prunejuice.changes import change_set, scratch_copy
 from prunejuice.changes.tree_state import TreeState
+from prunejuice.code.testpaths import is_test_path
 from prunejuice.context.bundle import Bundle
 from prunejuice.edits.diff import FileDiff, format_diff
 from prunejuice.edits.overlay import Overlay
@@ -236,7 +237,7 @@ class _RepairLoop:
     def _test_sources(self) -> Iterator[str]:
         """Yield the sources of the test files."""
         for path in self.context.engine.listed_files():
-            if path.endswith(".py") and (tamper.is_test_path(path) or path in self.check.command):
+            if path.endswith(".py") and (is_test_path(path) or path in self.check.command):
                 file = self.copy.root / path
                 if file.is_file() and not file.is_symlink():
                     yield file.read_text(encoding="utf-8", errors="replace")

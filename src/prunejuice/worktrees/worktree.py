@@ -7,10 +7,9 @@ deletes half-made worktrees and finishes interrupted removals.
 """
 
 import os
-import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +23,6 @@ from prunejuice.text import safe_line
 from prunejuice.worktrees import checkout, oplog, trash
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.listing import (
-    REF_PREFIXES,
     Worktree,
     WorktreeRecord,
     branch_name_error,
@@ -35,10 +33,17 @@ from prunejuice.worktrees.listing import (
     worktree_records,
 )
 from prunejuice.worktrees.oplog import Operation
+from prunejuice.worktrees.unsaved_work import can_delete_branch, reason_to_keep
 
 LOCK_TIMEOUT = 120.0
+
+
 """How long to wait for the lock of a repository, in seconds."""
+
+
 CHECK_PREFIX = "check:"
+
+
 """The prefix of the owner of a temporary worktree; the process id follows."""
 
 
@@ -49,27 +54,6 @@ class WorktreeSpec(NamedTuple):
     branch: str
     base: str
     owner: str
-
-
-def worktree_path(git: Git, parent: str, branch: str) -> Path:
-    """Return the path for a branch's worktree: in `parent`, or in a folder beside the main worktree."""
-    main = Path(git.main_worktree or git.common)
-    folder = Path(parent or f"{main.name}-worktrees").expanduser()
-    return Path(os.path.normpath(main.parent / folder / branch.replace("/", "-")))
-
-
-def format_branch_name(pattern: str, values: Mapping[str, str]) -> str:
-    """Fill the placeholders of a pattern such as `{prefix}-{suffix}`.
-
-    Raises:
-        UsageError: the pattern has an unknown placeholder.
-    """
-    unknown = [name for name in re.findall(r"\{(.*?)\}", pattern) if name not in values]
-    if unknown:
-        placeholders = ", ".join(f"{{{name}}}" for name in values)
-        problem = f"unknown placeholder {{{unknown[0]}}} in the branch pattern {pattern!r}"
-        raise UsageError(problem, f"use one of {placeholders}")
-    return re.sub(r"\{(.*?)\}", lambda match: values[match.group(1)], pattern)
 
 
 # -- locking ----------------------------------------------------------------------------------------
@@ -276,7 +260,7 @@ def remove(git: Git, path: Path, *, drop: bool = False, force: bool = False) -> 
         entry = next(iter(list_worktrees(locked, path)), None)
         if entry is None:
             return RemovalResult("it is not a worktree of this repository" if path.exists() else "")
-        if reason := _reason_to_keep(entry, force=force):
+        if reason := reason_to_keep(entry, force=force):
             return RemovalResult(reason)
         if force or entry.gone:
             return _move_to_trash(locked, entry, drop=drop, force=force)
@@ -284,21 +268,11 @@ def remove(git: Git, path: Path, *, drop: bool = False, force: bool = False) -> 
         return RemovalResult(reason) if reason else _move_to_trash(locked, entry, drop=drop, tip=tip)
 
 
-def _reason_to_keep(entry: Worktree, *, force: bool) -> str:
-    if entry.main:
-        return "it is the main working tree"
-    if entry.stray:
-        return "its .git file points to another git directory (run `git worktree repair`)"
-    if entry.locked and not force:
-        return f"it is locked: {safe_line(entry.locked, 80)}"
-    return ""
-
-
 def _move_to_trash(
     git: Git, entry: Worktree, *, drop: bool, force: bool = False, tip: str = ""
 ) -> RemovalResult:
     tip = tip or git.for_worktree(git.directory, entry.git_dir).resolve("HEAD")
-    dropped = bool(entry.branch and tip) and _can_delete_branch(git, entry, tip, drop=drop, force=force)
+    dropped = bool(entry.branch and tip) and can_delete_branch(git, entry, tip, drop=drop, force=force)
     operation = replace(
         oplog.new_operation("remove", f"worktree {entry.path}", entry.path),
         old=_commit_index(git, entry, tip) if tip and force else "",
@@ -334,27 +308,6 @@ def _commit_index(git: Git, entry: Worktree, tip: str) -> str:
     return git.commit_tree(
         tree or f"{tip}^{{tree}}", tuple(dict.fromkeys((tip, *other_heads))), "kept with a worktree"
     )
-
-
-def _can_delete_branch(git: Git, entry: Worktree, tip: str, *, drop: bool, force: bool) -> bool:
-    """Return whether to delete the branch with its worktree.
-
-    Raises:
-        StepError: the branch should be dropped, but has commits that are in no other branch.
-    """
-    is_ours = entry.record is not None and entry.record.made_branch and entry.record.branch == entry.branch
-    if not (is_ours or drop):
-        return False
-    if is_ours and entry.record is not None and tip == entry.record.base:
-        return True
-    refs = git.run("for-each-ref", "--format=%(refname)", "--contains", tip, *REF_PREFIXES).split()
-    is_elsewhere = any(ref != f"refs/heads/{entry.branch}" for ref in refs)
-    if drop and not (is_elsewhere or force):
-        raise StepError(
-            f"branch {entry.branch!r} has commits that are in no other branch",
-            "merge it, or use --force (`prj undo` can restore it)",
-        )
-    return is_elsewhere or (drop and force)
 
 
 def _trash_folder(git: Git, entry: Worktree, operation: Operation) -> Path:

@@ -30,7 +30,7 @@ from prunejuice.code.languages import language_for_path
 from prunejuice.code.manifest import Manifest, parse_manifest
 from prunejuice.code.outline import Outline, outline
 from prunejuice.code.relations import SurveyInput
-from prunejuice.code.secrets import mask_secrets
+from prunejuice.code.secret_patterns import mask_secrets
 from prunejuice.context.assemble import truncate_text
 from prunejuice.context.corpus import Corpus
 from prunejuice.context.engine import Engine
@@ -41,7 +41,7 @@ from prunejuice.verbs.summarize import hierarchy
 from prunejuice.verbs.summarize import survey as surveys
 from prunejuice.verbs.summarize.hierarchy import SummaryNode
 from prunejuice.verbs.summarize.summary import SummaryResult
-from prunejuice.worktrees import tracked
+from prunejuice.worktrees import file_listing
 
 FOLDER = ".codebot/summaries"
 LATEST = f"{FOLDER}/latest.md"
@@ -372,7 +372,7 @@ class _SummaryScope(NamedTuple):
 
     def read_text(self, path: str) -> str:
         """Return the text of a file; empty if it has been deleted."""
-        data = tracked.read_content(self.corpus.listing.root, path, MAX_NAMED_BYTES)
+        data = file_listing.read_content(self.corpus.listing.root, path, MAX_NAMED_BYTES)
         return (data or b"").decode("utf-8", "replace")
 
 

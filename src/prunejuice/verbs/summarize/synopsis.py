@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from prunejuice.code import imports
 from prunejuice.code.outline import Outline
-from prunejuice.code.relations import TEST_PATH, Relations, SurveyInput
+from prunejuice.code.relations import Relations, SurveyInput
+from prunejuice.code.testpaths import is_test_or_support_path
 from prunejuice.verbs.summarize.summary import CodePattern
 
 _DEPENDENCIES = 14
@@ -193,14 +194,16 @@ def entry_points(facts: SurveyInput) -> Iterable[str]:
     for path, described in sorted(facts.manifests.items(), key=lambda item: (item[0].count("/"), item[0])):
         if "/" not in path:
             yield from described.entries
-        elif not TEST_PATH.search(path):
+        elif not is_test_or_support_path(path):
             yield from (f"{entry} ({path})" for entry in described.entries if not _MINOR_ENTRY.match(entry))
     lines = [
         f"{path}: {kind}"
         for path, described in sorted(facts.files.items())
         if (kind := _entry_kind(path, described))
     ]
-    yield from sorted((row for row in lines if not TEST_PATH.search(row)), key=lambda row: "#!" in row)
+    yield from sorted(
+        (row for row in lines if not is_test_or_support_path(row)), key=lambda row: "#!" in row
+    )
 
 
 def _entry_kind(path: str, outline: Outline) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.code import public_api, purity
+from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits.diff import FileDiff
 from prunejuice.errors import GateError
 from prunejuice.system.stop import Stop
 from prunejuice.verbs.verify import interpreter
 from prunejuice.verbs.verify.interpreter import PROBES, PythonInterpreter
-from prunejuice.verbs.verify.tamper import is_test_path
 
 _MAX_EXAMPLES = 3
 _MIN_RESULTS = 3

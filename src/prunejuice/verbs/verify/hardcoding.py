@@ -7,8 +7,9 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits.diff import FileDiff
-from prunejuice.verbs.verify.tamper import TamperFinding, is_test_path
+from prunejuice.verbs.verify.tamper import TamperFinding
 
 _COMMON_VALUES = frozenset(map(repr, (0, 1, -1, 2, 0.0, 1.0, "", None, True, False, [], (), {})))
 """Values that honest code often treats separately, such as the base case of a recursion."""

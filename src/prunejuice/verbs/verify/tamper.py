@@ -7,12 +7,10 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits.diff import FileDiff, Hunk, compute_hunks
 from prunejuice.text import safe_line
 
-_TEST_PATH = re.compile(
-    r"(?:^|/)(?:tests?|__tests__|specs?)/|(?:^|/)test_[^/]+$|(?:_test|[._]spec|\.test)\.\w+$", re.IGNORECASE
-)
 _CHECK_CONFIG = re.compile(
     r"(?:^|/)(?:\.github/|\.gitlab-ci|\.circleci/|azure-pipelines|Jenkinsfile|conftest\.py$|pytest\.ini$|tox\.ini$"
     r"|noxfile\.py$|setup\.cfg$|\.coveragerc$|\.?mypy\.ini$|\.?ruff\.toml$|pyrightconfig\.json$|\.flake8$|\.pylintrc$"
@@ -99,11 +97,6 @@ def format_findings(findings: Sequence[TamperFinding]) -> str:
     return "; ".join(
         f"{safe_line(finding.path, 80)}:{finding.line}: {finding.reason}" for finding in findings[:3]
     )
-
-
-def is_test_path(path: str) -> bool:
-    """Return whether a path belongs to tests."""
-    return bool(_TEST_PATH.search(path))
 
 
 def _new_file_findings(diff: FileDiff) -> Iterator[TamperFinding]:
