@@ -25,7 +25,33 @@ from prunejuice.system.stop import Stop
 # The same examples each time, so that a run tells of a change and not of luck; new ones by --hypothesis-profile=new.
 settings.register_profile("same", derandomize=True)
 settings.register_profile("new", derandomize=False)
+settings.register_profile("fast", derandomize=True, max_examples=10)
 settings.load_profile("same")
+
+SLOW = (
+    "test_acp_programs",
+    "test_agents",
+    "test_context_score",
+    "test_exercises",
+    "test_human_eval",
+    "test_kill",
+    "test_local_model",
+    "test_mending",
+    "test_obedience",
+    "test_programs",
+    "test_proving",
+    "test_transaction",
+    "test_vectors",
+    "test_windows",
+)
+"""Files with real agents, models, or a crash at every call."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker(pytest.mark.slow)
+
 
 NEEDS_TMUX = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
