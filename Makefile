@@ -61,7 +61,6 @@ bench-contexts: setup ## Measure contexts on git repositories: make bench-contex
 
 docs: setup figures ## Generate docs/reference.md and docs/modules.md
 	@$(BIN)/python scripts/reference.py
-	@$(BIN)/python scripts/modules.py
 
 figures: setup ## Copy the figures of bench/ into the documents
 	@$(BIN)/python scripts/figures.py

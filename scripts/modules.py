@@ -1,24 +1,11 @@
-"""Generate docs/modules.md: every module with the first line of its docstring.
-
-python scripts/modules.py [--check]
-"""
+"""The lines of docs/modules.md: every module with the summary of its docstring."""
 
 import ast
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "prunejuice"
-TARGET = ROOT / "docs" / "modules.md"
-
-
-def main() -> int:
-    text = "\n".join(lines()) + "\n"
-    if "--check" in sys.argv:
-        return 0 if TARGET.read_text() == text else 1
-    TARGET.write_text(text)
-    return 0
 
 
 def lines() -> Iterator[str]:
@@ -40,7 +27,3 @@ def lines() -> Iterator[str]:
 def summary(path: Path) -> str:
     docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
     return docstring.split("\n\n")[0].replace("\n", " ")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Generate docs/reference.md from the program itself: commands, keys, steps, events, settings.
+"""Generate docs/reference.md (commands, keys, steps, events, settings) and docs/modules.md.
 
 python scripts/reference.py [--check]
 """
@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+import modules
 
 from prunejuice.changes import change_set
 from prunejuice.cli import codebot, codeclip, prj
@@ -39,15 +40,17 @@ SHELL_TOOLS = (
     "POTS_AUTO_ATTACH",
     "POTS_CLEANUP_ON_WORKTREE_REMOVE",
 )
-TARGET = Path(__file__).parents[1] / "docs" / "reference.md"
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def main() -> int:
-    text = "\n".join(lines()) + "\n"
-    if "--check" in sys.argv:
-        return 0 if TARGET.read_text() == text else 1
-    TARGET.write_text(text)
-    return 0
+    stale = False
+    for name, content in (("reference.md", lines()), ("modules.md", modules.lines())):
+        target, text = DOCS / name, "\n".join(content) + "\n"
+        stale |= target.read_text() != text
+        if "--check" not in sys.argv:
+            target.write_text(text)
+    return 1 if stale and "--check" in sys.argv else 0
 
 
 def lines() -> Iterator[str]:

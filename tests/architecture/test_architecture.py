@@ -46,7 +46,12 @@ def imported_by(*args, cwd):
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=cwd
     )
-    return {name.split(".")[0] for name in result.stderr.splitlines()}
+    names = result.stderr.splitlines()
+    return {name.split(".")[0] for name in names} | {n for n in names if n.startswith("prunejuice.")}
+
+
+def test_rendering_a_history_does_not_load_git(repository):
+    assert not {name for name in imported_by("history", cwd=repository) if "worktrees" in name}
 
 
 @pytest.mark.parametrize("command", [["--version"], ["--help"], ["status"], ["history"], ["show", "zz"]])

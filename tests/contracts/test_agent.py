@@ -273,6 +273,12 @@ def test_invalid_answer_script_is_refused(tmp_path, text):
         scripted.load_script(path)
 
 
+@pytest.mark.parametrize("name", ["claude:opus", "codex:x", "oneshot:x", "scripted:x"])
+def test_an_argument_that_an_agent_does_not_take_is_refused(name, tmp_path):
+    with pytest.raises(UsageError, match="takes no argument"), choose(name, tmp_path):
+        pass
+
+
 def test_a_script_that_is_not_there(tmp_path):
     with (
         pytest.raises(UsageError, match="could not read"),

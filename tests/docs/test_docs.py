@@ -16,6 +16,11 @@ def blocks(path, language):
     return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.S)
 
 
+def test_figures_are_those_of_the_bench():
+    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "figures.py"), "--check"], check=False)
+    assert done.returncode == 0, "run: make figures"
+
+
 def test_the_reference_is_what_the_program_says():
     done = subprocess.run([sys.executable, str(ROOT / "scripts" / "reference.py"), "--check"], check=False)
     assert done.returncode == 0, "run: make docs"
@@ -41,8 +46,9 @@ def test_every_command_in_the_documents_can_be_loaded(name, project):
         assert answer.code == 0, answer.err
 
 
-def test_every_python_block_runs(repository):
-    for block in blocks(ROOT / "docs" / "how-to.md", "python"):
+@pytest.mark.parametrize("name", ["README.md", "docs/how-to.md", "docs/api.md", "docs/extending.md"])
+def test_every_python_block_runs(name, repository):
+    for block in blocks(ROOT / name, "python"):
         subprocess.run([sys.executable, "-c", block], check=True, cwd=repository)
 
 

@@ -7,9 +7,7 @@ list its commands by reading the first line of each file instead of importing it
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
@@ -68,14 +66,12 @@ class LazyGroup(click.Group):
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, read_summary(self.package, name)) for name in self.names])
+            folder = Path(import_module(self.package).__path__[0])
+            formatter.write_dl([(name, read_summary(folder, name)) for name in self.names])
 
 
-@cache
-def read_summary(package: str, name: str) -> str:
-    """Return the first line of the docstring of a command's module, read from its file."""
-    spec = find_spec(package)
-    folder = Path((spec.submodule_search_locations or [""])[0]) if spec else Path()
+def read_summary(folder: Path, name: str) -> str:
+    """Return the first line of the docstring of a command's module, read from its file in `folder`."""
     path = folder / name.replace("-", "_")
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     with path.open(encoding="utf-8") as file:

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -13,7 +13,9 @@ import msgspec
 from prunejuice.engine.run import Run, StepRun
 from prunejuice.engine.view import RunSummary
 from prunejuice.text import safe_json, safe_line, safe_text, to_unicode
-from prunejuice.worktrees import snapshot
+
+if TYPE_CHECKING:
+    from prunejuice.worktrees.snapshot import DiffStat
 
 STATUS_COLOURS = {
     "completed": "green",
@@ -209,6 +211,6 @@ def failure_tail(run: Run, lines: int = 12) -> Iterable[str]:
         yield f"    {safe_line(line)}"
 
 
-def change_to_dict(stat: snapshot.DiffStat) -> dict[str, object]:
+def change_to_dict(stat: "DiffStat") -> dict[str, object]:
     """Return the changes of a file as JSON data."""
     return {**stat._asdict(), "path": to_unicode(stat.path)}

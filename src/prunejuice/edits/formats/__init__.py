@@ -97,7 +97,8 @@ def _read_detected(lines: Sequence[str]) -> tuple[str | None, list[Edit]]:
     rest = list(lines)
     for span in spans:
         rest[span.start : span.end + 1] = [""] * (span.end + 1 - span.start)
-    names = (name for name in EXTENSIONS.names() if name != "whole-file")
+    # Taken one by one: the formats of other packages are looked up only if none of ours fits.
+    names = (extension.name for extension in EXTENSIONS.list_all() if extension.name != "whole-file")
     detected = next((name for name in names if _load(name).has_edits(rest)), None)
     if detected is None:
         return ("whole-file", whole_file.read(lines)) if spans else (None, [])

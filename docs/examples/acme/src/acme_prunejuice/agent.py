@@ -16,7 +16,7 @@ from prunejuice.system.stop import Stop
 
 
 class EchoAgent:
-    """Writes the first line of the prompt into a file."""
+    """Writes `hello` into a file, whatever the task is."""
 
     name = "acme-echo"
     capabilities = Capabilities()
