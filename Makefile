@@ -18,7 +18,7 @@ test: setup ## Run all tests
 test-fast: setup ## Run the tests without real agents, crashes at every call and many generated examples
 	@$(PYTEST) -n auto -q -m "not slow" --hypothesis-profile=fast
 
-check: setup format-check lint types imports deps coverage ## Run every gate that CI has
+check: setup format-check lint types imports deps coverage bench-quick ## Run every gate that CI has
 
 format: setup ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
@@ -53,6 +53,9 @@ bench: setup ## Measure, as ratios in one run; writes bench/RESULTS.md
 	@$(BIN)/python -m compileall -q src
 	@$(BIN)/python bench/run.py
 
+bench-quick: setup ## Run the shorter measurements with few rounds, so that they cannot rot; writes nothing
+	@$(BIN)/python bench/run.py --quick start_up first_step many_runs status_of_many snapshots changes
+
 bench-edits: setup ## Measure edits on git repositories: make bench-edits REPOSITORIES="a b"
 	@$(BIN)/python bench/edits.py $(REPOSITORIES) --write
 
@@ -74,4 +77,4 @@ lock: setup ## Pin the newest versions that fit
 clean: ## Remove everything that tasks made
 	@rm -rf .venv .agents .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
 
-.PHONY: help setup demo test test-fast test-agents check format format-check lint types imports deps coverage bench bench-edits bench-contexts docs figures picture lock clean
+.PHONY: help setup demo test test-fast test-agents check format format-check lint types imports deps coverage bench bench-quick bench-edits bench-contexts docs figures picture lock clean

@@ -1,6 +1,9 @@
 """Every figure of the spine in one run, as ratios, beside other runners; written to bench/RESULTS.md.
 
-    python bench/run.py [--quick] [MEASURE…]     # the named measures only, such as worktrees
+    python bench/run.py [MEASURE…]             # the named measurements only, such as worktrees
+    python bench/run.py --quick [MEASURE…]     # fewer rounds; prints the figures and writes nothing
+
+A measurement that fails is named in the report, the others go on, and the exit code is 1.
 
 Other runners are installed into bench/.venv from requirements/bench.txt; one that cannot be is left out.
 """
@@ -16,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +32,7 @@ BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "bench" / ".venv"
 QUICK = "--quick" in sys.argv
+FAILED = "failed"
 
 
 class Figure(NamedTuple):
@@ -70,29 +75,25 @@ def make_place(folder: Path) -> Place:
 
 def main() -> None:
     named = [word for word in sys.argv[1:] if not word.startswith("-")]
-    figures: list[Figure] = []
+    chosen = [measure for measure in MEASUREMENTS if not named or measure.__name__ in named]
     with tempfile.TemporaryDirectory(prefix="prj-bench-") as folder:
-        for measure in (
-            start_up,
-            first_step,
-            many_steps,
-            large_output,
-            many_runs,
-            status_of_many,
-            snapshots,
-            worktrees,
-            changes,
-            kills,
-            contexts,
-        ):
-            if named and measure.__name__ not in named:
-                continue
-            print(f"{measure.__name__} …", file=sys.stderr)
-            for figure in measure(make_place(Path(folder) / measure.__name__)):
-                figures.append(figure)
-                print(row(figure))
-    target = ROOT / "bench" / "RESULTS.md"
-    target.write_text(report(figures) if not named else merged(target.read_text(), figures))
+        figures = [figure for measure in chosen for figure in measured(measure, Path(folder))]
+    if not QUICK:
+        target = ROOT / "bench" / "RESULTS.md"
+        target.write_text(report(figures) if not named else merged(target.read_text(), figures))
+    sys.exit(any(figure.value == FAILED for figure in figures))
+
+
+def measured(measure: Callable[[Place], Iterator[Figure]], folder: Path) -> Iterator[Figure]:
+    """The figures of one measurement, printed as they come, and the place where it failed."""
+    print(f"{measure.__name__} …", file=sys.stderr)
+    try:
+        for figure in measure(make_place(folder / measure.__name__)):
+            print(row(figure), flush=True)
+            yield figure
+    except Exception:  # whatever one measurement does, the others have to be made
+        traceback.print_exc()
+        yield Figure(measure.__name__, FAILED, "", False)
 
 
 def merged(text: str, figures: list[Figure]) -> str:
@@ -429,6 +430,20 @@ def contexts(place: Place) -> Iterator[Figure]:
     """Contexts of a large repository; how good they are is measured by bench/contexts.py."""
     yield from (Figure(*figure) for figure in clips.figures(place.folder, place.env))
 
+
+MEASUREMENTS = (
+    start_up,
+    first_step,
+    many_steps,
+    large_output,
+    many_runs,
+    status_of_many,
+    snapshots,
+    worktrees,
+    changes,
+    kills,
+    contexts,
+)
 
 if __name__ == "__main__":
     shutil.which("bash") or sys.exit("bash is needed")

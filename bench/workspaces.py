@@ -243,7 +243,7 @@ def status_calls(env: dict[str, str], place: Path) -> dict[str, int]:
     """How many processes and queries `prj status` needs."""
     code = (
         "import json, sqlite3, subprocess, sys\n"
-        "from prunejuice.cli import boundary\n"
+        "from prunejuice.cli import error_boundary\n"
         "from prunejuice.cli.prj import prj\n"
         "count = {'git': 0, 'tmux': 0, 'sql': 0}\n"
         "real = subprocess.Popen.__init__\n"
