@@ -17,7 +17,7 @@ from prunejuice.changes import change_set
 from prunejuice.cli import codebot, codeclip, prj
 from prunejuice.cli.codebot import verb as codebot_verb
 from prunejuice.engine import event
-from prunejuice.steps.builtin import BUILTIN_STEPS
+from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
 from prunejuice.system import settings
 from prunejuice.verbs import arguments, catalog
 from prunejuice.workflow import condition, schema
@@ -112,8 +112,8 @@ def keys() -> Iterator[str]:
 
 def steps() -> Iterator[str]:
     yield "\n## Built-in steps\n"
-    for name, function in BUILTIN_STEPS.items():
-        yield f"- `{name}`: {inspect.getdoc(function)}"
+    for name in BUILTIN_STEPS:
+        yield f"- `{name}`: {inspect.getdoc(EXTENSIONS.load(name))}"
     yield "\n## Arguments of an agent step\n"
     yield "Any other is told to the agent by its name. JSON on stdin (`-p`) can have those marked p,"
     yield "whoever is served by `prj mcp` can say those marked m.\n"

@@ -18,7 +18,6 @@ from prunejuice.engine.run import Run
 from prunejuice.engine.stores import open_store, open_trust_store
 from prunejuice.errors import DefinitionError, MisspeltError, NotFoundError, UsageError
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
-from prunejuice.steps.runner import Runner
 from prunejuice.system import process, settings
 from prunejuice.system.settings import Settings
 from prunejuice.system.stop import Stop
@@ -88,6 +87,8 @@ class App(NamedTuple):
         terminal: bool = False,
     ) -> Runtime:
         """Return the dependencies of a driver; `terminal` lets steps use the terminal of this process."""
+        from prunejuice.steps.runner import Runner  # noqa: PLC0415 - slow, and only runs need it
+
         runner = Runner(
             self.settings, self.environ, self.find_step_file, self.find_extension, terminal=terminal
         )

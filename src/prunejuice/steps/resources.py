@@ -27,6 +27,11 @@ class StepResources(NamedTuple):
     extension: Callable[[str, str], Any] = lambda _project, _name: None
     terminal: bool = False
 
+    def list_argument(self, name: str) -> list[str]:
+        """Return an argument as a list of texts; one value counts as a list of one."""
+        value = self.args.get(name) or []
+        return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
     def open_git(self, handle: StepContext) -> gits.Git:
         """Return git for the run's workspace; it is stopped together with the step.
 

@@ -100,7 +100,7 @@ class Runner:
         return process.kill_tagged(tag)
 
     def _run_builtin(self, handle: StepContext) -> StepResult:
-        return self._run_function(handle, BUILTIN_STEPS[handle.step.uses])
+        return self._run_function(handle, EXTENSIONS.load(handle.step.uses))
 
     def _run_function(
         self, handle: StepContext, function: Callable[[StepContext, StepResources], StepResult]

@@ -1,0 +1,60 @@
+"""Built-in steps that prepare a run: its folders, its prerequisites, and the issue it works on."""
+
+import shutil
+from pathlib import Path
+
+from prunejuice.engine.ports import StepContext, StepResult
+from prunejuice.errors import StepError
+from prunejuice.forges.forge import open_forge
+from prunejuice.steps.artifacts import write_artifact
+from prunejuice.steps.resources import StepResources, ok_result
+
+RUN_FOLDERS = ("specs", "logs", "outputs", "prompts", "analysis", "plans", "configs", "temp")
+
+
+def setup_environment(handle: StepContext, _resources: StepResources) -> StepResult:
+    """Create the run's directories."""
+    for name in RUN_FOLDERS:
+        (handle.directory / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    return ok_result("Environment setup complete", directory=str(handle.directory))
+
+
+def validate_prerequisites(handle: StepContext, resources: StepResources) -> StepResult:
+    """Check the `tools`, `files` and `environment` variables, and that the repository has a commit."""
+    missing = [
+        f"{tool} is not installed"
+        for tool in resources.list_argument("tools")
+        if not shutil.which(tool, path=resources.environ.get("PATH"))
+    ]
+    directory = Path(handle.workspace.directory)
+    missing += [
+        f"file {name} does not exist"
+        for name in resources.list_argument("files")
+        if not (directory / name).exists()
+    ]
+    missing += [
+        f"environment variable {name} is not set"
+        for name in resources.list_argument("environment")
+        if not resources.environ.get(name)
+    ]
+    if resources.args.get("repository", True):
+        git = resources.open_unlocated_git(handle)
+        if not git.is_repository():
+            missing.append(f"{handle.workspace.directory} is not in a git repository")
+        elif not git.resolve("HEAD"):
+            missing.append("the repository has no commits yet")
+    if missing:
+        return StepResult(False, "; ".join(missing), "usage", output="\n".join(missing))
+    return ok_result("All prerequisites are met")
+
+
+def fetch_issue(handle: StepContext, resources: StepResources) -> StepResult:
+    """Store an issue of the repository's forge, and output its title, body and URL."""
+    number = resources.args.get("issue") or resources.args.get("number")
+    if not isinstance(number, int) or number <= 0:
+        raise StepError(
+            f"issue must be an issue number, not {number!r}", "write a number: args: {issue: 12}"
+        )
+    issue = open_forge(resources.open_git(handle), resources.environ).fetch_issue(number)
+    write_artifact(handle, handle.directory / "specs" / f"issue-{number}.md", issue.text)
+    return ok_result(issue.text, title=issue.title, body=issue.body, url=issue.url, markdown=issue.text)
