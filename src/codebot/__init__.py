@@ -61,6 +61,34 @@ if TYPE_CHECKING:
     )
     from prunejuice.verbs.summarize.summary import CodeComponent, CodePattern, SummaryResult
     from prunejuice.workflow.graph import Workflow
+else:  # a type checker that saw __getattr__ would accept every name
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "prunejuice.app.api": (
+                "COMMANDS ClaudeSDKExecutor Command ContextManager DebugTestsCommand "
+                "ExecutionContext NoOpCommand PipelineComposer RefactorCommand RunTestsCommand "
+                "SubmitPRCommand SummarizeCommand SummaryCache TDD_WORKFLOW TestCommand "
+                "WorkflowExecutor WorkflowResult WorkflowStep chain_commands execute_agent "
+                "get_command register_command"
+            ),
+            "prunejuice.app.codeclip": "summarize",
+            "prunejuice.app.place_edits": "MisplacedEdit PlaceResult place",
+            "prunejuice.changes.change_set": "ChangeSet CommandOutput FileChange",
+            "prunejuice.changes.review": "ReviewDecision",
+            "prunejuice.cli.review.interactive": "InteractiveReviewer",
+            "prunejuice.errors": (
+                "AgentError ConflictError DeniedError GateError LimitError PruneJuiceError UsageError"
+            ),
+            "prunejuice.forges.submit": "PRSubmission",
+            "prunejuice.verbs.results": (
+                "CodeFix DebugResult Optimization OptimizationResult RefactoringResult TestCase "
+                "TestFailure TestGenerationResult"
+            ),
+            "prunejuice.verbs.summarize.summary": "CodeComponent CodePattern SummaryResult",
+            "prunejuice.workflow.graph": "Workflow",
+        },
+    )
 
 __all__ = [
     "COMMANDS",
@@ -115,31 +143,3 @@ __all__ = [
     "register_command",
     "summarize",
 ]
-
-_, __getattr__ = lazy_names(
-    __name__,
-    {
-        "prunejuice.app.api": (
-            "COMMANDS ClaudeSDKExecutor Command ContextManager DebugTestsCommand ExecutionContext "
-            "NoOpCommand PipelineComposer RefactorCommand RunTestsCommand SubmitPRCommand SummarizeCommand "
-            "SummaryCache "
-            "TDD_WORKFLOW TestCommand WorkflowExecutor WorkflowResult WorkflowStep chain_commands "
-            "execute_agent get_command register_command"
-        ),
-        "prunejuice.app.codeclip": "summarize",
-        "prunejuice.app.place_edits": "MisplacedEdit PlaceResult place",
-        "prunejuice.changes.change_set": "ChangeSet CommandOutput FileChange",
-        "prunejuice.changes.review": "ReviewDecision",
-        "prunejuice.cli.review.interactive": "InteractiveReviewer",
-        "prunejuice.errors": (
-            "AgentError ConflictError DeniedError GateError LimitError PruneJuiceError UsageError"
-        ),
-        "prunejuice.forges.submit": "PRSubmission",
-        "prunejuice.verbs.results": (
-            "CodeFix DebugResult Optimization OptimizationResult RefactoringResult TestCase TestFailure "
-            "TestGenerationResult"
-        ),
-        "prunejuice.verbs.summarize.summary": "CodeComponent CodePattern SummaryResult",
-        "prunejuice.workflow.graph": "Workflow",
-    },
-)

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from prunejuice.engine.run import Run, StepRun
     from prunejuice.workflow.command import Argument, Command
     from prunejuice.workflow.graph import Step, Workflow, WorkflowStep, parallel, sequence
+else:  # a type checker that saw __getattr__ would accept every name
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "prunejuice.app.wiring": "execute",
+            "prunejuice.engine.run": "Run StepRun",
+            "prunejuice.workflow.command": "Argument Command",
+            "prunejuice.workflow.graph": "Step Workflow WorkflowStep parallel sequence",
+        },
+    )
 
 __all__ = [
     "Argument",
@@ -27,16 +37,6 @@ __all__ = [
     "parallel",
     "sequence",
 ]
-
-_, __getattr__ = lazy_names(
-    __name__,
-    {
-        "prunejuice.app.wiring": "execute",
-        "prunejuice.engine.run": "Run StepRun",
-        "prunejuice.workflow.command": "Argument Command",
-        "prunejuice.workflow.graph": "Step Workflow WorkflowStep parallel sequence",
-    },
-)
 
 # The modules that held public names until 0.5.
 MovedModules({

@@ -7,8 +7,10 @@ import warnings
 import pytest
 
 import codebot
+import codeclip
 import prunejuice
 from prunejuice import Workflow, WorkflowStep
+from prunejuice.context.request import ContextOptions, ContextRequest
 from prunejuice.engine.run import Run
 from prunejuice.verbs.results import CodeFix
 
@@ -72,11 +74,15 @@ def test_a_method_that_was_renamed_gives_the_same():
 
 
 def test_the_lazy_names_are_those_of_the_type_checker():
-    for package in (prunejuice, codebot):
+    for package in (prunejuice, codebot, codeclip):
         for name in package.__all__:
             assert getattr(package, name) is not None, name
     with pytest.raises(AttributeError, match="nothing"):
         codebot.nothing  # noqa: B018
+
+
+def test_each_field_of_a_context_request_is_a_keyword_argument():
+    assert ContextOptions.__annotations__.keys() == {*ContextRequest._fields}
 
 
 def test_the_signatures_of_the_seed_work(tmp_path):

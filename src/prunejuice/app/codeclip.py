@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from prunejuice.agents.protocol import Agent
 from prunejuice.context.bundle import STRATEGIES, STYLES, Bundle, render_bundle
 from prunejuice.context.engine import Engine
-from prunejuice.context.request import DEFAULT_BUDGET, ContextRequest
+from prunejuice.context.request import DEFAULT_BUDGET, ContextDetails, ContextOptions, ContextRequest
 from prunejuice.errors import UsageError
 from prunejuice.system import settings
 from prunejuice.system.stop import Stop
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prunejuice.verbs.summarize.summary import SummaryResult
 
 
-def gather(directory: str | Path = ".", **options: Any) -> Bundle:
+def gather(directory: str | Path = ".", **options: Unpack[ContextOptions]) -> Bundle:
     """Gather the context for a request; `options` are the fields of `ContextRequest`.
 
     Raises:
@@ -25,17 +25,19 @@ def gather(directory: str | Path = ".", **options: Any) -> Bundle:
             directory is in a bare repository.
     """
     try:
-        request = ContextRequest(**options)
+        request = ContextRequest(**cast("dict[str, Any]", options))
     except TypeError as error:
         message = str(error).replace(f"{ContextRequest.__name__}.__new__() ", "")
         raise UsageError(message, f"use one of: {', '.join(ContextRequest._fields)}") from error
+    paths = options.get("paths", ())
+    request = request._replace(paths=(paths,) if isinstance(paths, str) else tuple(paths))
     for name, value, choices in (
         ("strategy", request.strategy, STRATEGIES),
         ("style", request.style, STYLES),
     ):
         if value not in choices:
             raise UsageError(f"unknown {name} {value!r}", f"use one of: {', '.join(choices)}")
-    budget = options.get("budget", DEFAULT_BUDGET)
+    budget: object = request.budget
     if not (isinstance(budget, int) and budget > 0):
         raise UsageError(
             f"budget must be a number of tokens above 0, not {budget!r}", "use a number such as 8000"
@@ -49,7 +51,7 @@ def get_context(
     query: str = "",
     budget: int = DEFAULT_BUDGET,
     directory: str | Path = ".",
-    **options: Any,
+    **options: Unpack[ContextDetails],
 ) -> tuple[str, Mapping[str, Any]]:
     """Return the context text for a model, and its token counts.
 
@@ -60,8 +62,7 @@ def get_context(
         NotFoundError: A path matches no file.
         UsageError: An option is invalid or the budget is too small.
     """
-    path_list = (paths,) if isinstance(paths, str) else tuple(paths)
-    bundle = gather(directory, paths=path_list, query=query, budget=budget, **options)
+    bundle = gather(directory, paths=paths, query=query, budget=budget, **options)
     info = {
         "total_tokens": bundle.used,
         "budget": bundle.budget,

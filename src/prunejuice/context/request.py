@@ -1,7 +1,7 @@
 """The request for a context, and the files that its paths select."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from prunejuice.context.bundle import Strategy, Style
 from prunejuice.context.corpus import Corpus
@@ -33,6 +33,26 @@ class ContextRequest(NamedTuple):
     only: bool = False
     given: str = ""
     model: str = ""
+
+
+class ContextDetails(TypedDict, total=False):
+    """Keyword arguments for the fields of a `ContextRequest` that have a default for every task."""
+
+    strategy: Strategy
+    style: Style
+    diff: str
+    tests: bool
+    only: bool
+    given: str
+    model: str
+
+
+class ContextOptions(ContextDetails, total=False):
+    """Keyword arguments for all fields of a `ContextRequest`."""
+
+    query: str
+    paths: Sequence[str]
+    budget: int
 
 
 class PathScope(NamedTuple):

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from importlib.abc import Loader
 
 
-def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[list[str], Callable[[str], Any]]:
-    """Return the sorted names of a package, and a `__getattr__` that imports each on first use.
+def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return a `__getattr__` for a package that imports each of its names on first use.
 
     `modules` maps a module to its names, separated by spaces.
     """
@@ -25,7 +25,7 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[list[str], Cal
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(sources[name]), name)
 
-    return sorted(sources), load_name
+    return load_name
 
 
 class MovedModules:

@@ -9,9 +9,9 @@ from prunejuice.system.public_names import lazy_names
 
 if TYPE_CHECKING:
     from prunejuice.workflow.graph import Step, Workflow, WorkflowStep, parallel, sequence
+else:
+    __getattr__ = lazy_names(
+        __name__, {"prunejuice.workflow.graph": "Step Workflow WorkflowStep parallel sequence"}
+    )
 
 __all__ = ["Step", "Workflow", "WorkflowStep", "parallel", "sequence"]
-
-_, __getattr__ = lazy_names(
-    __name__, {"prunejuice.workflow.graph": "Step Workflow WorkflowStep parallel sequence"}
-)
