@@ -30,21 +30,36 @@ settings.load_profile("same")
 
 SLOW = (
     "test_acp_programs",
+    "test_agent",
     "test_agents",
     "test_context_score",
+    "test_contexts",
+    "test_example_extensions",
     "test_exercises",
+    "test_hostile",
+    "test_gathering",
     "test_human_eval",
     "test_kill",
     "test_local_model",
+    "test_mcp",
     "test_mending",
     "test_obedience",
+    "test_process",
     "test_programs",
     "test_proving",
+    "test_regressions",
+    "test_snapshot",
     "test_transaction",
     "test_vectors",
     "test_windows",
+    "test_work",
 )
-"""Files with real agents, models, or a crash at every call."""
+"""Files with real agents, models and servers, storms of processes, or a crash at every call."""
+
+
+def pytest_xdist_auto_num_workers():
+    """Two workers a core: most tests wait for a process half of their time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items):
@@ -77,7 +92,7 @@ def surroundings(tmp_path_factory, monkeypatch):
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     yield home
-    if shutil.which("tmux"):
+    if Path(f"/tmp/tmux-{os.getuid()}/{socket}").exists():
         subprocess.run(["tmux", "-L", socket, "kill-server"], capture_output=True, check=False)
 
 
@@ -87,16 +102,24 @@ def git(directory, *args):
     return done.stdout.strip()
 
 
-@pytest.fixture
-def repository(tmp_path):
-    """A git repository with one commit."""
-    place = tmp_path / "shop"
-    place.mkdir()
-    git(place, "init", "-q")
+@pytest.fixture(scope="session")
+def first_repository(tmp_path_factory):
+    """A git repository with one commit, to be copied."""
+    place = tmp_path_factory.mktemp("first") / "shop"
+    git(place.parent, "-c", "init.defaultBranch=main", "init", "-q", "--template=", str(place))
+    (place / ".git" / "info").mkdir()
     (place / "a.txt").write_text("one\n")
     git(place, "add", ".")
-    git(place, "commit", "-qm", "first")
+    git(place, "-c", "user.name=tester", "-c", "user.email=tester@localhost", "commit", "-qm", "first")
     return place
+
+
+@pytest.fixture
+def repository(first_repository, tmp_path):
+    """A git repository with one commit."""
+    shutil.copytree(first_repository, tmp_path / "shop")
+    git(tmp_path / "shop", "update-index", "-q", "--refresh")
+    return tmp_path / "shop"
 
 
 class Answer(NamedTuple):
