@@ -93,7 +93,7 @@ def test_lines_that_were_left_out_are_found_between_the_others():
 
 
 def test_a_stale_line_around_is_not_written_back():
-    search = "        if item.for_free:\n            return 0\n        return item.cost * 2"
+    search = "        if item.freee:\n            return 0\n        return item.cost * 2"
     made, how = placed(search, search.replace("cost * 2", "cost * 3"))
     assert (made, how.strategy) == (WANTED, "drift")
 
@@ -190,6 +190,8 @@ def test_deletion_is_not_assumed_applied_without_evidence():
         "/* existing code */",
         "# rest of the file",
         "# remaining methods stay the same",
+        "        ...",
+        "    ...",
     ],
 )
 def test_lines_that_stand_for_code_are_refused(line):
@@ -200,7 +202,6 @@ def test_lines_that_stand_for_code_are_refused(line):
 @pytest.mark.parametrize(
     "line",
     [
-        "        ...",
         "        # the remaining stock",
         "  ...rest,",
         "  ...state.other,",
@@ -208,7 +209,6 @@ def test_lines_that_stand_for_code_are_refused(line):
         "# other tests are slow",
         "# use the existing code paths",
         "# Loading ...",
-        "    ...",
         "# same as above",
         "        raise Rest()",
         "    print('...')",

@@ -7,6 +7,8 @@ from prunejuice.changes.parsed_answer import place_answer
 from prunejuice.edits import formats
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.edits.edit import RejectionCause
+from prunejuice.errors import DeniedError
+from prunejuice.text import safe_line
 
 
 class MisplacedEdit(NamedTuple):
@@ -55,6 +57,8 @@ def place(
 
     def read_version(path: str) -> Version:
         content = files.get(path)
+        if content is None and any(name.startswith(f"{path}/") for name in files):
+            raise DeniedError(f"{safe_line(path, 120)!r} is a folder", "name a file")
         return Version(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
 
     placed = place_answer(answer, read_version, form, as_json=True if format == "json" else None)

@@ -202,9 +202,36 @@ def parse_change_set(text: str | bytes) -> ChangeSet:
             raise UsageError(
                 message, 'use "content": "" for an empty file, "operation": "delete" to remove it'
             )
+    _refuse_repeated_paths(change_set.file_changes)
     if len(change_set.file_changes) > MAX_CHANGES:
         raise UsageError(f"there are more than {MAX_CHANGES} changes", "request fewer changes at once")
     return change_set
+
+
+_BEFORE: Mapping[str, Sequence[list[str]]] = {
+    "mode": ([], ["write"]),
+    "rename": ([], ["write"], ["mode"], ["write", "mode"]),
+}
+"""The operations that may come before one on the same path; before any other none may."""
+
+
+def _refuse_repeated_paths(changes: Sequence[FileChange]) -> None:
+    """Refuse two changes of one path, since the last would win; a file may get content and a mode.
+
+    Raises:
+        UsageError: a path is written, deleted or renamed twice, or names differ only in case.
+    """
+    made: dict[str, list[str]] = {}
+    for change in changes:
+        places = {
+            change.to.removeprefix("./").casefold(): "target",
+            change.filepath.removeprefix("./").casefold(): change.operation,
+        }
+        for place, operation in places.items():
+            if place and made.setdefault(place, []) not in _BEFORE.get(operation, ([],)):
+                message = f"{safe_line(change.filepath, 80)} is changed twice"
+                raise UsageError(message, "write one change for each file")
+            made.get(place, []).append(operation)
 
 
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

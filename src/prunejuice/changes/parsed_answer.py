@@ -12,13 +12,24 @@ from prunejuice.changes.change_set import (
     parse_change_set,
 )
 from prunejuice.changes.tree_state import TreeState
-from prunejuice.edits import formats, match, proposal
+from prunejuice.edits import formats, proposal
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.edits.edit import Edit
 from prunejuice.edits.lines import decode_text
+from prunejuice.edits.losses import find_removed_names
 from prunejuice.edits.overlay import Overlay
 from prunejuice.edits.proposal import EditOutcome
 
+PLACEMENTS = "placements"
+"""The key of the metadata of a change set that has a line for each edit that was placed loosely."""
+_PLACEMENT_NOTES = {
+    "punctuation": "placed although quotes or dashes differ from the file",
+    "indentation": "placed although the indentation differs from the file",
+    "unwrapped": "placed after line numbers, fences or escapes were removed",
+    "elided": "placed with the lines of the file in place of `...`",
+    "drift": "placed although some unchanged lines differ from the file",
+    "already applied": "was in the file already",
+}
 _MAX_SEARCHED_CHARS = 16_000_000  # characters that are searched for a fence
 
 
@@ -68,13 +79,33 @@ def place_answer(
     if as_json or (as_json is None and format_name is None and _extract_json(text)):
         change_set = parse_change_set(_extract_json(text) or text)
         apply_to_overlay(change_set.file_changes, overlay)
-        return PlacedAnswer(change_set, tuple(map(_keep_line_endings, overlay.diffs())), "json")
+        complete = frozenset(change.filepath for change in change_set.file_changes if change.base)
+        removes = find_removed_names(change_set.summary.splitlines())
+        changed = overlay.diffs()
+        for difference in changed:
+            if difference.path not in complete:
+                _refuse_partial_file(difference, removes)
+        return PlacedAnswer(change_set, tuple(map(_keep_line_endings, changed)), "json")
     format_used, edits = formats.read(text, format_name)
     proposed = proposal.apply_edits(edits, overlay)
+    if not proposed.outcomes:
+        raise formats.no_edits_error(format_name)
     differences = tuple(overlay.diffs())
+    notes = list(filter(None, map(_placement_note, proposed.outcomes)))
+    metadata = {PLACEMENTS: notes} if notes else {}
     return PlacedAnswer(
-        ChangeSet(changes_from_diffs(differences)), differences, format_used, proposed.outcomes
+        ChangeSet(changes_from_diffs(differences), metadata=metadata),
+        differences,
+        format_used,
+        proposed.outcomes,
     )
+
+
+def _placement_note(outcome: EditOutcome) -> str:
+    """Return a line about an edit that is not exactly what the file has; empty for any other."""
+    placement = outcome.placement
+    how = _PLACEMENT_NOTES.get(placement.strategy, "") if placement else ""
+    return f"{outcome.edit.path}:{placement.line}: {how}" if placement and how else ""
 
 
 def edit_outcomes_data(answer: PlacedAnswer) -> list[dict[str, Any]]:
@@ -104,17 +135,25 @@ def _extract_json(text: str) -> str:
     return fenced[0] if len(fenced) == 1 and '"file_changes"' in fenced[0] else ""
 
 
-def _keep_line_endings(difference: FileDiff) -> FileDiff:
-    """Return a file written whole, with CRLF line endings restored if it had no others before.
+def _refuse_partial_file(difference: FileDiff, removes: frozenset[str]) -> None:
+    """Refuse a file written whole that leaves lines out; a change with a base was made from the whole file.
 
     Raises:
-        RejectedError: a line of the new content stands for omitted lines.
+        EditRejectedError: lines of the new content stand for others, or most of the file is lost.
     """
+    new = None if difference.new.data is None else decode_text(difference.new.data)
+    if new is not None and difference.new.data != difference.old.data:
+        old = None if difference.old.data is None else decode_text(difference.old.data)
+        whole = Edit("write", difference.path, replace=tuple(new.texts), removes=removes)
+        proposal.refuse_partial_file(old, whole)
+
+
+def _keep_line_endings(difference: FileDiff) -> FileDiff:
+    """Return a file written whole, with CRLF line endings restored if it had no others before."""
     old = None if difference.old.data is None else decode_text(difference.old.data)
     new = None if difference.new.data is None else decode_text(difference.new.data)
     if new is None or difference.new.data == difference.old.data:
         return difference
-    match.refuse_omission(old, Edit("write", difference.path, replace=tuple(new.texts)))
     ends = {line.end for line in old.lines if line.end} if old else set()
     if ends == {"\r\n"} and all(line.end != "\r\n" for line in new.lines):
         lines = tuple(line._replace(end=line.end and "\r\n") for line in new.lines)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from prunejuice.code.secret_patterns import mask_secrets
 from prunejuice.errors import ConflictError
 
 EditOperation = Literal["replace", "write", "delete", "rename", "mode"]
@@ -34,6 +35,9 @@ class Edit(Struct, frozen=True, omit_defaults=True):
     delete: Delete the file; if `search` is not empty, the file must have these lines.
     rename: Rename the file to `to`.
     mode: Make the file executable if `to` is `755`, else not; a `write` that creates a file honours it too.
+
+    If the path is a `guess`, it may be a word of the prose: without such a file, the edit is for the file
+    at `otherwise`, or is none. `removes` are the names that the answer says it removes.
     """
 
     operation: EditOperation
@@ -46,6 +50,9 @@ class Edit(Struct, frozen=True, omit_defaults=True):
     answer_line: int = 0
     newline: bool | None = None
     create: bool = False
+    guess: bool = False
+    otherwise: str = ""
+    removes: frozenset[str] = frozenset()
 
 
 class Placement(Struct, frozen=True):
@@ -73,8 +80,12 @@ class UnreadableAnswerError(ConflictError):
         self.line = line
 
 
-def numbered_excerpt(texts: Sequence[str], lines: Sequence[int], width: int = 5) -> str:
-    """Return up to three excerpts of `width` numbered lines, so the author can correct the edit."""
+def numbered_excerpt(path: str, texts: Sequence[str], lines: Sequence[int], width: int = 5) -> str:
+    """Return up to three excerpts of `width` numbered lines, so the author can correct the edit.
+
+    Secrets are masked as in a context, since the author may be a model.
+    """
+    texts = mask_secrets(path, "\n".join(texts)).split("\n")
     numbers = sorted({
         n for line in lines[:3] for n in range(line - 2, line - 2 + width) if 1 <= n <= len(texts)
     })

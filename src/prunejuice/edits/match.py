@@ -10,32 +10,26 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import NamedTuple
 
+from prunejuice.edits.drift import drifted_starts
 from prunejuice.edits.edit import Edit, EditRejectedError, MatchStrategy, Placement, numbered_excerpt
-from prunejuice.edits.elision import is_elision, is_omission_comment
+from prunejuice.edits.elision import find_placeholder, is_elision
+from prunejuice.edits.hints import contradicts_anchors, find_anchor_block, find_anchor_lines
 from prunejuice.edits.indent import IndentRule, candidate_indent_rules, leading_space, same_indent
+from prunejuice.edits.line_keys import (
+    FEW_SIGNIFICANT_CHARS,
+    LineKey,
+    edit_opcodes,
+    exact_key,
+    is_significant,
+    punctuation_key,
+    spaceless_key,
+    stripped_key,
+)
 from prunejuice.edits.line_search import _MAX_COMPARED_CHARS, Texts, find_runs, nearest_lines
 from prunejuice.edits.lines import FileText, Line
 from prunejuice.edits.unwrap import replace_lines, unwrapped_variants, without_blank_edges
 
-LineKey = Callable[[str], str]
-
-
-_PUNCTUATION = str.maketrans("“”„‟«»‘’‚‛′‐‑‒–—―−\u00a0\u2007\u202f\u3000", '""""""\'\'\'\'\'-------    ')
-
-
-_MIN_RATIO = 0.6  # similarity of a context line that differs from the file
-
-
-_MIN_RATIO_BESIDE_INSERT = 0.85  # the same for a line next to inserted lines
-
-
-_MAX_DIFFERING_LINES = 2
-
-
-_MIN_SIGNIFICANT_CHARS = 12  # letters and digits that make lines distinctive
-
-
-_FEW_SIGNIFICANT_CHARS = 4
+_MIN_RESULT_RATIO = 0.6  # similarity of the result of an edit to the lines it replaces
 
 
 class MatchLocation(NamedTuple):
@@ -74,11 +68,15 @@ def place(content: FileText, edit: Edit) -> tuple[FileText, Placement]:
     if applied_at is not None and match is None and _has_match_elsewhere(texts, edit, applied_at):
         raise _not_found_error(texts, edit)
     if applied_at is not None and (
-        match is None or _is_inside(match.location, applied_at, applied_at + len(edit.replace))
+        match is None
+        or match.strategy not in _CERTAIN
+        or _is_inside(match.location, applied_at, applied_at + len(edit.replace))
     ):
         return content, Placement("already applied", applied_at + 1, len(edit.replace))
     if match is None:
         raise _not_found_error(texts, edit)
+    if contradicts_anchors(texts, edit.anchors, match.location.first):
+        raise _wrong_anchor_error(texts, edit, match.location.first)
     updated = content.with_lines(_lines_after_edit(content, match))
     first, last = match.location.lines[0], match.location.lines[-1]
     if edit.newline is not None and last == len(texts) - 1:
@@ -99,47 +97,35 @@ def _find_match(texts: Texts, edit: Edit, matchers: "Sequence[Matcher]") -> Edit
 # -- matchers ---------------------------------------------------------------------------------------
 
 
-def _exact_key(text: str) -> str:
-    return text
-
-
-def _punctuation_key(text: str) -> str:
-    return text.translate(_PUNCTUATION).rstrip()
-
-
-def _stripped_key(text: str) -> str:
-    return text.translate(_PUNCTUATION).strip()
-
-
-def _spaceless_key(text: str) -> str:
-    return "".join(text.translate(_PUNCTUATION).split())
-
-
 _KEYS: tuple[tuple[MatchStrategy, LineKey], ...] = (
-    ("exact", _exact_key),
+    ("exact", exact_key),
     ("trailing space", str.rstrip),
-    ("punctuation", _punctuation_key),
-    ("indentation", _stripped_key),
+    ("punctuation", punctuation_key),
+    ("indentation", stripped_key),
 )
 
 
 def _match_lines(texts: Texts, edit: Edit) -> list[EditMatch]:
     for strategy, key in _KEYS:
-        keys = texts if key is _exact_key else [key(text) for text in texts]
-        search_keys = edit.search if key is _exact_key else [key(text) for text in edit.search]
-        starts = find_runs(keys, search_keys)
-        locations = [
-            MatchLocation(tuple(range(start, start + len(search_keys))), same_indent) for start in starts
-        ]
-        if strategy == "indentation":
-            # Without indentation, lines of only brackets match almost anywhere.
-            if not _is_significant(edit.search, _FEW_SIGNIFICANT_CHARS):
-                return []
-            fitted = (_fit_indent(texts, edit, location) for location in locations)
-            locations = [location for location in fitted if location]
-        if locations:
-            return [EditMatch(edit, location, strategy) for location in locations]
+        if matches := _match_by_key(texts, edit, strategy, key):
+            return matches
     return []
+
+
+def _match_by_key(texts: Texts, edit: Edit, strategy: MatchStrategy, key: LineKey) -> list[EditMatch]:
+    keys = texts if key is exact_key else [key(text) for text in texts]
+    search_keys = edit.search if key is exact_key else [key(text) for text in edit.search]
+    starts = find_runs(keys, search_keys)
+    locations = [
+        MatchLocation(tuple(range(start, start + len(search_keys))), same_indent) for start in starts
+    ]
+    if strategy == "indentation":
+        # Without indentation, lines of only brackets match almost anywhere.
+        if not is_significant(edit.search, FEW_SIGNIFICANT_CHARS):
+            return []
+        fitted = (_fit_indent(texts, edit, location) for location in locations)
+        locations = [location for location in fitted if location]
+    return [EditMatch(edit, location, strategy) for location in locations]
 
 
 def _match_without_blanks(texts: Texts, edit: Edit) -> list[EditMatch]:
@@ -148,9 +134,11 @@ def _match_without_blanks(texts: Texts, edit: Edit) -> list[EditMatch]:
 
 
 def _match_unwrapped(texts: Texts, edit: Edit) -> list[EditMatch]:
-    for variant in unwrapped_variants(edit):
-        if matches := _match_lines(texts, variant):
-            return [match._replace(strategy="unwrapped") for match in matches]
+    variants = list(unwrapped_variants(edit))
+    for strategy, key in _KEYS:  # the variant that fits best, so a guess at spaces is never preferred
+        for variant in variants:
+            if matches := _match_by_key(texts, variant, strategy, key):
+                return [match._replace(strategy="unwrapped") for match in matches]
     return []
 
 
@@ -209,80 +197,12 @@ def _fill_gaps(pieces: Sequence[Texts], gaps: Sequence[Texts]) -> list[str]:
 
 def _match_drifted(texts: Texts, edit: Edit) -> list[EditMatch]:
     """Match places where the changed lines are equal, and at most two context lines differ."""
-    search_keys = [_spaceless_key(text) for text in edit.search]
-    changed, adjacent = _changed_and_adjacent_lines(edit)
-    if len(search_keys) < 3 or not _is_significant(edit.search):
-        return []
-    keys = [_spaceless_key(text) for text in texts]
-    scores = [
-        (start, _is_close_match(keys, search_keys, start, changed, adjacent))
-        for start in _drift_candidates(keys, search_keys)
-    ]
-    close = [start for start, fits in scores if fits]
+    size = len(edit.search)
     locations = [
-        _fit_indent(texts, edit, MatchLocation(tuple(range(start, start + len(search_keys))), same_indent))
-        for start in close
+        _fit_indent(texts, edit, MatchLocation(tuple(range(start, start + size)), same_indent))
+        for start in drifted_starts(texts, edit)
     ]
     return [EditMatch(edit, location, "drift") for location in locations if location]
-
-
-def _drift_candidates(keys: Texts, search_keys: Texts) -> list[int]:
-    """Return the start lines at which enough lines of `search_keys` equal those of the file."""
-    positions: dict[str, list[int]] = {}
-    for line, key in enumerate(keys):
-        positions.setdefault(key, []).append(line)
-    counts: dict[int, int] = {}
-    for offset, key in enumerate(search_keys):
-        for line in positions.get(key, ()):
-            counts[line - offset] = counts.get(line - offset, 0) + 1
-    min_equal = max(2, len(search_keys) - _MAX_DIFFERING_LINES)
-    return [
-        start
-        for start, count in counts.items()
-        if count >= min_equal and 0 <= start <= len(keys) - len(search_keys)
-    ]
-
-
-def _changed_and_adjacent_lines(edit: Edit) -> tuple[set[int], set[int]]:
-    """Return the indices in `search` of removed lines, and of the lines next to an insertion."""
-    changed: set[int] = set()
-    adjacent: set[int] = set()
-    for tag, start, end, _, _ in _edit_opcodes(edit, str.rstrip):
-        if tag in {"replace", "delete"}:
-            changed.update(range(start, end))
-        if tag == "insert":
-            adjacent.update({start - 1, start} & set(range(len(edit.search))))
-    return changed, adjacent - changed
-
-
-def _is_unique_elsewhere(keys: Texts, key: str) -> bool:
-    """Return whether a differing line occurs once elsewhere, so that place may be the intended one."""
-    return _is_significant([key]) and keys.count(key) == 1
-
-
-def _is_close_match(
-    keys: Texts, search_keys: Texts, start: int, changed: set[int], adjacent: set[int]
-) -> bool:
-    differing = [n for n, key in enumerate(search_keys) if keys[start + n] != key]
-    if (
-        len(differing) > _MAX_DIFFERING_LINES
-        or changed & set(differing)
-        or len(differing) * 2 >= len([key for key in search_keys if key])
-    ):
-        return False
-    if adjacent & set(differing) and (len(differing) > 1 or not adjacent - set(differing)):
-        return False
-    if any(
-        len(keys[start + n]) > _MAX_COMPARED_CHARS or _is_unique_elsewhere(keys, search_keys[n])
-        for n in differing
-    ):
-        return False
-    ratios = {
-        n: SequenceMatcher(None, keys[start + n], search_keys[n], autojunk=False).ratio() for n in differing
-    }
-    return all(
-        ratio >= (_MIN_RATIO_BESIDE_INSERT if n in adjacent else _MIN_RATIO) for n, ratio in ratios.items()
-    )
 
 
 def _fit_indent(texts: Texts, edit: Edit, location: MatchLocation) -> MatchLocation | None:
@@ -290,9 +210,11 @@ def _fit_indent(texts: Texts, edit: Edit, location: MatchLocation) -> MatchLocat
     pairs = {
         (leading_space(searched), leading_space(texts[line]))
         for searched, line in zip(edit.search, location.lines, strict=True)
-        if searched.strip() and _spaceless_key(searched) == _spaceless_key(texts[line])
+        if searched.strip() and spaceless_key(searched) == spaceless_key(texts[line])
     }
     new_leads = {leading_space(line) for line in edit.replace if line.strip()}
+    if pairs and new_leads and _has_own_indent(pairs, new_leads):
+        return location
     for rule in candidate_indent_rules(pairs):
         if all(rule(edit_lead) == file_lead for edit_lead, file_lead in pairs) and all(
             rule(lead) is not None for lead in new_leads
@@ -301,19 +223,20 @@ def _fit_indent(texts: Texts, edit: Edit, location: MatchLocation) -> MatchLocat
     return None
 
 
+def _has_own_indent(pairs: set[tuple[str, str]], new_leads: set[str]) -> bool:
+    """Return whether `replace` is indented as the file is, although `search` lost its indentation."""
+    searched, found = (min((pair[side] for pair in pairs), key=len) for side in (0, 1))
+    return len(searched) < len(found) and min(new_leads, key=len) == found
+
+
 # -- application ------------------------------------------------------------------------------------
-
-
-def _edit_opcodes(edit: Edit, key: LineKey) -> Sequence[tuple[str, int, int, int, int]]:
-    old, new = [key(line) for line in edit.search], [key(line) for line in edit.replace]
-    return SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
 
 
 def _lines_after_edit(content: FileText, match: EditMatch) -> list[Line | str]:
     """Return the lines of the file with the edit's changed lines applied at its location."""
     edit, (positions, indent) = match.edit, match.location
     lines: list[Line | str] = list(content.lines[: positions[0]])
-    for tag, start, end, begin, stop in _edit_opcodes(edit, str.rstrip):
+    for tag, start, end, begin, stop in edit_opcodes(edit, str.rstrip):
         if tag == "equal":
             pairs = zip(edit.search[start:end], edit.replace[begin:stop], positions[start:end], strict=True)
             lines += [_unchanged_line(content.lines[n], search, text) for search, text, n in pairs]
@@ -339,7 +262,7 @@ def _replacement_line(old: Line | None, search: str, text: str, indent: IndentRu
     line = (indent(leading_space(text)) or "") + text.lstrip() if text else text
     if old is None:
         return line
-    if old.text.rstrip() != search.rstrip() and _punctuation_key(old.text) == _punctuation_key(search):
+    if old.text.rstrip() != search.rstrip() and punctuation_key(old.text) == punctuation_key(search):
         carried = _carry_punctuation(old.text.rstrip(), search.rstrip(), line)
         line = line if _has_mixed_quotes(carried) else carried
     return Line(line, old.end)
@@ -379,8 +302,8 @@ def _is_distinctive_result(old: Texts, new: Texts) -> bool:
         is_inner_deletion = all(
             start > 0 and end < len(old) for tag, start, end, _, _ in opcodes if tag == "delete"
         )
-        return is_inner_deletion and _is_significant(new)
-    return _is_significant(added, _FEW_SIGNIFICANT_CHARS) and (
+        return is_inner_deletion and is_significant(new)
+    return is_significant(added, FEW_SIGNIFICANT_CHARS) and (
         keeps_context or (len(new) >= len(old) and _is_similar(old, new))
     )
 
@@ -389,12 +312,7 @@ def _is_similar(old: Texts, new: Texts) -> bool:
     before, after = ("".join(lines).casefold() for lines in (old, new))
     if max(len(before), len(after)) > _MAX_COMPARED_CHARS:
         return False
-    return SequenceMatcher(None, before, after, autojunk=False).ratio() >= _MIN_RATIO
-
-
-def _is_significant(lines: Texts, minimum: int = _MIN_SIGNIFICANT_CHARS) -> bool:
-    """Return whether lines have enough letters and digits to identify a place."""
-    return sum(char.isalnum() for line in lines for char in line) >= minimum
+    return SequenceMatcher(None, before, after, autojunk=False).ratio() >= _MIN_RESULT_RATIO
 
 
 def _has_match_elsewhere(texts: Texts, edit: Edit, applied_at: int) -> bool:
@@ -422,39 +340,23 @@ def _disambiguate_matches(texts: Texts, edit: Edit, matches: list[EditMatch]) ->
     if edit.line < 0:
         hinted = [match for match in matches if match.location.lines[-1] == len(texts) - 1]
     if edit.anchors:
-        start, end = _find_anchor_block(texts, edit.anchors)
+        start, end = find_anchor_block(texts, edit.anchors)
         inside = [match for match in matches if start <= match.location.first < end]
         hinted = [match for match in hinted if match in inside] if hinted and end else hinted or inside
     if len(hinted) == 1:
         return hinted
     lines = [match.location.first + 1 for match in matches]
     positions = ", ".join(map(str, lines[:8]))
-    fix = "add surrounding lines until the block matches only one place:\n" + numbered_excerpt(texts, lines)
+    fix = "add surrounding lines until the block matches only one place:\n" + numbered_excerpt(
+        edit.path, texts, lines
+    )
     raise EditRejectedError(
         "ambiguous", f"the search lines occur {len(lines)} times, at lines {positions}", fix, lines
     )
 
 
-def _find_anchor_block(texts: Texts, anchors: Texts) -> tuple[int, int]:
-    """Return the block that the last anchor opens, each anchor searched for in the block before.
-
-    Returns (0, 0) if an anchor is not unique.
-    """
-    start, end = 0, len(texts)
-    for anchor in anchors:
-        text = anchor.strip()
-        exact = [n for n in range(start, end) if texts[n].strip() == text]
-        hits = exact or [n for n in range(start, end) if text and texts[n].strip().startswith(text)]
-        if len(hits) != 1:
-            return 0, 0
-        depth = len(leading_space(texts[hits[0]]))
-        below = range(hits[0] + 1, end)
-        start = hits[0]
-        end = next(
-            (n for n in below if texts[n].strip(" \t})]") and len(leading_space(texts[n])) <= depth), end
-        )
-    return start, end
-
+_CERTAIN = frozenset({"exact", "trailing space"})
+"""Strategies by which a second place counts although the result of the edit stands elsewhere."""
 
 Matcher = Callable[[Texts, Edit], list[EditMatch]]
 
@@ -473,11 +375,9 @@ _MATCHERS: tuple[Matcher, ...] = (*_STRICT_MATCHERS, _match_drifted)
 def _refuse_omission(texts: Texts, edit: Edit) -> None:
     """Reject an edit that adds placeholders for code which the model left out."""
     existing = {text.strip() for text in (*texts, *edit.search)}
-    placeholders = [
-        line for line in edit.replace if is_omission_comment(line) and line.strip() not in existing
-    ]
-    if placeholders:
-        message = f"{placeholders[0].strip()[:60]!r} is a placeholder for omitted lines"
+    placeholder = find_placeholder(edit.replace, existing)
+    if placeholder:
+        message = f"{placeholder[:60]!r} is a placeholder for omitted lines"
         raise EditRejectedError("elided", message, "write out every line")
 
 
@@ -493,6 +393,20 @@ def refuse_omission(content: FileText | None, edit: Edit) -> None:
 def _not_found_error(texts: Texts, edit: Edit) -> EditRejectedError:
     nearest = nearest_lines(texts, edit)
     fix = "read the file again and copy its current lines" + (
-        ":\n" + numbered_excerpt(texts, nearest, min(len(edit.search) + 4, 20)) if nearest else ""
+        ":\n" + numbered_excerpt(edit.path, texts, nearest, min(len(edit.search) + 4, 20))
+        if nearest
+        else ""
     )
     return EditRejectedError("not found", "could not find the search lines in the file", fix, nearest)
+
+
+def _wrong_anchor_error(texts: Texts, edit: Edit, first: int) -> EditRejectedError:
+    anchors = find_anchor_lines(texts, edit.anchors)
+    message = (
+        f"the search lines are at line {first + 1}, but {edit.anchors[-1].strip()[:80]!r}, which should "
+        f"stand above them, is at line {anchors[0] + 1}"
+    )
+    fix = "name the definition that has the lines, or copy the lines below it:\n" + numbered_excerpt(
+        edit.path, texts, [anchors[0] + 1, first + 1]
+    )
+    return EditRejectedError("not found", message, fix, [first + 1])

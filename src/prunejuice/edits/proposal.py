@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from prunejuice.edits import lines, match, syntax
+from prunejuice.edits import lines, losses, match, paths, syntax
 from prunejuice.edits.diff import Version
 from prunejuice.edits.edit import Edit, EditRejectedError, Placement
 from prunejuice.edits.lines import FileText
 from prunejuice.edits.overlay import Overlay
-from prunejuice.errors import ConflictError
+from prunejuice.errors import ConflictError, DeniedError
 
 
 class EditOutcome(NamedTuple):
@@ -42,10 +42,14 @@ class _FileStep(NamedTuple):
 
 
 def apply_edits(edits: Sequence[Edit], overlay: Overlay) -> Proposal:
-    """Apply edits in order to an overlay; rejected edits are skipped and reported."""
+    """Apply edits in order to an overlay; rejected edits are skipped and reported.
+
+    An edit whose path is a wrong guess has no outcome.
+    """
     steps: dict[str, list[_FileStep]] = {}
     outcomes = []
-    for number, edit in enumerate(edits):
+    known = [found for edit in edits if (found := _resolve_path(edit, overlay))]
+    for number, edit in enumerate(known):
         file_steps = steps.setdefault(edit.path, [])
         try:
             placement = _apply_edit(_shift_edit_line(edit, file_steps), overlay)
@@ -59,8 +63,28 @@ def apply_edits(edits: Sequence[Edit], overlay: Overlay) -> Proposal:
     for path, file_steps in steps.items():
         old = overlay.original(path).data if file_steps else None
         if file_steps and (culprit := _find_breaking_edit(path, old, file_steps)) is not None:
-            outcomes[culprit] = EditOutcome(edits[culprit], None, _broken_syntax_error(old))
+            outcomes[culprit] = EditOutcome(known[culprit], None, _broken_syntax_error(old))
     return Proposal(tuple(outcomes))
+
+
+def _resolve_path(edit: Edit, overlay: Overlay) -> Edit | None:
+    """Return the edit with the path that it means; None if its path is a title and not a file."""
+    if not edit.guess:
+        return edit
+    folder = edit.path.rpartition("/")[0]
+    if _is_taken(edit.path, overlay) or (folder and _is_taken(folder, overlay)):
+        return edit
+    return replace(edit, path=edit.otherwise) if edit.otherwise else None
+
+
+def _is_taken(path: str, overlay: Overlay) -> bool:
+    """Return whether a path is that of a file or of a folder."""
+    if paths.invalid_path_reason(path):
+        return False
+    try:
+        return overlay.get(path).data is not None
+    except DeniedError:  # a folder, or a file that no change may touch
+        return True
 
 
 def _shift_edit_line(edit: Edit, file_steps: Sequence[_FileStep]) -> Edit:
@@ -141,7 +165,7 @@ def _delete_file(edit: Edit, current: Version, overlay: Overlay) -> Placement:
 def _write_file(edit: Edit, current: Version, overlay: Overlay) -> Placement:
     """Write the whole file; keep its line endings, byte order mark and encoding."""
     old = None if current.data is None else _require_text(edit, current.data)
-    match.refuse_omission(old, edit)
+    refuse_partial_file(old, edit)
     if old is not None and old.texts == list(edit.replace):
         return Placement("already applied")
     if old is not None and old.lines and edit.create:
@@ -154,6 +178,17 @@ def _write_file(edit: Edit, current: Version, overlay: Overlay) -> Placement:
     mode = 0o755 if edit.to == "755" and old is None else current.mode
     overlay.put(edit.path, Version(_encode_text(edit, new), mode, current.link))
     return Placement("whole")
+
+
+def refuse_partial_file(old: FileText | None, edit: Edit) -> None:
+    """Refuse a whole-file edit that leaves lines of the file out, by a placeholder or in silence.
+
+    Raises:
+        EditRejectedError: Lines stand for others, or most lines or definitions are lost.
+    """
+    match.refuse_omission(old, edit)
+    if old is not None:
+        losses.refuse_losses(edit.path, old, edit.replace, edit.removes)
 
 
 def _require_text(edit: Edit, data: bytes) -> FileText:

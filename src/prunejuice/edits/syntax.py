@@ -9,6 +9,7 @@ from typing import Any
 
 from prunejuice.code import grammar
 from prunejuice.code.languages import language_for_path
+from prunejuice.system import yaml_reader
 
 LARGEST = 2_000_000
 _PARSE_ONLY_GRAMMARS: Mapping[str, str] = {"css": "tree_sitter_css", "html": "tree_sitter_html"}
@@ -51,13 +52,29 @@ def _is_json(text: str) -> bool:
     return _is_accepted_by(json.loads, text)
 
 
+def _is_notebook(text: str) -> bool:
+    try:
+        notebook = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(notebook, dict) and isinstance(notebook.get("cells"), list)
+
+
+def _is_yaml(text: str) -> bool | None:
+    # A template is YAML only after it is rendered.
+    return None if "{{" in text or "{%" in text else yaml_reader.is_yaml(text)
+
+
 def _is_toml(text: str) -> bool:
     return _is_accepted_by(tomllib.loads, text)
 
 
-_READERS: Mapping[str, Callable[[str], bool]] = {
+_READERS: Mapping[str, Callable[[str], bool | None]] = {
     ".py": _is_python,
     ".pyi": _is_python,
     ".json": _is_json,
     ".toml": _is_toml,
+    ".yaml": _is_yaml,
+    ".yml": _is_yaml,
+    ".ipynb": _is_notebook,
 }

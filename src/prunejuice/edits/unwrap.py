@@ -11,7 +11,7 @@ from prunejuice.edits.edit import Edit
 from prunejuice.edits.indent import leading_space
 
 Texts = Sequence[str]
-_NUMBERED = re.compile(r"\s*(\d{1,6})(?:\s?[|:│→]|\t)(.*)$")
+_NUMBERED = re.compile(r"\s*(\d{1,6})(?:\s?[|:│→]|(\t))(.*)$")
 
 
 def replace_lines(edit: Edit, search: Texts, replace: Texts) -> Edit:
@@ -57,7 +57,12 @@ def _without_numbers(edit: Edit, space: str = "") -> Edit | None:
 
 def _strip_number(line: str, space: str) -> str:
     match = _NUMBERED.match(line)
-    return match[2].removeprefix(space) if match else line
+    return _numbered_text(match, space) if match else line
+
+
+def _numbered_text(match: re.Match[str], space: str) -> str:
+    """Return the text after a line number; a tab separates alone, so a space after it is indentation."""
+    return str(match[3] if match[2] else match[3].removeprefix(space))
 
 
 def _without_numbers_and_space(edit: Edit) -> Edit | None:
@@ -70,7 +75,7 @@ def _strip_numbers(lines: Texts, space: str) -> list[str] | None:
     numbers = [int(match[1]) for match in matches if match]
     if not matches or len(numbers) < len(matches) or any(b <= a for a, b in pairwise(numbers)):
         return None
-    inner = iter([match[2].removeprefix(space) for match in matches if match])
+    inner = iter([_numbered_text(match, space) for match in matches if match])
     return [next(inner) if line.strip() else line for line in lines]
 
 

@@ -37,6 +37,16 @@ _CONSTANTS = {
 KeyPath = tuple[str | int, ...]
 
 
+def is_yaml(text: str) -> bool:
+    """Return whether a text is YAML: any documents, tags and anchors, which need not be known."""
+    try:
+        for _event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            pass
+    except (yaml.YAMLError, RecursionError, UnicodeError):
+        return False
+    return True
+
+
 class YamlDocument(NamedTuple):
     """The data of a file, and the line (from 1) of the value at each path of keys."""
 

@@ -16,7 +16,7 @@ from prunejuice.cli.codebot.apply_changes import apply_records, review_and_apply
 from prunejuice.cli.codebot.apply_options import ApplyOptions
 from prunejuice.cli.codebot.change_input import edit_format, read_changes
 from prunejuice.cli.codebot.change_store import open_change_store
-from prunejuice.cli.codebot.change_view import report_rejected, show_preview
+from prunejuice.cli.codebot.change_view import report_rejected, show_placements, show_preview
 from prunejuice.cli.options import allow_option, json_option
 from prunejuice.cli.param_type import FormatName
 from prunejuice.errors import NotFoundError, UsageError
@@ -75,6 +75,7 @@ def apply_command(
     if answer.rejected_edits:
         return report_rejected(answer, as_json=apply_options.as_json)
     if dry_run:
+        show_placements(answer.change_set)
         return show_preview(answer.differences, _answer_to_dict(answer), as_json=apply_options.as_json)
     return review_and_apply(store, None, answer, apply_options)
 

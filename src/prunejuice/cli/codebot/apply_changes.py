@@ -10,7 +10,13 @@ from prunejuice.changes.store import ChangeSetRecord, ChangeSetStore
 from prunejuice.cli import render, terminal
 from prunejuice.cli.codebot.apply_options import ApplyOptions, ReviewOutcome
 from prunejuice.cli.codebot.change_input import read_changes
-from prunejuice.cli.codebot.change_view import report_applied, report_rejected, show_files, show_preview
+from prunejuice.cli.codebot.change_view import (
+    report_applied,
+    report_rejected,
+    show_files,
+    show_placements,
+    show_preview,
+)
 from prunejuice.cli.review import decisions as review_decisions
 from prunejuice.cli.review import interactive, revision
 from prunejuice.edits.diff import FileDiff
@@ -74,10 +80,12 @@ def review_and_apply(
 ) -> int:
     """Review the changes if requested, apply the accepted ones and keep the undecided ones pending."""
     if not answer.differences:
+        if not options.as_json:
+            show_placements(answer.change_set)
         report_applied([], [], options, answer)
         return 0
     if not (options.grain or options.decisions):
-        show_files(answer.differences, options)
+        show_files(answer.differences, options, answer.change_set)
         _confirm_changes(len(answer.differences), options)
         approved = _confirm_protected_files(answer.differences, options)
         change_set.require_allowed(answer.differences, options.grant, approved)
@@ -86,6 +94,8 @@ def review_and_apply(
             _apply_new_record(store, proposed, options, approved), answer.differences, options, answer
         )
         return 0
+    if not options.as_json:
+        show_placements(answer.change_set)
     reviewed = _review_changes(answer, options)
     return _apply_review(store, record, answer, reviewed, options)
 

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from prunejuice.changes import change_set, parsed_answer, review
-from prunejuice.changes.parsed_answer import PlacedAnswer
+from prunejuice.changes.change_set import ChangeSet
+from prunejuice.changes.parsed_answer import PLACEMENTS, PlacedAnswer
 from prunejuice.changes.store import ChangeSetRecord
 from prunejuice.cli import render
 from prunejuice.cli.codebot.apply_options import NO_REVIEW, ApplyOptions, ReviewOutcome
@@ -102,7 +103,7 @@ def report_pending(
         files = _files_to_dicts(differences)
         render.print_json("proposed", {"id": record.id, "diff": to_utf8(text), **about, "files": files})
         return
-    show_files(differences, options)
+    show_files(differences, options, record.change_set)
     render.print_line(record.id)
     if needs := change_set.find_disallowed_paths(differences, options.grant):
         flags = " ".join(f"--allow {safe_line(name, 80)!r}" for name in needs[:3])
@@ -115,9 +116,16 @@ def report_pending(
     )
 
 
-def show_files(differences: Sequence[FileDiff], options: ApplyOptions) -> None:
+def show_placements(changes: ChangeSet) -> None:
+    """Print a line to stderr for each edit that was placed although it is not exactly what the file has."""
+    for note in changes.metadata.get(PLACEMENTS, ()):
+        render.print_message(safe_line(str(note)))
+
+
+def show_files(differences: Sequence[FileDiff], options: ApplyOptions, changes: ChangeSet) -> None:
     """Print a row for each changed file to stderr, unless the output is JSON."""
     if not options.as_json:
+        show_placements(changes)
         for row in render.align_columns(_file_row(difference) for difference in differences):
             render.print_message(row)
 

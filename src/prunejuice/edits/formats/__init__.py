@@ -75,15 +75,19 @@ def read(answer: str, named: str | None = None) -> tuple[str, list[Edit]]:
     lines = [line.removesuffix("\r") for line in answer.split("\n")]
     format_name, edits = (named, _load(named).read(lines)) if named else _read_detected(lines)
     if format_name is None or not edits:
-        problem = f"no edits in the format {named}" if named else "no edits in a known format"
-        raise UnreadableAnswerError(
-            0, f"the answer has {problem}", f"use one of the formats: {', '.join(EXTENSIONS.names())}"
-        )
+        raise no_edits_error(named)
     if len(edits) > MAX_EDITS:
         raise UnreadableAnswerError(
             0, f"the answer has more than {MAX_EDITS} edits", "ask for fewer changes at once"
         )
     return format_name, [_normalize_paths(edit) for edit in edits]
+
+
+def no_edits_error(named: str | None) -> UnreadableAnswerError:
+    """Return the error for an answer without edits, in the format `named` or in any."""
+    problem = f"no edits in the format {named}" if named else "no edits in a known format"
+    fix = f"use one of the formats: {', '.join(EXTENSIONS.names())}"
+    return UnreadableAnswerError(0, f"the answer has {problem}", fix)
 
 
 def _read_detected(lines: Sequence[str]) -> tuple[str | None, list[Edit]]:

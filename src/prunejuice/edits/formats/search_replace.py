@@ -11,6 +11,8 @@ the new lines
 import re
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from prunejuice.edits import filename
 from prunejuice.edits.edit import Edit, UnreadableAnswerError
 
@@ -44,12 +46,15 @@ def read(lines: Sequence[str]) -> list[Edit]:
             at += 1
             continue
         end = _find_block_end(lines, at)
-        path = _find_path(lines, at, opens["rest"].strip().rstrip(">")) or (edits[-1].path if edits else "")
+        before = edits[-1].path if edits else ""
+        path, guess = _find_path(lines, at, opens["rest"].strip().rstrip(">"))
+        path, guess = (path, guess) if path else (before, False)
         if not path:
             raise UnreadableAnswerError(
                 at + 1, "the block names no file", "write the path on the line before the block"
             )
-        edits.append(_read_block(lines, at, end, path))
+        edit = _read_block(lines, at, end, path)
+        edits.append(replace(edit, guess=True, otherwise=before) if guess else edit)
         at = end + 1
     return edits
 
@@ -93,17 +98,22 @@ def _split_line_hint(search: Sequence[str]) -> tuple[Sequence[str], int]:
     return (search[1:] if line and search and re.fullmatch(r"-{5,}", search[0]) else search), line
 
 
-def _find_path(lines: Sequence[str], at: int, label: str) -> str:
-    """Return the path of a block: after its marker, in the fence around it, or on a line just before."""
+def _find_path(lines: Sequence[str], at: int, label: str) -> tuple[str, bool]:
+    """Return the path of a block, and whether it is a guess.
+
+    It is after the marker, in the fence around the block, or on a line just before.
+    """
     if label and (path := filename.find_name(label)):
-        return path
+        return path, False
     text_lines = 0
     for number in range(at - 1, -1, -1):
         if _CLOSES.match(lines[number]) or text_lines >= _MAX_LINES_BACK:
-            return ""
+            return "", False
         fence = filename.parse_fence(lines[number])
         path = filename.find_name_in_fence_info(fence[1]) if fence else filename.find_name(lines[number])
-        if path or (not text_lines and fence is None and (path := filename.find_bare_name(lines[number]))):
-            return path
+        if path:
+            return path, not fence and not filename.is_certain_name(path, lines[number])
+        if not text_lines and fence is None and (path := filename.find_bare_name(lines[number])):
+            return path, not filename.is_certain_name(path)
         text_lines += bool(lines[number].strip()) and fence is None
-    return ""
+    return "", False

@@ -9,12 +9,20 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from prunejuice.edits.edit import Edit, UnreadableAnswerError
+from prunejuice.text import safe_line
 
 _HUNK = re.compile(r"^@@+(?: -(\d+)(?:,\d+)?)?(?: \+\d+(?:,\d+)?)?(?: @@+)?\s?(.*)$")
 _NUMBERED = re.compile(r"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
 _COUNTED = re.compile(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _OCTAL = re.compile(r"\\([0-7]{3}|.)", re.DOTALL)
 _ESCAPES = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11}
+_COPY = re.compile(
+    r"(?:~|[._-](?:orig|original|old|new|bak|backup|tmp|temp|mod|modified|updated?|fix|fixed|edited|copy|patched"
+    r"|before|after|save|saved|rej)\d*|\.\d{1,2}|\s+\((?:[\w ]+)\)|\s+\d{4}-\d\d-\d\d.*"
+    r"|\s+(?:orig|original|old|new|modified|updated))$",
+    re.IGNORECASE,
+)
+"""The end of the name of a temporary copy of a file."""
 _DEV_NULL = "/dev/null"
 
 
@@ -92,10 +100,23 @@ def _has_git_header(lines: Sequence[str], at: int) -> bool:
 
 
 def _read_file_section(lines: Sequence[str], start: int, end: int) -> FileSection:
-    old, new, mode = "", "", ""
-    at = start
-    while at < end and not lines[at].startswith("@@"):
-        line = lines[at]
+    at = next((n for n in range(start, end) if lines[n].startswith("@@")), end)
+    old, new, mode, renames = _read_header(lines, start, at)
+    old, new = _strip_prefixes(old, new)
+    if not old and not new:
+        old, new = _parse_git_header(lines[start])
+        old = _DEV_NULL if mode.startswith("new file") else old
+        new = _DEV_NULL if mode.startswith("deleted") else new
+    if not renames and _DEV_NULL not in {old, new} and old and new:
+        old = new = _same_name(old, new, start)
+    new_mode = "" if mode.startswith("deleted") else mode.rpartition(" ")[2]
+    return FileSection(old or new, new or old, at, start + 1, new_mode)
+
+
+def _read_header(lines: Sequence[str], start: int, end: int) -> tuple[str, str, str, bool]:
+    """Return the old and new name, the line about the mode, and whether the file is renamed."""
+    old, new, mode, renames = "", "", "", False
+    for at, line in enumerate(lines[start:end], start):
         if line.startswith(("GIT binary patch", "Binary files ")):
             raise UnreadableAnswerError(at + 1, "the diff is binary", "write the whole file")
         word, _, rest = line.partition(" ")
@@ -103,20 +124,13 @@ def _read_file_section(lines: Sequence[str], start: int, end: int) -> FileSectio
             name = _unquote_name(rest)
             old, new = (name, new) if word == "---" else (old, name)
         elif line.startswith(("rename from ", "rename to ")):
-            name = _unquote_name(line.split(" ", 2)[2])
-            old, new = (name, new) if word == "rename" and rest.startswith("from") else (old, name)
+            name, renames = _unquote_name(line.split(" ", 2)[2]), True
+            old, new = (name, new) if rest.startswith("from") else (old, name)
         elif line.startswith(("new mode ", "new file mode ", "deleted file mode ")):
             mode = line
         elif line.startswith("copy "):
             raise UnreadableAnswerError(at + 1, "the diff copies a file", "write the whole new file")
-        at += 1
-    old, new = _strip_prefixes(old, new)
-    if not old and not new:
-        old, new = _parse_git_header(lines[start])
-        old = _DEV_NULL if mode.startswith("new file") else old
-        new = _DEV_NULL if mode.startswith("deleted") else new
-    new_mode = "" if mode.startswith("deleted") else mode.rpartition(" ")[2]
-    return FileSection(old or new, new or old, at, start + 1, new_mode)
+    return old, new, mode, renames
 
 
 def _strip_prefixes(old: str, new: str) -> tuple[str, str]:
@@ -126,6 +140,27 @@ def _strip_prefixes(old: str, new: str) -> tuple[str, str]:
     if old_has_prefix and new_has_prefix:
         return (old if old == _DEV_NULL else old[2:]), (new if new == _DEV_NULL else new[2:])
     return old, new
+
+
+def _same_name(old: str, new: str, start: int) -> str:
+    """Return the file that the two names of a header mean: one may be that of a temporary copy.
+
+    Raises:
+        UnreadableAnswerError: They mean two files; only `rename from` and `rename to` rename one.
+    """
+    if old == new:
+        return old
+    before, after = (_COPY.sub("", name) or name for name in (old, new))
+    shorter, longer = sorted((before, after), key=len)
+    if longer == shorter or longer.endswith(f"/{shorter}"):
+        return shorter
+    if before.partition("/")[2] == after.partition("/")[2] != "":
+        return before.partition("/")[2]
+    raise UnreadableAnswerError(
+        start + 1,
+        f"the header names two files, {safe_line(old, 80)} and {safe_line(new, 80)}",
+        "write the same path twice, or add `rename from` and `rename to` lines to rename the file",
+    )
 
 
 def _parse_git_header(line: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from prunejuice.edits import filename
 from prunejuice.edits.edit import Edit, UnreadableAnswerError
+from prunejuice.edits.losses import find_removed_names
 
 _PROSE_LANGUAGES = {"bash", "sh", "shell", "console", "zsh", "terminal", "output", "text", "diff", "patch"}
 _PROSE_SUFFIXES = (".sh", ".bash", ".zsh", ".txt", ".text", ".log", ".diff", ".patch", ".md")
@@ -12,11 +13,15 @@ _MARKUP_SUFFIXES = (".md", ".mdx", ".markdown", ".rst")
 
 
 class FencedFile(NamedTuple):
-    """A code fence that contains a file, with its first and last line (from 0)."""
+    """A code fence that contains a file, with its first and last line (from 0).
+
+    The path is a `guess` if the name may be a title, and no word says that the file is new.
+    """
 
     path: str
     start: int
     end: int
+    guess: bool = False
 
 
 def read(lines: Sequence[str]) -> list[Edit]:
@@ -27,8 +32,18 @@ def read(lines: Sequence[str]) -> list[Edit]:
             different versions of a file.
     """
     files = find_fenced_files(lines, strict=True)
+    fenced = {number for file in files for number in range(file.start, file.end + 1)}
+    removes = find_removed_names([line for number, line in enumerate(lines) if number not in fenced])
     edits = [
-        Edit("write", path, replace=tuple(lines[a + 1 : b]), answer_line=a + 1) for path, a, b in files
+        Edit(
+            "write",
+            file.path,
+            replace=tuple(lines[file.start + 1 : file.end]),
+            answer_line=file.start + 1,
+            guess=file.guess,
+            removes=removes,
+        )
+        for file in files
     ]
     edits_by_path: dict[str, Edit] = {}
     for edit in edits:
@@ -54,25 +69,36 @@ def find_fenced_files(lines: Sequence[str], *, strict: bool = False) -> list[Fen
         if fence is None:
             at += 1
             continue
-        path = _find_path(lines, at)
+        path, guess = _find_path(lines, at)
         end = _find_fence_end(lines, at, fence[0])
         if path and strict:
             _require_unambiguous(lines, FencedFile(path, at, end), fence[0])
         if path:
-            files.append(FencedFile(path, at, min(end, len(lines) - 1)))
+            files.append(FencedFile(path, at, min(end, len(lines) - 1), guess))
         at = end + 1
     return files
 
 
-def _find_path(lines: Sequence[str], at: int) -> str:
-    """Return the path of a fence: from its info string, or from a line before that is only a path."""
+def _find_path(lines: Sequence[str], at: int) -> tuple[str, bool]:
+    """Return the path of a fence, and whether it is a guess.
+
+    The path is in the info string, or on a line before that is only a path. A fence with some lines of a
+    file has none.
+    """
     _, info = filename.parse_fence(lines[at]) or ("", "")
+    if filename.is_excerpt(info):
+        return "", False
     language = info.split(" ")[0].lower()
     path = filename.find_name_in_fence_info(info)
+    guess = False
     if not path:
         before = next((line for line in reversed(lines[max(0, at - 2) : at]) if line.strip()), "")
         path = "" if filename.parse_fence(before) else filename.find_name(before, sentences=False)
-    return "" if language in _PROSE_LANGUAGES and not path.endswith(_PROSE_SUFFIXES) else path
+        path = "" if filename.is_excerpt(path) else path
+        guess = not filename.is_certain_name(path, before)
+    if language in _PROSE_LANGUAGES and not path.endswith(_PROSE_SUFFIXES):
+        return "", False
+    return path, guess
 
 
 def _find_fence_end(lines: Sequence[str], at: int, mark: str) -> int:
@@ -89,7 +115,7 @@ def _find_fence_end(lines: Sequence[str], at: int, mark: str) -> int:
 
 
 def _require_unambiguous(lines: Sequence[str], span: FencedFile, mark: str) -> None:
-    path, at, end = span
+    path, at, end = span.path, span.start, span.end
     if end == len(lines):
         raise UnreadableAnswerError(
             at + 1, "the fence is not closed: the file may be cut off", "write the whole file again"

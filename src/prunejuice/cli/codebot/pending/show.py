@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prunejuice.changes import pending, rebase, review
+from prunejuice.changes import parsed_answer, pending, rebase, review
 from prunejuice.changes.store import ChangeSetEvent
 from prunejuice.cli import render
 from prunejuice.cli.codebot.change_store import open_change_store
@@ -41,6 +41,8 @@ def show_command(*, id: str, as_json: bool) -> None:  # noqa: A002 - the name of
     render.print_line(f"{record.id} {record.state}  {safe_line(record.change_set.summary, 120)}".rstrip())
     for event in record.history:
         render.print_line(f"  {format_time(event.at)}  {_format_history_entry(event)}")
+    for note in record.change_set.metadata.get(parsed_answer.PLACEMENTS, ()):
+        render.print_line(f"  {safe_line(str(note))}")
     for difference in differences:
         for line in diff.format_diff(difference).split("\n")[:-1]:
             render.print_line(

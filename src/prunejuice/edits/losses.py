@@ -1,0 +1,78 @@
+"""What a whole new version of a file loses: definitions, or most lines, that the answer does not name.
+
+A model that was asked for one function often writes that function alone, as if it were the whole file.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from prunejuice.code import grammar
+from prunejuice.code.chunk import Definition
+from prunejuice.code.languages import language_for_path
+from prunejuice.edits.edit import EditRejectedError
+from prunejuice.edits.lines import FileText
+
+_FEWEST_LINES = 3  # of a file, so that most of them can be lost
+_REMOVES = re.compile(
+    r"\b(?:remov|delet|dropp?|eliminat|inlin|replac|renam|merg|mov|extract|strip|clean|short|rewr[io]t"
+    r"|rewrote|reduc|trim|simplif|condens|cut|gone|no longer|get rid|consolidat|obsolete|unused|discard"
+    r"|collaps|split)",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"[\w./-]+")
+
+
+def find_removed_names(prose: Sequence[str]) -> frozenset[str]:
+    """Return the words of the lines of prose that say that something is removed, moved or renamed."""
+    lines = [line[:2000] for line in prose if _REMOVES.search(line[:2000])]
+    return frozenset(word.strip("./") for line in lines for word in _NAME.findall(line))
+
+
+def refuse_losses(path: str, old: FileText, new: Sequence[str], removed: frozenset[str]) -> None:
+    """Refuse a new version of a file that is shorter and loses what `removed` does not name.
+
+    Raises:
+        EditRejectedError: Definitions, or most lines, would be lost.
+    """
+    old_lines = [line.strip() for line in old.texts if line.strip()]
+    new_lines = [line.strip() for line in new if line.strip()]
+    if len(new_lines) >= len(old_lines) or not new_lines:
+        return
+    before = list(_definition_names(path, old.text))
+    if lost := _lost_definitions(before, list(_definition_names(path, "\n".join(new))), removed):
+        names = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
+        raise EditRejectedError(
+            "elided",
+            f"the new file loses {names}",
+            f"write every line of the file; if it is meant, say in a sentence: remove {lost[0]}",
+        )
+    kept = sum((Counter(old_lines) & Counter(new_lines)).values())
+    is_most = not before and len(new_lines) * 2 <= len(old_lines) and kept * 2 < len(old_lines)
+    if is_most and len(old_lines) >= _FEWEST_LINES and not removed & {path, path.rpartition("/")[2]}:
+        raise EditRejectedError(
+            "elided",
+            f"the new file has {len(new_lines)} of {len(old_lines)} lines, and keeps {kept} of them",
+            f"write every line of the file; if it is meant, say in a sentence: rewrite {path}",
+        )
+
+
+def _lost_definitions(before: Sequence[str], after: Sequence[str], removed: frozenset[str]) -> list[str]:
+    """Return the definitions that are gone without a new one in their place, and are not named."""
+    gone = [name for name in before if name not in after]
+    unnamed = [name for name in gone if not removed & {name, name.rpartition(".")[2]}]
+    added = sum(name not in before for name in after)
+    return unnamed if len(unnamed) > added else []
+
+
+def _definition_names(path: str, text: str) -> Iterator[str]:
+    language = language_for_path(path)
+    if language:
+        found = grammar.definitions(language, text.encode("utf-8", "replace"))
+        yield from _qualified_names(found, "")
+
+
+def _qualified_names(definitions: Sequence[Definition], within: str) -> Iterator[str]:
+    for definition in definitions:
+        yield within + definition.name
+        yield from _qualified_names(definition.children, f"{within}{definition.name}.")
