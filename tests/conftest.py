@@ -58,8 +58,8 @@ SLOW = (
 
 
 def pytest_xdist_auto_num_workers():
-    """Two workers a core: most tests wait for a process half of their time."""
-    return 2 * (os.cpu_count() or 1)
+    """One worker more than cores: most tests wait for a process half of their time."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items):

@@ -136,5 +136,9 @@ class AgentError(PruneJuiceError):
     """A model or an agent failed, or could not be reached."""
 
 
+class UnfinishedAnswerError(AgentError):
+    """The answer of a model did not end by itself, so it is not whole."""
+
+
 class LimitError(PruneJuiceError):
     """A limit on money, tokens, time or rounds was reached."""

@@ -427,7 +427,6 @@ def test_index_locked_by_another_git_is_reported(door, repository):
 def test_dry_run_moves_nothing(door, repository):
     _, tree = make(door)
     (Path(tree.directory) / "new").write_text("x")
-    checkout.fast_forward(
-        door.for_main_worktree(), door.head_commit(), merge.commit_worktree(tree, "rest"), dry_run=True
-    )
+    with checkout.lock_index(door.for_main_worktree()) as locked:
+        checkout.update_files(locked, door.head_commit(), merge.commit_worktree(tree, "rest"), dry_run=True)
     assert git(repository, "status", "--porcelain") == ""

@@ -246,6 +246,7 @@ def test_every_exception_is_caught_only_at_the_boundaries():
     }
     # The last one is a program that runs apart from ours.
     assert places == {
+        "cli/codeclip/serve.py",
         "cli/error_boundary.py",
         "engine/driver.py",
         "verbs/plugins.py",

@@ -266,6 +266,7 @@ def test_dotenv_cannot_set_what_every_step_is_given(project):
     _, run = project.run("c")
     assert project.log(run, "a").strip() == f"{os.environ['HOME']} 1"
     (project.root / ".env").write_bytes(b"A=\xff\n")
+    project.prj("trust")
     answer, run = project.run("c")
     assert (answer.code, "could not read" in run["error"] and ".env" in run["error"]) == (2, True)
 

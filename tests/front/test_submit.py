@@ -345,3 +345,47 @@ def test_hooks_of_a_remote_on_this_machine_are_not_run(shop, remote):
     answer = shop.codebot("submit-pr", "--no-pr")
     assert answer.code == 0, answer.err
     assert not (remote / "ran").exists()
+
+
+def test_a_branch_of_a_fork_is_named_with_its_owner(shop, monkeypatch, tmp_path):
+    fork = tmp_path / "fork.git"
+    git(tmp_path, "init", "-q", "--bare", str(fork))
+    git(shop.root, "remote", "remove", "origin")
+    git(shop.root, "remote", "add", "origin", "https://github.com/me/cart.git")
+    git(shop.root, "remote", "set-url", "--push", "origin", str(fork))
+    shop.codebot(
+        "pending", "add", "-", given='{"file_changes":[{"filepath":"new.py","content":"n = 1\\n"}]}'
+    )
+    with Forge() as forge:
+        for name, value in forge.environment.items():
+            monkeypatch.setenv(name, value)
+        forge.branches = {"me:codebot/change-new-py"}
+        made = shop.codebot("submit-pr")
+        assert made.code == 0, made.err
+        [sent] = [request for request in forge.sent if request.method == "POST"]
+        assert sent.body["head"] == "me:codebot/change-new-py"
+
+
+@pytest.mark.parametrize(
+    "attributes", ["*.dat filter=gup\n", "* text=auto eol=crlf\n", "*.dat text eol=crlf\n", ""]
+)
+def test_a_submission_stores_what_git_add_would(shop, tmp_path, attributes):
+    git(shop.root, "config", "--global", "filter.gup.clean", "tr a-z A-Z")
+    git(shop.root, "config", "--global", "filter.gup.smudge", "cat")
+    (shop.root / ".gitattributes").write_text(attributes)
+    (shop.root / "old.dat").write_text("old\n")
+    git(shop.root, "add", "-A")
+    git(shop.root, "commit", "-qm", "base")
+    if "crlf" in attributes:
+        (shop.root / "old.dat").unlink()
+        git(shop.root, "checkout", "-q", "old.dat")
+    git(shop.root, "push", "-q", "origin", "HEAD")
+    for name, text in (("new.dat", "plain\n"), ("old.dat", "old\nmore\n")):
+        change = {"file_changes": [{"filepath": name, "content": text}]}
+        assert shop.codebot("pending", "add", "-", given=json.dumps(change)).code == 0
+    made = shop.codebot("submit-pr", "--no-pr", "--json")
+    assert made.code == 0, made.err
+    branch = made.json["branch"]
+    for name, text in (("new.dat", "plain\n"), ("old.dat", "old\nmore\n")):
+        stored = git(shop.root, "show", f"{branch}:{name}")
+        assert stored == (text.upper() if "gup" in attributes else text).strip()

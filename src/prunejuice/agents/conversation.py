@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from prunejuice.agents import endpoint
 from prunejuice.agents.endpoint import Endpoint, EndpointMessage
 from prunejuice.agents.program import AgentProcess
 from prunejuice.agents.protocol import AgentEnded, AgentEvent, AgentStarted, Task, TextDelta, ToolRefused
+from prunejuice.agents.thinking import UnfinishedThinkingError, strip_thinking
 from prunejuice.errors import MissingToolError
 from prunejuice.system.stop import Stop
 from prunejuice.text import safe_line
@@ -155,6 +157,8 @@ def tool_refusal(task: Task, tool: str, tool_input: Mapping[str, Any]) -> str:  
 
 def _find_json(text: str) -> Any:
     """Return the JSON object that an answer is, or that its last code block has; None if there is none."""
+    with suppress(UnfinishedThinkingError):
+        text = strip_thinking(text)
     fenced = re.findall(r"```(?:json)?[ \t]*\n(.*?)```", text, re.DOTALL)
     for candidate in (text, *fenced[::-1]):
         try:

@@ -9,11 +9,15 @@ import msgspec
 
 from prunejuice.agents.protocol import Agent, AgentEnded, AgentEvent, AgentStarted, Task, Usage
 from prunejuice.errors import StoreError
+from prunejuice.system.private import make_private_folder
 from prunejuice.system.stop import Stop
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The usage of a task: `at` is seconds since 1970, `cost` is in US dollars, None if unknown."""
+    """The usage of a task: `at` is seconds since 1970, `cost` is in US dollars, None if unknown.
+
+    With `is_estimate` the provider reported no tokens, and they were counted here.
+    """
 
     at: float
     command: str
@@ -25,6 +29,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     calls: int = 1
     cost: float | None = None
     run: str = ""
+    is_estimate: bool = False
 
     @property
     def day(self) -> str:
@@ -46,7 +51,7 @@ class Ledger:
         """
         line = msgspec.json.encode(usage) + b"\n"
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self._path.parent)
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.write(fd, line)  # a single write: lines of several processes do not mix
@@ -117,6 +122,7 @@ class MeteredAgent:
             spent.calls,
             spent.cost,
             self._run,
+            spent.is_estimate,
         )
 
     def close(self) -> None:

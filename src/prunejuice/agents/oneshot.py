@@ -14,11 +14,13 @@ from prunejuice.agents.protocol import (
     AgentEvent,
     AgentRequest,
     AgentStarted,
+    AgentWarning,
     Capabilities,
     Status,
     Task,
     Usage,
 )
+from prunejuice.code import tokens
 from prunejuice.system.stop import Stop
 
 MAX_SECONDS = 600.0
@@ -27,6 +29,9 @@ _MAX_ATTEMPTS = 4
 """The most attempts for a request after transient faults: rate limits, overload, lost connections."""
 _MAX_CORRECTIONS = 2
 """How often a model may correct an invalid answer."""
+_LEAST_CHECKED_CHARS = 8_000
+_MOST_CHARS_PER_TOKEN = 7.0
+"""Prompts of which a server reports fewer tokens were cut; code has about 3.5 characters for each."""
 _LOCAL = ("ollama", "vllm", "litellm", "openai-compatible")
 """Providers of models that may be too small for tools: the schema constrains the answer itself."""
 
@@ -41,7 +46,7 @@ class OneshotAgent:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="oneshot", daemon=True)
         self._thread.start()
-        self._models: dict[str, Any] = {}
+        self._models: dict[tuple[str, bool], Any] = {}
         self._open = AsyncExitStack()
 
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
@@ -51,18 +56,24 @@ class OneshotAgent:
         while True:
             try:
                 # A short time-out, so that a request to stop is noticed soon.
-                spent, ended = answer.result(timeout=0.2)
+                spent, ended, warning = answer.result(timeout=0.2)
             except TimeoutError:
                 if answer.done():  # a time-out of the request, not of `result`
-                    spent, ended = None, _failure_event(answer.exception() or TimeoutError(), task)
+                    spent, ended, warning = (
+                        None,
+                        _failure_event(answer.exception() or TimeoutError(), task),
+                        "",
+                    )
                 elif stop.is_requested():
                     answer.cancel()
                     continue
                 else:
                     continue
             except CancelledError:
-                spent, ended = None, AgentEnded("cancelled", error="stopped")
+                spent, ended, warning = None, AgentEnded("cancelled", error="stopped"), ""
             break
+        if warning:
+            yield AgentWarning(warning)
         if spent is not None:
             yield spent
         yield ended
@@ -74,14 +85,14 @@ class OneshotAgent:
         self._thread.join(timeout=10)
         self._loop.close()
 
-    async def _ask(self, task: Task) -> tuple[Usage | None, AgentEnded]:
+    async def _ask(self, task: Task) -> tuple[Usage | None, AgentEnded, str]:
         from pydantic_ai import Agent, RunUsage, UsageLimits, exceptions  # noqa: PLC0415 - slow
 
         usage = RunUsage()
         seconds = task.limits.seconds or MAX_SECONDS
         try:
             agent = Agent(
-                await self._open_model(task.model),
+                await self._open_model(task.model, is_text=task.schema is None),
                 output_type=_output_type(task),
                 instructions=task.instructions or None,
                 retries={"output": _MAX_CORRECTIONS},
@@ -92,23 +103,53 @@ class OneshotAgent:
                 task.prompt,
                 usage=usage,
                 usage_limits=UsageLimits(request_limit=task.limits.rounds or _MAX_CORRECTIONS + 1),
-                model_settings={"max_retries": _MAX_ATTEMPTS, "timeout": seconds},
+                model_settings=_model_settings(task, seconds),
                 timeout=seconds,
             )
         except (exceptions.AgentRunError, exceptions.UserError, ExceptionGroup, *_PROVIDER_ERRORS) as error:
-            return _to_usage(usage), _failure_event(error, task)
-        return _to_usage(usage, _answering_model(task.model, answer.response.model_name)), AgentEnded(
-            "ok", output=answer.output
+            return _to_usage(usage, task), _failure_event(error, task), ""
+        spent = _to_usage(
+            usage, task, answer.output, _answering_model(task.model, answer.response.model_name)
         )
+        if problem := _UNFINISHED.get(answer.response.finish_reason or ""):
+            message, fix = problem
+            ended = AgentEnded("unfinished", answer.output, f"{task.model or 'the model'}: {message}", fix)
+            return spent, ended, ""
+        return spent, AgentEnded("ok", output=answer.output), _cut_context_warning(usage, task)
 
-    async def _open_model(self, names: str) -> Any:
-        """Return a model by its name with open connections, the same one for every task."""
-        if names not in self._models:
-            model = self._models[names] = _build_model(names)
+    async def _open_model(self, names: str, *, is_text: bool) -> Any:
+        """Return a model by its name with open connections, the same one for every task.
+
+        The answer of a text model keeps its thinking, because a tag that is not closed must be seen.
+        """
+        key = names, is_text
+        if key not in self._models:
+            model = self._models[key] = _build_model(names)
+            for each in getattr(model, "models", [model]):
+                _show_errors_in_bodies(each)
+                if is_text:
+                    each.profile = {**each.profile, "thinking_tags": _NO_TAGS}
             await self._open.enter_async_context(model)
-        return self._models[names]
+        return self._models[key]
 
 
+_NO_TAGS = ("\0think", "\0/think")
+"""Tags that no answer has, so that PydanticAI takes nothing out of the text."""
+_UNFINISHED = {
+    "length": (
+        "the answer ends at the limit of the model's output",
+        "ask for fewer changes at once, or raise output_tokens in config.yaml",
+    ),
+    "content_filter": (
+        "the provider's filter ended the answer",
+        "rephrase the request, or use another model",
+    ),
+    "error": (
+        "the provider ended the answer with an error",
+        "try again, or name a second model: --model A,B",
+    ),
+}
+"""The ways an answer ends without being whole, by PydanticAI's finish reason."""
 _PROVIDER_ERRORS = (OSError, ValueError, TypeError, LookupError, ImportError, RuntimeError)
 """Other errors of provider libraries, such as a missing package or a malformed answer."""
 
@@ -125,13 +166,41 @@ def build_agent(model: str, instructions: str, result: Any) -> Any:
 
 def _build_model(names: str) -> Any:
     """Return a model by its name, or for several names one that falls back to the next if a model fails."""
+    from pydantic_ai import exceptions  # noqa: PLC0415
     from pydantic_ai.models import infer_model  # noqa: PLC0415
     from pydantic_ai.models.fallback import FallbackModel  # noqa: PLC0415
 
     models = [infer_model(name.strip()) for name in names.split(",") if name.strip()]
     if not models:
         raise ValueError("no model is named")
-    return models[0] if len(models) == 1 else FallbackModel(*models)
+    if len(models) == 1:
+        return models[0]
+    faults = (exceptions.ModelAPIError, exceptions.UnexpectedModelBehavior, *_PROVIDER_ERRORS)
+    cut_off = (exceptions.ContentFilterError, exceptions.OutputTokenLimitExceeded)
+    return FallbackModel(*models, fallback_on=(*faults, *cut_off))
+
+
+def _show_errors_in_bodies(model: Any) -> None:
+    """Let the client of a model see an error that a server sends with status 200.
+
+    Gateways do so; the client would complain of the missing answer, and the server's words would be lost.
+    """
+    client: Any = getattr(getattr(model, "client", None), "_client", None)
+    if hooks := getattr(client, "event_hooks", None):
+        client.event_hooks = {**hooks, "response": [*hooks.get("response", ()), _correct_status]}
+
+
+async def _correct_status(response: Any) -> None:
+    if response.status_code != 200 or "json" not in response.headers.get("content-type", ""):
+        return
+    await response.aread()
+    with suppress(ValueError, AttributeError):
+        body = response.json()
+        error = body.get("error")
+        if error and not any(body.get(key) for key in ("choices", "output", "content", "candidates")):
+            code = error.get("code") if isinstance(error, Mapping) else None
+            is_status = isinstance(code, int) and 400 <= code < 600
+            response.status_code = code if is_status else 502
 
 
 def _output_type(task: Task) -> Any:
@@ -172,12 +241,39 @@ def _answering_model(names: str, response_name: str | None) -> str:
     return full_names[max(matches, key=len)] if matches and len(full_names) > 1 else ""
 
 
-def _to_usage(usage: Any, model: str = "") -> Usage | None:
+def _model_settings(task: Task, seconds: float) -> Any:
+    output_tokens = {"max_tokens": task.limits.output_tokens} if task.limits.output_tokens else {}
+    return {"max_retries": _MAX_ATTEMPTS, "timeout": seconds, **output_tokens}
+
+
+def _to_usage(usage: Any, task: Task, output: Any = "", model: str = "") -> Usage | None:
+    """Return the usage of a task; what the provider does not report is estimated, never zero."""
     if not usage.requests and not usage.input_tokens:
         return None
     cost = None if usage.cost is None else float(usage.cost)
-    return Usage(
-        usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.requests, cost, model
+    if usage.input_tokens or usage.output_tokens:
+        counts = usage.input_tokens, usage.output_tokens, usage.cache_read_tokens
+        return Usage(*counts, usage.requests, cost, model)
+    factor = tokens.model_factor(task.model) * usage.requests
+    sent = round(tokens.count(f"{task.instructions}\n{task.prompt}") * factor)
+    received = round(tokens.count(str(output)) * factor)
+    return Usage(sent, received, 0, usage.requests, cost or None, model, is_estimate=True)
+
+
+def _cut_context_warning(usage: Any, task: Task) -> str:
+    """Return a warning if the server read far fewer tokens than were sent; empty otherwise."""
+    sent, read = len(task.prompt), usage.input_tokens
+    if (
+        usage.requests != 1
+        or not read
+        or sent < _LEAST_CHECKED_CHARS
+        or sent / read < _MOST_CHARS_PER_TOKEN
+    ):
+        return ""
+    expected = round(tokens.count(task.prompt) * tokens.model_factor(task.model))
+    return (
+        f"the server read {read:,} of about {expected:,} tokens: raise its context window "
+        "(Ollama: OLLAMA_CONTEXT_LENGTH or num_ctx), or lower --budget"
     )
 
 
@@ -220,7 +316,10 @@ def _known_faults(errors: Any) -> tuple[tuple[type[BaseException], str, str], ..
         (errors.ModelConnectionError, "could not connect", "check the network and the base URL"),
         (errors.UsageLimitExceeded, "a limit was reached", "raise --max-tokens or --max-cost"),
         (errors.ModelAPIError, "the request was refused", ""),
+        (errors.ContentFilterError, "the provider's filter ended the answer", "rephrase the request"),
+        (errors.OutputTokenLimitExceeded, *_UNFINISHED["length"]),
         (errors.UnexpectedModelBehavior, "the answer is not valid", "try again, or use a stronger model"),
+        (LookupError, "the server sent no answer", "try again, or name a second model: --model A,B"),
         (errors.UserError, "could not use the model", _MODEL_FIX),
     )  # fmt: skip
 
@@ -235,6 +334,8 @@ def _provider_message(error: BaseException) -> str:
     with suppress(AttributeError):
         if cause := error.__cause__:
             text = text if body or isinstance(error, TimeoutError) else f"{text} ({cause})"
+    if text.lstrip().startswith(("[", "{")):  # PydanticAI's own data, not words of the provider
+        return ""
     message = re.split(r"\s*To try Pydantic AI", text)[0]  # PydanticAI's own advice does not apply here
     summary = " ".join(" ".join(message.strip().splitlines()[:4]).split())[:400]
     return f": {summary}" if summary else ""

@@ -7,7 +7,8 @@ import msgspec
 
 from prunejuice.system.stop import Stop
 
-Status = Literal["ok", "limit", "denied", "cancelled", "failed"]
+Status = Literal["ok", "limit", "denied", "cancelled", "failed", "unfinished"]
+"""How a task ended; the output of an unfinished one is not whole."""
 Access = Literal["read", "edit", "full"]
 """What an agent may do in its directory: read files, edit files too, or run commands as well."""
 TASK_FILE = ".codebot/task.md"
@@ -47,6 +48,7 @@ class Limits(NamedTuple):
     seconds: float | None = None
     rounds: int | None = None
     turns: int | None = None
+    output_tokens: int | None = None
 
     def remaining(self, spent: "Usage") -> "Limits":
         """Return the limits with the remaining cost and tokens."""
@@ -108,10 +110,17 @@ class ToolRefused(BaseAgentEvent, frozen=True, tag="refused"):
     why: str = ""
 
 
+class AgentWarning(BaseAgentEvent, frozen=True, tag="warned"):
+    """Something that a person should know although the task goes on."""
+
+    text: str
+
+
 class Usage(BaseAgentEvent, frozen=True, tag="spent"):
     """The usage since the last event of this kind; `cost` is in US dollars, None if unknown.
 
-    `model` is the model that answered, if several were named.
+    `model` is the model that answered, if several were named. With `is_estimate` the provider reported no
+    tokens, and they were counted here.
     """
 
     input: int
@@ -120,6 +129,7 @@ class Usage(BaseAgentEvent, frozen=True, tag="spent"):
     calls: int = 1
     cost: float | None = None
     model: str = ""
+    is_estimate: bool = False
 
 
 class AgentEnded(BaseAgentEvent, frozen=True, tag="ended"):
@@ -131,7 +141,7 @@ class AgentEnded(BaseAgentEvent, frozen=True, tag="ended"):
     fix: str = ""
 
 
-AgentEvent = AgentStarted | TextDelta | ToolUsed | ToolRefused | Usage | AgentEnded
+AgentEvent = AgentStarted | TextDelta | ToolUsed | ToolRefused | AgentWarning | Usage | AgentEnded
 NO_USAGE = Usage(0, 0, calls=0, cost=0.0)
 
 
@@ -162,6 +172,7 @@ def total_usage(first: Usage, second: Usage) -> Usage:
         first.cached + second.cached,
         first.calls + second.calls,
         None if unknown else (first.cost or 0.0) + (second.cost or 0.0),
+        is_estimate=first.is_estimate or second.is_estimate,
     )
 
 

@@ -58,6 +58,19 @@ class App(NamedTuple):
             trust.require_trusted_file(step_project, path, self.trust_store)
         return path
 
+    def load_project_variables(self, project_root: str) -> dict[str, str]:
+        """Return the variables of the project's `.env` for its steps; none without such a file.
+
+        Raises:
+            DeniedError: The file has changed since it was trusted.
+            UsageError: The file could not be read.
+        """
+        step_project = Project(Path(project_root))
+        if not step_project.dotenv.is_file() or step_project.dotenv.is_symlink():
+            return {}
+        content = trust.read_trusted_file(step_project, step_project.dotenv, self.trust_store)
+        return settings.parse_dotenv(content, step_project.dotenv)
+
     def find_extension(self, project_root: str, name: str) -> Any:
         """Return the Python command registered by the trusted project or a package, or None.
 
@@ -70,8 +83,11 @@ class App(NamedTuple):
         step_project = Project(Path(project_root))
         files = plugins.command_files(step_project)
         if files and trust.trust_state(step_project, self.trust_store).is_trusted:
+            sources = {
+                path: trust.read_trusted_file(step_project, path, self.trust_store) for path in files
+            }
             try:
-                plugins.load_files(files)
+                plugins.load_files(sources)
             except DefinitionError:  # a broken project file must not disable built-in verbs
                 if plugins.registered_command(name) is None and not verb_catalog.is_built_in(name):
                     raise
@@ -90,7 +106,12 @@ class App(NamedTuple):
         from prunejuice.steps.runner import Runner  # noqa: PLC0415 - slow, and only runs need it
 
         runner = Runner(
-            self.settings, self.environ, self.find_step_file, self.find_extension, terminal=terminal
+            self.settings,
+            self.environ,
+            self.find_step_file,
+            self.find_extension,
+            self.load_project_variables,
+            terminal=terminal,
         )
         call_command = _make_command_caller(self)
         return Runtime(self.store, runner, self.settings.home, call_command, on_event, on_output_line)
@@ -107,7 +128,8 @@ def open_app(directory: Path | None = None) -> App:
     app_settings = settings.load(environ)
     store, trust_store = open_store(app_settings.home, environ), open_trust_store(app_settings.home)
     if found_project.config.is_file() and trust.trust_state(found_project, trust_store).is_trusted:
-        app_settings = settings.load(environ, found_project.config)
+        content = trust.read_trusted_file(found_project, found_project.config, trust_store)
+        app_settings = settings.load(environ, found_project.config, content)
     return App(found_project, app_settings, store, trust_store, environ)
 
 
@@ -279,6 +301,7 @@ def execute(
         commands_used=app.catalog.dependencies(command),
     )
     trust.require_trusted_project(app.project, app.trust_store)
+    trust.require_trusted_commands(app.project, plan.all_commands(), app.trust_store)
     with closing(Stop()) as stop:
         return driver.start_run(plan, app.build_runtime(), stop)
 

@@ -127,7 +127,10 @@ class OpenTree(NamedTuple):
         *above, last = path.split("/")
         fd = os.dup(self.fd)
         try:
-            for part in above:
+            for depth, part in enumerate(above):
+                if depth and paths.collision_key(part) in {"objects", "refs"} and _has_head(fd):
+                    reason = "would make a git repository of its folder"
+                    raise DeniedError(f"{safe_line(path, 120)!r} {reason}", "name another folder")
                 self._require_same_spelling(fd, part, path)
                 subfolder = self._open_subfolder(fd, part, path)
                 os.close(fd)
@@ -150,6 +153,10 @@ class OpenTree(NamedTuple):
             shown = safe_line(existing, 80)
             message = f"{safe_line(path, 120)!r} would be the same file as {shown!r} on some systems"
             raise ConflictError(message, "use the existing spelling", (path,))
+
+
+def _has_head(fd: int) -> bool:
+    return any(paths.collision_key(name) == "head" for name in os.listdir(fd))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from prunejuice.agents.thinking import strip_thinking
 from prunejuice.changes.change_set import (
     ChangeSet,
     apply_to_overlay,
@@ -26,6 +27,7 @@ _PLACEMENT_NOTES = {
     "punctuation": "placed although quotes or dashes differ from the file",
     "indentation": "placed although the indentation differs from the file",
     "unwrapped": "placed after line numbers, fences or escapes were removed",
+    "masked": "placed at lines with values that were not shown, which stay as they are",
     "elided": "placed with the lines of the file in place of `...`",
     "drift": "placed although some unchanged lines differ from the file",
     "already applied": "was in the file already",
@@ -76,6 +78,7 @@ def place_answer(
         UsageError: the JSON does not match the schema.
     """
     overlay = Overlay(read_version)
+    text = strip_thinking(text)
     if as_json or (as_json is None and format_name is None and _extract_json(text)):
         change_set = parse_change_set(_extract_json(text) or text)
         apply_to_overlay(change_set.file_changes, overlay)

@@ -20,6 +20,8 @@ from prunejuice.worktrees.file_listing import FileListing
 if TYPE_CHECKING:
     from prunejuice.worktrees.git import Git
 
+_MOST_IGNORED_FILES = 200_000
+_MOST_IGNORED_BYTES = 4 << 30
 _LINKED_FOLDERS = (".venv", "venv", "node_modules")
 """Folders that git ignores but checks need; a copy has links to them."""
 _CACHE_FOLDERS = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
@@ -68,6 +70,7 @@ class ScratchCopy:
             self.house.state_dir.parent.mkdir(parents=True, mode=0o700)
             self.root.mkdir()
             self._copy_files(tree_files)
+            self._copy_included_files()
             self._link_ignored_folders()
         else:
             paths = [
@@ -158,6 +161,42 @@ class ScratchCopy:
             # An absolute link would lead back into the original tree.
             destination = Path(os.path.relpath(self.root / inside, target.parent))
         target.symlink_to(destination)
+
+    def _copy_included_files(self) -> None:
+        """Copy the ignored files that `.worktreeinclude` lists, as into a new worktree."""
+        if gits.may_be_in_repository(self._source.root):
+            git = gits.open_git(self._source.root, dict(self._environ)).locate()
+            names = provision.list_included_files(git)
+            for _line in provision.copy_files(self._source.root, self.root, names):
+                pass
+
+    def add_ignored_files(self) -> bool:
+        """Copy `.git` and the files that git ignores, too; return False if they are too many to copy."""
+        files, size = 0, 0
+        for folder, names, entries in os.walk(self._source.root):
+            source = Path(folder)
+            target = self.root / source.relative_to(self._source.root)
+            names[:] = [name for name in names if not (target / name).is_symlink()]
+            target.mkdir(exist_ok=True)
+            links = [name for name in names if (source / name).is_symlink()]
+            for name in (*entries, *links):
+                if os.path.lexists(target / name):
+                    continue
+                files, size = files + 1, size + (source / name).lstat().st_size
+                if files > _MOST_IGNORED_FILES or size > _MOST_IGNORED_BYTES:
+                    return False
+                self._copy_entry(source / name, target / name)
+        return True
+
+    def _copy_entry(self, source: Path, target: Path) -> None:
+        """Copy a file or a link; a link that leads out, such as that of an interpreter, stays as it is."""
+        if source.is_symlink():
+            self._copy_link(source, target)
+            if not target.is_symlink():
+                target.symlink_to(source.readlink())
+        elif source.is_file():
+            provision.clone_file(source, target)
+            shutil.copymode(source, target)
 
     def _link_ignored_folders(self) -> None:
         for name in _LINKED_FOLDERS:

@@ -18,6 +18,7 @@ from prunejuice.changes.filesystem import Disk
 from prunejuice.changes.tree_state import TreeState
 from prunejuice.errors import DeniedError, StoreError
 from prunejuice.system.lock import hold_lock
+from prunejuice.system.private import make_private_folder
 
 LOCK_TIMEOUT = 60.0  # seconds
 SYNC_ALL_THRESHOLD = 4  # files, above which one flush of the file system replaces one for each file
@@ -112,7 +113,7 @@ def _make_state_dir(state: Path) -> None:
     """Create the state folder; refuse a link, which could lead to the files of another user."""
     if state.parent.is_symlink() or state.is_symlink():
         raise DeniedError(f"{state} is a link", "remove the link")
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(state)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from prunejuice.changes.filesystem import Disk
 from prunejuice.system import settings
+from prunejuice.system.private import make_private_folder
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees import oplog
 
@@ -46,5 +47,5 @@ def find_tree_state(directory: Path, environ: Mapping[str, str]) -> TreeState:
     root = directory.resolve()
     name = hashlib.sha256(str(root).encode("utf-8", "surrogateescape")).hexdigest()[:24]
     folder = settings.state_directory(environ) / "trees" / name
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(folder)
     return TreeState(root, folder / "changes", folder / "lock", key)

@@ -1,6 +1,7 @@
 """The trust check before a project's commands run."""
 
 import sys
+from collections.abc import Iterable
 
 import click
 
@@ -8,10 +9,11 @@ from prunejuice.app import wiring
 from prunejuice.cli import render
 from prunejuice.engine import trust
 from prunejuice.text import safe_line
+from prunejuice.workflow.plan import Plan
 
 
-def require_trust(app: wiring.App) -> None:
-    """Require that the project is trusted; on a terminal, offer to trust it.
+def require_trust(app: wiring.App, plans: Iterable[Plan] = ()) -> None:
+    """Require that the project and what `plans` were parsed from are trusted; on a terminal, offer it.
 
     Raises:
         DeniedError: the project is not trusted.
@@ -24,3 +26,5 @@ def require_trust(app: wiring.App) -> None:
         if not state.is_trusted and click.confirm(question, err=True):
             trust.trust_project(app.project, app.trust_store)
     trust.require_trusted_project(app.project, app.trust_store)
+    for plan in plans:
+        trust.require_trusted_commands(app.project, plan.all_commands(), app.trust_store)

@@ -13,14 +13,31 @@ _SUFFIXES = {
         "7z a avi bin bz2 class dat db dll dylib exe flac gz jar lib mp3 mp4 o ogg onnx parquet pdf "
         "pickle pkl pyc pyd so sqlite sqlite3 tar tgz ttf eot otf wasm wav webm whl woff woff2 xz zip zst"
     ),
-    "a key": "jks key keystore p12 pem pfx ppk tfstate tfvars",
+    "a key": (
+        "jks key keystore p12 p8 pem pfx ppk der kdbx keychain keytab ovpn jwk tfstate tfvars "
+        "kubeconfig gpg  "
+        "agekey pgpass mobileprovision"
+    ),
     "generated": "lock map min.css min.js pb.go po pot mo snap sum ipynb csv tsv",
 }
 _BY_SUFFIX = {suffix: reason for reason, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 _NAMES = {
     "a key": (
-        "id_dsa id_ecdsa id_ed25519 id_rsa .npmrc .pypirc .netrc .htpasswd .git-credentials credentials "
-        "credentials.json kubeconfig secrets.json secrets.toml secrets.yaml secrets.yml"
+        "id_dsa id_ecdsa id_ed25519 id_rsa id_ecdsa_sk id_ed25519_sk .npmrc .pypirc .netrc _netrc "
+        ".htpasswd  "
+        ".htdigest .git-credentials credentials credentials.json credentials.toml credentials.yaml "
+        "credentials.yml credentials.xml credentials.ini kubeconfig secrets.json secrets.toml secrets.yaml "
+        "secrets.yml secrets.ini secrets.env secrets.properties secret.json secret.yaml secret.yml "
+        ".secrets  "
+        "secrets secret secret.txt secrets.txt .pgpass pgpass.conf .my.cnf my.cnf .mylogin.cnf .mongorc.js "
+        ".rediscli_auth .dockercfg .dockerconfigjson .boto .s3cfg .passwd shadow .vault-token .vault_pass "
+        ".vault_pass.txt vault_pass vault_pass.txt vault_password .vault_password "
+        "application_default_credentials.json access_tokens.db accesstokens.json azureprofile.json "
+        "auth.json  "
+        ".terraformrc terraform.rc credentials.tfrc.json rclone.conf .rclone.conf .authinfo .msmtprc "
+        ".fetchmailrc .esmtprc .cvspass .ossutilconfig .hub .databrickscfg .snowsql.cfg kaggle.json .token "
+        ".tokens token.txt password.txt passwords.txt passwords.csv .password .passwords apikey.txt "
+        "api_key.txt"
     ),
     "generated": "package-lock.json pnpm-lock.yaml npm-shrinkwrap.json yarn.lock bun.lockb",
 }
@@ -31,10 +48,25 @@ _FOLDERS = {
         "dist build target __pycache__ __snapshots__ cassettes locale .git .tox .mypy_cache .ruff_cache "
         ".codebot"
     ),
-    "a key": ".ssh .aws .gnupg .docker .kube",
+    "a key": ".ssh .aws .gnupg .docker .kube .azure .gcloud .oci .password-store .secrets .vault .chef",
 }
 _BY_FOLDER = {name: reason for reason, names in _FOLDERS.items() for name in names.split()}
-_ENV = re.compile(r"^\.env(rc|[._-].+)?$|\.env$|^service-?account.*\.json$")
+_ENV = re.compile(
+    r"^\.env(rc|[._-].+)?$|\.env$|^service[-_]?account.*\.json$"
+    r"|^\.?env[._-](?:prod|production|dev|devel|development|local|stag|staging|stage|test|testing|live|secrets?"
+    r"|private|ci|docker|shared|backup|old|orig|save)\b"
+)
+_KEY_NAME = re.compile(
+    r"^id_(?:rsa|dsa|ecdsa|ed25519)(?![\w-]*\.pub$)|^client_secrets?[\w.-]*\.json$"
+    r"|^gcp[\w-]*key[\w.-]*\.json$|firebase-adminsdk[\w-]*\.json$"
+    r"|[-_.](?:credentials?|secrets?|private[-_]?key)\.(?:json|ya?ml|toml|ini|txt)$"
+    r"|^(?:credentials?|secrets?)[._-][\w-]+\.(?:json|ya?ml|toml|ini|txt|env|enc)$|^kubeconfig[._-]"
+)
+_COPY = re.compile(
+    r"(?:~|[._ -](?:bak|backup|old|orig\w*|saved?|copy|tmp|temp|swp|disabled|enc|new|prev|previous)\d*"
+    r"|\.\d{1,8}| \(\d+\))$"
+)
+"""The end of the name of a copy."""
 _SAMPLE = re.compile(r"\.(example|sample|template|dist)$")
 
 
@@ -45,9 +77,14 @@ def exclusion_reason(path: str) -> str:
     lowered = name.lower()
     if _ENV.search(lowered) and not _SAMPLE.search(lowered):
         return "may hold secrets"
-    if reason := _BY_NAME.get(lowered) or _suffix_reason(lowered):
-        return reason
-    return next((_BY_FOLDER[part] for part in folder.split("/") if part in _BY_FOLDER), "")
+    original = _COPY.sub("", lowered)
+    for each in dict.fromkeys((lowered, original)):
+        reason = _BY_NAME.get(each) or _suffix_reason(each) or ("a key" if _KEY_NAME.search(each) else "")
+        if reason and (each == lowered or reason == "a key"):
+            return reason
+    if original != lowered and _ENV.search(original):
+        return "may hold secrets"
+    return next((_BY_FOLDER[part] for part in folder.lower().split("/") if part in _BY_FOLDER), "")
 
 
 def _suffix_reason(name: str) -> str:

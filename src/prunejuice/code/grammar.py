@@ -82,7 +82,15 @@ def _parse_definition(grammar: Language, node: Any, depth: int) -> Iterator[Defi
     if node.type in grammar.within and body is not None:
         within = tuple(_child_definitions(grammar, body, depth - 1))
     head = _signature_end(node, body)
-    yield Definition(name, kind, outer.start_point[0] + 1, outer.end_point[0] + 1, head, within)
+    yield Definition(
+        name, kind, outer.start_point[0] + 1, _last_line(outer), min(head, _last_line(outer)), within
+    )
+
+
+def _last_line(node: Any) -> int:
+    """Return the last line of a node, from 1; it may end before the first character of a line."""
+    row, column = node.end_point
+    return max(int(node.start_point[0]) + 1, int(row) + int(column > 0))
 
 
 def _outer_node(node: Any) -> Any:
@@ -151,7 +159,7 @@ def _parse_test(grammar: Language, node: Any, depth: int) -> Iterator[Definition
         is_group = body is not None and word in _TEST_GROUPS
         within = tuple(_child_definitions(grammar, body, depth - 1)) if is_group else ()
         name = title.text.decode("utf-8", "replace").strip("'\"`")[:80]
-        first, last = outer.start_point[0] + 1, outer.end_point[0] + 1
+        first, last = outer.start_point[0] + 1, _last_line(outer)
         yield Definition(name, "test", first, last, first, within)
     else:
         yield from _child_definitions(grammar, arguments, depth - 1)

@@ -209,6 +209,13 @@ LANGUAGES: Mapping[str, Language] = {
 }
 _LANGUAGE_OF_SUFFIX = {suffix: name for name, row in LANGUAGES.items() for suffix in row.suffixes}
 
+_PROGRAM_SUFFIXES = (
+    _word_set(
+        "kt kts swift scala lua dart vue svelte ex exs clj hs ml r jl pl zig nim m mm groovy tf proto sol"
+    )
+    | _LANGUAGE_OF_SUFFIX.keys()
+) - {"sh"}
+
 EXTENSIONS = ExtensionPoint("prunejuice.languages", {})
 """Languages of other packages: a `Language` for each entry point, named after a file suffix."""
 
@@ -217,6 +224,11 @@ def language_for_path(path: str) -> str:
     """Return the name of the language of a file, by its suffix; empty for plain text."""
     suffix = path.rpartition(".")[2].lower()
     return _LANGUAGE_OF_SUFFIX.get(suffix) or (suffix if suffix in EXTENSIONS else "")
+
+
+def is_program(path: str) -> bool:
+    """Return whether a path is that of a program, in which a bare word is a name and not a value."""
+    return path.rpartition(".")[2].lower() in _PROGRAM_SUFFIXES
 
 
 def find_language(name: str) -> Language | None:

@@ -1,10 +1,11 @@
 """The diff of a working tree against a commit: its text, and the changed lines of each file."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import NamedTuple
 
+from prunejuice.code.exclude import exclusion_reason
 from prunejuice.code.secret_patterns import mask_secrets
 from prunejuice.worktrees.git import Git
 
@@ -22,6 +23,7 @@ _ESCAPES = {
     b"n": b"\n", b"t": b"\t", b'"': b'"', b"\\": b"\\", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"r": b"\r",
     b"v": b"\v",
 }  # fmt: skip
+_FEWEST_SECRET_CHARS = 6
 LineRanges = list[tuple[int, int]]
 
 
@@ -33,7 +35,24 @@ class TreeDiff(NamedTuple):
 
     def text(self, fits: Callable[[str], bool]) -> str:
         """Return the diff of the files that fit, secrets masked."""
-        return "".join(mask_secrets(path, text) for path, text in self.sections.items() if fits(path))
+        # A file of secrets that is renamed stands in the diff under a name that says nothing of them.
+        hidden = {line for path, text in self.sections.items() for line in _secret_lines(path, text)}
+        shown = (mask_secrets(path, text) for path, text in self.sections.items() if fits(path))
+        return "".join(_mask_lines(text, hidden) for text in shown)
+
+
+def _secret_lines(path: str, section: str) -> Iterator[str]:
+    """Yield the removed lines of a file of secrets."""
+    if exclusion_reason(path) in {"a key", "may hold secrets"}:
+        removed = (line[1:].strip() for line in section.split("\n") if line.startswith("-"))
+        yield from (line for line in removed if len(line) >= _FEWEST_SECRET_CHARS)
+
+
+def _mask_lines(section: str, hidden: Set[str]) -> str:
+    if not hidden:
+        return section
+    lines = (f"{line[:1]}***" if line[1:].strip() in hidden else line for line in section.split("\n"))
+    return "\n".join(lines)
 
 
 def read_tree_diff(git: Git, since: str, context: int) -> TreeDiff:

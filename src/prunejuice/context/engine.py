@@ -182,7 +182,7 @@ class Engine:
         sign = "!" if path.startswith("!") else ""
         target = Path(os.path.normpath(self.directory / path.removeprefix("!")))
         root = self.git.directory
-        # Resolve symlinks of the parent only: a symlink itself is a file of the tree.
+        # Of the parent only: a symlink itself is a file of the tree.
         if not target.is_relative_to(root):
             target = target.parent.resolve() / target.name
         if not target.is_relative_to(root):

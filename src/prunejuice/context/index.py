@@ -19,6 +19,7 @@ import msgspec
 from prunejuice.code.chunk import Chunk
 from prunejuice.code.terms import identifier_terms, terms
 from prunejuice.errors import DamagedStoreError, StoreError
+from prunejuice.system.private import make_private_folder
 
 VERSION = 3
 """The version of the rows and of the parser; each version has its own file."""
@@ -117,7 +118,7 @@ class CodeIndex:
     def _open(self) -> sqlite3.Connection:
         if self.path is None:
             return _connect(":memory:")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.path.parent)
         try:
             return _connect(str(self.path))
         except sqlite3.DatabaseError as error:

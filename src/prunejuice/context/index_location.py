@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prunejuice.context.index import VERSION
 from prunejuice.system import settings
+from prunejuice.system.private import make_private_folder
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees.git import Git
 
@@ -40,7 +41,7 @@ def locate_index(directory: Path, environ: Mapping[str, str]) -> tuple[Git, Path
 def _is_writable(path: Path) -> bool:
     """Return whether a file and its siblings can be written: SQLite keeps two files beside it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         path.touch()
     except OSError:
         return False

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypedDict
 from prunejuice.context.bundle import Strategy, Style
 from prunejuice.context.corpus import Corpus
 from prunejuice.edits.paths import matches_glob
-from prunejuice.errors import NotFoundError
+from prunejuice.errors import NotFoundError, UsageError
 from prunejuice.text import spelling_hint
 
 DEFAULT_BUDGET = 32_000
@@ -89,11 +89,14 @@ def resolve_paths(corpus: Corpus, paths: Sequence[str]) -> PathScope:
 
     Raises:
         NotFoundError: a path selects no file that can be shown.
+        UsageError: a path belongs to git.
     """
     excluded = tuple(path[1:] for path in paths if path.startswith("!"))
     included = [path.removeprefix("./") for path in paths if not path.startswith("!")]
     scope = PathScope((), None, (), excluded)
     for path in included:
+        if ".git" in path.casefold().split("/"):
+            raise UsageError(f"{path} belongs to git and is never shown", "name a file of the tree")
         if path in corpus.number:
             scope = scope._replace(named=(*scope.named, corpus.number[path]), inside=(*scope.inside, path))
             continue

@@ -16,6 +16,7 @@ MatchStrategy = Literal[
     "indentation",
     "unwrapped",
     "elided",
+    "masked",
     "drift",
     "whole",
     "already applied",

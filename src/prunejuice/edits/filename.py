@@ -2,6 +2,8 @@
 
 import re
 
+from prunejuice.edits import paths
+
 _LABEL = re.compile(
     r"^(?:file(?:\s?name|\s?path)?|path|in|edit|update|create|new file|modified)\s*[:=]\s*", re.IGNORECASE
 )
@@ -120,7 +122,12 @@ def is_certain_name(name: str, line: str = "") -> bool:
     stem, _, suffix = last.rpartition(".")
     if "/" not in name and stem[:1].isupper() and suffix.lower() in _PRODUCTS and f"`{name}`" not in line:
         return False  # Node.js, Socket.io
-    if last.startswith(".") or last.lower() in _PLAIN_NAMES or (suffix.lower() in _SUFFIXES and stem):
+    if (
+        paths.is_protected(name)
+        or last.startswith(".")
+        or last.lower() in _PLAIN_NAMES
+        or (suffix.lower() in _SUFFIXES and stem)
+    ):
         return True
     return bool(_NEW.search(line.replace(name, "")) or _LABEL.match(line.strip().strip("*_# ")))
 

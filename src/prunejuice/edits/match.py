@@ -27,6 +27,7 @@ from prunejuice.edits.line_keys import (
 )
 from prunejuice.edits.line_search import _MAX_COMPARED_CHARS, Texts, find_runs, nearest_lines
 from prunejuice.edits.lines import FileText, Line
+from prunejuice.edits.masks import has_mask, masked_lines, refuse_masks
 from prunejuice.edits.unwrap import replace_lines, unwrapped_variants, without_blank_edges
 
 _MIN_RESULT_RATIO = 0.6  # similarity of the result of an edit to the lines it replaces
@@ -193,6 +194,14 @@ def _fill_gaps(pieces: Sequence[Texts], gaps: Sequence[Texts]) -> list[str]:
     for gap, piece in zip(gaps, pieces[1:], strict=True):
         filled += [*gap, *piece]
     return filled
+
+
+def _match_masked(texts: Texts, edit: Edit) -> list[EditMatch]:
+    """Match lines as a context shows them, with `***` in place of secrets; the file keeps its values."""
+    if not has_mask(edit.search):
+        return []
+    shown = masked_lines(edit.path, texts)
+    return [match._replace(strategy="masked") for match in _match_lines(shown, edit)]
 
 
 def _match_drifted(texts: Texts, edit: Edit) -> list[EditMatch]:
@@ -366,6 +375,7 @@ _STRICT_MATCHERS: tuple[Matcher, ...] = (
     _match_without_blanks,
     _match_unwrapped,
     _match_elided,
+    _match_masked,
 )
 
 
@@ -379,6 +389,7 @@ def _refuse_omission(texts: Texts, edit: Edit) -> None:
     if placeholder:
         message = f"{placeholder[:60]!r} is a placeholder for omitted lines"
         raise EditRejectedError("elided", message, "write out every line")
+    refuse_masks(edit.path, texts, edit.replace, existing)
 
 
 def refuse_omission(content: FileText | None, edit: Edit) -> None:

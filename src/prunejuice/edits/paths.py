@@ -39,13 +39,48 @@ _GIT = re.compile(r"\.git([. ].*)?|git~[0-9]+|\.gitmodules")
 _GENERATED_FOLDERS = (".codebot/summaries/", ".codebot/reports/")
 # Files that decide which programs run, or what agents are told, on the machine of the next user.
 _PROTECTED = (
+    # Our own files, and those of agents: settings, hooks, tools and instructions.
     ".prj", ".codebot", ".claude", ".codex", ".cursor", ".gemini", ".opencode", ".goose", ".continue",
-    ".windsurf", ".kiro", ".aider*", ".mcp.json", ".vscode", ".idea", ".fleet", ".zed", ".husky",
-    ".githooks", ".devcontainer", ".devcontainer.json", ".envrc", ".direnv", ".pre-commit-config.yaml",
-    ".pre-commit-hooks.yaml", ".lefthook.*", "lefthook.yml", ".github/workflows", ".github/actions",
-    ".gitlab-ci.yml", ".gitlab", ".circleci", ".buildkite", ".drone.yml", ".travis.yml", ".woodpecker*",
-    "azure-pipelines.yml", "bitbucket-pipelines.yml", "jenkinsfile", ".gitattributes", ".gitconfig",
-    ".worktreeinclude",
+    ".windsurf", ".kiro", ".aider*", ".mcp.json", "mcp.json", ".mcp", ".clinerules", ".cline", ".roo",
+    ".roomodes", ".roorules*", ".junie", ".amazonq", ".augment", ".trae", ".qwen", ".crush", "crush.json",
+    ".crush.json", "opencode.json", "opencode.jsonc", ".goosehints", ".windsurfrules", ".codeium",
+    ".tabnine", ".factory", ".warp", ".sourcegraph", ".cody", ".copilot", ".agents", ".github/copilot*",
+    ".github/instructions", ".github/prompts", ".github/chatmodes", ".github/agents", ".claude.json",
+    "claude_desktop_config.json", ".pi", ".amp", ".grok", ".kilocode*", ".void", ".zencoder", ".pearai",
+    # Editors: tasks, start files and workspaces.
+    ".vscode", ".idea", ".fleet", ".zed", ".devcontainer", ".devcontainer.json", ".dir-locals.el",
+    ".dir-locals-2.el", ".exrc", ".nvimrc", ".nvim.lua", ".vimrc", ".gvimrc", ".lvimrc", ".vim", ".nvim",
+    "*.code-workspace", "*.sublime-build", ".lapce", ".helix", ".kakrc", ".nova", ".vs", ".emacs*",
+    ".projectile", ".ycm_extra_conf.py", ".clangd",
+    # Shells and language start files.
+    ".envrc", ".direnv", ".env.rc", ".rprofile", "rprofile.site", ".renviron", ".irbrc", ".pryrc",
+    ".byebugrc", ".gdbinit", ".lldbinit", ".pdbrc", ".pdbrc.py", ".bashrc", ".bash_profile", ".profile",
+    ".zshrc", ".zshenv", ".tmux.conf", ".inputrc", ".screenrc", ".pythonrc*", ".ghci", ".iex.exs",
+    ".octaverc", ".psqlrc", ".sqliterc", ".autoenv*", ".mise.toml", "mise.toml", ".mise", ".rtx.toml",
+    "mise.local.toml", ".mise.local.toml", ".config/mise*", "flake.nix", "shell.nix", "devenv.nix",
+    "devbox.json", ".pylintrc", "pylintrc",
+    # Hooks and their runners.
+    ".husky", ".githooks", ".git-hooks", ".git_hooks", "githooks", "git-hooks", ".hooks",
+    ".pre-commit-config.yaml", ".pre-commit-config.yml", ".pre-commit-hooks.yaml", "prek.toml", ".lefthook",
+    ".lefthook.*", ".lefthook-local*", "lefthook.*", "lefthook-local.*", ".overcommit.yml", ".overcommit",
+    ".huskyrc*", "husky.config.*", ".simple-git-hooks*", "simple-git-hooks.*", ".lintstagedrc*",
+    "lint-staged.config.*", ".captainhook.json", "captainhook.json", "grumphp.yml", "grumphp.yml.dist",
+    ".rusty-hook.toml", ".yorkie", ".talismanrc",
+    # Continuous integration and delivery.
+    ".github/workflows", ".github/actions", ".gitlab-ci*", ".gitlab", ".circleci", ".buildkite",
+    "buildkite.yml", "buildkite.yaml", ".drone.*", "drone.yml", ".travis.yml", ".travis.yaml",
+    ".woodpecker*", "azure-pipelines*", ".azure-pipelines", ".azuredevops", ".azure/pipelines",
+    "bitbucket-pipelines.*", "jenkinsfile*", ".jenkins", "jenkins.yml", ".forgejo", ".gitea", ".cirrus.*",
+    ".semaphore", "semaphore.yml", "appveyor.yml", ".appveyor.yml", "appveyor.yaml", "cloudbuild.*",
+    "buildspec*.yml", "buildspec*.yaml", "appspec.yml", ".tekton", ".argo", ".builds", ".build.yml",
+    ".builds.yml", "codemagic.yaml", "bitrise.yml", ".screwdriver.yaml", "screwdriver.yaml", "wercker.yml",
+    "shippable.yml", ".shippable.yml", "codefresh.yml", ".codefresh", "codeship*.yml", "concourse.yml",
+    ".concourse", ".teamcity", ".space.kts", ".harness", "google-cloud-build.yaml", "magnum-ci.yml",
+    ".scrutinizer.yml", ".hound.yml", "zuul.yaml", ".zuul.yaml", ".zuul.d", "zuul.d", ".copr",
+    ".packit.y*ml", ".onedev-buildspec.yml", "earthfile", ".dagger", "dagger.json", ".depot", ".vela.y*ml",
+    ".renovaterc*", "renovate.json*", ".github/dependabot.y*ml", ".github/renovate.json*", ".mergify.yml",
+    # Git itself.
+    ".gitattributes", ".gitconfig", ".worktreeinclude", ".gitmodules",
 )  # fmt: skip
 # Files that can run code in a build or a test, but that ordinary changes often edit: shown, not blocked.
 _SENSITIVE = (
@@ -78,7 +113,11 @@ def invalid_path_reason(name: str) -> str:
         return f"is longer than {MAX_PATH_BYTES} bytes" if too_long else "is empty"
     if name.startswith(("/", "~")):
         return "is not a relative path"
-    return next((reason for part in name.split("/") if (reason := _invalid_part_reason(part))), "")
+    if reason := next((reason for part in name.split("/") if (reason := _invalid_part_reason(part))), ""):
+        return reason
+    # A folder with HEAD, objects and refs is a repository, whose config any call of git inside it runs.
+    is_head = "/" in name and collision_key(name).endswith("/head")
+    return "would make a git repository of its folder" if is_head else ""
 
 
 def _invalid_part_reason(part: str) -> str:

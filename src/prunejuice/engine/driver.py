@@ -27,6 +27,7 @@ from prunejuice.engine.view import RunSummary, summarize_run
 from prunejuice.errors import HumanNeededError, NotFoundError, PruneJuiceError, UsageError
 from prunejuice.system import diagnostics
 from prunejuice.system import lock as locks
+from prunejuice.system.private import make_private_folder
 from prunejuice.system.stop import KILL, STOP, Stop
 from prunejuice.version import __version__
 from prunejuice.workflow.graph import Step
@@ -202,7 +203,7 @@ def hold_driver_lock(run_id: str, runtime: Runtime) -> Iterator[None]:
 def _make_run_directory(directory: Path) -> None:
     # mkdir(parents=True) ignores `mode` for the parents, so each private folder is created by itself.
     for folder in (directory.parents[1], directory.parent, directory):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(folder)
     for name in ("logs", "outputs"):
         (directory / name).mkdir(exist_ok=True, mode=0o700)
 

@@ -1,12 +1,15 @@
 """Trust in project files: code of a repository runs only if a person trusted its exact bytes."""
 
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.engine.ports import TrustStore
 from prunejuice.errors import DeniedError
 from prunejuice.text import safe_line
-from prunejuice.workflow.project import Project, file_digest, fingerprint
+from prunejuice.workflow.command import Command
+from prunejuice.workflow.project import Project, fingerprint
 
 
 class TrustState(NamedTuple):
@@ -41,10 +44,42 @@ def require_trusted_file(project: Project, path: Path, store: TrustStore) -> Non
     Raises:
         DeniedError: The file has changed, perhaps by a step.
     """
+    read_trusted_file(project, path, store)
+
+
+def read_trusted_file(project: Project, path: Path, store: TrustStore) -> bytes:
+    """Return the bytes of a file of the project, read once and compared with those that were trusted.
+
+    Raises:
+        DeniedError: The file has changed since it was trusted.
+    """
     trusted = store.trusted_files(str(project.root)).get(str(path.relative_to(project.root)))
     # The target of a symbolic link lies outside the trusted files and can change unseen.
-    if path.is_symlink() or file_digest(path) != trusted:
-        raise DeniedError(f"{path} has changed since it was trusted", "review it, then run `prj trust`")
+    content = b"" if path.is_symlink() else path.read_bytes()
+    if path.is_symlink() or hashlib.sha256(content).hexdigest() != trusted:
+        raise _changed_error(path)
+    return content
+
+
+def require_trusted_commands(project: Project, commands: Iterable[Command], store: TrustStore) -> None:
+    """Raise an error unless the bytes from which commands of the project were parsed are trusted.
+
+    Files may change between the moment they are parsed and the moment the project is compared.
+
+    Raises:
+        DeniedError: A command was parsed from other bytes.
+    """
+    trusted = store.trusted_files(str(project.root))
+    for command in commands:
+        for file, digest in command.digests.items():
+            path = Path(file)
+            is_own = path.is_relative_to(project.prj)
+            if is_own and trusted.get(str(path.relative_to(project.root))) != digest:
+                raise _changed_error(path)
+
+
+def _changed_error(path: Path) -> DeniedError:
+    return DeniedError(f"{path} has changed since it was trusted", "review it, then run `prj trust`")
 
 
 def require_trusted_project(project: Project, store: TrustStore) -> None:

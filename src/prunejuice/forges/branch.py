@@ -17,10 +17,11 @@ _RECEIVE_PACK = "--receive-pack=git -c core.hooksPath=/dev/null receive-pack"
 
 
 class Remote(NamedTuple):
-    """A git remote: its name and push URL."""
+    """A git remote: its name, its push URL, and the URL that says on which forge it is."""
 
     name: str
     url: str
+    forge_url: str = ""
 
 
 def find_remote(git: Git, name: str = "") -> Remote:
@@ -46,7 +47,8 @@ def find_remote(git: Git, name: str = "") -> Remote:
         raise UsageError(
             f"the remote {chosen} {fault}: {safe_line(url, 100)}", f"run `git remote set-url {chosen} URL`"
         )
-    return Remote(chosen, url)
+    fetch_url = git.run("remote", "get-url", chosen).strip()
+    return Remote(chosen, url, fetch_url if _is_local(url) else url)
 
 
 def _is_local(url: str) -> bool:
@@ -83,26 +85,48 @@ def _default_branch(git: Git, remote: Remote) -> str:
     )
 
 
-def commit_file_reader(git: Git, commit: str) -> Callable[[str], Version]:
-    """Return a function that returns the file at a path of a commit."""
-    files = git.with_clean_config(Path(git.git_dir) / "index", exact=True)
+def commit_file_reader(
+    git: Git, commit: str, bases: Callable[[str], Sequence[bytes]] = lambda _path: ()
+) -> Callable[[str], Version]:
+    """Return a function that returns the file at a path of a commit, as a checkout has it.
+
+    `bases` returns contents that a file of the tree had: one that git stores as the file of the commit is
+    returned as it is, since a filter need not give back the bytes that it stored.
+    """
+    files = git.with_clean_config(Path(git.git_dir) / "index")
 
     def see(path: str) -> Version:
         entry = files.run("ls-tree", "-z", commit, "--", f":(literal){path}").strip("\0")
         mode, kind, blob = (*entry.partition("\t")[0].split(), "", "", "")[:3]
         if kind != "blob":
             return Version(None)
-        result = files.try_run("cat-file", "blob", blob, limit=_MAX_BLOB_BYTES)
         permissions = 0o755 if mode == "100755" else 0o644
+        for base in bases(path):
+            if mode != "120000" and _stored_blob(files, path, base) == blob:
+                return Version(base, permissions)
+        # As in a checkout, with the line endings and filters that the files of the changes have.
+        filtered = ("cat-file", "--filters", f"--path={path}", blob)
+        content = ("cat-file", "blob", blob) if mode == "120000" else filtered
+        result = files.try_run(*content, limit=_MAX_BLOB_BYTES)
+        if result.code:
+            raise PublishError(
+                f"git could not read {safe_line(path, 120)}: {safe_line(result.stderr, 300)}",
+                "see that the filter of the file works, such as git-lfs or git-crypt",
+            )
         return Version(result.stdout, permissions, mode == "120000")
 
     return see
 
 
+def _stored_blob(files: Git, path: str, content: bytes) -> str:
+    """Return the id of the blob that git stores for a content at a path."""
+    return files.run("hash-object", f"--path={path}", "--stdin", given=content).strip()
+
+
 def commit_differences(git: Git, parent: str, differences: Sequence[FileDiff], message: str) -> str:
     """Create a commit on `parent` with the differences applied, in no branch, and return it."""
     with tempfile.TemporaryDirectory(prefix="prj-index-") as folder:
-        files = git.with_clean_config(Path(folder) / "index", exact=True)
+        files = git.with_clean_config(Path(folder) / "index")
         files.run("read-tree", parent)
         rows = []
         zero = "0" * len(parent)
@@ -110,9 +134,10 @@ def commit_differences(git: Git, parent: str, differences: Sequence[FileDiff], m
             if diff.new.data is None or diff.to:
                 rows.append(f"0 {zero}\t{diff.path}")
             if diff.new.data is not None:
-                blob = files.run(
-                    "hash-object", "-w", "--no-filters", "--stdin", given=diff.new.data
-                ).strip()
+                name = diff.to or diff.path
+                # What `git add` would store: filters and line endings are those of the path.
+                how = "--no-filters" if diff.new.link else f"--path={name}"
+                blob = files.run("hash-object", "-w", how, "--stdin", given=diff.new.data).strip()
                 mode = "120000" if diff.new.link else "100755" if diff.new.mode & 0o100 else "100644"
                 rows.append(f"{mode} {blob}\t{diff.to or diff.path}")
         stdin = b"".join(os.fsencode(row) + b"\0" for row in rows)

@@ -80,12 +80,16 @@ def _api_host(api: str) -> str:
 
 
 class GitHub(NamedTuple):
-    """The API of one repository, with a token or an empty one; implements `Forge`."""
+    """The API of one repository, with a token or an empty one; implements `Forge`.
+
+    `head_owner` owns the repository that branches are pushed to: another one for a fork.
+    """
 
     repository: ForgeRepository
     token: str
     login_fix: str = ""
     is_public: bool = True
+    head_owner: str = ""
 
     @property
     def title(self) -> str:
@@ -99,14 +103,15 @@ class GitHub(NamedTuple):
             PublishError: the forge refused, or is unreachable.
             UsageError: the token is not accepted, or has no access.
         """
-        payload = {"title": title, "head": head, "base": base, "body": body, "draft": draft}
+        owner = self.head_owner or self.repository.owner
+        # A branch of the repository itself needs no owner; one of a fork is not found without it.
+        named = head if owner == self.repository.owner else f"{owner}:{head}"
+        payload = {"title": title, "head": named, "base": base, "body": body, "draft": draft}
         status, answer = self._request("POST", "pulls", payload)
         if status == 201:
             return str(answer.get("html_url"))
         if status == 422 and "already exists" in _error_message(answer):
-            _, existing = self._request(
-                "GET", f"pulls?state=open&head={quote(f'{self.repository.owner}:{head}')}"
-            )
+            _, existing = self._request("GET", f"pulls?state=open&head={quote(f'{owner}:{head}')}")
             if isinstance(existing, list) and existing:
                 return str(existing[0].get("html_url"))
         raise _refusal_error(status, answer, self.repository)
@@ -150,7 +155,11 @@ def _error_message(answer: Any) -> str:
     if not isinstance(answer, Mapping):
         return ""
     details = [
-        str(error.get("message", "")) for error in answer.get("errors") or () if isinstance(error, Mapping)
+        str(
+            error.get("message") or " ".join(str(error[key]) for key in ("field", "code") if error.get(key))
+        )
+        for error in answer.get("errors") or ()
+        if isinstance(error, Mapping)
     ]
     return safe_line("; ".join(filter(None, [str(answer.get("message", "")), *details])), 300)
 
@@ -176,4 +185,6 @@ def connect(url: str, environ: Mapping[str, str]) -> GitHub | None:
         return None
     token = find_token(repository, environ)
     fix = "" if token else login_hint(repository, environ)
-    return GitHub(repository, token, fix, _is_default_host(repository, environ))
+    match = _URL.match(url)
+    owner = match[2].partition("/")[0] if match else ""
+    return GitHub(repository, token, fix, _is_default_host(repository, environ), owner)

@@ -87,7 +87,12 @@ def plan_submission(store: ChangeSetStore, git: Git, options: SubmitOptions) -> 
     remote = _find_remote(git, options.remote)
     base, commit = branches.find_base(git, remote or Remote("origin", ""), options.base)
     onto = _resolve_commit(git, options.onto) if options.onto else commit
-    stack, _ = pending.stack_records(records, branches.commit_file_reader(git, onto))
+
+    def find_bases(path: str) -> list[bytes]:
+        versions = (record.original_version(path) for record in records)
+        return [version.data for version in versions if version.data is not None]
+
+    stack, _ = pending.stack_records(records, branches.commit_file_reader(git, onto, find_bases))
     for stacked in stack:
         if stacked.conflict is not None:
             stacked.conflict.fix = (
@@ -201,7 +206,7 @@ def _require_login(remote: Remote, environ: Mapping[str, str], name: str) -> For
         f"or use --no-pr to only push the branch; "
         f"the local branch {name} and the pending change sets are kept"
     ):
-        forge = find_forge(remote.url, environ)
+        forge = find_forge(remote.forge_url or remote.url, environ)
         if forge.login_fix:
             raise UsageError(f"no login for {forge.title}", forge.login_fix)
     return forge

@@ -81,6 +81,7 @@ def execute_command(
         plan = verb_run.plan_verb_run(app, verb.name, _check_arguments(verb.name, arguments), directory)
     else:
         plan = wiring.make_plan(app, name, arguments, directory, worktree)
+        trust.require_trusted_commands(app.project, plan.all_commands(), app.trust_store)
     run = driver.create_run(plan, app.build_runtime())
     wiring.drive_in_background(app, run)
     return run

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 from prunejuice.agents.protocol import NO_USAGE, Agent, AgentStarted, Usage, total_usage
 from prunejuice.agents.registry import UsageLabel, open_agent
-from prunejuice.changes import change_set, parsed_answer, pending, tree_state
+from prunejuice.changes import change_set, denial, parsed_answer, pending, tree_state
 from prunejuice.changes.change_set import ChangeSet, CommandOutput
 from prunejuice.changes.parsed_answer import PlacedAnswer
 from prunejuice.changes.scratch_copy import ScratchCopy
 from prunejuice.changes.store import ChangeSetStore
 from prunejuice.changes.tree_state import TreeState
+from prunejuice.code.secret_patterns import mask_secrets
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.context.bundle import render_bundle
 from prunejuice.context.engine import Engine
@@ -26,7 +27,14 @@ from prunejuice.edits import diff, formats
 from prunejuice.edits.diff import FileDiff
 from prunejuice.engine.event import ConversationStarted
 from prunejuice.engine.ports import StepContext, StepResult
-from prunejuice.errors import DeniedError, GateError, PruneJuiceError, StepError, UsageError
+from prunejuice.errors import (
+    DeniedError,
+    GateError,
+    PruneJuiceError,
+    StepError,
+    UnfinishedAnswerError,
+    UsageError,
+)
 from prunejuice.steps import agent_request
 from prunejuice.steps.artifacts import write_artifact
 from prunejuice.steps.resources import StepResources, make_teller, ok_result, usage_outputs
@@ -43,6 +51,7 @@ from prunejuice.verbs.verify.equivalence import EquivalenceChecker
 _DEFAULT_CHECKS = {"fix-types": "mypy .", "lint": "ruff check ."}
 """Checks to suggest for a verb; `pytest -q` for the others."""
 _ANSWER_KEPT_FIX = "apply the kept answer with: codebot apply {}"
+_DENIED_ANSWER_FIX = "judge the kept answer by hunk with: codebot apply {} -r"
 _EDIT_START = re.compile(r"<<<<<<<|```|~~~|\*\*\* (?:Begin|Update|Add|Delete)|diff --git |--- \S|@@ ")
 """The first lines of an edit, in any format."""
 _FILE_NAME_LINE = re.compile(r"[\s#*`>-]*[\w./-]+\.\w+[`*:\s]*")
@@ -188,9 +197,12 @@ def _run_changes(agent_step: _AgentStep) -> StepResult:
     except PruneJuiceError as error:
         if error.answer:
             path = agent_step.keep_file("answer.md", error.answer)
-            note = (
-                _ANSWER_KEPT_FIX.format(path) if _has_edits(error.answer) else f"the answer is kept: {path}"
-            )
+            # An answer that was cut off is not offered to be applied as if it were whole.
+            is_whole = not isinstance(error, UnfinishedAnswerError) and _has_edits(error.answer)
+            note = _ANSWER_KEPT_FIX.format(path) if is_whole else f"the answer is kept: {path}"
+            if isinstance(error, DeniedError):
+                denial.keep_denial(path, error.message)
+                note = _DENIED_ANSWER_FIX.format(path)
             error.fix = "; ".join(filter(None, (error.fix, note)))
         raise
     agent_step.keep_file("context.md", render_bundle(answer.context, "markdown"))
@@ -222,8 +234,9 @@ def _require_unchanged_tests(
     if by_person or agent_step.resources.args.get("allow_tests_change"):
         return
     if findings := tamper.find_rewritten_tests(placed.differences if placed else ()):
-        fix = f"{tamper.ALLOW_HINT}; {_ANSWER_KEPT_FIX.format(answer_path)}"
-        raise DeniedError(f"the answer changes tests or checks: {tamper.format_findings(findings)}", fix)
+        message = f"the answer changes tests or checks: {tamper.format_findings(findings)}"
+        denial.keep_denial(answer_path, message)
+        raise DeniedError(message, f"{tamper.ALLOW_HINT}; {_DENIED_ANSWER_FIX.format(answer_path)}")
 
 
 def _run_python_command(agent_step: _AgentStep, command: plugins.PythonCommand) -> StepResult:
@@ -368,15 +381,26 @@ def _deliver_changes(agent_step: _AgentStep, answer: AskResult) -> StepResult:
             run=agent_step.handle.run.id,
         )
         # Kept before they are applied, so that a failure to apply them loses nothing.
-        agent_step.keep_file("changes.diff", "".join(map(diff.format_diff, differences)))
+        masked = (mask_secrets(each.path, diff.format_diff(each)) for each in differences)
+        agent_step.keep_file("changes.diff", "".join(masked))
         kept = agent_step.keep_file("changes.json", changes.to_json())
-        gates.require_gates(agent_step.resources.settings.gates, differences, _ANSWER_KEPT_FIX.format(kept))
+        _require_gates(agent_step, differences, kept)
         outputs |= {"format": placed.format, "edits": parsed_answer.edit_outcomes_data(placed)}
         outputs |= _apply_or_defer(agent_step, changes, differences)
     files = len(outputs["files"])
     changed = f"{format_count(files, 'file')} changed" if files else "no changes needed"
     effort = f"{format_count(answer.rounds, 'round')}, {outputs['tokens']:,} tokens"
     return ok_result(f"{agent_step.handle.step.agent}: {changed} in {effort}", **outputs)
+
+
+def _require_gates(agent_step: _AgentStep, differences: Sequence[FileDiff], kept: Path) -> None:
+    try:
+        gates.require_gates(
+            agent_step.resources.settings.gates, differences, _DENIED_ANSWER_FIX.format(kept)
+        )
+    except PruneJuiceError as error:
+        denial.keep_denial(kept, error.message)
+        raise
 
 
 def _apply_or_defer(

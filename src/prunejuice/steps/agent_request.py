@@ -64,7 +64,7 @@ def build_request(handle: StepContext, resources: StepResources, own_verb: Verb 
         str(args.get("diff") or ""),
         int(parse_number(args, "budget") or AskRequest._field_defaults["budget"]),
         model,
-        parse_limits(args),
+        parse_limits(args, resources.settings.output_tokens),
         _parse_access(args),
     )
 
@@ -109,8 +109,8 @@ def _find_verb(handle: StepContext, resources: StepResources) -> Verb:
         raise no_agent_error(handle) from None
 
 
-def parse_limits(args: Mapping[str, Any]) -> Limits:
-    """Return the limits that the arguments set.
+def parse_limits(args: Mapping[str, Any], output_tokens: int = 0) -> Limits:
+    """Return the limits that the arguments set, and the limit of one answer unless it is 0.
 
     Raises:
         UsageError: a limit is not a number above 0.
@@ -122,6 +122,7 @@ def parse_limits(args: Mapping[str, Any]) -> Limits:
         parse_number(args, "max_time"),
         None if rounds is None else min(int(rounds), MAX_ROUNDS),
         None if turns is None else int(turns),
+        output_tokens or None,
     )
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from prunejuice.engine.artifact import Artifact, guess_media_type
 from prunejuice.engine.event import ArtifactStored
 from prunejuice.engine.ports import StepContext
+from prunejuice.system.private import make_private_folder
 
 
 def write_artifact(handle: StepContext, path: Path, text: str) -> None:
     """Write text to a file in the run's directory, and store the file as an artifact."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(path.parent)
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
     store_artifact(handle, path)
 

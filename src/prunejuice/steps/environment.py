@@ -1,7 +1,7 @@
 """The environment of a step: allow-listed variables of the caller, of the command, and of the run."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,8 +24,15 @@ class StepEnvironment(NamedTuple):
     hidden: tuple[str, ...]
 
 
-def build_step_environment(handle: StepContext, environ: Mapping[str, str]) -> StepEnvironment:
+def build_step_environment(
+    handle: StepContext,
+    environ: Mapping[str, str],
+    project_variables: Mapping[str, str],
+    secret_names: Sequence[str] = (),
+) -> StepEnvironment:
     """Return the variables and the directory of a step.
+
+    `project_variables` are those of the project's `.env`; `secret_names` are further names of secrets.
 
     Raises:
         StepError: the directory does not exist, or a value cannot be a variable.
@@ -33,13 +40,16 @@ def build_step_environment(handle: StepContext, environ: Mapping[str, str]) -> S
     """
     command = handle.plan.command
     directory = require_working_directory(handle)
-    declared = settings.load_dotenv(Path(handle.plan.project) / ".env")
+    declared = dict(project_variables)
     for values in (command.environment, handle.step.environment):
         declared |= _to_variables(template.render(values, handle.expression_data), environ)
-    hidden = secret_values(declared)
+    hidden = secret_values({**_text_arguments(handle.plan), **declared}, secret_names)
+    worktree = handle.workspace.worktree
+    sources = provision.source_variables(Path(worktree), declared) if worktree else {}
     variables = {
         **settings.inherited_environment(environ),
         **declared,
+        **sources,
         **_argument_variables(handle),
         **_run_variables(handle, directory),
     }
@@ -52,12 +62,22 @@ def build_step_environment(handle: StepContext, environ: Mapping[str, str]) -> S
     return StepEnvironment(variables, directory, hidden)
 
 
-def step_secret_values(plan: Plan, step: Step, environ: Mapping[str, str]) -> tuple[str, ...]:
+def step_secret_values(
+    plan: Plan,
+    step: Step,
+    environ: Mapping[str, str],
+    project_variables: Mapping[str, str],
+    secret_names: Sequence[str] = (),
+) -> tuple[str, ...]:
     """Return the secret values of a step that do not depend on its expressions."""
-    declared = settings.load_dotenv(Path(plan.project) / ".env")
+    declared = dict(project_variables)
     for values in (plan.command.environment, step.environment):
         declared |= _to_variables(values, environ)
-    return secret_values(declared)
+    return secret_values({**_text_arguments(plan), **declared}, secret_names)
+
+
+def _text_arguments(plan: Plan) -> dict[str, str]:
+    return {name: value for name, value in plan.arguments.items() if isinstance(value, str)}
 
 
 def require_working_directory(handle: StepContext) -> Path:

@@ -8,6 +8,7 @@ from prunejuice.errors import StepError
 from prunejuice.forges.forge import open_forge
 from prunejuice.steps.artifacts import write_artifact
 from prunejuice.steps.resources import StepResources, ok_result
+from prunejuice.system.private import make_private_folder
 
 RUN_FOLDERS = ("specs", "logs", "outputs", "prompts", "analysis", "plans", "configs", "temp")
 
@@ -15,7 +16,7 @@ RUN_FOLDERS = ("specs", "logs", "outputs", "prompts", "analysis", "plans", "conf
 def setup_environment(handle: StepContext, _resources: StepResources) -> StepResult:
     """Create the run's directories."""
     for name in RUN_FOLDERS:
-        (handle.directory / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(handle.directory / name)
     return ok_result("Environment setup complete", directory=str(handle.directory))
 
 

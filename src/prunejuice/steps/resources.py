@@ -17,6 +17,7 @@ class StepResources(NamedTuple):
 
     `args` are the rendered arguments of the step. `extension` looks up the command that a project's Python
     code registered under a name. `terminal` is true when a person can use the caller's terminal.
+    `project_variables` returns those of a project's `.env`, if it is trusted.
     """
 
     settings: Settings
@@ -26,6 +27,7 @@ class StepResources(NamedTuple):
     log: OutputLog
     extension: Callable[[str, str], Any] = lambda _project, _name: None
     terminal: bool = False
+    project_variables: Callable[[str], Mapping[str, str]] = lambda _project: {}
 
     def list_argument(self, name: str) -> list[str]:
         """Return an argument as a list of texts; one value counts as a list of one."""

@@ -9,15 +9,16 @@ from prunejuice.engine.run import InterruptedVisit, Run, StepRun
 from prunejuice.errors import StepError
 from prunejuice.steps import script, tmux_window
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
-from prunejuice.steps.environment import build_step_environment, step_secret_values
+from prunejuice.steps.environment import StepEnvironment, build_step_environment, step_secret_values
 from prunejuice.steps.resources import StepResources
 from prunejuice.steps.tracker import SnapshotTracker, restore_interrupted_steps
-from prunejuice.system import process
+from prunejuice.system import process, settings
 from prunejuice.system.output import OutputLog
 from prunejuice.system.settings import Settings
 from prunejuice.verbs.arguments import SUMMARIZE
 from prunejuice.workflow import template
 from prunejuice.workflow.graph import Step
+from prunejuice.workflow.plan import Plan
 
 
 class Runner:
@@ -29,6 +30,7 @@ class Runner:
         environ: Mapping[str, str],
         step_file: Callable[[str, str], Path | None],
         extension: Callable[[str, str], Any] = lambda _project, _name: None,
+        project_variables: Callable[[str], Mapping[str, str]] = lambda _project: {},
         *,
         terminal: bool = False,
     ) -> None:
@@ -36,6 +38,7 @@ class Runner:
         self.environ = environ
         self.step_file = step_file
         self.extension = extension
+        self.project_variables = project_variables
         self.terminal = terminal
 
     def run_step(self, handle: StepContext) -> StepResult:
@@ -69,11 +72,9 @@ class Runner:
 
             return self._run_function(handle, agent.run_agent_step)
         if step.script:
-            return script.run_script(handle, build_step_environment(handle, self.environ), self.settings)
+            return script.run_script(handle, self._step_environment(handle), self.settings)
         if path := self.step_file(handle.plan.project, step.uses):
-            return script.run_step_file(
-                path, handle, build_step_environment(handle, self.environ), self.settings
-            )
+            return script.run_step_file(path, handle, self._step_environment(handle), self.settings)
         if step.uses in handle.plan.commands:
             return handle.call_command(
                 handle, step.uses, template.render(step.args, handle.expression_data)
@@ -88,7 +89,7 @@ class Runner:
         is_program = step.script or (step.uses and step.uses not in BUILTIN_STEPS)
         if not is_program or not visit.log:
             return None
-        return script.recover_result(directory, visit.log, step_secret_values(run.plan, step, self.environ))
+        return script.recover_result(directory, visit.log, self._secret_values(run.plan, step))
 
     def restore_files(self, run: Run, interrupted: Sequence[InterruptedVisit]) -> str:
         """Undo the changes of interrupted steps; return the id of the undo operation, or ""."""
@@ -99,6 +100,15 @@ class Runner:
         tmux_window.delete_orders(self.settings.home / "runs" / tag.partition("/")[0])
         return process.kill_tagged(tag)
 
+    def _step_environment(self, handle: StepContext) -> StepEnvironment:
+        variables = self.project_variables(handle.plan.project)
+        return build_step_environment(handle, self.environ, variables, self.settings.secret_names)
+
+    def _secret_values(self, plan: Plan, step: Step) -> tuple[str, ...]:
+        # Values to hide may come from a file that nobody trusts; nothing else is done with them.
+        variables = settings.read_dotenv(Path(plan.project) / ".env")
+        return step_secret_values(plan, step, self.environ, variables, self.settings.secret_names)
+
     def _run_builtin(self, handle: StepContext) -> StepResult:
         return self._run_function(handle, EXTENSIONS.load(handle.step.uses))
 
@@ -107,13 +117,20 @@ class Runner:
     ) -> StepResult:
         """Run a step function with rendered arguments and a log file."""
         args = template.render(handle.step.args, handle.expression_data)
-        hidden = step_secret_values(handle.plan, handle.step, self.environ)
+        hidden = self._secret_values(handle.plan, handle.step)
         # An agent step reports every line by itself.
         report = None if handle.step.agent else handle.report_line
         log = OutputLog(handle.log, self.settings.log_limit, hidden, report)
         try:
             resources = StepResources(
-                self.settings, self.environ, args, handle.stop, log, self.extension, self.terminal
+                self.settings,
+                self.environ,
+                args,
+                handle.stop,
+                log,
+                self.extension,
+                self.terminal,
+                self.project_variables,
             )
             result = function(handle, resources)
             log(result.output.encode() + b"\n")

@@ -59,7 +59,9 @@ def run_step_file(
 ) -> StepResult:
     """Run a step file: a `.py` file with the interpreter of this process, any other file with bash."""
     program = (
-        [process.python_executable(), "-B"] if path.suffix == ".py" else [process.require_program("bash")]
+        [process.python_executable(), "-B", "-X", f"pycache_prefix={handle.directory}/pycache"]
+        if path.suffix == ".py"
+        else [process.require_program("bash")]
     )
     shell = process.require_program("sh", environment.variables.get("PATH"))
     argv = [shell, "-c", _PROGRAM_WRAPPER, "sh", str(_exit_code_file(handle)), *program, str(path)]

@@ -57,7 +57,7 @@ def _summarize(handle: StepContext, resources: StepResources, summarizer: Summar
     request = SummaryRequest(
         agent_request.parse_texts(args, "paths"),
         int(limit or DEFAULT_LIMIT),
-        limits=agent_request.parse_limits(args),
+        limits=agent_request.parse_limits(args, resources.settings.output_tokens),
     )
     name = str(args.get("agent") or "oneshot")
     if name not in _AGENTS:

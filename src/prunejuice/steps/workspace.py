@@ -13,7 +13,7 @@ from prunejuice.steps.environment import build_step_environment
 from prunejuice.steps.resources import StepResources, ok_result
 from prunejuice.system import process
 from prunejuice.workflow.workspace import Workspace
-from prunejuice.worktrees import branch_name, provision, tmux, worktree
+from prunejuice.worktrees import branch_name, checkout, provision, snapshot, tmux, worktree
 from prunejuice.worktrees.git import Git
 
 
@@ -47,9 +47,41 @@ def create_worktree(handle: StepContext, resources: StepResources) -> StepResult
         git.common,
         provision.allocate_ports(resources.settings.home, path),
     )
+    if not created.reused:
+        _restore_finished_work(handle, git.for_worktree(created.path, created.git_dir), branch)
     handle.emit(events.WorkspaceSet(at=time.time(), workspace=workspace))
     _provision_worktree(handle._replace(run=replace(handle.run, workspace=workspace)), resources, git)
     return ok_result(f"Worktree created at: {path}", path=str(path), branch=branch, base=created.base)
+
+
+def _restore_finished_work(handle: StepContext, git: Git, branch: str) -> None:
+    """Bring back what finished steps of this run made, if an earlier worktree of it is gone.
+
+    The last snapshot has it, committed or not; the branch has only what was committed.
+
+    Raises:
+        StepError: the branch has other commits than those on which the snapshot was taken.
+    """
+    saved = next((event.commit for event in reversed(handle.run.snapshots) if event.commit), "")
+    if not saved:
+        return
+    if not git.resolve(saved):
+        raise StepError(
+            f"the files of the finished steps, commit {saved[:12]}, are gone", "start a new run"
+        )
+    if git.try_run("diff-tree", "--quiet", saved, "HEAD").code == 0:
+        return
+    head, tip = git.head_commit(), git.resolve(f"{saved}^")
+    if head != tip and git.try_run("merge-base", "--is-ancestor", head, tip).code:
+        raise StepError(
+            f"branch {branch} has moved since the worktree of the run was removed",
+            f"the files of its finished steps are in commit {saved[:12]}: merge them, or start a new run",
+        )
+    if head != tip:
+        with checkout.lock_index(git) as files:
+            checkout.update_files(files, head, tip)
+            git.update_refs((f"refs/heads/{branch}", tip, head))
+    snapshot.restore_files(git, saved, "files of finished steps", handle.run.id)
 
 
 def _format_branch(handle: StepContext, pattern: str) -> str:
@@ -69,7 +101,9 @@ def _provision_worktree(handle: StepContext, resources: StepResources, git: Git)
     for copied in provision.copy_files(Path(main.directory), Path(handle.workspace.worktree), files):
         resources.log(f"{copied}\n".encode())
     if resources.settings.setup:
-        environment = build_step_environment(handle, resources.environ)
+        environment = build_step_environment(
+            handle, resources.environ, resources.project_variables(handle.plan.project)
+        )
         call = process.ProcessSpec((), "/", environment.variables, tag=handle.tag)
         tree, git_dir = Path(handle.workspace.worktree), Path(handle.workspace.git_dir)
         provision.run_setup(tree, git_dir, resources.settings, call, resources.log, resources.stop)
@@ -85,9 +119,10 @@ def start_session(handle: StepContext, resources: StepResources) -> StepResult:
     task = str(resources.args.get("task") or handle.plan.command.name)
     worktree_path = handle.workspace.worktree  # its name contains the run's id
     worktree_name = Path(worktree_path).name if worktree_path else f"{directory.name}-{handle.run.id[:6]}"
-    name = tmux.session_name(project, worktree_name, task)
+    socket = resources.settings.tmux_socket
+    name = tmux.free_session_name(tmux.session_name(project, worktree_name, task), str(directory), socket)
     mark = tmux.SessionMark(project, str(directory), task, handle.run.id)
-    tmux.create_session(name, str(directory), resources.settings.tmux_socket, mark)
+    tmux.create_session(name, str(directory), socket, mark)
     workspace = replace(handle.workspace, session=name)
     handle.emit(events.WorkspaceSet(at=time.time(), workspace=workspace))
     return ok_result(f"Session created: {name}", session=name)

@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from prunejuice.system.private import make_private_folder
 from prunejuice.text import safe_line
 
 MAX_BYTES = 5_000_000
@@ -39,7 +40,7 @@ def log_event(event_name: str, **fields: Any) -> None:
         return
     line = json.dumps({"at": round(time.time(), 3), "what": event_name, **fields}, default=str)
     try:
-        _LogTarget.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(_LogTarget.path.parent)
         if _LogTarget.path.exists() and _LogTarget.path.stat().st_size > MAX_BYTES:
             _LogTarget.path.replace(_LogTarget.path.with_suffix(".log.1"))
         with _LogTarget.path.open("a", encoding="utf-8", errors="backslashreplace") as file:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
+from prunejuice.system.private import make_private_folder
 from prunejuice.system.redact import SecretFilter
 
 TAIL_BYTES = 16 * 1024
@@ -34,7 +35,7 @@ class OutputLog:
         self._on_line = tell
         self._reported_at = 0.0
         self._tail = bytearray()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._file: IO[bytes] = os.fdopen(fd, "ab", buffering=0)
 

@@ -1,36 +1,52 @@
 """Redaction of secrets: registered values are masked in the output of steps."""
 
 import base64
+import html
 import json
 import re
-from collections.abc import Iterable, Mapping
-from urllib.parse import quote
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from urllib.parse import quote, quote_plus
+
+from prunejuice.system.secret_forms import find_secret_forms, is_secret_name
 
 MASK = b"***"
 MIN_LENGTH = 8
-_SECRET_NAME = re.compile(
-    r"TOKEN|SECRET|PASSW|(?:^|_)KEY(?:$|_)|APIKEY|AUTH|CREDENTIAL|PRIVATE|CERT", re.IGNORECASE
-)
+_MIN_LINE_LENGTH = 12
+_MIN_WRAPPED_LENGTH = 40
+_MAX_BREAKS_FACTOR = 3  # held back, so that a wrapped form is seen whole
+_WORD = re.compile(rb"[A-Za-z0-9+/_-]+")
 
 
-def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the values of the variables whose names suggest a secret, such as `API_TOKEN`."""
-    return tuple(value for name, value in environment.items() if _SECRET_NAME.search(name))
+def secret_values(environment: Mapping[str, str], names: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the values that suggest a secret by their name, such as `API_TOKEN`, or by their form.
+
+    `names` are further names, which may have `*`.
+    """
+    patterns = tuple(names)
+    return tuple(
+        value
+        for name, value in environment.items()
+        if is_secret_name(name)
+        or any(fnmatchcase(name.upper(), pattern.upper()) for pattern in patterns)
+        or find_secret_forms(value)
+    )
 
 
 class SecretFilter:
     """A filter that masks values in a stream of bytes, even when a value spans two chunks.
 
-    Each value is masked in plain, base64, URL-encoded and JSON-escaped form. Values shorter than eight
-    characters are ignored, because they would mask ordinary words.
+    Each value is masked as it is, line by line if it has several, and in the encodings that programs print:
+    base64 (at any offset, wrapped, for URLs), URL, JSON, JSON in JSON, HTML, shell and hexadecimal. Values
+    shorter than eight characters are ignored, because they would mask ordinary words.
     """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        forms = {form for value in values if len(value) >= MIN_LENGTH for form in _encoded_forms(value)}
+        forms = {form for value in values for form in _encoded_forms(value) if len(form) >= MIN_LENGTH}
         # Longest first: otherwise a value that contains another would be masked only in part.
         ordered = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(map(re.escape, ordered))) if ordered else None
-        self._max_held = max(map(len, ordered), default=1) - 1
+        self._pattern = re.compile(b"|".join(map(_form_pattern, ordered))) if ordered else None
+        self._max_held = max((len(form) * _MAX_BREAKS_FACTOR for form in ordered), default=1) - 1
         self._held = b""
 
     def feed(self, chunk: bytes) -> bytes:
@@ -49,11 +65,57 @@ class SecretFilter:
 
 
 def _encoded_forms(value: str) -> set[bytes]:
-    raw = value.encode()
-    return {
-        raw,
-        # Without padding, the form also matches at the start of a longer base64 text.
-        base64.b64encode(raw).rstrip(b"="),
-        quote(value, safe="").encode(),
-        json.dumps(value)[1:-1].encode(),
-    }
+    """Return what a secret looks like in the output of programs."""
+    whole = value.strip()
+    if len(whole) < MIN_LENGTH:
+        return set()
+    lines = [line.strip() for line in whole.splitlines()]
+    texts = [whole, *(line for line in lines if len(lines) > 1 and _is_secret_line(line))]
+    return {form for text in texts for form in _text_forms(text)}
+
+
+def _is_secret_line(line: str) -> bool:
+    """Return whether one line of a longer secret, such as a key, is long enough to be one itself."""
+    return len(line) >= _MIN_LINE_LENGTH and not line.startswith("-----")
+
+
+def _text_forms(text: str) -> Iterator[bytes]:
+    raw = text.encode("utf-8", "surrogateescape")
+    as_json = json.dumps(text)[1:-1]
+    yield raw
+    yield from _base64_forms(raw)
+    for safe in ("", "/"):
+        quoted = quote(raw, safe=safe)
+        yield from (quoted.encode(), re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), quoted).encode())
+    yield quote_plus(raw).encode()
+    yield from (
+        form.encode("utf-8", "surrogateescape")
+        for form in (
+            as_json,
+            json.dumps(text, ensure_ascii=False)[1:-1],
+            json.dumps(as_json)[1:-1],
+            repr(text)[1:-1],
+            html.escape(text),
+            text.replace("'", "'\\''"),
+            text.replace("'", "'\"'\"'"),
+            text.replace("\n", "\\n"),
+        )
+    )
+    yield from (raw.hex().encode(), raw.hex().upper().encode())
+
+
+def _base64_forms(raw: bytes) -> Iterator[bytes]:
+    """Yield what base64 makes of the bytes, wherever they stand in a longer text."""
+    for offset in range(3):
+        encoded = base64.b64encode(b"\0" * offset + raw).rstrip(b"=")
+        # The first and the last characters hold bits of the bytes around.
+        core = encoded[(0, 2, 3)[offset] : len(encoded) - ((offset + len(raw)) % 3 != 0)]
+        yield core
+        yield core.translate(bytes.maketrans(b"+/", b"-_"))
+
+
+def _form_pattern(form: bytes) -> bytes:
+    """Return a pattern for a form; a long word without spaces may be wrapped, as base64 is."""
+    if len(form) < _MIN_WRAPPED_LENGTH or not _WORD.fullmatch(form):
+        return re.escape(form)
+    return rb"(?:\r?\n[ \t]*)?".join(re.escape(form[n : n + 1]) for n in range(len(form)))

@@ -5,6 +5,7 @@ Precedence, highest first:
 environment > the trusted project's `.prj/config.yaml` > the user's `config.yaml` > default
 """
 
+import io
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -45,8 +46,10 @@ class Settings(NamedTuple):
     `apply` writes changes to disk immediately instead of leaving them pending. `model` is the model to use,
     as `provider:name`. `script` is a file of prepared answers that replaces every model. `daily_cost` is a
     limit in US dollars (0: no limit). `agent` is the kind of agent. `agent_env` names additional variables
-    that agent programs inherit. `gates` are gates of other packages that every change must pass. `sources`
-    maps each setting that is not a default to its source.
+    that agent programs inherit. `output_tokens` limits one answer of a model (0: the model's own limit).
+    `secret_names` are further names of variables and arguments whose values are masked; `*` stands for any
+    part. `gates` are gates of other packages that every change must pass. `sources` maps each setting that
+    is not a default to its source.
     """
 
     home: Path
@@ -67,6 +70,8 @@ class Settings(NamedTuple):
     daily_cost: float = 0.0
     agent: str = ""
     agent_env: tuple[str, ...] = ()
+    output_tokens: int = 0
+    secret_names: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
     sources: Mapping[str, Source] = {}
 
@@ -129,18 +134,22 @@ def config_directory(environ: Mapping[str, str]) -> Path:
     return platformdirs.user_config_path("prunejuice", appauthor=False)
 
 
-def load(environ: Mapping[str, str], project_config: Path | None = None) -> Settings:
-    """Load the settings. Pass `project_config` only for a trusted project.
+def load(
+    environ: Mapping[str, str], project_config: Path | None = None, project_content: bytes = b""
+) -> Settings:
+    """Load the settings. Pass `project_config` only for a trusted project, with the bytes that are trusted.
 
     Raises:
         UsageError: a setting is unknown or has the wrong type. The message names the file and line.
     """
     sourced: dict[str, tuple[Any, Source]] = {}
     user_config = config_directory(environ) / "config.yaml"
-    layers: list[tuple[Path | None, Source]] = [(user_config, "user"), (project_config, "project")]
-    for path, source in layers:
-        if path is not None and path.is_file():
-            sourced.update({key: (value, source) for key, value in _load_file(path).items()})
+    if user_config.is_file():
+        values = _parse_config(user_config.read_bytes(), user_config)
+        sourced.update({key: (value, "user") for key, value in values.items()})
+    if project_config is not None:
+        values = _parse_config(project_content, project_config)
+        sourced.update({key: (value, "project") for key, value in values.items()})
     for key in SETTING_TYPES:
         if (text := environ.get(f"PRUNEJUICE_{key.upper()}")) is not None:
             sourced[key] = (_convert_value(f"PRUNEJUICE_{key.upper()}", key, text), "environment")
@@ -153,10 +162,10 @@ def load(environ: Mapping[str, str], project_config: Path | None = None) -> Sett
     )
 
 
-def _load_file(path: Path) -> dict[str, Any]:
+def _parse_config(content: bytes, path: Path) -> dict[str, Any]:
     from prunejuice.system import yaml_reader  # noqa: PLC0415 - importing YAML is slow
 
-    document = yaml_reader.parse(path.read_bytes(), str(path))
+    document = yaml_reader.parse(content, str(path))
     data = document.data or {}
     if not isinstance(data, dict):
         raise DefinitionError((Problem(str(path), 1, "", "must be a mapping"),))
@@ -235,21 +244,25 @@ def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environ.items() if k in INHERITED_VARIABLES or k.startswith("LC_")}
 
 
-def load_dotenv(path: Path) -> dict[str, str]:
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Return the variables of a `.env` that need not be trusted, to hide them; none if it is unreadable."""
+    try:
+        return parse_dotenv(path.read_bytes(), path)
+    except (OSError, UsageError):
+        return {}
+
+
+def parse_dotenv(content: bytes, path: Path) -> dict[str, str]:
     """Return the variables of a project's `.env`, without those that control how programs are loaded.
 
-    Returns nothing if the file does not exist or is a symbolic link.
-
     Raises:
-        UsageError: the file could not be read.
+        UsageError: the file is not UTF-8.
     """
-    if not path.is_file() or path.is_symlink():
-        return {}
     from dotenv import dotenv_values
 
     try:
-        values = dotenv_values(path, interpolate=False)
-    except (OSError, ValueError) as error:
+        values = dotenv_values(stream=io.StringIO(content.decode()), interpolate=False)
+    except ValueError as error:
         raise UsageError(f"could not read {path}: {error}") from error
     return {
         k: v

@@ -23,12 +23,14 @@ class ForgeServer(LoopbackServer):
     """A forge that runs for the duration of a `with` statement.
 
     `sent` has the received requests. `refuses`, if set, is the status and message of every answer.
+    `branches`, if set, are those that exist, each as `owner:name`; a request for any other is refused.
     """
 
     def __init__(self, token: str = _TOKEN, issues: Mapping[int, tuple[str, str]] = {}) -> None:
         self.token, self.issues = token, issues
         self.sent: list[ForgeRequest] = []
         self.refuses: tuple[int, str] | None = None
+        self.branches: set[str] | None = None
         self._open: list[Mapping[str, Any]] = []
         super().__init__(type("Handler", (_ForgeEndpoint,), {"forge": self}))
 
@@ -56,6 +58,10 @@ class ForgeServer(LoopbackServer):
         return 404, {"message": "Not Found"}
 
     def _open_pull_request(self, body: Mapping[str, Any]) -> tuple[int, Any]:
+        owner, _, branch = str(body.get("head")).rpartition(":")
+        if self.branches is not None and f"{owner or 'shop'}:{branch}" not in self.branches:
+            errors = [{"resource": "PullRequest", "field": "head", "code": "invalid"}]
+            return 422, {"message": "Validation Failed", "errors": errors}
         if any(pull["head"] == body.get("head") for pull in self._open):
             errors = [{"message": f"A pull request already exists for shop:{body.get('head')}."}]
             return 422, {"message": "Validation Failed", "errors": errors}

@@ -43,11 +43,12 @@ class ModelServer(LoopbackServer):
             "GEMINI_API_KEY": "not-a-key",
         }
 
-    def answer(self, request: Asked) -> Reply:
-        """Store a request, and return its reply."""
+    def answer(self, request: Asked) -> tuple[Asked, Reply]:
+        """Store a request, and return it with its number, and its reply."""
         with self._lock:
+            request = request._replace(number=len(self.asked) + 1)
             self.asked.append(request)
-            return self._answer(request)
+            return request, self._answer(request)
 
 
 class _ModelEndpoint(BaseHTTPRequestHandler):
@@ -62,11 +63,14 @@ class _ModelEndpoint(BaseHTTPRequestHandler):
         if wire is None:
             self._send_error(404, f"unknown path {path}", {})
             return
-        request = _parse_request(wire, json.loads(body), path)
-        reply = self.model.answer(request)
+        request, reply = self.model.answer(_parse_request(wire, json.loads(body), path))
         time.sleep(reply.delay)
         if reply.status != 200:
             self._send_error(reply.status, reply.text, reply.headers)
+            return
+        if reply.body is not None:
+            text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
+            self._send_text(200, text, {"content-type": "application/json", **reply.headers})
             return
         response = wire_format.RESPONSE_FORMATS[wire](request, _resolve_output(request, reply))
         if request.body.get("stream") or path.endswith(":streamGenerateContent"):

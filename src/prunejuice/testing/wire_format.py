@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+Finish = Literal["stop", "length", "content_filter"]
 Wire = Literal["chat", "responses", "messages", "gemini"]
 StreamEvent = tuple[str, Any]
 ResponseBody = Mapping[str, Any]
@@ -20,7 +21,9 @@ class Call(NamedTuple):
 class Reply(NamedTuple):
     """A reply of the model: text, tool calls, or an `output` in the form that the request asks for.
 
-    A `status` other than 200 is an error with `text` as its message; `delay` is in seconds.
+    A `status` other than 200 is an error with `text` as its message; `delay` is in seconds. `finish` says
+    how the answer ends. `usage` are the tokens read and written that the server reports: counted if
+    None, and none at all if empty. `body` replaces the whole response: an object, or text.
     """
 
     text: str = ""
@@ -29,10 +32,16 @@ class Reply(NamedTuple):
     status: int = 200
     headers: Mapping[str, str] = {}
     delay: float = 0.0
+    finish: Finish = "stop"
+    usage: tuple[int, int] | tuple[()] | None = None
+    body: Any = None
 
 
 class Asked(NamedTuple):
-    """A request to the model: `prompt` has all user messages and tool results, `tools` the tool names."""
+    """A request to the model: `prompt` has all user messages and tool results, `tools` the tool names.
+
+    `number` counts the requests of the server from 1, so that every answer has ids of its own.
+    """
 
     wire: Wire
     model: str
@@ -40,12 +49,13 @@ class Asked(NamedTuple):
     prompt: str
     tools: tuple[str, ...]
     body: Mapping[str, Any]
+    number: int = 1
 
 
 def _format_chat(request: Asked, reply: Reply) -> ResponseBody:
     calls = [
         {
-            "id": f"call_{n}",
+            "id": f"call_{request.number}_{n}",
             "type": "function",
             "function": {"name": name, "arguments": json.dumps(arguments)},
         }
@@ -56,15 +66,20 @@ def _format_chat(request: Asked, reply: Reply) -> ResponseBody:
         "content": reply.text or None,
         **({"tool_calls": calls} if calls else {}),
     }
-    choice = {"index": 0, "finish_reason": "tool_calls" if calls else "stop", "message": message}
+    choice = {"index": 0, "finish_reason": "tool_calls" if calls else reply.finish, "message": message}
     input_tokens, output_tokens = _count_tokens(request, reply)
     usage = {
         "prompt_tokens": input_tokens,
         "completion_tokens": output_tokens,
         "total_tokens": input_tokens + output_tokens,
     }
-    header = {"id": "chat_1", "object": "chat.completion", "created": 1, "model": request.model}
-    return {**header, "choices": [choice], "usage": usage}
+    header = {
+        "id": f"chat_{request.number}",
+        "object": "chat.completion",
+        "created": 1,
+        "model": request.model,
+    }
+    return {**header, "choices": [choice], "usage": None if reply.usage == () else usage}
 
 
 def _stream_chat(body: ResponseBody) -> Iterator[StreamEvent]:
@@ -85,12 +100,17 @@ def _format_responses(request: Asked, reply: Reply) -> ResponseBody:
     output: list[dict[str, Any]] = []
     if reply.text:
         content = [{"type": "output_text", "text": reply.text, "annotations": []}]
-        output.append({"type": "message", "id": "msg_1", "role": "assistant", "content": content})
+        output.append({
+            "type": "message",
+            "id": f"msg_{request.number}",
+            "role": "assistant",
+            "content": content,
+        })
     output += [
         {
             "type": "function_call",
-            "id": f"fc_{n}",
-            "call_id": f"call_{n}",
+            "id": f"fc_{request.number}_{n}",
+            "call_id": f"call_{request.number}_{n}",
             "name": name,
             "arguments": json.dumps(arguments),
             **({"namespace": namespace} if namespace else {}),
@@ -106,11 +126,12 @@ def _format_responses(request: Asked, reply: Reply) -> ResponseBody:
         "total_tokens": input_tokens + output_tokens,
     }
     header = {
-        "id": "resp_1",
+        "id": f"resp_{request.number}",
         "object": "response",
         "created_at": 1,
-        "status": "completed",
+        "status": "completed" if reply.finish == "stop" else "incomplete",
         "model": request.model,
+        **({} if reply.finish == "stop" else {"incomplete_details": {"reason": _INCOMPLETE[reply.finish]}}),
     }
     defaults = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
     items = [{**item, "status": "completed"} for item in output]
@@ -141,12 +162,13 @@ def _stream_responses(body: ResponseBody) -> Iterator[StreamEvent]:
 def _format_messages(request: Asked, reply: Reply) -> ResponseBody:
     content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
     content += [
-        {"type": "tool_use", "id": f"toolu_{n}", "name": name, "input": dict(arguments)}
+        {"type": "tool_use", "id": f"toolu_{request.number}_{n}", "name": name, "input": dict(arguments)}
         for n, (name, arguments, _) in enumerate(reply.calls)
     ]
     input_tokens, output_tokens = _count_tokens(request, reply)
-    header = {"id": "msg_1", "type": "message", "role": "assistant", "model": request.model}
-    ending = {"stop_reason": "tool_use" if reply.calls else "end_turn", "stop_sequence": None}
+    header = {"id": f"msg_{request.number}", "type": "message", "role": "assistant", "model": request.model}
+    stop_reason = "tool_use" if reply.calls else _STOP_REASONS[reply.finish]
+    ending = {"stop_reason": stop_reason, "stop_sequence": None}
     return {
         **header,
         "content": content,
@@ -186,7 +208,8 @@ def _format_gemini(request: Asked, reply: Reply) -> ResponseBody:
         "candidatesTokenCount": output_tokens,
         "totalTokenCount": input_tokens + output_tokens,
     }
-    candidate = {"index": 0, "content": {"role": "model", "parts": parts}, "finishReason": "STOP"}
+    candidate: dict[str, Any] = {"index": 0, "content": {"role": "model", "parts": parts}}
+    candidate["finishReason"] = _GEMINI_REASONS[reply.finish]
     return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": request.model}
 
 
@@ -196,10 +219,19 @@ def _stream_gemini(body: ResponseBody) -> Iterator[StreamEvent]:
 
 def _count_tokens(request: Asked, reply: Reply) -> tuple[int, int]:
     """Return the numbers of input and output tokens, at four characters each."""
+    if reply.usage:
+        return reply.usage
     output_length = len(reply.text) + sum(len(json.dumps(call.arguments)) for call in reply.calls)
     return len(request.prompt + request.instructions) // 4 + 1, output_length // 4 + 1
 
 
+_INCOMPLETE: Mapping[Finish, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_STOP_REASONS: Mapping[Finish, str] = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "content_filter": "refusal",
+}
+_GEMINI_REASONS: Mapping[Finish, str] = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}
 RESPONSE_FORMATS: Mapping[Wire, Callable[[Asked, Reply], ResponseBody]] = {
     "chat": _format_chat,
     "responses": _format_responses,

@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from prunejuice.agents.protocol import (
     AgentEnded,
     AgentEvent,
     AgentStarted,
+    AgentWarning,
     Limits,
     Task,
     TextDelta,
@@ -24,10 +25,12 @@ from prunejuice.agents.protocol import (
     collect_result,
     total_usage,
 )
+from prunejuice.agents.thinking import UnfinishedThinkingError, strip_thinking
 from prunejuice.changes import parsed_answer
 from prunejuice.changes.parsed_answer import PlacedAnswer
 from prunejuice.changes.tree_state import TreeState
 from prunejuice.code.exclude import MAX_NAMED_BYTES
+from prunejuice.code.secret_patterns import mask_secrets
 from prunejuice.context.bundle import Bundle, render_bundle
 from prunejuice.context.engine import Engine
 from prunejuice.context.request import ContextRequest
@@ -39,6 +42,7 @@ from prunejuice.errors import (
     DeniedError,
     LimitError,
     PruneJuiceError,
+    UnfinishedAnswerError,
     UsageError,
 )
 from prunejuice.system.stop import Stop
@@ -103,7 +107,9 @@ class AskContext(NamedTuple):
         """Run a task on the tree and report its progress; return how it ended and its usage."""
         prompt = f"{_RESUME_NOTE}\n\n{task.prompt}" if self.conversation else task.prompt
         directory, conversation, tag = str(self.tree.root), self.conversation, self.tag
-        located = task._replace(prompt=prompt, directory=directory, conversation=conversation, tag=tag)
+        located = task._replace(
+            prompt=mask_secrets("", prompt), directory=directory, conversation=conversation, tag=tag
+        )
         ended, usage = collect_result(self._relay_events(located))
         self.on_usage(usage)
         return ended, usage
@@ -115,6 +121,8 @@ class AskContext(NamedTuple):
                     self.on_started(event)
                 case TextDelta() if self.agent.capabilities.stream:
                     self.on_progress(event.text)
+                case AgentWarning():
+                    self.on_progress(f"warning: {event.text}")
                 case ToolUsed():
                     self.on_progress(f"{event.tool} {event.title}".rstrip())
                 case ToolRefused():
@@ -161,7 +169,7 @@ def ask_for_edits(request: AskRequest, context: AskContext) -> AskResult:
         placed, problem = _place_edits(text, context.tree)
         if placed is not None and not problem:
             return AskResult(placed, text, total, round_number, bundle)
-        context.on_progress(problem)
+        context.on_progress(mask_secrets("", problem))
         prompt = f"{question}\n\n{_retry_prompt(text, problem)}"
     raise ConflictError(
         f"after {format_count(max_rounds, 'round')}: {problem}",
@@ -236,7 +244,8 @@ def _require_ok(ended: AgentEnded) -> None:
     if ended.status == "denied":
         raise DeniedError(ended.error, ended.fix)
     if ended.status != "ok":
-        error_type = LimitError if ended.status == "limit" else AgentError
+        error_types = {"limit": LimitError, "unfinished": UnfinishedAnswerError}
+        error_type = error_types.get(ended.status, AgentError)
         raise error_type(ended.error, ended.fix, answer=str(ended.output or ""))
 
 
@@ -281,6 +290,8 @@ def _ask_once(request: AskRequest, prompt: str, context: AskContext, total: Usag
 
 def _says_no_changes(text: str) -> bool:
     """Return whether an answer says that no changes are needed."""
+    with suppress(UnfinishedThinkingError):
+        text = strip_thinking(text)
     has_marker = any(line.strip(" *_`>").startswith(NO_CHANGES) for line in text.splitlines())
     return has_marker and not (_EDIT_MARKERS.search(text) or text.startswith("{"))
 

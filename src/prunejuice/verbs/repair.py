@@ -1,5 +1,6 @@
 """Ask for edits until a check passes: apply them to a copy of the tree, run the check there, and retry."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ _OUTPUT_LIMIT = 12_000
 _MAX_OUTPUT_BYTES = 64 << 20
 _VOLATILE_TEXT = re.compile(r"0x[0-9a-f]+|\b\d+\.\d+ ?s(?:econds)?\b")
 """Output that differs between two identical failures: addresses and times."""
+_PATH_COMMAND = re.compile(r"[\w.+-]+/[\w./+-]+")
 _PLAIN_COMMAND = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
 _MAX_SAME_FAILURES = 3
 """How often a check may fail with the same output before the loop stops."""
@@ -127,7 +129,7 @@ class _RepairLoop:
         self._require_command()
         if self.check.run_first:
             passed, output = self._run_check()
-            if passed:
+            if passed or self._passes_in_tree():
                 return RepairResult((), f"{self.check.command!r} passes without changes", NO_USAGE, 0, None)
             self.request = self.request._replace(input_text=output)
             self.failure_counts[_normalize_output(output)] += 1
@@ -151,13 +153,37 @@ class _RepairLoop:
             f"{self.check.command!r} still fails after {format_count(max_rounds, 'round')}"
         )
 
+    def _passes_in_tree(self) -> bool:
+        """Return whether a check that fails in the copy passes in a complete one, and say so.
+
+        A copy has no `.git` and no ignored files; a fault of the copy is none of the code. The tree itself
+        is left alone, since a check may write.
+        """
+        environ, tree = settings.environment(), self.context.tree
+        with (
+            self.context.temporary_folder() as folder,
+            scratch_copy.open_scratch_copy(tree, folder / "all", environ) as complete,
+        ):
+            if not complete.add_ignored_files() or not self._run_check(complete.root)[0]:
+                return False
+        self.context.on_progress(
+            f"{self.check.command!r} passes in {self.context.tree.root} but not in a copy of it, which has "
+            "no .git and no ignored files: list what it needs in .worktreeinclude"
+        )
+        return True
+
     def _require_command(self) -> None:
         """Check that the program of the check is installed, because no change can fix a missing one.
 
         Raises:
-            UsageError: bash does not know the command.
+            UsageError: bash does not know the command, or there is no such file.
         """
         program = self.check.command.partition(" ")[0]
+        if _PATH_COMMAND.fullmatch(program) and not os.access(
+            self._folder(self.copy.root) / program, os.X_OK
+        ):
+            fix = "name a program that is installed, or another check with --check"
+            raise UsageError(f"could not run the check {self.check.command!r}: no program {program}", fix)
         if _PLAIN_COMMAND.fullmatch(program):
             env = settings.inherited_environment(settings.environment())
             argv = process.bash_argv(f"type {program}", env.get("PATH"))
@@ -172,9 +198,15 @@ class _RepairLoop:
         if not (self.check.must_pass_before and self.check.command):
             return
         self.context.on_progress(f"running {self.check.command!r} before any change")
-        if not self._run_check()[0]:
-            self.context.on_progress(f"{self.check.command!r} fails before any change, so it is ignored")
-            self.check = self.check._replace(command="")
+        if self._run_check()[0]:
+            return
+        if self._passes_in_tree():
+            raise GateError(
+                f"{self.check.command!r} cannot judge a change in a copy of the tree",
+                "list the ignored files that it needs in .worktreeinclude, or name another check",
+            )
+        self.context.on_progress(f"{self.check.command!r} fails before any change, so it is ignored")
+        self.check = self.check._replace(command="")
 
     def _result_without_changes(self, answer: ask.AskResult) -> RepairResult:
         """Accept an answer without changes if behaviour has to be kept; otherwise raise an error."""
@@ -313,15 +345,21 @@ class _RepairLoop:
     def _diff_text(self) -> str:
         return "".join(map(format_diff, self._file_diffs()))
 
-    def _run_check(self) -> tuple[bool, str]:
-        """Run the check in the copy; return whether it passed, and the end of its output."""
-        root = self.copy.root
+    def _folder(self, root: Path) -> Path:
+        """Return the folder of a tree that the caller works in."""
+        here, top = self.context.engine.directory.resolve(), self.context.tree.root.resolve()
+        return root / here.relative_to(top) if here.is_relative_to(top) else root
+
+    def _run_check(self, tree: Path | None = None) -> tuple[bool, str]:
+        """Run the check in the copy or in a tree; return whether it passed, and the end of its output."""
+        root = tree or self.copy.root
         env = {
             **interpreter.tree_environment(root, settings.environment()),
             "PYTEST_ADDOPTS": PYTEST_OPTIONS,
         }
         argv = process.bash_argv(self.check.command, env.get("PATH"))
-        call = process.ProcessSpec(argv, str(root), env, timeout=self.check.seconds, tag=self.context.tag)
+        folder = self._folder(root)
+        call = process.ProcessSpec(argv, str(folder), env, timeout=self.check.seconds, tag=self.context.tag)
         output = bytearray()
         status = process.run(call, lambda chunk: _append_bounded(output, chunk), self.context.stop)
         # Absolute paths of the copy would mislead the agent, which sees paths of the tree.
@@ -330,12 +368,16 @@ class _RepairLoop:
             text += f"\n{self.check.command!r} was stopped after {self.check.seconds:g} seconds"
         if self.context.stop.is_requested():
             raise LimitError("stopped")
+        if tree is None:
+            self._note_outcomes(text)
+        return status.code == 0 and not status.timed_out, strip_passed_lines(text)[-_OUTPUT_LIMIT:]
+
+    def _note_outcomes(self, text: str) -> None:
         self.outcomes_before, self.outcomes_after = (
             self.outcomes_before if self.has_baseline else parse_outcomes(text),
             parse_outcomes(text),
         )
         self.has_baseline = True
-        return status.code == 0 and not status.timed_out, strip_passed_lines(text)[-_OUTPUT_LIMIT:]
 
 
 def _normalize_output(text: str) -> str:

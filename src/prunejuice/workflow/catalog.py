@@ -4,7 +4,7 @@ It searches layers in order: the project's `.prj/commands`, the user's commands,
 The name of a command is the name of its file without the suffix.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,7 +88,7 @@ class Catalog:
         values: dict[str, Any] = {}
         for draft in reversed(drafts):
             values = _merge_values(values, draft.values)
-        return self._build_command(drafts[0], values)
+        return self._build_command(drafts, values)
 
     def dependencies(self, command: Command) -> dict[str, Command]:
         """Return the commands that a command uses directly or indirectly, by name.
@@ -166,7 +166,8 @@ class Catalog:
 
     # -- construction ---------------------------------------------------------------------------
 
-    def _build_command(self, draft: CommandDraft, values: Mapping[str, Any]) -> Command:
+    def _build_command(self, drafts: Sequence[CommandDraft], values: Mapping[str, Any]) -> Command:
+        draft = drafts[0]
         steps_by_list, repeated = assign_unique_ids(values)
         workflow = _build_workflow(draft, values, steps_by_list)
         problems = [
@@ -203,6 +204,7 @@ class Catalog:
             timeout=values.get("timeout", 1800),
             extends=draft.values.get("extends", ""),
             source=draft.file,
+            digests={each.file: each.digest for each in drafts},
         )
 
     def _unknown_step_problems(self, draft: CommandDraft, workflow: Workflow) -> Iterator[Problem]:

@@ -45,6 +45,7 @@ class Command(Struct, frozen=True, omit_defaults=True):
     timeout: float = 1800
     extends: str = ""
     source: str = ""
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 def bind_arguments(

@@ -39,6 +39,10 @@ class Plan(Struct, frozen=True, omit_defaults=True):
         """Return the workflow of the command."""
         return self.command.workflow
 
+    def all_commands(self) -> tuple[Command, ...]:
+        """Return the command and those that its steps use."""
+        return (self.command, *self.commands.values())
+
 
 def make_plan(
     command: Command,

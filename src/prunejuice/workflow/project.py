@@ -37,6 +37,11 @@ class Project(NamedTuple):
         """Return the path of the project's settings."""
         return self.prj / "config.yaml"
 
+    @property
+    def dotenv(self) -> Path:
+        """Return the path of the project's variables for steps."""
+        return self.root / ".env"
+
 
 def current_directory() -> Path:
     """Return the current directory.
@@ -68,15 +73,16 @@ def find_project(start: Path) -> Project:
 
 
 def fingerprint(project: Project) -> dict[str, str]:
-    """Return the SHA-256 of every file under `.prj`, by its path relative to the project.
+    """Return the SHA-256 of `.env` and of every file under `.prj`, by its path relative to the project.
 
     Raises:
-        DeniedError: a file or folder is a symbolic link, whose target could change unnoticed.
+        DeniedError: a file or folder is a symbolic link, whose target could change unnoticed, or a folder
+            has compiled files, which nobody can review.
         UsageError: there are more than `MAX_FILES` files or `MAX_BYTES` bytes, too many to review.
     """
     digests: dict[str, str] = {}
     size = 0
-    for path in _walk_files(project.prj):
+    for path in (*_walk_files(project.prj), *_find_dotenv(project)):
         size += path.stat().st_size
         if len(digests) >= MAX_FILES or size > MAX_BYTES:
             raise UsageError(
@@ -93,6 +99,10 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _find_dotenv(project: Project) -> list[Path]:
+    return [project.dotenv] if project.dotenv.is_file() and not project.dotenv.is_symlink() else []
+
+
 def _walk_files(folder: Path) -> Iterator[Path]:
     for entry in sorted(_list_folder(folder)):
         if entry.is_dir():
@@ -106,4 +116,6 @@ def _list_folder(folder: Path) -> list[Path]:
     for path in (folder, *entries):
         if path.is_symlink():
             raise DeniedError(f"{path} is a symbolic link", "replace it with the file or folder itself")
+        if path.name == "__pycache__" or path.suffix in {".pyc", ".pyo"}:
+            raise DeniedError(f"{path} is compiled and cannot be reviewed", f"delete it: rm -r {path}")
     return entries

@@ -1,5 +1,6 @@
 """The schema of command files: every field, its aliases, and the reader that reports mistakes by line."""
 
+import hashlib
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from itertools import count, product
@@ -37,12 +38,16 @@ ARGUMENT_PATTERN = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
 
 
 class CommandDraft(NamedTuple):
-    """The values of one command file, before the command it extends is merged. Unset keys are absent."""
+    """The values of one command file, before the command it extends is merged. Unset keys are absent.
+
+    `digest` is the SHA-256 of the bytes that were parsed.
+    """
 
     name: str
     file: str
     values: Mapping[str, Any]
     document: YamlDocument
+    digest: str = ""
 
 
 def load_draft(path: Path) -> CommandDraft:
@@ -61,7 +66,7 @@ def load_draft(path: Path) -> CommandDraft:
     values = reader.read_command(path.stem)
     if reader.problems:
         raise DefinitionError(tuple(sorted(reader.problems, key=lambda problem: problem.line)))
-    return CommandDraft(path.stem, str(path), values, document)
+    return CommandDraft(path.stem, str(path), values, document, hashlib.sha256(text).hexdigest())
 
 
 class _DefinitionReader:

@@ -137,18 +137,8 @@ def lock_index(git: Git) -> Iterator[Git]:
             path.unlink(missing_ok=True)
 
 
-def fast_forward(git: Git, old: str, new: str, *, dry_run: bool = False) -> None:
-    """Update a checkout from one commit to another, after its branch moved.
-
-    Raises:
-        ConflictError: a file would be overwritten, or the index is locked; no file was changed.
-    """
-    with lock_index(git) as checkout:
-        update_files(checkout, old, new, dry_run=dry_run)
-
-
 def finish_fast_forward(git: Git, old: str, new: str) -> None:
-    """Finish an interrupted `fast_forward`, which may have updated only some files.
+    """Finish an interrupted update of a checkout, which may have reached only some files.
 
     Raises:
         ConflictError: a file has neither its old nor its new content.

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from prunejuice.errors import GitError, MissingToolError, StoreError, UsageError
 from prunejuice.system import process, settings
+from prunejuice.system.private import make_private_folder
 from prunejuice.system.stop import Stop
 from prunejuice.text import safe_line
 from prunejuice.workflow.workspace import Workspace
@@ -364,7 +365,7 @@ def _ensure_clean_git_dir(common: Path, home: Path, algorithm: str, *, exact: bo
 
 def _create_git_dir(git_dir: Path, files: dict[str, bytes]) -> None:
     try:
-        git_dir.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(git_dir.parent)
         temporary = Path(tempfile.mkdtemp(dir=git_dir.parent))
     except OSError as error:
         fix = "set PRUNEJUICE_HOME to a writable folder"

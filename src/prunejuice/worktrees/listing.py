@@ -1,6 +1,7 @@
 """List the worktrees of a repository, keep records of those created here, and find unsaved work."""
 
 import hashlib
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,6 +16,8 @@ from prunejuice.worktrees.git import Git
 MAX_BRANCH = 100
 """The longest branch name, in characters; the folder is named after the branch."""
 _RESERVED_NAMES = {"CON", "PRN", "AUX", "NUL", *(f"{n}{i}" for n in ("COM", "LPT") for i in range(1, 10))}
+PENDING_FOLDER = "prunejuice/pending"
+"""The folder of pending change sets in the git directory of a worktree."""
 REF_PREFIXES = ("refs/heads", "refs/remotes", "refs/tags")
 
 
@@ -161,7 +164,8 @@ def _parse_head(line: str) -> tuple[str, str]:
 def find_unsaved_work(git: Git) -> str:
     """Return why removing a worktree would lose work, or "" if it would not.
 
-    Uncommitted changes and commits in no branch count; ignored files do not. `git` is for the worktree.
+    Uncommitted changes, commits in no branch and pending change sets count; ignored files do not. `git` is
+    for the worktree.
     """
     return inspect_unsaved_work(git)[0]
 
@@ -181,7 +185,18 @@ def inspect_unsaved_work(git: Git) -> tuple[str, str]:
     reason = next(filter(None, (_unsaved_reason(Path(git.directory), line) for line in suspects)), "")
     if not reason and (staged or (lines and not head)):
         reason = "it has uncommitted changes" if staged else "its branch has no commits"
-    return reason or _unbranched_reason(git, head), head
+    return reason or _unbranched_reason(git, head) or _pending_reason(Path(git.git_dir)), head
+
+
+def _pending_reason(git_dir: Path) -> str:
+    """Return that change sets are pending in a worktree, or ""."""
+    for path in sorted((git_dir / PENDING_FOLDER).glob("c-*.json")):
+        with suppress(OSError, ValueError):
+            # A signed file: the signature on the first line. The state is left out while it is pending.
+            record = json.loads(path.read_bytes().partition(b"\n")[2])
+            if record.get("state", "pending") == "pending":
+                return f"change set {record.get('id', path.stem)} is pending in it"
+    return ""
 
 
 def _unbranched_reason(git: Git, head: str) -> str:

@@ -155,25 +155,40 @@ def advance_branch(git: Git, branch: str, old: str, new: str, run: str = "") -> 
 
 
 def _move_branch(git: Git, operation: Operation, entry: Worktree | None) -> Operation:
+    """Move the branch; the index of its checkout is locked from before until its files are updated.
+
+    A commit in between would take the old files for the wish to undo the merge.
+    """
+    if entry is None:
+        _update_branch(git, operation)
+    else:
+        with checkout.lock_index(git.for_worktree(entry.path, entry.git_dir)) as locked:
+            # Find files that block the merge before the branch moves.
+            checkout.update_files(locked, operation.old, operation.new, dry_run=True)
+            _update_branch(git, operation)
+            try:
+                checkout.update_files(locked, operation.old, operation.new)
+            except ConflictError:  # a file changed after the dry run: move the branch back
+                ref = f"refs/heads/{operation.branch}"
+                git.update_refs(
+                    (ref, operation.old, operation.new), (operation.backup_ref, "", operation.old)
+                )
+                oplog.open_log(git).forget(operation)
+                raise
+    return oplog.open_log(git).mark_state(operation, "done")
+
+
+def _update_branch(git: Git, operation: Operation) -> None:
     log = oplog.open_log(git)
-    checkout_git = git.for_worktree(entry.path, entry.git_dir) if entry else None
-    if checkout_git:  # find files in the checkout that block the merge before the branch moves
-        checkout.fast_forward(checkout_git, operation.old, operation.new, dry_run=True)
     log.write(operation)
     ref = f"refs/heads/{operation.branch}"
     try:
         git.update_refs((operation.backup_ref, operation.old, ""), (ref, operation.new, operation.old))
     except GitError as error:
         log.forget(operation)
-        raise ConflictError(f"branch {operation.branch!r} moved during the merge", "merge again") from error
-    if checkout_git:
-        try:
-            checkout.fast_forward(checkout_git, operation.old, operation.new)
-        except ConflictError:  # a file changed after the dry run: move the branch back
-            git.update_refs((ref, operation.old, operation.new), (operation.backup_ref, "", operation.old))
-            log.forget(operation)
+        if git.resolve(ref) == operation.old:  # not moved: git itself says what is wrong
             raise
-    return log.mark_state(operation, "done")
+        raise ConflictError(f"branch {operation.branch!r} moved during the merge", "merge again") from error
 
 
 def undo_merge(git: Git, merged: Operation) -> None:

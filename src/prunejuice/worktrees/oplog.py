@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from prunejuice.errors import NotFoundError, StoreError
 from prunejuice.system import settings
+from prunejuice.system.private import make_private_folder
 from prunejuice.text import safe_line
 from prunejuice.worktrees.git import Git
 
@@ -139,7 +140,7 @@ def load_key(environ: Mapping[str, str]) -> bytes:
     """Return the user's signing key; create it on first use."""
     path = settings.state_directory(environ) / "key"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(path.parent)
         temporary = path.with_name(f"key.{secrets.token_hex(4)}")
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:
@@ -185,7 +186,7 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(path.parent)
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from prunejuice.errors import StepError
 from prunejuice.system import process
 from prunejuice.system.lock import hold_lock
+from prunejuice.system.private import make_private_folder
 from prunejuice.system.settings import Settings, load_shell_tool_settings
 from prunejuice.system.stop import Stop
 from prunejuice.text import safe_line
@@ -23,6 +24,7 @@ from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.oplog import write_atomically
 
 INCLUDE_FILE = ".worktreeinclude"
+_PYTHON_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "conftest.py", "tox.ini")
 SETUP_MARK_FILE = "prunejuice.setup"
 """The file in a worktree's git directory with the fingerprint of the last setup."""
 PORT_BLOCKS = range(20_000, 30_000, 10)
@@ -38,6 +40,18 @@ class CopyResult(NamedTuple):
 
     def __str__(self) -> str:
         return safe_line(f"  ⚠ {self.path} {self.why}" if self.why else f"  ✓ Copied {self.path}", 300)
+
+
+def source_variables(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which Python imports the sources of a worktree before installed ones.
+
+    An editable install leads every import back to the main checkout, and tests pass on other code.
+    """
+    own = [folder for folder in (root / "src", root) if folder.is_dir()]
+    if not any((root / name).is_file() for name in _PYTHON_FILES) and not any(root.glob("*.py")):
+        return {}
+    inherited = environ.get("PYTHONPATH", "")
+    return {"PYTHONPATH": os.pathsep.join([*map(str, own), *([inherited] if inherited else [])])}
 
 
 def port_variables(first: int) -> dict[str, str]:
@@ -215,7 +229,7 @@ def allocate_ports(home: Path, owner: Path) -> int:
         StepError: every block is reserved or in use.
     """
     registry = home / "ports.json"
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(home)
     with hold_lock(home / "ports.lock", 30):
         reserved = {port: path for port, path in _read_registry(registry) if Path(path).is_dir()}
         first = next((port for port, path in reserved.items() if path == str(owner)), None)

@@ -4,6 +4,8 @@ Every session created here has a mark, stored as a tmux option; sessions without
 are never changed. Reading calls tmux directly, because importing libtmux takes as long as everything else.
 """
 
+import hashlib
+import os
 import re
 import shutil
 import time
@@ -68,6 +70,22 @@ class Window(NamedTuple):
     tag: str
 
 
+def free_session_name(name: str, directory: str, socket: str) -> str:
+    """Return the name for a session of a directory: another one if a session elsewhere has the name.
+
+    Two projects may have folders of the same name; the mark of a session says which one it works in.
+    """
+    session = list_sessions(socket).get(name)
+    if session is None or session.mark is None or _is_same_folder(session.mark.directory, directory):
+        return name
+    folder = os.path.realpath(directory).encode("utf-8", "surrogateescape")
+    return f"{name}-{hashlib.sha256(folder).hexdigest()[:6]}"
+
+
+def _is_same_folder(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
 def create_session(
     name: str,
     directory: str,
@@ -89,6 +107,9 @@ def create_session(
     if session is not None:
         if session.mark is None:
             problem = f"session {name!r} already exists, and prunejuice did not create it"
+            raise StepError(problem, "choose another task name")
+        if not _is_same_folder(session.mark.directory, directory):
+            problem = f"session {name!r} belongs to {safe_line(session.mark.directory, 200)}"
             raise StepError(problem, "choose another task name")
         return False
     arguments = ["-P", "-F", "#{pane_id}", "-d", "-s", name]

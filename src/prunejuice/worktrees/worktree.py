@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from prunejuice.errors import ConflictError, GitError, PruneJuiceError, StepError, UsageError
 from prunejuice.system import process
 from prunejuice.system.lock import hold_lock
+from prunejuice.system.private import make_private_folder
 from prunejuice.text import safe_line
 from prunejuice.worktrees import checkout, oplog, trash
 from prunejuice.worktrees.git import Git
@@ -321,7 +322,7 @@ def _trash_folder(git: Git, entry: Worktree, operation: Operation) -> Path:
 def _finish_removal(git: Git, operation: Operation) -> None:
     """Complete a removal; safe to repeat after an interruption."""
     trash_dir, path = Path(operation.trash), Path(operation.path)
-    trash_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(trash_dir)
     _move_path(path, trash_dir / "tree")
     _move_path(Path(operation.git_dir), trash_dir / "git")
     _back_up_commits(git, operation)

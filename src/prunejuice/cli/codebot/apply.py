@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from prunejuice.changes import parsed_answer
+from prunejuice.changes import denial, parsed_answer
 from prunejuice.changes.parsed_answer import PlacedAnswer
 from prunejuice.changes.store import ChangeSetRecord, ChangeSetStore
 from prunejuice.cli.codebot.apply_changes import apply_records, review_and_apply
@@ -69,6 +69,8 @@ def apply_command(
     records = _find_pending(store, what, every=every)
     if records:
         return apply_records(store, records, apply_options, dry_run=dry_run)
+    if what != "-" and not (grain or reviewed or apply_options.decisions or dry_run):
+        denial.require_not_denied(Path(what))
     answer = parsed_answer.read_answer(
         read_changes(what), store.tree_state, edit_format(form), as_json=form == "json" or None
     )

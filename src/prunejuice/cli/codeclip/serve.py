@@ -39,6 +39,8 @@ def serve_requests(requests: BinaryIO, answers: BinaryIO) -> None:
             answer = _answer_request(engines, msgspec.json.decode(line, type=ServeRequest))
         except (PruneJuiceError, OSError, ValueError) as error:  # text that is not UTF-8 is a ValueError
             answer = {"error": str(error)}
+        except Exception as error:  # noqa: BLE001 - one request must not end those that follow
+            answer = {"error": f"unexpected {type(error).__name__}: {error}"}
         answers.write(_encode_answer(answer) + b"\n")
         answers.flush()
 

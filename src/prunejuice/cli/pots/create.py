@@ -45,7 +45,8 @@ def create_command(*, directory: str, task: str, named: str, no_attach: bool, as
         )
     task = named or task or str(variables.get("POTS_DEFAULT_TASK") or "dev")
     project_name = _project_name(path)
-    name = tmux.session_name(project_name, path.resolve().name, task)
+    base_name = tmux.session_name(project_name, path.resolve().name, task)
+    name = tmux.free_session_name(base_name, str(path), socket_name())
     created = tmux.create_session(
         name, str(path), socket_name(), SessionMark(project_name, str(path), task)
     )

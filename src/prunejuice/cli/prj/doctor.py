@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from prunejuice.system import process, settings
 from prunejuice.text import safe_line
 from prunejuice.version import __version__
 from prunejuice.worktrees import git as gits
+from prunejuice.worktrees import oplog, worktree
 
 
 class HealthCheck(NamedTuple):
@@ -30,13 +32,21 @@ class HealthCheck(NamedTuple):
 
 
 @click.command("doctor")
-@click.option("--repair", is_flag=True, help="Set a damaged history aside and start a new one.")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Set a damaged history aside and start a new one; finish interrupted operations.",
+)
 @json_option
 def doctor_command(*, repair: bool, as_json: bool) -> int:
     environ = settings.environment()
     checks = [*_check_tools(environ), _check_store(settings.state_directory(environ), repair=repair)]
     checks += _check_extensions()
-    for name, check in (("project", _check_project), ("settings", _check_settings)):
+    for name, check in (
+        ("project", _check_project),
+        ("settings", _check_settings),
+        ("operations", partial(_check_operations, repair=repair)),
+    ):
         try:
             checks += check(wiring.open_app())
         except PruneJuiceError as error:
@@ -121,6 +131,24 @@ def _check_extensions() -> Iterator[HealthCheck]:
             except PruneJuiceError as error:
                 fix = f"update or uninstall {extension.package.split()[0]}"
                 yield HealthCheck(name, ok=False, found=f"{found}: {error.message}", fix=fix)
+
+
+def _check_operations(app: wiring.App, *, repair: bool) -> Iterator[HealthCheck]:
+    """Yield the operations on branches and worktrees that were interrupted; finish them to repair."""
+    git = gits.open_git(app.project.root, dict(app.environ))
+    if not git.is_repository():
+        return
+    located = git.locate()
+    interrupted = oplog.open_log(located).interrupted_operations()
+    if interrupted and repair:
+        with worktree.lock_worktrees(located):
+            pass  # whoever takes the lock finishes what was interrupted
+        names = ", ".join(f"{operation.kind} of {operation.what}" for operation in interrupted)
+        yield HealthCheck("operations", ok=True, found=f"finished: {names}")
+        return
+    for operation in interrupted:
+        found = f"interrupted: {operation.kind} of {operation.what}"
+        yield HealthCheck("operations", ok=False, found=found, fix="finish it: prj doctor --repair")
 
 
 def _check_project(app: wiring.App) -> Iterator[HealthCheck]:

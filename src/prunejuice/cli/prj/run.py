@@ -68,7 +68,7 @@ def run_command(
     if dry_run:
         plan_view.show_plans(plans, as_json=as_json)
         return 0
-    trust_prompt.require_trust(app)
+    trust_prompt.require_trust(app, plans)
     diagnostics.configure(error_boundary.log_file(), verbose=options["verbose"])
     if len(plans) > 1:
         return parallel_runs.start_runs(

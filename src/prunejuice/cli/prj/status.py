@@ -16,6 +16,8 @@ from prunejuice.engine.stores import open_store
 from prunejuice.engine.view import RunSummary
 from prunejuice.system import settings
 from prunejuice.text import safe_line
+from prunejuice.workflow import project
+from prunejuice.workflow.project import Project
 from prunejuice.worktrees import tmux
 
 
@@ -39,6 +41,8 @@ def status_command(*, everywhere: bool, as_json: bool) -> None:
         ]
         render.print_json("runs", items)
         return
+    if _has_interrupted_operation(project.find_project(project.current_directory())):
+        render.print_message("a merge or a removal was interrupted: finish it with `prj doctor --repair`")
     if not lines:
         render.print_line("no runs yet: run `prj list` to see the available commands")
     for title in get_args(view.StatusGroup):
@@ -51,6 +55,11 @@ def status_command(*, everywhere: bool, as_json: bool) -> None:
         )
         for row in render.align_columns(rows):
             render.print_line(f"  {row}")
+
+
+def _has_interrupted_operation(here: Project) -> bool:
+    """Return whether a merge or a removal of this repository was killed; looked up without starting git."""
+    return any((here.root / ".git" / "prunejuice" / "operations").glob("op-*.begun.json"))
 
 
 def _load_runs(project_root: str) -> tuple[RunHistory, list[RunSummary]]:

@@ -21,6 +21,7 @@ from prunejuice.engine.stores.migrations import MIGRATIONS
 from prunejuice.engine.view import RunSummary
 from prunejuice.errors import DamagedStoreError, StoreError, SupersededError
 from prunejuice.system.lock import hold_lock
+from prunejuice.system.private import close_folder_to_others, make_private_file, make_private_folder
 
 WRITER_WAIT_SECONDS = 30.0
 """Seconds that a writer waits for other prunejuice processes."""
@@ -166,7 +167,7 @@ class SqliteStore:
     @contextmanager
     def _write_transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self.path.parent)
             with hold_lock(self.path.with_suffix(".lock"), WRITER_WAIT_SECONDS), self._translate_errors():
                 database = self._connection()
                 _migrate_schema(database)
@@ -219,6 +220,8 @@ class SqliteStore:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    close_folder_to_others(path.parent)
+    make_private_file(path)
     database = sqlite3.connect(path, timeout=FOREIGN_LOCK_SECONDS, isolation_level=None)
     database.execute("PRAGMA foreign_keys = ON")
     database.execute("PRAGMA synchronous = FULL")
