@@ -2,6 +2,10 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -253,11 +257,26 @@ def test_a_context_that_the_server_cut_is_told(shop, model):
         assert ("num_ctx" in made.err) == is_told
 
 
+@pytest.mark.skipif(shutil.which("script") is None, reason="script is not installed")
+def test_no_banner_of_a_library_reaches_a_terminal(shop, model):
+    model(Reply(GOOD))
+    program = Path(sys.executable).with_name("codebot")
+    command = f"{program} do app.py --prompt x --model ollama:m"
+    environ = {
+        name: value for name, value in os.environ.items() if name not in {"CI", "PYTEST_CURRENT_TEST"}
+    }
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], cwd=shop.root, env=environ, capture_output=True, text=True
+    )
+    assert "pending" in done.stdout
+    assert "logfire" not in done.stdout.lower()
+
+
 def test_a_denial_travels_with_the_answer(shop, model):
     (shop.root / "test_app.py").write_text("from app import x\n\n\ndef test_x():\n    assert x == 2\n")
     cheat = "Removed test_x.\n\ntest_app.py\n```python\nprint('fine')\n```\n"
     model(Reply(cheat))
-    check = f"{__import__('sys').executable} -m pytest -q test_app.py"
+    check = f"{sys.executable} -m pytest -q test_app.py"
     made = shop.codebot("fix", "app.py", "--model", "ollama:m", "--check", check, "--apply")
     assert made.code == 7, made.err
     kept = made.err.split("codebot apply ")[1].split()[0]

@@ -371,3 +371,77 @@ def test_two_changes_of_one_path_are_refused(changes):
 def test_an_edit_that_breaks_the_format_is_refused(path, old, search, replace, is_broken):
     result = place(block(path, search, replace), {path: old})
     assert [edit.cause for edit in result.rejected] == (["broken"] if is_broken else [])
+
+
+# -- tool calls as text ----------------------------------------------------------------------------------------
+
+EDIT = {"file_path": "app.py", "old_string": "x = 1", "new_string": "x = 2"}
+V4A = "*** Begin Patch\n*** Update File: app.py\n@@\n-x = 1\n+x = 2\n*** End Patch"
+BLOCK = "<<<<<<< SEARCH\nx = 1\n=======\nx = 2\n>>>>>>> REPLACE"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        EDIT,
+        {"path": "app.py", "old_str": "x = 1", "new_str": "x = 2"},
+        {"command": "str_replace", "path": "app.py", "old_str": "x = 1\n", "new_str": "x = 2\n"},
+        {"input": V4A},
+        {"patch": V4A},
+        {"name": "Edit", "arguments": EDIT},
+        {"name": "Edit", "arguments": json.dumps(EDIT)},
+        {"type": "function", "function": {"name": "edit", "arguments": json.dumps(EDIT)}},
+        {"tool_calls": [{"id": "1", "function": {"name": "edit", "arguments": json.dumps(EDIT)}}]},
+        {"content": [{"type": "text", "text": "ok"}, {"type": "tool_use", "name": "Edit", "input": EDIT}]},
+        {"file_path": "app.py", "edits": [{"old_string": "x = 1", "new_string": "x = 2"}]},
+        {"path": "app.py", "edits": [{"oldText": "x = 1", "newText": "x = 2"}]},
+        [EDIT],
+        {"file_path": "app.py", "content": "x = 2\ny = 5\n"},
+        {"command": "create", "path": "app.py", "file_text": "x = 2\ny = 5\n"},
+        {"path": "app.py", "diff": BLOCK},
+        {"file_path": "app.py", "old_string": "= 1\ny", "new_string": "= 2\ny"},
+        {"file_path": "app.py", "old_string": "1", "new_string": "2"},
+    ],
+    ids=repr,
+)
+def test_a_tool_call_as_text_is_an_edit(answer):
+    files, wanted = {"app.py": "x = 1\ny = 5\n"}, {"app.py": "x = 2\ny = 5\n"}
+    for text in (json.dumps(answer), f"I will edit it.\n\n```json\n{json.dumps(answer, indent=1)}\n```\n"):
+        result = place(text, files)
+        assert (result.files, result.format) == (wanted, "tool-call")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '<invoke name="Edit">\n<parameter name="file_path">app.py</parameter>\n<parameter name="old_string">x = 1</parameter>\n'
+        '<parameter name="new_string">x = 2</parameter>\n</invoke>',
+        "<write_to_file>\n<path>app.py</path>\n<content>\nx = 2\ny = 5\n</content>\n</write_to_file>",
+        f"<replace_in_file>\n<path>app.py</path>\n<diff>\n{BLOCK}\n</diff>\n</replace_in_file>",
+        "<function=edit>\n<parameter=path>\napp.py\n</parameter>\n<parameter=old_str>\nx = 1\n</parameter>\n"
+        "<parameter=new_str>\nx = 2\n</parameter>\n</function>",
+    ],
+)  # fmt: skip
+def test_a_tool_call_in_tags_is_an_edit(answer):
+    result = place(f"Sure.\n\n{answer}\n", {"app.py": "x = 1\ny = 5\n"})
+    assert result.files == {"app.py": "x = 2\ny = 5\n"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"file_path": "app.py", "old_string": "5", "new_string": "6"},  # it has two places
+        {"file_path": "app.py", "old_string": "z", "new_string": "6"},
+        {"file_path": "new.py", "old_string": "z", "new_string": "6"},
+    ],
+)
+def test_a_tool_call_without_one_place_is_refused(answer):
+    refused(json.dumps(answer), {"app.py": "x = 5\ny = 5\n"})
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"result": 3}', '{"path": "app.py"}', '{"file_path": "a", "old_string": "x"}']
+)
+def test_other_json_is_no_edit(answer):
+    with pytest.raises((ConflictError, UsageError)):
+        place(answer, {"app.py": "x = 1\n"})

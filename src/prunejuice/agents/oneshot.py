@@ -86,8 +86,10 @@ class OneshotAgent:
         self._loop.close()
 
     async def _ask(self, task: Task) -> tuple[Usage | None, AgentEnded, str]:
+        import pydantic_ai  # noqa: PLC0415 - slow
         from pydantic_ai import Agent, RunUsage, UsageLimits, exceptions  # noqa: PLC0415 - slow
 
+        pydantic_ai.BANNER_ENABLED = False  # it would be printed among our messages
         usage = RunUsage()
         seconds = task.limits.seconds or MAX_SECONDS
         try:

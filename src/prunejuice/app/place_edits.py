@@ -45,7 +45,8 @@ def place(
 ) -> PlaceResult:
     """Place the edits of an answer in files, and return the files after it. Nothing is read or written.
 
-    `format` is one of `search-replace`, `whole-file`, `apply-patch`, `unified-diff` and `json`; without it
+    `format` is one of `search-replace`, `whole-file`, `apply-patch`, `unified-diff`,
+    `tool-call` and `json`; without it
     the format is detected.
 
     Raises:

@@ -16,6 +16,7 @@ from prunejuice.changes.tree_state import TreeState
 from prunejuice.edits import formats, proposal
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.edits.edit import Edit
+from prunejuice.edits.formats import tool_call
 from prunejuice.edits.lines import decode_text
 from prunejuice.edits.losses import find_removed_names
 from prunejuice.edits.overlay import Overlay
@@ -131,7 +132,7 @@ def _edit_outcome_data(outcome: EditOutcome) -> dict[str, Any]:
 def _extract_json(text: str) -> str:
     """Return the answer if it is JSON, or else its one fenced JSON change set; empty if it has none."""
     if text.lstrip()[:1] == "{":
-        return text
+        return "" if '"file_changes"' not in text and tool_call.has_edits([text]) else text
     fenced = re.findall(
         r"^```json[ \t]*\n(\{.*?)^```[ \t]*$", text[:_MAX_SEARCHED_CHARS], re.DOTALL | re.MULTILINE
     )

@@ -31,7 +31,8 @@ _COMMON = 0.4
 _LONGEST = 20_000
 """Characters of a query that are read."""
 _SCOPE = re.compile(r"^\w+\(([\w/., -]+)\)!?:|^\[?([\w./-]+)\]?:")
-_PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)+|\b[\w-]+\.[a-z]{1,4}\b|\b\w+(?:\.\w+)+\b")
+# Each begins where a run of its characters begins, or a long word would be tried from every letter.
+_PATH = re.compile(r"(?<![\w.-])[\w.-]+(?:/[\w.-]+)+|(?<![\w-])[\w-]+\.[a-z]{1,4}\b|(?<!\w)\w+(?:\.\w+)+\b")
 FileScores = Mapping[int, float]
 
 

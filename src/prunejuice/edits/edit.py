@@ -37,8 +37,9 @@ class Edit(Struct, frozen=True, omit_defaults=True):
     rename: Rename the file to `to`.
     mode: Make the file executable if `to` is `755`, else not; a `write` that creates a file honours it too.
 
-    If the path is a `guess`, it may be a word of the prose: without such a file, the edit is for the file
-    at `otherwise`, or is none. `removes` are the names that the answer says it removes.
+    If the edit `is_text`, `search` may begin and end within a line. If the path is a `guess`, it may be a
+    word of the prose: without such a file, the edit is for the file at `otherwise`, or is none. `removes`
+    are the names that the answer says it removes.
     """
 
     operation: EditOperation
@@ -51,6 +52,7 @@ class Edit(Struct, frozen=True, omit_defaults=True):
     answer_line: int = 0
     newline: bool | None = None
     create: bool = False
+    is_text: bool = False
     guess: bool = False
     otherwise: str = ""
     removes: frozenset[str] = frozenset()

@@ -61,6 +61,7 @@ def place(content: FileText, edit: Edit) -> tuple[FileText, Placement]:
             placeholder for omitted lines.
     """
     texts = content.texts
+    edit = _expand_to_lines(content, edit) if edit.is_text else edit
     _refuse_omission(texts, edit)
     if not any(line.strip() for line in edit.search):
         raise EditRejectedError("empty", "the search block is empty", "write the lines to replace")
@@ -83,6 +84,20 @@ def place(content: FileText, edit: Edit) -> tuple[FileText, Placement]:
     if edit.newline is not None and last == len(texts) - 1:
         updated = updated.with_final_newline(edit.newline)
     return updated, Placement(match.strategy, first + 1, last - first + 1)
+
+
+def _expand_to_lines(content: FileText, edit: Edit) -> Edit:
+    """Return the edit with the whole lines around its text, if the text has one place in the file."""
+    text, old, new = content.text, "\n".join(edit.search), "\n".join(edit.replace)
+    at = text.find(old)
+    if at < 0 or text.find(old, at + 1) >= 0:
+        return edit
+    end = at + len(old)
+    first = text.rfind("\n", 0, at) + 1
+    last = end if old.endswith("\n") else text.find("\n", end)
+    last = len(text) if last < 0 else last
+    search, replace = text[first:last], text[first:at] + new + text[end:last]
+    return replace_lines(edit, search.split("\n"), replace.split("\n"))
 
 
 def _find_match(texts: Texts, edit: Edit, matchers: "Sequence[Matcher]") -> EditMatch | None:

@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from prunejuice.edits.edit import Edit, UnreadableAnswerError
-from prunejuice.edits.formats import search_replace, whole_file
+from prunejuice.edits.formats import search_replace, tool_call, whole_file
 from prunejuice.errors import UsageError
 from prunejuice.system.extensions import ExtensionPoint
 from prunejuice.text import safe_line, spelling_hint
@@ -20,6 +20,7 @@ EXTENSIONS = ExtensionPoint(
         "apply-patch": "prunejuice.edits.formats.apply_patch",
         "search-replace": "prunejuice.edits.formats.search_replace",
         "unified-diff": "prunejuice.edits.formats.unified_diff",
+        "tool-call": "prunejuice.edits.formats.tool_call",
         "whole-file": "prunejuice.edits.formats.whole_file",
     },
 )
@@ -103,7 +104,8 @@ def _read_detected(lines: Sequence[str]) -> tuple[str | None, list[Edit]]:
         rest[span.start : span.end + 1] = [""] * (span.end + 1 - span.start)
     # Taken one by one: the formats of other packages are looked up only if none of ours fits.
     names = (extension.name for extension in EXTENSIONS.list_all() if extension.name != "whole-file")
-    detected = next((name for name in names if _load(name).has_edits(rest)), None)
+    in_tags = "tool-call" if tool_call.has_tags(rest) else None
+    detected = in_tags or next((name for name in names if _load(name).has_edits(rest)), None)
     if detected is None:
         return ("whole-file", whole_file.read(lines)) if spans else (None, [])
     fenced_lines = {number for span in spans for number in range(span.start, span.end + 1)}
