@@ -45,7 +45,7 @@ from prunejuice.verbs import ask, plugins, prove, repair, report
 from prunejuice.verbs.agent_in_copy import NO_CHANGES, AgentInCopy
 from prunejuice.verbs.ask import AskContext, AskRequest, AskResult
 from prunejuice.verbs.repair import RepairCheck
-from prunejuice.verbs.verify import gates, generated_tests, interpreter, tamper
+from prunejuice.verbs.verify import default_checks, gates, generated_tests, interpreter, tamper
 from prunejuice.verbs.verify.equivalence import EquivalenceChecker
 
 _DEFAULT_CHECKS = {"fix-types": "mypy .", "lint": "ruff check ."}
@@ -318,6 +318,8 @@ def _select_check(agent_step: _AgentStep) -> RepairCheck | None:
     args, verb = agent_step.resources.args, agent_step.request.verb
     command = str(args.get("check") or (agent_step.resources.settings.check if verb.mends else ""))
     has_input = bool(agent_step.request.input_text)
+    if verb.mends and not (command or has_input):
+        command = default_checks.find_default_check(verb.name, agent_step.tree.root)
     if command:
         run_first = bool(args.get("first")) or (verb.mends and not has_input)
         return RepairCheck(

@@ -1,0 +1,104 @@
+"""The check that a project itself uses for linting, types or tests, by the files that configure it."""
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+_MOST_BYTES = 1 << 20
+
+Rule = Callable[[Path], bool]
+
+
+def find_default_check(verb: str, root: Path) -> str:
+    """Return the command that has to pass after `lint`, `fix-types` or `fix`; empty if unknown.
+
+    Nothing is run: the files at the top of the tree say which tools the project uses.
+    """
+    for is_used, command in _CHECKS.get(verb, ()):
+        if is_used(root):
+            return command
+    return ""
+
+
+def _has(*patterns: str) -> Rule:
+    return lambda root: any(path.is_file() for pattern in patterns for path in root.glob(pattern))
+
+
+def _has_tool(*names: str) -> Rule:
+    return lambda root: any(name in _tools(root) for name in names)
+
+
+def _has_script(name: str) -> Rule:
+    return lambda root: isinstance(_scripts(root).get(name), str)
+
+
+def _names_mypy_files(root: Path) -> bool:
+    table = _tools(root).get("mypy")
+    return isinstance(table, dict) and any(key in table for key in ("files", "packages", "modules"))
+
+
+def _any(*rules: Rule) -> Rule:
+    return lambda root: any(rule(root) for rule in rules)
+
+
+def _tools(root: Path) -> Mapping[str, Any]:
+    """Return the tables below `[tool]` in pyproject.toml."""
+    try:
+        tools = tomllib.loads(_read(root / "pyproject.toml")).get("tool", {})
+    except tomllib.TOMLDecodeError:
+        return {}
+    return tools if isinstance(tools, dict) else {}
+
+
+def _scripts(root: Path) -> Mapping[str, Any]:
+    """Return the scripts of package.json."""
+    try:
+        package = json.loads(_read(root / "package.json") or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    scripts = package.get("scripts") if isinstance(package, dict) else None
+    return scripts if isinstance(scripts, dict) else {}
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.is_symlink() or path.stat().st_size > _MOST_BYTES:
+            return ""
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+_CHECKS: Mapping[str, tuple[tuple[Rule, str], ...]] = {
+    "lint": (
+        (_any(_has_tool("ruff"), _has("ruff.toml", ".ruff.toml")), "ruff check"),
+        (_has(".flake8"), "flake8"),
+        (_any(_has_tool("pylint"), _has(".pylintrc", "pylintrc")), "pylint ."),
+        (_has_script("lint"), "npm run --silent lint"),
+        (_has("eslint.config.*", ".eslintrc*"), "npx --no-install eslint ."),
+        (_has("biome.json", "biome.jsonc"), "npx --no-install biome check"),
+        (_has(".golangci.y*ml", ".golangci.toml"), "golangci-lint run"),
+        (_has("go.mod"), "go vet ./..."),
+        (_has("Cargo.toml"), "cargo clippy"),
+    ),
+    "fix-types": (
+        (_names_mypy_files, "mypy"),
+        (_any(_has_tool("mypy"), _has("mypy.ini", ".mypy.ini")), "mypy ."),
+        (_any(_has_tool("pyright", "basedpyright"), _has("pyrightconfig.json")), "pyright"),
+        (_has_tool("ty"), "ty check"),
+        (_has_script("typecheck"), "npm run --silent typecheck"),
+        (_has("tsconfig.json"), "npx --no-install tsc --noEmit"),
+        (_has("go.mod"), "go build ./..."),
+        (_has("Cargo.toml"), "cargo check"),
+    ),
+    "fix": (
+        (_any(_has_tool("pytest"), _has("pytest.ini", ".pytest.ini", "pytest.toml")), "pytest -q"),
+        (_has_script("test"), "npm test --silent"),
+        (_has("go.mod"), "go test ./..."),
+        (_has("Cargo.toml"), "cargo test"),
+        (_has("tests/test_*.py", "test_*.py", "tests/*_test.py"), "pytest -q"),
+    ),
+}
+"""For each verb the rules in order, each with the command of the tool that it finds."""
