@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -21,6 +22,11 @@ from prunejuice.cli.plum import plum as plum_group
 from prunejuice.cli.pots import pots as pots_group
 from prunejuice.cli.prj import prj as prj_group
 from prunejuice.system.stop import Stop
+
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # as in the background of a shell; children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples each time, so that a run tells of a change and not of luck; new ones by --hypothesis-profile=new.
 settings.register_profile("same", derandomize=True)

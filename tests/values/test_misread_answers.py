@@ -196,6 +196,27 @@ def test_a_hint_that_fits_or_is_stale_does_no_harm(hint, line):
     assert place(answer, {"box.py": TWO}).files["box.py"] == TWO.replace(line, f"{line}  # new")
 
 
+README = "# Title\n\nUse it.\n\n```js\nimport a;\nrun(a);\n```\n\nThe end.\n"
+
+
+@pytest.mark.parametrize("number", [1, 8])
+def test_fences_inside_a_hunk_are_lines_of_the_document(number):
+    hunk = " Use it.\n \n ```js\n-import a;\n+import b;\n run(a);\n ```\n \n The end.\n+```py\n+b\n+```\n"
+    answer = f"--- a/readme.md\n+++ b/readme.md\n@@ -3,{number} +3,11 @@ readme.md\n{hunk}"
+    answer += "--- a/app.py\n+++ b/app.py\n@@ -1,1 +1,1 @@\n-x = 1\n+x = 2\n"
+    wanted = README.replace("import a", "import b") + "```py\nb\n```\n"
+    result = place(answer, {"readme.md": README, "app.py": "x = 1\n"})
+    assert result.files == {"readme.md": wanted, "app.py": "x = 2\n"}
+
+
+def test_a_definition_that_an_earlier_hunk_adds_contradicts_no_section():
+    answer = (
+        "--- a/box.py\n+++ b/box.py\n@@ -2,2 +2,5 @@ class Small:\n     depth = 10\n+    a = 1\n+\n+class Inner:\n"
+        '     kind = "s"\n@@ -3,1 +6,1 @@ class Small:\n-    kind = "s"\n+    kind = "t"\n'
+    )
+    assert 'kind = "t"' in place(answer, {"box.py": TWO}).files["box.py"]
+
+
 # -- numbers and indentation -----------------------------------------------------------------------------
 
 JOB = "job:\n  steps:\n    name: build\n    retries: 1\n    quiet: true\n"

@@ -1,6 +1,7 @@
 """Hints of an edit about its place: anchors and sections, the lines that stand before it."""
 
 import re
+from collections.abc import Container
 
 from prunejuice.edits.indent import leading_space
 from prunejuice.edits.line_search import Texts
@@ -24,22 +25,26 @@ def find_anchor_lines(texts: Texts, anchors: Texts) -> list[int]:
     return starts if anchors else []
 
 
-def contradicts_anchors(texts: Texts, anchors: Texts, first: int) -> bool:
+def contradicts_anchors(texts: Texts, anchors: Texts, first: int, original: Texts | None = None) -> bool:
     """Return whether a place stands under another definition than the anchors say.
 
-    Anchors that the file does not have say nothing: the file may have changed.
+    Anchors that the file does not have say nothing: the file may have changed. Definitions that are not
+    among the `original` lines do not count: an earlier edit brought them in.
     """
     lines = find_anchor_lines(texts, anchors)
-    return bool(lines) and not any(_may_hold(texts, line, first) for line in lines)
+    known = None if original is None else frozenset(map(str.strip, original))
+    return bool(lines) and not any(_may_hold(texts, line, first, known) for line in lines)
 
 
-def _may_hold(texts: Texts, anchor: int, first: int) -> bool:
+def _may_hold(texts: Texts, anchor: int, first: int, known: Container[str] | None) -> bool:
     """Return whether a line comes after an anchor, and before the next definition of its kind."""
     if first < anchor:
         return False
     depth, word = len(leading_space(texts[anchor])), texts[anchor].split(maxsplit=1)[0]
     return not any(
-        len(leading_space(texts[n])) <= depth and _opens_sibling(texts[n].strip(), word)
+        len(leading_space(texts[n])) <= depth
+        and _opens_sibling(texts[n].strip(), word)
+        and (known is None or texts[n].strip() in known)
         for n in range(anchor + 1, first)
     )
 

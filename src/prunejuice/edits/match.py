@@ -53,8 +53,10 @@ class EditMatch(NamedTuple):
     strategy: MatchStrategy
 
 
-def place(content: FileText, edit: Edit) -> tuple[FileText, Placement]:
+def place(content: FileText, edit: Edit, original: Texts | None = None) -> tuple[FileText, Placement]:
     """Apply one `replace` edit; return the new content and where the edit was placed.
+
+    `original` are the lines of the file before the edits that come first, which its hints are about.
 
     Raises:
         EditRejectedError: The edit matches no place or several, is partly applied already, or contains a
@@ -77,7 +79,7 @@ def place(content: FileText, edit: Edit) -> tuple[FileText, Placement]:
         return content, Placement("already applied", applied_at + 1, len(edit.replace))
     if match is None:
         raise _not_found_error(texts, edit)
-    if contradicts_anchors(texts, edit.anchors, match.location.first):
+    if contradicts_anchors(texts, edit.anchors, match.location.first, original):
         raise _wrong_anchor_error(texts, edit, match.location.first)
     updated = content.with_lines(_lines_after_edit(content, match))
     first, last = match.location.lines[0], match.location.lines[-1]

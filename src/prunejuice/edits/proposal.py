@@ -146,7 +146,10 @@ def _apply_edit(edit: Edit, overlay: Overlay) -> Placement:
         return _delete_file(edit, current, overlay)
     if current.link:
         raise EditRejectedError("binary", f"{edit.path} is a link", "edit the file that it points to")
-    new, placement = match.place(_require_text(edit, current.data), edit)
+    first = overlay.original(edit.path).data if edit.anchors else None
+    original = lines.decode_text(first) if first is not None else None
+    texts = original.texts if original else None
+    new, placement = match.place(_require_text(edit, current.data), edit, texts)
     overlay.put(edit.path, current._replace(data=_encode_text(edit, new)))
     return placement
 

@@ -43,6 +43,22 @@ def has_edits(lines: Sequence[str]) -> bool:
     )
 
 
+def find_hunk_lines(lines: Sequence[str]) -> frozenset[int]:
+    """Return the lines (from 0) of hunks, which may hold anything, such as the fences of a document."""
+    found: set[int] = set()
+    at = 0
+    while at < len(lines):
+        if not _NUMBERED.match(lines[at]):
+            at += 1
+            continue
+        end = _end_by_counts(lines, at, len(lines)) or at + 1
+        while end < len(lines) and lines[end][:1] in {" ", "+", "-", "\\"}:
+            end += 1
+        found.update(range(at, end))
+        at = end
+    return frozenset(found)
+
+
 def _is_header(lines: Sequence[str], at: int) -> bool:
     return lines[at].startswith("--- ") and at + 1 < len(lines) and lines[at + 1].startswith("+++ ")
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from prunejuice.edits import filename
 from prunejuice.edits.edit import Edit, UnreadableAnswerError
+from prunejuice.edits.formats import unified_diff
 from prunejuice.edits.losses import find_removed_names
 
 _PROSE_LANGUAGES = {"bash", "sh", "shell", "console", "zsh", "terminal", "output", "text", "diff", "patch"}
@@ -25,7 +26,7 @@ class FencedFile(NamedTuple):
 
 
 def read(lines: Sequence[str]) -> list[Edit]:
-    """Parse the files of an answer; fences that name no file are ignored.
+    """Parse the files of an answer; fences that name no file, or stand in a hunk, are ignored.
 
     Raises:
         UnreadableAnswerError: A fence is not closed or could end in two places, or the answer has two
@@ -61,11 +62,15 @@ def has_edits(lines: Sequence[str]) -> bool:
 
 
 def find_fenced_files(lines: Sequence[str], *, strict: bool = False) -> list[FencedFile]:
-    """Return the outermost fences that name a file; `strict` rejects unclosed and ambiguous ones."""
+    """Return the outermost fences that name a file; `strict` rejects unclosed and ambiguous ones.
+
+    The lines of hunks are no fences: a diff of a document has those of the document.
+    """
     files = []
     at = 0
+    hunks = unified_diff.find_hunk_lines(lines)
     while at < len(lines):
-        fence = filename.parse_fence(lines[at])
+        fence = None if at in hunks else filename.parse_fence(lines[at])
         if fence is None:
             at += 1
             continue
