@@ -375,3 +375,29 @@ def test_a_worktree_imports_its_own_sources(project, tmp_path):
     _, run = project.run("work")
     assert (Path(run["worktree"]) / "seen").exists()
     assert project.prj("merge", run["id"], "--check", verify).code == 3
+
+
+# -- templates ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("check", "status"), [("", "skipped"), ("true", "completed"), ("false", "failed")])
+def test_the_template_of_a_review_ends_with_an_agent(project, tmp_path, check, status):
+    (project.root / "app.py").write_text("x = 2\n")
+    git(project.root, "add", "-A")
+    git(project.root, "commit", "-qm", "second")
+    script = tmp_path / "s.yaml"
+    script.write_text('answers:\n- {times: 0, output: {summary: "Looks right.", findings: []}}\n')
+    config = Path(os.environ["PRUNEJUICE_CONFIG"])
+    config.mkdir(parents=True, exist_ok=True)
+    (config / "config.yaml").write_text(f"agent: scripted\nscript: {script}\n")
+    project.prj("init")
+    project.prj("trust")
+    answer, run = project.run("code-review", "base=HEAD~1", f"check={check}")
+    assert answer.code == 0, answer.err
+    assert run["status"] == "completed"
+    prompts = [
+        path.read_text()
+        for path in (project.home / "runs" / run["id"]).rglob("*")
+        if path.is_file() and path.suffix == ".md"
+    ]
+    assert prompts
