@@ -401,3 +401,23 @@ def test_the_template_of_a_review_ends_with_an_agent(project, tmp_path, check, s
         if path.is_file() and path.suffix == ".md"
     ]
     assert prompts
+
+
+def test_why_a_check_failed_is_shown(project, tmp_path):
+    (project.root / "app.py").write_text("x = 1\n")
+    (project.root / "chk.sh").write_text("echo REASON token=abc12345defg\nexit 1\n")
+    git(project.root, "add", "-A")
+    git(project.root, "commit", "-qm", "base")
+    block = "app.py\n<<<<<<< SEARCH\nx = 1\n=======\nx = 2\n>>>>>>> REPLACE\n"
+    script = tmp_path / "s.yaml"
+    script.write_text(json.dumps({"answers": [{"times": 0, "text": block}]}))
+    made = project.codebot(
+        "do", "app.py", "--prompt", "x", "--agent", "scripted", "--script", str(script), "--max-rounds", "1",
+        "--check", "sh chk.sh",
+    )  # fmt: skip
+    assert made.code == 5
+    assert "REASON" in made.err
+    assert "abc12345" not in made.err
+    assert any(
+        "REASON" in path.read_text(errors="replace") for path in (project.home / "runs").rglob("*.log")
+    )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from prunejuice.agents.protocol import NO_USAGE, Usage, total_usage
 from prunejuice.changes import change_set, scratch_copy
 from prunejuice.changes.tree_state import TreeState
+from prunejuice.code.secret_patterns import mask_secrets
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.context.bundle import Bundle
 from prunejuice.edits.diff import FileDiff, format_diff
@@ -36,6 +37,8 @@ _OUTPUT_LIMIT = 12_000
 _MAX_OUTPUT_BYTES = 64 << 20
 _VOLATILE_TEXT = re.compile(r"0x[0-9a-f]+|\b\d+\.\d+ ?s(?:econds)?\b")
 """Output that differs between two identical failures: addresses and times."""
+_SHOWN_LINES = 12
+"""Lines of the output of a failed check that a person sees; the agent sees more."""
 _PATH_COMMAND = re.compile(r"[\w.+-]+/[\w./+-]+")
 _PLAIN_COMMAND = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
 _MAX_SAME_FAILURES = 3
@@ -131,6 +134,7 @@ class _RepairLoop:
             passed, output = self._run_check()
             if passed or self._passes_in_tree():
                 return RepairResult((), f"{self.check.command!r} passes without changes", NO_USAGE, 0, None)
+            self._show_output(output)
             self.request = self.request._replace(input_text=output)
             self.failure_counts[_normalize_output(output)] += 1
         self._check_baseline()
@@ -147,11 +151,17 @@ class _RepairLoop:
             )
             if passed:
                 return self._repair_result(self._file_diffs(), answer)
+            self._show_output(failure)
             self._require_progress(failure)
             self.request = self.request._replace(input_text=failure)
         raise self._failure_error(
             f"{self.check.command!r} still fails after {format_count(max_rounds, 'round')}"
         )
+
+    def _show_output(self, text: str) -> None:
+        """Report the end of the output of a check that failed."""
+        for line in text.rstrip().splitlines()[-_SHOWN_LINES:]:
+            self.context.on_progress(f"  {mask_secrets('', line)}")
 
     def _passes_in_tree(self) -> bool:
         """Return whether a check that fails in the copy passes in a complete one, and say so.
