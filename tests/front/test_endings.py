@@ -156,7 +156,9 @@ SECRET = "sk_live_" + "a1B2c3D4" * 3
         ("settings.py", f'KEY = "{SECRET}"\nn = 1\n',
          json.dumps({"file_changes": [{"filepath": "settings.py", "content": 'KEY = "***"\nn = 2\n'}]})),
         ("app.yaml", "url: postgres://u:hunter22hunter@h/x\nn: 1\n", "app.yaml\n```\nurl: postgres://u:***@h/x\nn: 2\n```\n"),
-        ("new.py", None, 'new.py\n```\nAPI_TOKEN = "***"\n```\n'),
+        ("c.json", f'{{"a": 1, "apiKey": "{SECRET}", "b": 2}}\n', 'c.json\n```\n{"a": 2, "apiKey": "***", "b": 2}\n```\n'),
+        ("c.xml", "<password>hunter2hunter2</password>\n<a>1</a>\n", "c.xml\n```\n<password>***</password>\n<a>2</a>\n```\n"),
+        ("c.yml", "db:\n  pw: zzz9k\n  port: 1\n", 'c.yml\n```\ndb:\n  pw: "***"\n  port: 2\n```\n'),
     ],
 )  # fmt: skip
 def test_a_mask_is_never_written(shop, path, text, answer):

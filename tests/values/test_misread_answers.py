@@ -89,6 +89,46 @@ def test_a_body_replaced_by_a_mark_is_refused(mark):
     refused(block("geo.py", search, f"def area(w, h):\n{mark}\n"), {"geo.py": GEO}, "elided")
 
 
+@pytest.mark.parametrize(
+    ("path", "old", "new", "prose"),
+    [
+        ("geo.py", GEO, EDGE + "# many\n" * 9, ""),
+        ("geo.py", GEO, EDGE, "I rewrote edge; `area` is not removed."),
+        ("geo.py", GEO, EDGE, "Removed the loop. Keep `area` as is."),
+        ("A.java", "class A {\n  void f(int a) {\n  }\n  void f(long a) {\n  }\n}\n", "class A {\n  void f(int a) {\n    g();\n  }\n}\n", ""),
+    ],
+)  # fmt: skip
+def test_a_loss_is_seen_whatever_the_length_and_the_words(path, old, new, prose):
+    assert refused(f"{prose}\n\n{fence(path, new)}", {path: old}).cause == "elided"
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        '# API\n\n```json\n{"summary":"s","file_changes":[{"filepath":"src/x.py","content":"print(1)\\n"}]}\n```\n',
+        "# H\n\nWrite:\n\n```\nsrc/x.py\n<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n```\n",
+        "# H\n\n```diff\n--- a/src/x.py\n+++ b/src/x.py\n@@ -1,1 +1,1 @@\n-a = 1\n+a = 2\n```\n",
+    ],
+)
+def test_an_example_inside_a_file_is_not_applied(inner):
+    files = {"docs/api.md": "# API\n", "src/x.py": "a = 1\n"}
+    result = place(f"docs/api.md\n````markdown\n{inner}````\n", files)
+    assert result.files == {"docs/api.md": inner, "src/x.py": "a = 1\n"}
+
+
+ONE, FIVE = "x = 1\n", "y = 5\n"
+
+
+def test_two_versions_of_one_file_are_refused_however_it_is_spelt():
+    with pytest.raises(ConflictError, match="twice"):
+        place(f"{fence('m.py', ONE)}\n{fence('./m.py', FIVE)}", {"m.py": "x = 0\n"})
+
+
+@pytest.mark.parametrize("name", [".env.example", "conftest.py", "log.py"])
+def test_a_new_file_may_have_a_mask(name):
+    assert place(f"`{name}`\n```\nPASSWORD = '***'\n```\n", {}).files == {name: "PASSWORD = '***'\n"}
+
+
 # -- a block whose naming line differs ----------------------------------------------------------------
 
 SQL = "UPDATE drafts\nSET state = 'old'\nWHERE age > 30\n  AND locked = 0\n  AND owner = 'bot';\n"

@@ -16,12 +16,13 @@ from prunejuice.changes.tree_state import TreeState
 from prunejuice.edits import formats, proposal
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.edits.edit import Edit
-from prunejuice.edits.formats import tool_call
+from prunejuice.edits.formats import tool_call, whole_file
 from prunejuice.edits.lines import decode_text
 from prunejuice.edits.losses import find_removed_names
 from prunejuice.edits.overlay import Overlay
 from prunejuice.edits.proposal import EditOutcome
 
+_JSON_FENCE = re.compile(r"^```json[ \t]*\n(\{.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 PLACEMENTS = "placements"
 """The key of the metadata of a change set that has a line for each edit that was placed loosely."""
 _PLACEMENT_NOTES = {
@@ -133,10 +134,13 @@ def _extract_json(text: str) -> str:
     """Return the answer if it is JSON, or else its one fenced JSON change set; empty if it has none."""
     if text.lstrip()[:1] == "{":
         return "" if '"file_changes"' not in text and tool_call.has_edits([text]) else text
-    fenced = re.findall(
-        r"^```json[ \t]*\n(\{.*?)^```[ \t]*$", text[:_MAX_SEARCHED_CHARS], re.DOTALL | re.MULTILINE
-    )
-    return fenced[0] if len(fenced) == 1 and '"file_changes"' in fenced[0] else ""
+    fenced = list(_JSON_FENCE.finditer(text[:_MAX_SEARCHED_CHARS]))
+    if len(fenced) != 1 or '"file_changes"' not in fenced[0][1]:
+        return ""
+    line = text.count("\n", 0, fenced[0].start())
+    files = whole_file.find_fenced_files(text.split("\n"))
+    # Inside a file that is written whole, it is an example.
+    return "" if any(span.start < line <= span.end for span in files) else fenced[0][1]
 
 
 def _refuse_partial_file(difference: FileDiff, removes: frozenset[str]) -> None:

@@ -154,6 +154,10 @@ _NEGATIONS = re.compile(
     r"|\bnull\b|\bnone\b|\bnil\b|\breturn\b|\bthrow\b|\braise\b|\bbreak\b|\bcontinue\b",
     re.IGNORECASE,
 )
+_DIGITS = re.compile(r"\d+")
+_QUOTED = re.compile(r"""(["'`])(.*?)\1""")
+_SIGNATURE = re.compile(r"#\[|(?:[\w:<>,*&~]+\s+)+[*&]?\w[\w:~]*\s*\([^;]*\)?[\w\s]*$")
+"""An attribute, or the head of a function whose body begins on the next line."""
 _OPENERS = ("{", ":", "(", "[", "=>", "->", " do", " then", "=", "begin")
 
 
@@ -192,7 +196,9 @@ def _differs_where_it_matters(texts: Texts, search: Texts, start: int) -> bool:
 def _may_not_differ(searched: str, found: str) -> bool:
     """Return whether one of two differing lines names something, decides something, or opens a block."""
     left, right = searched.strip(), found.strip()
-    if _signs(left) != _signs(right):
+    if _signs(left) != _signs(right) or _rest(left) != _rest(right):
+        return True
+    if _DIGITS.findall(left) != _DIGITS.findall(right) or _QUOTED.findall(left) != _QUOTED.findall(right):
         return True
     return any(_names_or_decides(line) for line in (left, right)) or _key(left) != _key(right)
 
@@ -236,6 +242,7 @@ def _names_or_decides(line: str) -> bool:
         or _DEFINES & {*words}
         or _TITLES.match(line)
         or _MARKUP.match(line)
+        or _SIGNATURE.match(line)
         or line.endswith(_OPENERS)
         or _key(line).lower() in _IDENTITIES
     )

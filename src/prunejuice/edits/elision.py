@@ -17,7 +17,7 @@ _PATTERNS = tuple(
     for pattern in (
         rf"{_MARK}{_DOTS}[\W_]*(?:\w+[\W_]+){{0,6}}?{_WORDS}\b",
         rf"{_DOTS}[\W_]+(?:\w+[\W_]+){{0,6}}?{_WORDS}\b",
-        rf"{_MARK}(?:the )?(?:rest|remainder|remaining)\b.*\b{_LEFT}\b[\W_]*$",
+        rf"{_MARK}(?:the )?(?:rest|remainder|remaining)\b.*\b(?:unchanged|same|as before|omitted)\b[\W_]*$",
         rf"{_MARK}[\[(<{{] ?(?:\w+[ _]+){{0,4}}?(?:{_WORDS}|more|snip\w*)\b[^\])>}}]*[\])>}}][\W_]*$",
         rf"{_MARK}(?:snip(?:ped)?|etc|and so on|{_WORDS} (?:of |the )*{_UNIT}s?)[\W_]*(?:{_LEFT})?[\W_]*$",
         rf"{_MARK}{_THE}(?:other|rest|remaining|existing|previous) (?:\w+ ){{0,2}}?{_UNIT}s?"

@@ -122,6 +122,8 @@ def is_certain_name(name: str, line: str = "") -> bool:
     stem, _, suffix = last.rpartition(".")
     if "/" not in name and stem[:1].isupper() and suffix.lower() in _PRODUCTS and f"`{name}`" not in line:
         return False  # Node.js, Socket.io
+    if " " in name and f"`{name}`" not in line:
+        return bool(_LABEL.match(line.strip().strip("*_# ")))
     if (
         paths.is_protected(name)
         or last.startswith(".")

@@ -20,24 +20,30 @@ _REMOVES = re.compile(
     r"|collaps|split)",
     re.IGNORECASE,
 )
+_KEEPS = re.compile(
+    r"\b(?:not|never|keep|keeps|kept|unchanged|untouched|leave|leaves|stays?|remains?|preserv\w*)\b|n't\b",
+    re.IGNORECASE,
+)
+_CLAUSE_END = re.compile(r";|\.\s|\bbut\b", re.IGNORECASE)
 _NAME = re.compile(r"[\w./-]+")
 
 
 def find_removed_names(prose: Sequence[str]) -> frozenset[str]:
     """Return the words of the lines of prose that say that something is removed, moved or renamed."""
-    lines = [line[:2000] for line in prose if _REMOVES.search(line[:2000])]
-    return frozenset(word.strip("./") for line in lines for word in _NAME.findall(line))
+    clauses = (clause for line in prose for clause in _CLAUSE_END.split(line[:2000]))
+    removing = [clause for clause in clauses if _REMOVES.search(clause) and not _KEEPS.search(clause)]
+    return frozenset(word.strip("./") for clause in removing for word in _NAME.findall(clause))
 
 
 def refuse_losses(path: str, old: FileText, new: Sequence[str], removed: frozenset[str]) -> None:
-    """Refuse a new version of a file that is shorter and loses what `removed` does not name.
+    """Refuse a new version of a file that loses what `removed` does not name.
 
     Raises:
         EditRejectedError: Definitions, or most lines, would be lost.
     """
     old_lines = [line.strip() for line in old.texts if line.strip()]
     new_lines = [line.strip() for line in new if line.strip()]
-    if len(new_lines) >= len(old_lines) or not new_lines:
+    if not new_lines:
         return
     before = list(_definition_names(path, old.text))
     if lost := _lost_definitions(before, list(_definition_names(path, "\n".join(new))), removed):
@@ -59,7 +65,7 @@ def refuse_losses(path: str, old: FileText, new: Sequence[str], removed: frozens
 
 def _lost_definitions(before: Sequence[str], after: Sequence[str], removed: frozenset[str]) -> list[str]:
     """Return the definitions that are gone without a new one in their place, and are not named."""
-    gone = [name for name in before if name not in after]
+    gone = list((Counter(before) - Counter(after)).elements())  # overloads have one name
     unnamed = [name for name in gone if not removed & {name, name.rpartition(".")[2]}]
     added = sum(name not in before for name in after)
     return unnamed if len(unnamed) > added else []

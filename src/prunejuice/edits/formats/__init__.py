@@ -96,7 +96,7 @@ def _read_detected(lines: Sequence[str]) -> tuple[str | None, list[Edit]]:
     spans = [
         span
         for span in whole_file.find_fenced_files(lines)
-        if not search_replace.has_edits(lines[span.start : span.end])
+        if not search_replace.begins_with_block(lines[span.start + 1 : span.end])
     ]
     # Blank the fenced files, so that a diff or patch inside one is not taken for an edit.
     rest = list(lines)

@@ -32,6 +32,13 @@ def has_edits(lines: Sequence[str]) -> bool:
     return any(map(_OPENS.match, lines)) and any(map(_DIVIDES.match, lines))
 
 
+def begins_with_block(lines: Sequence[str]) -> bool:
+    """Return whether lines begin with a block, perhaps after its path: a fence around them is no file."""
+    first = [line for line in lines if line.strip()][:2]
+    is_named = len(first) > 1 and bool(filename.find_name(first[0]) or filename.find_bare_name(first[0]))
+    return bool(first and _OPENS.match(first[0])) or (is_named and bool(_OPENS.match(first[1])))
+
+
 def read(lines: Sequence[str]) -> list[Edit]:
     """Parse the blocks of an answer; text between them is ignored.
 

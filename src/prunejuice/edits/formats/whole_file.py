@@ -48,7 +48,7 @@ def read(lines: Sequence[str]) -> list[Edit]:
     ]
     edits_by_path: dict[str, Edit] = {}
     for edit in edits:
-        first = edits_by_path.setdefault(edit.path, edit)
+        first = edits_by_path.setdefault(edit.path.removeprefix("./"), edit)
         if first.replace != edit.replace:
             raise UnreadableAnswerError(
                 edit.answer_line, f"{edit.path} appears twice with different lines", "write the file once"
