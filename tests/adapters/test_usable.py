@@ -120,7 +120,7 @@ def test_blocks_are_shared_where_the_system_can(tmp_path, monkeypatch, how):
         assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
 
 
-def run_setup(tmp_path, command, inputs=(), timeout=30.0):
+def run_setup(tmp_path, command, inputs=(), timeout=120.0):
     said = bytearray()
     settings = Settings(tmp_path, setup=command, setup_inputs=inputs, setup_timeout=timeout, grace=1)
     call = process.ProcessSpec((), "/", {"PATH": os.environ["PATH"], "PRUNEJUICE_PORT": "1"})

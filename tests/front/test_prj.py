@@ -596,7 +596,7 @@ def test_a_signal_ends_a_run_in_order(project, number):
     child = project.spawn("run", "slow")
     run = running(project, "slow")
     child.send_signal(number)
-    out, err = child.communicate(timeout=20)
+    out, err = child.communicate(timeout=120)
     assert child.returncode == 130, err
     assert "cancelled" in out
     assert (project.root / "tidy").exists()
@@ -614,7 +614,7 @@ def test_a_second_signal_ends_it_at_once(project):
     child.send_signal(signal.SIGINT)
     time.sleep(0.5)
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=20)
+    child.communicate(timeout=120)
     assert child.returncode == 130
     assert not (project.root / "tidy").exists()
     assert project.prj("show", run["id"], "--json").json["status"] == "interrupted"

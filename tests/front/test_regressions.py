@@ -47,7 +47,7 @@ def test_interrupted_run_resumes_at_its_unfinished_step(project, statuses):
         for _ in range(signals):
             child.send_signal(signal.SIGINT)
             time.sleep(0.5)
-        child.communicate(timeout=30)
+        child.communicate(timeout=120)
         (project.root / "ok").touch()
         answer = project.prj("resume", run["id"], "--json")
         assert (answer.code, answer.json["status"]) == (0, "completed"), answer.err
@@ -159,7 +159,7 @@ def test_cleanup_leaves_what_another_run_uses(project):
     )
     assert "another run uses it" in project.prj("cleanup").out
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=20)
+    child.communicate(timeout=120)
     assert Path(run["worktree"]).exists()
 
 
@@ -350,7 +350,7 @@ def test_nohup_is_heeded(project):
     child = project.spawn("run", "slow", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     wait_for(lambda: (project.root / "began").exists())
     child.send_signal(signal.SIGHUP)
-    child.communicate(timeout=20)
+    child.communicate(timeout=120)
     assert (child.returncode, (project.root / "done").exists()) == (0, True)
 
 

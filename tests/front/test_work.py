@@ -345,7 +345,7 @@ def test_half_done_changes_are_put_back_before_a_step_runs_again(project, tmp_pa
     child = project.spawn("run", "half")
     wait_for(lambda: (tmp_path / "began").exists())
     child.send_signal(signal.SIGKILL if how == "driver killed" else signal.SIGQUIT)
-    child.communicate(timeout=20)
+    child.communicate(timeout=120)
     mark.write_text("")
     run = project.prj("history", "--json").json["items"][0]
     answer = project.prj("resume", run["id"])
@@ -494,7 +494,7 @@ def test_ctrl_c_leaves_parallel_runs_running_in_the_background(project, tmp_path
     child = project.spawn("run", "slow", "-n", "2", "--no-worktree")
     wait_for(lambda: len(list(place.iterdir())) == 2)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=20)
+    _, said = child.communicate(timeout=120)
     assert (child.returncode, "continue in the background" in said) == (130, True)
     (tmp_path / "go").write_text("")
     wait_for(lambda: {i["status"] for i in project.prj("status", "--json").json["items"]} == {"completed"})

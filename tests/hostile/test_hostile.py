@@ -193,7 +193,7 @@ def test_history_failure_during_a_run_interrupts_it_and_allows_resume(project):
     other = sqlite3.connect(project.home / "prunejuice.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     (project.root / "go").touch()
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate(timeout=120)
     other.execute("ROLLBACK")
     other.close()
     assert (child.returncode, "locked by another program" in err) == (1, True)
