@@ -16,6 +16,14 @@ _UNSAFE = re.compile(
 )
 
 
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)
+
+
+def is_device_name(name: str) -> bool:
+    """Return whether Windows reserves a file name for a device, such as `nul` or `com1.txt`."""
+    return bool(_DEVICE.fullmatch(name))
+
+
 def safe_text(text: str | bytes) -> str:
     """Return the text with terminal control characters and invisible characters escaped (`\\x1b`)."""
     if isinstance(text, bytes):

@@ -135,7 +135,7 @@ def test_a_module_without_a_layer_breaks_the_contract(graph):
 
 def test_an_import_in_a_circle_breaks_the_contract(graph):
     assert not is_kept(
-        "acyclic", with_import(graph, "prunejuice.workflow.condition", "prunejuice.workflow.template")
+        "acyclic", with_import(graph, "prunejuice.workflow.condition", "prunejuice.workflow.interpolation")
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from prunejuice.agents.acp import AcpAgent
 from prunejuice.agents.protocol import AgentEnded, AgentStarted, Limits, Task
 from prunejuice.changes.change_set import ChangeSet
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.testing import Call, ModelServer, Reply
 from prunejuice.verbs.agent_in_copy import AgentInCopy
 

@@ -1,4 +1,4 @@
-"""The contract of every agent, and what each must also do; models answer from a server on this machine."""
+"""The contract of agents, and the specifics of each, against a local model server."""
 
 import json
 import threading
@@ -22,7 +22,7 @@ from prunejuice.agents.recording import RecordingAgent, ReplayAgent, task_digest
 from prunejuice.agents.registry import AnswerSource, UsageLabel, open_agent
 from prunejuice.errors import UsageError
 from prunejuice.system.settings import Settings
-from prunejuice.system.stop import STOP
+from prunejuice.system.stop_request import STOP
 from prunejuice.testing import ModelServer, Reply
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "title": "Number"}

@@ -1,4 +1,4 @@
-"""The package of docs/extending.md, installed: every kind of extension is found, listed, used and proved."""
+"""The example package of docs/extending.md: every kind of extension is found, listed and used."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The contract suites that we ship, on our own alternatives; and that they notice what is broken."""
+"""The shipped contract suites pass for our implementations and fail for broken ones."""
 
 import pytest
 

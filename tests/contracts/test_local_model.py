@@ -1,4 +1,4 @@
-"""A real model on this machine, without a network: that the pipe holds, not that the answer is good."""
+"""A small real model on this machine: the whole path works."""
 
 from importlib.util import find_spec
 from pathlib import Path

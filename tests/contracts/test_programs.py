@@ -21,7 +21,7 @@ from prunejuice.agents.claude import ClaudeAgent
 from prunejuice.agents.codex import CodexAgent
 from prunejuice.agents.protocol import AgentEnded, AgentStarted, Limits, Task, ToolRefused, collect_result
 from prunejuice.changes.change_set import ChangeSet
-from prunejuice.system.stop import STOP, Stop
+from prunejuice.system.stop_request import STOP, Stop
 from prunejuice.testing import Call, ModelServer, Reply
 from prunejuice.verbs.agent_in_copy import AgentInCopy
 

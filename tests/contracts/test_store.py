@@ -1,4 +1,4 @@
-"""The contract of every store, and what only the one in a file must also do."""
+"""The contract of stores, and the specifics of the file store."""
 
 import sqlite3
 import subprocess

@@ -1,4 +1,4 @@
-"""Durability under SIGKILL; `make bench` does the same at more than 200 moments."""
+"""Runs survive SIGKILL; `make bench` kills them at more than 200 moments."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""Names that must not be written, and trees that lie about what is where."""
+"""Forbidden names, and trees that change while they are written."""
 
 import os
 import random
@@ -6,7 +6,7 @@ import random
 import pytest
 
 from prunejuice.changes.change_set import ChangeSet, FileChange
-from prunejuice.edits import paths
+from prunejuice.edits import path_rules
 from prunejuice.errors import ConflictError, DeniedError, PruneJuiceError
 
 REFUSED = [
@@ -109,7 +109,7 @@ COLLIDING = [
 def test_names_that_are_one_file_somewhere_are_refused_together(names, repository):
     with pytest.raises((DeniedError, ConflictError)):
         ChangeSet(tuple(FileChange(name, "x") for name in names)).apply(repository)
-    assert paths.find_collision(names)
+    assert path_rules.find_collision(names)
 
 
 CARE = {
@@ -122,7 +122,7 @@ CARE = {
 
 @pytest.mark.parametrize("name", CARE)
 def test_files_that_decide_what_runs(name):
-    assert paths.protection_level(name) == CARE[name]
+    assert path_rules.protection_level(name) == CARE[name]
 
 
 def test_protected_files_are_only_changed_when_allowed(repository):

@@ -1,4 +1,4 @@
-"""Change sets cut off at every call: by a kill, by an error of the disk, by a power failure, by a person."""
+"""Change sets interrupted at every system call: kill, disk error, power failure, concurrent edits."""
 
 import contextlib
 import errno

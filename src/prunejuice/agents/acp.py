@@ -28,8 +28,7 @@ from prunejuice.agents.protocol import (
 )
 from prunejuice.errors import UsageError
 from prunejuice.system import process
-from prunejuice.system.process import ProcessSpec
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.text import safe_line
 
 _MAX_MESSAGE_BYTES = 64 << 20
@@ -101,7 +100,7 @@ class AcpAgent:
         """Run one turn in a new process; load the conversation, or create one without an id."""
         program_path = program.require_program(self._command.argv[0], self._environ, self._command.fix)
         env = program.agent_environment(self._environ, self._command.variables)
-        call = ProcessSpec([program_path, *self._command.argv[1:]], task.directory, env, tag=task.tag)
+        call = program.build_process_spec(task, [program_path, *self._command.argv[1:]], env)
         turn = _AcpTurn(self.name, task, prompt, conversation_id, server)
         with tempfile.TemporaryDirectory(prefix="prj-acp-") as folder:
             errors = Path(folder) / "errors"

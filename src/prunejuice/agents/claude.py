@@ -22,8 +22,7 @@ from prunejuice.agents.protocol import (
     ToolUsed,
     Usage,
 )
-from prunejuice.system.process import ProcessSpec
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 
 PROGRAM = "claude"
 _INSTALL_HINT = "install it (npm install -g @anthropic-ai/claude-code) and log in: claude /login"
@@ -77,7 +76,7 @@ class ClaudeAgent:
             env = {name: value for name, value in env.items() if name not in _NESTED_VARIABLES}
             env |= {"DISABLE_AUTOUPDATER": "1", "ENABLE_TOOL_SEARCH": "false"}
             seconds = task.limits.seconds or program.MAX_SECONDS
-            call = ProcessSpec(argv, task.directory, env, seconds, tag=task.tag, stdin=prompt.encode())
+            call = program.build_process_spec(task, argv, env, seconds, prompt)
             yield from _ClaudeStream(task).events(program.AgentProcess(call, stop))
 
     def close(self) -> None:

@@ -21,8 +21,7 @@ from prunejuice.agents.protocol import (
     ToolUsed,
     Usage,
 )
-from prunejuice.system.process import ProcessSpec
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.text import format_dollars
 
 PROGRAM = "codex"
@@ -82,9 +81,7 @@ class CodexAgent:
         env = {**program.agent_environment(self._environ, _ENV_PREFIXES), _TOKEN: server.token}
         text = prompt if resumed_id and conversation_id else f"{task.instructions}\n\n{prompt}".strip()
         seconds = task.limits.seconds or program.MAX_SECONDS
-        call = ProcessSpec(
-            [program_path, *arguments], task.directory, env, seconds, tag=task.tag, stdin=text.encode()
-        )
+        call = program.build_process_spec(task, [program_path, *arguments], env, seconds, text)
         yield from _CodexStream(task).events(program.AgentProcess(call, stop, self._idle))
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from prunejuice.agents.program import AgentProcess
 from prunejuice.agents.protocol import AgentEnded, AgentEvent, AgentStarted, Task, TextDelta, ToolRefused
 from prunejuice.agents.thinking import UnfinishedThinkingError, strip_thinking
 from prunejuice.errors import MissingToolError
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.text import safe_line
 
 _MAX_CORRECTIONS = 2

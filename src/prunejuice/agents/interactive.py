@@ -19,7 +19,7 @@ from prunejuice.agents.protocol import (
 from prunejuice.errors import MissingToolError, StepError
 from prunejuice.system import process
 from prunejuice.system.process import ProcessSpec
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 
 _PROMPT = f"Read {TASK_FILE}. It says what is to be done, and shows the code that it is about."
 _ARGUMENTS: Mapping[str, Callable[[Task], list[str]]] = {
@@ -87,7 +87,7 @@ class InteractiveAgent:
         env = program.agent_environment(self._environ, _ENV_PREFIXES)
         run_program = self._elsewhere or process.run_in_foreground
         try:
-            code = run_program(ProcessSpec(argv, task.directory, env, tag=task.tag), stop)
+            code = run_program(program.build_process_spec(task, argv, env), stop)
         except StepError as error:
             yield AgentEnded("failed", error=error.message, fix=error.fix)
             return

@@ -10,7 +10,7 @@ import msgspec
 from prunejuice.agents.protocol import Agent, AgentEnded, AgentEvent, AgentStarted, Task, Usage
 from prunejuice.errors import StoreError
 from prunejuice.system.private import make_private_folder
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -21,7 +21,7 @@ from prunejuice.agents.protocol import (
     Usage,
 )
 from prunejuice.code import tokens
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 
 MAX_SECONDS = 600.0
 """The time limit of a task if none is set."""

@@ -4,13 +4,14 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from prunejuice.agents.protocol import Task
 from prunejuice.errors import MissingToolError, PruneJuiceError
 from prunejuice.system import process, settings
 from prunejuice.system.process import ExitStatus, ProcessSpec
-from prunejuice.system.stop import KILL, STOP, Stop
+from prunejuice.system.stop_request import KILL, STOP, Stop
 from prunejuice.text import safe_line
 
 MAX_SECONDS = 3600.0
@@ -113,6 +114,15 @@ class AgentProcess:
         self._rest = bytearray(rest[:_MAX_LINE_BYTES])
         for line in lines:
             self._lines.put(line)
+
+
+def build_process_spec(
+    task: Task, argv: Sequence[str], env: Mapping[str, str], seconds: float = 0, stdin: str = ""
+) -> ProcessSpec:
+    """Return the process of an agent's program for a task, ended after `seconds` (0: the longest time)."""
+    return ProcessSpec(
+        argv, task.directory, env, seconds or MAX_SECONDS, task.grace, task.tag, stdin.encode()
+    )
 
 
 def require_program(name: str, environ: Mapping[str, str], fix: str) -> str:

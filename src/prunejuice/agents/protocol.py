@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 
 Status = Literal["ok", "limit", "denied", "cancelled", "failed", "unfinished"]
 """How a task ended; the output of an unfinished one is not whole."""
@@ -63,7 +63,7 @@ class Task(NamedTuple):
     `schema` is the JSON Schema of the result. `check` receives a result that matches it and returns the
     result to keep, or raises `ValueError` with the problem, which is reported to the agent. `directory` is
     the working directory of an agent that edits, `conversation` the id of a conversation to resume. `tag`
-    marks the agent's processes.
+    marks the agent's processes, which are killed `grace` seconds after a request to stop.
     """
 
     prompt: str
@@ -76,6 +76,7 @@ class Task(NamedTuple):
     access: Access = "edit"
     conversation: str = ""
     tag: str = ""
+    grace: float = 10.0
 
 
 class BaseAgentEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from prunejuice.agents.protocol import Agent, AgentEnded, AgentEvent, AgentStarted, Capabilities, Task
-from prunejuice.code.secret_patterns import mask_secrets
+from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.errors import UsageError
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 
 PROMPTS = 2
 """The version of our prompts. Recordings made with older ones cannot be matched by digest."""

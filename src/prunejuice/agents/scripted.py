@@ -20,7 +20,7 @@ from prunejuice.agents.protocol import (
 )
 from prunejuice.errors import UsageError
 from prunejuice.system import yaml_reader
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 
 _MAX_ANSWERS = 10
 """The most answers for one task, if each of them is invalid."""

@@ -16,7 +16,7 @@ from prunejuice.changes.store import ChangeSetStore
 from prunejuice.errors import GateError
 from prunejuice.forges import submit
 from prunejuice.system import settings
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.verbs import plugins, prove
 from prunejuice.verbs.plugins import (
     COMMANDS,

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from prunejuice.agents.protocol import Agent
+from prunejuice.context.budget import DEFAULT_BUDGET
 from prunejuice.context.bundle import STRATEGIES, STYLES, Bundle, render_bundle
 from prunejuice.context.engine import Engine
-from prunejuice.context.request import DEFAULT_BUDGET, ContextDetails, ContextOptions, ContextRequest
+from prunejuice.context.request import ContextDetails, ContextOptions, ContextRequest
 from prunejuice.errors import UsageError
 from prunejuice.system import settings
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 
 if TYPE_CHECKING:
     from prunejuice.verbs.summarize.summary import SummaryResult

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from prunejuice.app.wiring import App
-from prunejuice.code.secret_patterns import mask_secrets
+from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.engine.run import Run, StepRun
 from prunejuice.errors import UsageError
 from prunejuice.text import safe_line, to_utf8

@@ -1,7 +1,7 @@
 """The composition root: chooses the implementations and connects them."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from prunejuice import workflow
 from prunejuice.engine import driver, trust
 from prunejuice.engine.driver import Runtime
 from prunejuice.engine.event import AttentionRequested, Event, StepEnded
@@ -20,16 +19,14 @@ from prunejuice.errors import DefinitionError, MisspeltError, NotFoundError, Usa
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
 from prunejuice.system import process, settings
 from prunejuice.system.settings import Settings
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.workflow import plan as plans
 from prunejuice.workflow import project
-from prunejuice.workflow.catalog import Catalog, CatalogLayer
+from prunejuice.workflow.catalog import BUILTIN_FOLDER, Catalog, CatalogLayer
 from prunejuice.workflow.command import Command
 from prunejuice.workflow.graph import Step, Workflow
 from prunejuice.workflow.plan import Plan
 from prunejuice.workflow.project import Project
-
-TEMPLATE_COMMANDS = ("analyze-issue", "code-review", "feature-branch")
 
 
 class App(NamedTuple):
@@ -194,13 +191,9 @@ def _open_catalog(app_project: Project, environ: Mapping[str, str]) -> Catalog:
     layers = (
         CatalogLayer("project", app_project.commands),
         CatalogLayer("user", user_commands),
-        CatalogLayer("built-in", _builtin_commands_folder()),
+        CatalogLayer("built-in", BUILTIN_FOLDER),
     )
     return Catalog(layers, app_project.steps, BUILTIN_STEPS, EXTENSIONS)
-
-
-def _builtin_commands_folder() -> Path:
-    return Path(workflow.__file__).with_name("builtin")
 
 
 def _make_command_caller(app: App) -> driver.CommandCaller:
@@ -304,29 +297,3 @@ def execute(
     trust.require_trusted_commands(app.project, plan.all_commands(), app.trust_store)
     with closing(Stop()) as stop:
         return driver.start_run(plan, app.build_runtime(), stop)
-
-
-def init_project(target: Project) -> list[str]:
-    """Create the folders and first commands of a project; return the new paths. Existing files stay.
-
-    Raises:
-        UsageError: A folder or file could not be created.
-    """
-    try:
-        return list(_create_project_files(target))
-    except OSError as error:
-        message = f"could not create {error.filename}: {error.strerror}"
-        raise UsageError(message, "move the file out of the way or check its permissions") from error
-
-
-def _create_project_files(target: Project) -> Iterator[str]:
-    for name in project.FOLDERS:
-        folder = target.prj / name
-        if not folder.is_dir():
-            folder.mkdir(parents=True)
-            yield f".prj/{name}/"
-    for name in TEMPLATE_COMMANDS:
-        path = target.commands / f"{name}.yaml"
-        if not path.exists() and not path.is_symlink():  # never write through a dangling link
-            path.write_bytes((_builtin_commands_folder() / f"{name}.yaml").read_bytes())
-            yield f".prj/commands/{name}.yaml"

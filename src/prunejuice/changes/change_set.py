@@ -18,7 +18,7 @@ from prunejuice.changes import dirfd, transaction
 from prunejuice.changes.dirfd import ABSENT, FileSnapshot, FileState
 from prunejuice.changes.staging import FileWrite, TransactionPlan
 from prunejuice.changes.tree_state import TreeState, find_tree_state
-from prunejuice.edits import diff, paths
+from prunejuice.edits import diff, path_rules
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.edits.overlay import Overlay
 from prunejuice.errors import ConflictError, DeniedError, UsageError
@@ -167,7 +167,7 @@ def with_path_prefix(change_set: ChangeSet, prefix: str) -> ChangeSet:
 
 
 def _require_valid_change(change: FileChange) -> FileChange:
-    paths.require_valid_path(change.filepath)
+    path_rules.require_valid_path(change.filepath)
     return change
 
 
@@ -399,7 +399,9 @@ def encode_content(data: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
 def find_disallowed_paths(differences: Iterable[FileDiff], grant: Sequence[str]) -> list[str]:
     """Return the protected files among the differences that no glob grants."""
     names = (name for file_diff in differences for name in (file_diff.path, file_diff.to))
-    return [name for name in names if paths.is_protected(name) and not paths.matches_any(name, grant)]
+    return [
+        name for name in names if path_rules.is_protected(name) and not path_rules.matches_any(name, grant)
+    ]
 
 
 def require_allowed(

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from prunejuice.edits import paths
+from prunejuice.edits import path_rules
 from prunejuice.errors import ConflictError, DeniedError
 from prunejuice.text import safe_line
 
@@ -123,12 +123,12 @@ class OpenTree(NamedTuple):
             DeniedError: the path may not be written.
             ConflictError: the disk has a name that differs only in case or accents.
         """
-        paths.require_valid_path(path)
+        path_rules.require_valid_path(path)
         *above, last = path.split("/")
         fd = os.dup(self.fd)
         try:
             for depth, part in enumerate(above):
-                if depth and paths.collision_key(part) in {"objects", "refs"} and _has_head(fd):
+                if depth and path_rules.collision_key(part) in {"objects", "refs"} and _has_head(fd):
                     reason = "would make a git repository of its folder"
                     raise DeniedError(f"{safe_line(path, 120)!r} {reason}", "name another folder")
                 self._require_same_spelling(fd, part, path)
@@ -147,8 +147,8 @@ class OpenTree(NamedTuple):
         # The modification time is part of the key, so a folder that changed is listed again.
         names = self.name_cache.setdefault((status.st_ino, status.st_mtime_ns), {})
         if not names:
-            names.update((paths.collision_key(name), name) for name in os.listdir(fd))
-        existing = names.get(paths.collision_key(part), part)
+            names.update((path_rules.collision_key(name), name) for name in os.listdir(fd))
+        existing = names.get(path_rules.collision_key(part), part)
         if existing != part and part not in os.listdir(fd):
             shown = safe_line(existing, 80)
             message = f"{safe_line(path, 120)!r} would be the same file as {shown!r} on some systems"
@@ -156,7 +156,7 @@ class OpenTree(NamedTuple):
 
 
 def _has_head(fd: int) -> bool:
-    return any(paths.collision_key(name) == "head" for name in os.listdir(fd))
+    return any(path_rules.collision_key(name) == "head" for name in os.listdir(fd))
 
 
 @contextmanager

@@ -39,7 +39,7 @@ from prunejuice.changes.store import (
     OriginalFile,
     decision_event,
 )
-from prunejuice.edits import paths
+from prunejuice.edits import path_rules
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.edits.overlay import Overlay
 from prunejuice.errors import (
@@ -358,7 +358,9 @@ def _split_locked(
     _require_pending(record)
     parts = [
         tuple(
-            c for c in record.change_set.file_changes if paths.matches_any(c.filepath, patterns) is matching
+            c
+            for c in record.change_set.file_changes
+            if path_rules.matches_any(c.filepath, patterns) is matching
         )
         for matching in (True, False)
     ]

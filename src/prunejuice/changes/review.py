@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from prunejuice.changes import classify
 from prunejuice.changes.classify import HunkInFile
-from prunejuice.edits import diff, paths
+from prunejuice.edits import diff, path_rules
 from prunejuice.edits.diff import FileDiff, Hunk, Version
 from prunejuice.errors import UsageError
 from prunejuice.text import safe_line, spelling_hint
@@ -155,7 +155,7 @@ def split_current_hunk(review: Review) -> Review:
 
 def patterns_for_hunk(review: Review, hunk: Hunk) -> list[ApprovalPattern]:
     """Return the patterns by which a hunk can be approved; none in files that decide what runs."""
-    if hunk.change_type or paths.protection_level(hunk.path):
+    if hunk.change_type or path_rules.protection_level(hunk.path):
         return []
     kinds = classify.classify_hunk(_hunk_in_file(review, hunk))
     patterns = [ApprovalPattern(kind, detail) for kind, detail in kinds.items()]
@@ -164,10 +164,10 @@ def patterns_for_hunk(review: Review, hunk: Hunk) -> list[ApprovalPattern]:
 
 def is_covered_by(review: Review, pattern: ApprovalPattern, hunk: Hunk) -> bool:
     """Return whether a pattern covers a hunk; none covers a protected file."""
-    if paths.is_protected(hunk.path) or paths.is_protected(review.files[hunk.path].to):
+    if path_rules.is_protected(hunk.path) or path_rules.is_protected(review.files[hunk.path].to):
         return False
     if pattern.glob:
-        return paths.matches_any(hunk.path, [pattern.glob])
+        return path_rules.matches_any(hunk.path, [pattern.glob])
     return pattern in patterns_for_hunk(review, hunk)
 
 
@@ -300,5 +300,5 @@ def approved_protected_paths(review: Review) -> frozenset[str]:
             for name in (hunk.path, review.files[hunk.path].to):
                 approvals[name] = approvals.get(name, True) and individually
     return frozenset(
-        name for name, individually in approvals.items() if individually and paths.is_protected(name)
+        name for name, individually in approvals.items() if individually and path_rules.is_protected(name)
     )

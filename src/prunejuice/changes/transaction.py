@@ -24,7 +24,7 @@ from prunejuice.changes import dirfd, staging
 from prunejuice.changes.dirfd import ABSENT, FileSnapshot, FileState
 from prunejuice.changes.staging import STAGING_PREFIX, FileWrite, LockedTree, Target, TransactionPlan
 from prunejuice.changes.tree_state import TreeState
-from prunejuice.edits import paths
+from prunejuice.edits import path_rules
 from prunejuice.errors import ConflictError, DeniedError, StoreError
 from prunejuice.text import safe_line
 from prunejuice.worktrees import oplog
@@ -81,7 +81,7 @@ def recover(tree_state: TreeState) -> None:
 def _read_and_check(locked: LockedTree, writes: Sequence[FileWrite]) -> list[FileSnapshot]:
     for write in writes:
         locked.tree.require_writable(write.path)
-    if pair := paths.find_collision(write.path for write in writes if write.data is not None):
+    if pair := path_rules.find_collision(write.path for write in writes if write.data is not None):
         names = " and ".join(repr(safe_line(name, 80)) for name in pair)
         raise DeniedError(f"{names} cannot both be files on every system", "rename one of them")
     snapshots = [locked.tree.read_path(write.path) for write in writes]
@@ -146,7 +146,7 @@ def _build_plan(
         folder
         for target in targets
         if target.post != ABSENT
-        for folder in paths.parent_folders(target.path)
+        for folder in path_rules.parent_folders(target.path)
     }
     folders = tuple(sorted(folder for folder in parents if not _has_folder(locked, folder)))
     return TransactionPlan(
@@ -319,7 +319,7 @@ def _finish_plan(locked: LockedTree, name: str) -> tuple[str, ...]:
     if (
         plan is None
         or plan.root != str(locked.tree_state.root)
-        or any(paths.invalid_path_reason(target.path) for target in plan.targets)
+        or any(path_rules.invalid_path_reason(target.path) for target in plan.targets)
     ):
         # A plan that we did not sign is never executed, but kept for inspection.
         locked.disk.replace(locked.state_fd, name, f"refused-{name}")

@@ -9,6 +9,7 @@ import msgspec
 
 from prunejuice.cli.param_type import TokenCount
 from prunejuice.cli.text_source import read_source
+from prunejuice.context.budget import DEFAULT_BUDGET
 from prunejuice.text import format_count
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _OPTIONS = (
         "-b",
         "--budget",
         type=TokenCount(),
-        default="32k",
+        default=f"{DEFAULT_BUDGET // 1000}k",
         show_default=True,
         help="Maximum number of tokens; JSON syntax is not counted.",
     ),

@@ -11,7 +11,7 @@ from prunejuice.engine import driver
 from prunejuice.engine import event as events
 from prunejuice.engine.run import Run
 from prunejuice.system import diagnostics
-from prunejuice.system.stop import KILL, STOP, Stop
+from prunejuice.system.stop_request import KILL, STOP, Stop
 
 KILL_SIGNAL = signal.SIGQUIT
 """The signal that kills a run without clean-up, as a second Ctrl-C does."""

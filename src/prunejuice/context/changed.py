@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.code.exclude import exclusion_reason
-from prunejuice.code.secret_patterns import mask_secrets
+from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.worktrees.git import Git
 
 _WORDS = (

@@ -9,7 +9,7 @@ import msgspec
 
 from prunejuice.code import tokens
 from prunejuice.code.exclude import exclusion_reason
-from prunejuice.code.secret_patterns import mask_secrets
+from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.context import assemble, fixed_weights, history, retrieval
 from prunejuice.context.bundle import Bundle, Item, OmittedFile, Reason, escape_body
 from prunejuice.context.changed import TreeDiff, read_tree_diff

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from prunejuice.code import tokens
 from prunejuice.code.chunk import Chunk, group_by_definition, signature, split_lines
 from prunejuice.code.exclude import MAX_NAMED_BYTES
-from prunejuice.code.secret_patterns import mask_secrets
+from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.context.bundle import GAP, Item, Style, item_frame
 from prunejuice.context.corpus import Corpus
 from prunejuice.context.packing import FULL_TEXT, ChunkCandidate, DefinitionGroup

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple, TypedDict
 
+from prunejuice.context.budget import DEFAULT_BUDGET
 from prunejuice.context.bundle import Strategy, Style
 from prunejuice.context.corpus import Corpus
-from prunejuice.edits.paths import matches_glob
+from prunejuice.edits.path_rules import matches_glob
 from prunejuice.errors import NotFoundError, UsageError
 from prunejuice.text import spelling_hint
-
-DEFAULT_BUDGET = 32_000
 
 _WILDCARDS = frozenset("*?[")
 

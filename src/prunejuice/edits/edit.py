@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from prunejuice.code.secret_patterns import mask_secrets
+from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.errors import ConflictError
 
 EditOperation = Literal["replace", "write", "delete", "rename", "mode"]

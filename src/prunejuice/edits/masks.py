@@ -3,7 +3,7 @@
 import re
 from collections.abc import Container, Sequence
 
-from prunejuice.code.secret_patterns import mask_secrets
+from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.edits.edit import EditRejectedError
 
 MASK = "***"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from prunejuice.edits import paths
+from prunejuice.edits import path_rules
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.errors import ConflictError
 from prunejuice.text import safe_line
@@ -26,7 +26,7 @@ class Overlay:
             DeniedError: A change may not name the path.
         """
         if path not in self._now:
-            self._before[path] = self._now[path] = self._read_version(paths.require_valid_path(path))
+            self._before[path] = self._now[path] = self._read_version(path_rules.require_valid_path(path))
         return self._now[path]
 
     def original(self, path: str) -> Version:

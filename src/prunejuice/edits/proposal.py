@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from prunejuice.edits import lines, losses, match, paths, syntax
+from prunejuice.edits import lines, losses, match, path_rules, syntax
 from prunejuice.edits.diff import Version
 from prunejuice.edits.edit import Edit, EditRejectedError, Placement
 from prunejuice.edits.lines import FileText
@@ -79,7 +79,7 @@ def _resolve_path(edit: Edit, overlay: Overlay) -> Edit | None:
 
 def _is_taken(path: str, overlay: Overlay) -> bool:
     """Return whether a path is that of a file or of a folder."""
-    if paths.invalid_path_reason(path):
+    if path_rules.invalid_path_reason(path):
         return False
     try:
         return overlay.get(path).data is not None

@@ -28,7 +28,7 @@ from prunejuice.errors import HumanNeededError, NotFoundError, PruneJuiceError, 
 from prunejuice.system import diagnostics
 from prunejuice.system import lock as locks
 from prunejuice.system.private import make_private_folder
-from prunejuice.system.stop import KILL, STOP, Stop
+from prunejuice.system.stop_request import KILL, STOP, Stop
 from prunejuice.version import __version__
 from prunejuice.workflow.graph import Step
 from prunejuice.workflow.plan import Plan

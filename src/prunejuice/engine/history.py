@@ -11,7 +11,7 @@ from prunejuice.engine.run import Run, replay
 from prunejuice.engine.view import NEW_RUN_SECONDS, RunSummary
 from prunejuice.errors import NotFoundError, UsageError
 from prunejuice.system.lock import holder_pid
-from prunejuice.system.stop import KILL, STOP, Stop
+from prunejuice.system.stop_request import KILL, STOP, Stop
 from prunejuice.text import safe_line
 
 DRIVER_LOCK = "driver.lock"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from prunejuice.engine import driver
 from prunejuice.engine.driver import Runtime
 from prunejuice.errors import PruneJuiceError
-from prunejuice.system.stop import KILL, STOP, Stop
+from prunejuice.system.stop_request import KILL, STOP, Stop
 
 
 def drive_runs(run_ids: Sequence[str], runtime: Runtime, stop: Stop, at_once: int) -> None:

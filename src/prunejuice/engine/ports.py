@@ -15,7 +15,7 @@ from prunejuice.engine.event import (
 )
 from prunejuice.engine.run import InterruptedVisit, Run, StepRun
 from prunejuice.engine.view import RunSummary
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.workflow.graph import Step
 from prunejuice.workflow.plan import Plan
 from prunejuice.workflow.workspace import Workspace

@@ -8,9 +8,10 @@ from typing import Any
 
 from prunejuice.app import verb_run, wiring
 from prunejuice.app.wiring import App
+from prunejuice.context.budget import DEFAULT_BUDGET
 from prunejuice.context.bundle import render_bundle
 from prunejuice.context.engine import Engine
-from prunejuice.context.request import DEFAULT_BUDGET, ContextRequest
+from prunejuice.context.request import ContextRequest
 from prunejuice.engine import driver, trust, view
 from prunejuice.engine.history import RunHistory
 from prunejuice.engine.run import FINAL_STATUSES, Run

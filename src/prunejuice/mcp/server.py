@@ -13,6 +13,7 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
 from mcp.server.mcpserver.tools import Tool
 
 from prunejuice.agents import endpoint
+from prunejuice.context.budget import TOOL_BUDGET
 from prunejuice.engine import event as events
 from prunejuice.engine import view
 from prunejuice.errors import PruneJuiceError
@@ -80,7 +81,7 @@ class _ProjectTools:
         return {"run_id": run.id, **view.run_to_dict(run)}
 
     def get_context(
-        self, query: str = "", paths: list[str] | None = None, budget: int = 16_000
+        self, query: str = "", paths: list[str] | None = None, budget: int = TOOL_BUDGET
     ) -> dict[str, Any]:
         return backend.gather_context(
             self.app, self.directory, query=query, paths=paths or [], budget=budget

@@ -19,7 +19,7 @@ from prunejuice.changes.parsed_answer import PlacedAnswer
 from prunejuice.changes.scratch_copy import ScratchCopy
 from prunejuice.changes.store import ChangeSetStore
 from prunejuice.changes.tree_state import TreeState
-from prunejuice.code.secret_patterns import mask_secrets
+from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.context.bundle import render_bundle
 from prunejuice.context.engine import Engine
@@ -39,7 +39,7 @@ from prunejuice.steps import agent_request
 from prunejuice.steps.artifacts import write_artifact
 from prunejuice.steps.resources import StepResources, make_teller, ok_result, usage_outputs
 from prunejuice.steps.timeout import time_limit
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.text import format_count
 from prunejuice.verbs import ask, plugins, prove, repair, report
 from prunejuice.verbs.agent_in_copy import NO_CHANGES, AgentInCopy
@@ -128,6 +128,7 @@ def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
             conversation,
             handle.tag,
             work,
+            resources.settings.grace,
         )
         agent_step = _AgentStep(handle, resources, request, ask_context)
         if own_command is not None:

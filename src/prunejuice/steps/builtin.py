@@ -5,12 +5,12 @@ from prunejuice.system.extensions import ExtensionPoint
 BUILTIN_STEPS = {
     "setup-environment": "prunejuice.steps.prepare:setup_environment",
     "validate-prerequisites": "prunejuice.steps.prepare:validate_prerequisites",
-    "create-worktree": "prunejuice.steps.workspace:create_worktree",
-    "start-session": "prunejuice.steps.workspace:start_session",
+    "create-worktree": "prunejuice.steps.worktree_steps:create_worktree",
+    "start-session": "prunejuice.steps.worktree_steps:start_session",
     "gather-context": "prunejuice.steps.gather:gather_context",
     "fetch-issue": "prunejuice.steps.prepare:fetch_issue",
     "store-artifacts": "prunejuice.steps.store:store_artifacts",
-    "cleanup": "prunejuice.steps.workspace:cleanup",
+    "cleanup": "prunejuice.steps.worktree_steps:cleanup",
 }
 EXTENSIONS = ExtensionPoint("prunejuice.steps", BUILTIN_STEPS)
 """Steps: a function `(StepContext, StepResources) → StepResult` for each name."""

@@ -10,7 +10,7 @@ from prunejuice.errors import StepError
 from prunejuice.system import settings
 from prunejuice.system.process import TAG_VARIABLE
 from prunejuice.system.redact import secret_values
-from prunejuice.workflow import template
+from prunejuice.workflow import interpolation
 from prunejuice.workflow.graph import Step
 from prunejuice.workflow.plan import Plan
 from prunejuice.worktrees import provision
@@ -42,7 +42,7 @@ def build_step_environment(
     directory = require_working_directory(handle)
     declared = dict(project_variables)
     for values in (command.environment, handle.step.environment):
-        declared |= _to_variables(template.render(values, handle.expression_data), environ)
+        declared |= _to_variables(interpolation.render(values, handle.expression_data), environ)
     hidden = secret_values({**_text_arguments(handle.plan), **declared}, secret_names)
     worktree = handle.workspace.worktree
     sources = provision.source_variables(Path(worktree), declared) if worktree else {}
@@ -88,7 +88,7 @@ def require_working_directory(handle: StepContext) -> Path:
     """
     workspace = Path(handle.workspace.directory)
     template_text = handle.step.working_directory or handle.plan.command.working_directory
-    directory = workspace / str(template.render(template_text, handle.expression_data) or ".")
+    directory = workspace / str(interpolation.render(template_text, handle.expression_data) or ".")
     if not directory.is_dir():
         raise StepError(f"directory {str(directory)!r} does not exist")
     return Path(os.path.normpath(directory))
@@ -104,16 +104,16 @@ def _to_variables(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict
     variables: dict[str, str] = {}
     for name, value in values.items():
         if value is not None:
-            variables[name] = template.to_text(value)
+            variables[name] = interpolation.to_text(value)
         elif name in environ:
             variables[name] = environ[name]
     return variables
 
 
 def _argument_variables(handle: StepContext) -> dict[str, str]:
-    arguments = {**handle.plan.arguments, **template.render(handle.step.args, handle.expression_data)}
+    arguments = {**handle.plan.arguments, **interpolation.render(handle.step.args, handle.expression_data)}
     return {
-        f"PRUNEJUICE_ARG_{name.upper().replace('-', '_')}": template.to_text(value)
+        f"PRUNEJUICE_ARG_{name.upper().replace('-', '_')}": interpolation.to_text(value)
         for name, value in arguments.items()
         if value is not None
     }

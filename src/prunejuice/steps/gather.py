@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
+from prunejuice.context.budget import DEFAULT_BUDGET
 from prunejuice.context.bundle import Bundle, render_bundle
 from prunejuice.context.engine import Engine
-from prunejuice.context.request import DEFAULT_BUDGET, ContextRequest
+from prunejuice.context.request import ContextRequest
 from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.errors import StepError
 from prunejuice.steps.artifacts import store_artifact, write_artifact

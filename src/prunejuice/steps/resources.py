@@ -7,7 +7,7 @@ from prunejuice.agents.protocol import Usage
 from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.system.output import OutputLog
 from prunejuice.system.settings import Settings
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.text import safe_line, to_utf8
 from prunejuice.worktrees import git as gits
 

@@ -16,7 +16,7 @@ from prunejuice.system import process, settings
 from prunejuice.system.output import OutputLog
 from prunejuice.system.settings import Settings
 from prunejuice.verbs.arguments import SUMMARIZE
-from prunejuice.workflow import template
+from prunejuice.workflow import interpolation
 from prunejuice.workflow.graph import Step
 from prunejuice.workflow.plan import Plan
 
@@ -77,7 +77,7 @@ class Runner:
             return script.run_step_file(path, handle, self._step_environment(handle), self.settings)
         if step.uses in handle.plan.commands:
             return handle.call_command(
-                handle, step.uses, template.render(step.args, handle.expression_data)
+                handle, step.uses, interpolation.render(step.args, handle.expression_data)
             )
         if step.uses in EXTENSIONS:
             return self._run_function(handle, EXTENSIONS.load(step.uses))
@@ -116,7 +116,7 @@ class Runner:
         self, handle: StepContext, function: Callable[[StepContext, StepResources], StepResult]
     ) -> StepResult:
         """Run a step function with rendered arguments and a log file."""
-        args = template.render(handle.step.args, handle.expression_data)
+        args = interpolation.render(handle.step.args, handle.expression_data)
         hidden = self._secret_values(handle.plan, handle.step)
         # An agent step reports every line by itself.
         report = None if handle.step.agent else handle.report_line

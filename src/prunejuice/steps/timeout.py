@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prunejuice.errors import LimitError, PruneJuiceError
-from prunejuice.system.stop import STOP, Stop
+from prunejuice.system.stop_request import STOP, Stop
 
 _POLL_SECONDS = 0.1
 

@@ -11,7 +11,7 @@ from prunejuice.errors import StepError
 from prunejuice.steps.resources import StepResources, make_teller
 from prunejuice.system import process, settings
 from prunejuice.system.process import ProcessSpec
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.verbs.verify.probes import window as inside
 from prunejuice.worktrees import tmux
 

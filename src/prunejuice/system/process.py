@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, NoReturn, cast
 
 from prunejuice.errors import MissingToolError
-from prunejuice.system.stop import KILL, STOP, Stop
+from prunejuice.system.stop_request import KILL, STOP, Stop
 
 _POLL_SECONDS = 0.05
 """Seconds between two checks of a foreground process."""

@@ -19,7 +19,7 @@ from prunejuice.engine.run import new_run
 from prunejuice.engine.view import RunSummary, summarize_run
 from prunejuice.errors import PruneJuiceError, SupersededError
 from prunejuice.forges.forge import Forge
-from prunejuice.system.stop import STOP, Stop
+from prunejuice.system.stop_request import STOP, Stop
 from prunejuice.verbs.verify.gates import Gate
 from prunejuice.workflow.command import Command
 from prunejuice.workflow.graph import Step, Workflow

@@ -9,7 +9,7 @@ from prunejuice.agents.protocol import Agent, AgentEnded, AgentEvent, Task
 from prunejuice.changes import change_set, tree_state
 from prunejuice.changes.change_set import ChangeSet
 from prunejuice.changes.scratch_copy import ScratchCopy
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 
 NO_CHANGES = "NO CHANGES"
 """The marker of an answer without changes."""

@@ -30,12 +30,13 @@ from prunejuice.changes import parsed_answer
 from prunejuice.changes.parsed_answer import PlacedAnswer
 from prunejuice.changes.tree_state import TreeState
 from prunejuice.code.exclude import MAX_NAMED_BYTES
-from prunejuice.code.secret_patterns import mask_secrets
+from prunejuice.code.mask_secrets import mask_secrets
+from prunejuice.context.budget import DEFAULT_BUDGET
 from prunejuice.context.bundle import Bundle, render_bundle
 from prunejuice.context.engine import Engine
 from prunejuice.context.request import ContextRequest
 from prunejuice.edits.edit import EditRejectedError, UnreadableAnswerError
-from prunejuice.edits.paths import invalid_path_reason
+from prunejuice.edits.path_rules import invalid_path_reason
 from prunejuice.errors import (
     AgentError,
     ConflictError,
@@ -45,7 +46,7 @@ from prunejuice.errors import (
     UnfinishedAnswerError,
     UsageError,
 )
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.text import format_count, to_utf8
 from prunejuice.verbs import report as reports
 from prunejuice.verbs.agent_in_copy import NO_CHANGES
@@ -70,7 +71,7 @@ class AskRequest(NamedTuple):
     paths: tuple[str, ...] = ()
     input_text: str = ""
     diff: str = ""
-    budget: int = 32_000
+    budget: int = DEFAULT_BUDGET
     model: str = ""
     limits: Limits = Limits()
     access: Access = "edit"
@@ -81,7 +82,8 @@ class AskContext(NamedTuple):
 
     `on_progress` receives progress messages, `on_started` the conversation that the agent began, and
     `on_usage` the usage of each task. `conversation` is an earlier conversation to continue. `tag` marks
-    started processes. `work_folder` is the directory for copies of the tree, by default a temporary one.
+    started processes, which are killed `grace` seconds after TERM. `work_folder` is the directory for
+    copies of the tree, by default a temporary one.
     """
 
     engine: Engine
@@ -93,6 +95,7 @@ class AskContext(NamedTuple):
     conversation: str = ""
     tag: str = ""
     work_folder: Path | None = None
+    grace: float = 10.0
     on_usage: Callable[[Usage], None] = lambda _: None
 
     @contextmanager
@@ -106,9 +109,13 @@ class AskContext(NamedTuple):
     def run_task(self, task: Task) -> tuple[AgentEnded, Usage]:
         """Run a task on the tree and report its progress; return how it ended and its usage."""
         prompt = f"{_RESUME_NOTE}\n\n{task.prompt}" if self.conversation else task.prompt
-        directory, conversation, tag = str(self.tree.root), self.conversation, self.tag
+        tree, conversation = str(self.tree.root), self.conversation
         located = task._replace(
-            prompt=mask_secrets("", prompt), directory=directory, conversation=conversation, tag=tag
+            prompt=mask_secrets("", prompt),
+            directory=tree,
+            conversation=conversation,
+            tag=self.tag,
+            grace=self.grace,
         )
         ended, usage = collect_result(self._relay_events(located))
         self.on_usage(usage)

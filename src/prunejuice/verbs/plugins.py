@@ -29,7 +29,7 @@ from prunejuice.context.request import ContextRequest
 from prunejuice.errors import DefinitionError, NotFoundError, Problem, UsageError
 from prunejuice.system import settings
 from prunejuice.system.public_names import renamed
-from prunejuice.system.stop import STOP, Stop
+from prunejuice.system.stop_request import STOP, Stop
 from prunejuice.text import spelling_hint
 from prunejuice.verbs import ask, catalog
 from prunejuice.verbs.agent_in_copy import AgentInCopy
@@ -219,7 +219,8 @@ class CommandInvocation(NamedTuple):
             ) as opened:
                 engine = Engine(root.absolute(), environ)
                 tree = tree_state.find_tree_state(root.absolute(), environ)
-                yield AskContext(engine, tree, opened, self.stop or Stop())
+                stop = self.stop or Stop()
+                yield AskContext(engine, tree, opened, stop, grace=config.grace)
 
 
 def _validate_result(result_type: type[Any], data: Any) -> Any:

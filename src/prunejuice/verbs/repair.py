@@ -11,7 +11,7 @@ from typing import NamedTuple
 from prunejuice.agents.protocol import NO_USAGE, Usage, total_usage
 from prunejuice.changes import change_set, scratch_copy
 from prunejuice.changes.tree_state import TreeState
-from prunejuice.code.secret_patterns import mask_secrets
+from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.context.bundle import Bundle
 from prunejuice.edits.diff import FileDiff, format_diff
@@ -369,7 +369,9 @@ class _RepairLoop:
         }
         argv = process.bash_argv(self.check.command, env.get("PATH"))
         folder = self._folder(root)
-        call = process.ProcessSpec(argv, str(folder), env, timeout=self.check.seconds, tag=self.context.tag)
+        call = process.ProcessSpec(
+            argv, str(folder), env, self.check.seconds, self.context.grace, self.context.tag
+        )
         output = bytearray()
         status = process.run(call, lambda chunk: _append_bounded(output, chunk), self.context.stop)
         # Absolute paths of the copy would mislead the agent, which sees paths of the tree.

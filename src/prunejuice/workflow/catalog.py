@@ -23,6 +23,7 @@ from prunejuice.workflow.schema import (
 )
 from prunejuice.workflow.validate import find_problems
 
+BUILTIN_FOLDER = Path(__file__).with_name("builtin")
 MAX_EXTENDS = 10
 SUFFIXES = (".yaml", ".yml")
 STEP_SUFFIXES = (".py", ".sh")

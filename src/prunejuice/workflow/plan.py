@@ -10,7 +10,7 @@ from prunejuice.errors import UsageError
 from prunejuice.workflow import command as commands
 from prunejuice.workflow.command import Command
 from prunejuice.workflow.graph import Step, Workflow, stage_entries
-from prunejuice.workflow.template import expressions
+from prunejuice.workflow.interpolation import expressions
 from prunejuice.workflow.validate import require_valid
 from prunejuice.workflow.workspace import Workspace
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from prunejuice.errors import ConditionError, DefinitionError, Problem
 from prunejuice.text import safe_line, spelling_hint
-from prunejuice.workflow import condition, template
+from prunejuice.workflow import condition, interpolation
 from prunejuice.workflow.graph import Link, Step, Workflow
 
 MAX_STEPS = 1000
@@ -60,9 +60,9 @@ def _step_problems(workflow: Workflow, step: Step) -> Iterator[GraphProblem]:
         )
     if sum(map(bool, (step.uses, step.script, step.agent))) != 1:
         yield GraphProblem(step.id, "name", "needs exactly one of uses, script and agent")
-    if template.OPEN in step.script:
+    if interpolation.OPEN in step.script:
         fix = "pass the value in args: or environment: and read the variable"
-        yield GraphProblem(step.id, "script", f"{template.OPEN} is not expanded in a script", fix)
+        yield GraphProblem(step.id, "script", f"{interpolation.OPEN} is not expanded in a script", fix)
     yield from _limit_problems(step)
     yield from _target_problems(workflow, step)
     if step.stage == "cleanup" and any(_link_targets(step)):
@@ -102,7 +102,7 @@ def _expression_problems(workflow: Workflow, step: Step) -> Iterator[GraphProble
     for key in ("condition", "args", "environment", "working_directory"):
         value = getattr(step, key)
         try:
-            nodes = list(template.expressions(value))
+            nodes = list(interpolation.expressions(value))
             if key == "condition" and value:
                 nodes = [condition.parse(value)]
         except ConditionError as error:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 from prunejuice.errors import GitError, MissingToolError, StoreError, UsageError
 from prunejuice.system import process, settings
 from prunejuice.system.private import make_private_folder
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.text import safe_line
 from prunejuice.workflow.workspace import Workspace
 

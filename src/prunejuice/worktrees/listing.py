@@ -1,24 +1,19 @@
-"""List the worktrees of a repository, keep records of those created here, and find unsaved work."""
+"""List the worktrees of a repository, and keep records of those created here."""
 
 import hashlib
-import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import Struct
 
+from prunejuice.text import is_device_name
 from prunejuice.worktrees import oplog
 from prunejuice.worktrees.git import Git
 
 MAX_BRANCH = 100
 """The longest branch name, in characters; the folder is named after the branch."""
-_RESERVED_NAMES = {"CON", "PRN", "AUX", "NUL", *(f"{n}{i}" for n in ("COM", "LPT") for i in range(1, 10))}
-PENDING_FOLDER = "prunejuice/pending"
-"""The folder of pending change sets in the git directory of a worktree."""
-REF_PREFIXES = ("refs/heads", "refs/remotes", "refs/tags")
 
 
 class WorktreeRecord(Struct, frozen=True):
@@ -113,7 +108,7 @@ def list_worktrees(git: Git, only: Path | None = None) -> list[Worktree]:
     The git directory is read directly, without a process. The main worktree comes first, if there is one.
     """
     common = Path(git.common)
-    head = _parse_head(read_first_line(common / "HEAD"))
+    head = parse_head(read_first_line(common / "HEAD"))
     main = [Worktree(Path(git.main_worktree), common, *head, main=True)] if git.main_worktree else []
     records = worktree_records(git)
     linked = (
@@ -134,7 +129,7 @@ def _read_worktree(git_dir: Path, records: WorktreeRecords, only: Path | None) -
     return Worktree(
         path,
         git_dir,
-        *_parse_head(read_first_line(git_dir / "HEAD")),
+        *parse_head(read_first_line(git_dir / "HEAD")),
         locked=(read_first_line(lock_path) or "locked") if lock_path.is_file() else "",
         gone=missing,
         stray=not missing
@@ -155,72 +150,10 @@ def read_first_line(path: Path) -> str:
     return ""
 
 
-def _parse_head(line: str) -> tuple[str, str]:
+def parse_head(line: str) -> tuple[str, str]:
     """Return the commit and the branch of a HEAD file; one of them is empty."""
     ref = line.removeprefix("ref: ")
     return ("", ref.removeprefix("refs/heads/")) if ref != line else (line, "")
-
-
-def find_unsaved_work(git: Git) -> str:
-    """Return why removing a worktree would lose work, or "" if it would not.
-
-    Uncommitted changes, commits in no branch and pending change sets count; ignored files do not. `git` is
-    for the worktree.
-    """
-    return inspect_unsaved_work(git)[0]
-
-
-def inspect_unsaved_work(git: Git) -> tuple[str, str]:
-    """Return why removing a worktree would lose work, and the commit of its HEAD."""
-    files_git = git.with_clean_config(Path(git.git_dir) / "index")
-    flags = ("-z", "-v", "-s", "--cached", "--modified", "--deleted", "--others", "--exclude-standard")
-    # `ls-files` is slow in large trees, so it runs beside the other commands.
-    with ThreadPoolExecutor(1) as pool:
-        pending_output = pool.submit(files_git.run, "ls-files", *flags, limit=1 << 30)
-        head = git.resolve("HEAD")
-        staged = bool(head and files_git.try_run("diff-index", "--cached", "--quiet", head, "--").code)
-        lines = [line for line in pending_output.result().split("\0") if line]
-    # `H 10` and `H 12` are unchanged files and links.
-    suspects = (line for line in lines if not line.startswith(("H 10", "H 12")))
-    reason = next(filter(None, (_unsaved_reason(Path(git.directory), line) for line in suspects)), "")
-    if not reason and (staged or (lines and not head)):
-        reason = "it has uncommitted changes" if staged else "its branch has no commits"
-    return reason or _unbranched_reason(git, head) or _pending_reason(Path(git.git_dir)), head
-
-
-def _pending_reason(git_dir: Path) -> str:
-    """Return that change sets are pending in a worktree, or ""."""
-    for path in sorted((git_dir / PENDING_FOLDER).glob("c-*.json")):
-        with suppress(OSError, ValueError):
-            # A signed file: the signature on the first line. The state is left out while it is pending.
-            record = json.loads(path.read_bytes().partition(b"\n")[2])
-            if record.get("state", "pending") == "pending":
-                return f"change set {record.get('id', path.stem)} is pending in it"
-    return ""
-
-
-def _unbranched_reason(git: Git, head: str) -> str:
-    branch = _parse_head(read_first_line(Path(git.git_dir) / "HEAD"))[1]
-    if branch or not head or git.run("for-each-ref", "--count=1", "--contains", head, *REF_PREFIXES):
-        return ""
-    return "it has commits that are in no branch"
-
-
-def _unsaved_reason(top: Path, line: str) -> str:
-    """Return why a line of `ls-files -v -s` is unsaved work, or "".
-
-    A line has a tag, then for tracked files mode, hash and stage, then the path.
-    """
-    tag, rest = line[:1], line[2:]
-    if tag in {"C", "R", "M", "?", "K"}:
-        return "it has uncommitted changes"
-    meta, _, path = rest.partition("\t")
-    full_path = top / path
-    if meta.startswith("160000") and full_path.is_dir() and any(full_path.iterdir()):
-        return "it has a checked-out submodule"
-    if (tag.islower() or tag == "S") and os.path.lexists(full_path):
-        return "it has files marked skip-worktree or assume-unchanged"
-    return ""
 
 
 def find_checkout(git: Git, branch: str) -> str:
@@ -239,7 +172,7 @@ def branch_name_error(git: Git, branch: str) -> str:
         return "must start with a letter or digit and contain only letters, digits and . _ / -"
     if not branch.isascii() or branch.startswith("refs/") or branch.upper() == "HEAD":
         return "is not a plain name"
-    if any(part.split(".")[0].upper() in _RESERVED_NAMES for part in branch.split("/")):
+    if any(is_device_name(part) for part in branch.split("/")):
         return "contains a device name that Windows reserves"
     if git.try_run("check-ref-format", f"refs/heads/{branch}").code:
         return "is not a valid git branch name"

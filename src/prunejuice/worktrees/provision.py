@@ -18,7 +18,7 @@ from prunejuice.system import process
 from prunejuice.system.lock import hold_lock
 from prunejuice.system.private import make_private_folder
 from prunejuice.system.settings import Settings, load_shell_tool_settings
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.text import safe_line
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.oplog import write_atomically

@@ -1,9 +1,19 @@
-"""Reasons to keep a worktree or its branch: a lock, another checkout, commits that are nowhere else."""
+"""Find reasons to keep a worktree or its branch: a lock, unsaved files, commits that are nowhere else."""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 from prunejuice.errors import StepError
 from prunejuice.text import safe_line
 from prunejuice.worktrees.git import Git
-from prunejuice.worktrees.listing import REF_PREFIXES, Worktree
+from prunejuice.worktrees.listing import Worktree, parse_head, read_first_line
+
+PENDING_FOLDER = "prunejuice/pending"
+"""The folder of pending change sets in the git directory of a worktree."""
+_REF_PREFIXES = ("refs/heads", "refs/remotes", "refs/tags")
 
 
 def reason_to_keep(entry: Worktree, *, force: bool) -> str:
@@ -14,6 +24,63 @@ def reason_to_keep(entry: Worktree, *, force: bool) -> str:
         return "its .git file points to another git directory (run `git worktree repair`)"
     if entry.locked and not force:
         return f"it is locked: {safe_line(entry.locked, 80)}"
+    return ""
+
+
+def inspect_unsaved_work(git: Git) -> tuple[str, str]:
+    """Return why removing a worktree would lose work, or "", and the commit of its HEAD.
+
+    Uncommitted changes, commits in no branch and pending change sets count; ignored files do not. `git` is
+    for the worktree.
+    """
+    files_git = git.with_clean_config(Path(git.git_dir) / "index")
+    flags = ("-z", "-v", "-s", "--cached", "--modified", "--deleted", "--others", "--exclude-standard")
+    # `ls-files` is slow in large trees, so it runs beside the other commands.
+    with ThreadPoolExecutor(1) as pool:
+        pending_output = pool.submit(files_git.run, "ls-files", *flags, limit=1 << 30)
+        head = git.resolve("HEAD")
+        staged = bool(head and files_git.try_run("diff-index", "--cached", "--quiet", head, "--").code)
+        lines = [line for line in pending_output.result().split("\0") if line]
+    # `H 10` and `H 12` are unchanged files and links.
+    suspects = (line for line in lines if not line.startswith(("H 10", "H 12")))
+    reason = next(filter(None, (_unsaved_reason(Path(git.directory), line) for line in suspects)), "")
+    if not reason and (staged or (lines and not head)):
+        reason = "it has uncommitted changes" if staged else "its branch has no commits"
+    return reason or _unbranched_reason(git, head) or _pending_reason(Path(git.git_dir)), head
+
+
+def _pending_reason(git_dir: Path) -> str:
+    """Return that change sets are pending in a worktree, or ""."""
+    for path in sorted((git_dir / PENDING_FOLDER).glob("c-*.json")):
+        with suppress(OSError, ValueError):
+            # A signed file: the signature on the first line. The state is left out while it is pending.
+            record = json.loads(path.read_bytes().partition(b"\n")[2])
+            if record.get("state", "pending") == "pending":
+                return f"change set {record.get('id', path.stem)} is pending in it"
+    return ""
+
+
+def _unbranched_reason(git: Git, head: str) -> str:
+    branch = parse_head(read_first_line(Path(git.git_dir) / "HEAD"))[1]
+    if branch or not head or git.run("for-each-ref", "--count=1", "--contains", head, *_REF_PREFIXES):
+        return ""
+    return "it has commits that are in no branch"
+
+
+def _unsaved_reason(top: Path, line: str) -> str:
+    """Return why a line of `ls-files -v -s` is unsaved work, or "".
+
+    A line has a tag, then for tracked files mode, hash and stage, then the path.
+    """
+    tag, rest = line[:1], line[2:]
+    if tag in {"C", "R", "M", "?", "K"}:
+        return "it has uncommitted changes"
+    meta, _, path = rest.partition("\t")
+    full_path = top / path
+    if meta.startswith("160000") and full_path.is_dir() and any(full_path.iterdir()):
+        return "it has a checked-out submodule"
+    if (tag.islower() or tag == "S") and os.path.lexists(full_path):
+        return "it has files marked skip-worktree or assume-unchanged"
     return ""
 
 
@@ -28,7 +95,7 @@ def can_delete_branch(git: Git, entry: Worktree, tip: str, *, drop: bool, force:
         return False
     if is_ours and entry.record is not None and tip == entry.record.base:
         return True
-    refs = git.run("for-each-ref", "--format=%(refname)", "--contains", tip, *REF_PREFIXES).split()
+    refs = git.run("for-each-ref", "--format=%(refname)", "--contains", tip, *_REF_PREFIXES).split()
     is_elsewhere = any(ref != f"refs/heads/{entry.branch}" for ref in refs)
     if drop and not (is_elsewhere or force):
         raise StepError(

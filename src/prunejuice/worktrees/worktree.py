@@ -28,13 +28,12 @@ from prunejuice.worktrees.listing import (
     WorktreeRecord,
     branch_name_error,
     find_checkout,
-    inspect_unsaved_work,
     list_worktrees,
     read_first_line,
     worktree_records,
 )
 from prunejuice.worktrees.oplog import Operation
-from prunejuice.worktrees.unsaved_work import can_delete_branch, reason_to_keep
+from prunejuice.worktrees.unsaved_work import can_delete_branch, inspect_unsaved_work, reason_to_keep
 
 LOCK_TIMEOUT = 120.0
 
@@ -248,10 +247,13 @@ class RemovalResult(NamedTuple):
     dropped: bool = False
 
 
-def remove(git: Git, path: Path, *, drop: bool = False, force: bool = False) -> RemovalResult:
+def remove(
+    git: Git, path: Path, *, drop: bool = False, force: bool = False, dry_run: bool = False
+) -> RemovalResult:
     """Move a worktree to the trash if no work would be lost, or unconditionally with `force`.
 
     A branch created with the worktree is deleted if another branch contains it; with `drop`, any branch is.
+    A `dry_run` moves nothing, and returns why the worktree would be kept.
 
     Raises:
         StepError: the branch to drop has commits in no other branch, or the folder could not be moved.
@@ -263,10 +265,12 @@ def remove(git: Git, path: Path, *, drop: bool = False, force: bool = False) -> 
             return RemovalResult("it is not a worktree of this repository" if path.exists() else "")
         if reason := reason_to_keep(entry, force=force):
             return RemovalResult(reason)
-        if force or entry.gone:
-            return _move_to_trash(locked, entry, drop=drop, force=force)
-        reason, tip = inspect_unsaved_work(locked.for_worktree(entry.path, entry.git_dir))
-        return RemovalResult(reason) if reason else _move_to_trash(locked, entry, drop=drop, tip=tip)
+        reason, tip = "", ""
+        if not (force or entry.gone):
+            reason, tip = inspect_unsaved_work(locked.for_worktree(entry.path, entry.git_dir))
+        if reason or dry_run:
+            return RemovalResult(reason)
+        return _move_to_trash(locked, entry, drop=drop, force=force, tip=tip)
 
 
 def _move_to_trash(

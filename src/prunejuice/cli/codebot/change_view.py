@@ -15,7 +15,7 @@ from prunejuice.cli.codebot.apply_options import NO_REVIEW, ApplyOptions, Review
 from prunejuice.cli.review import hunk_view, revision
 from prunejuice.edits import diff
 from prunejuice.edits.diff import FileDiff
-from prunejuice.edits.paths import protection_level
+from prunejuice.edits.path_rules import protection_level
 from prunejuice.text import format_count, safe_line, safe_text, to_utf8
 
 

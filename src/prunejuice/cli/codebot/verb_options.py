@@ -4,6 +4,7 @@ import click
 
 from prunejuice.cli.options import allow_option
 from prunejuice.cli.param_type import TokenCount
+from prunejuice.context.budget import DEFAULT_BUDGET
 
 ACCESS_LEVELS = ("read", "edit", "full")
 _POSITIVE = click.FloatRange(0, min_open=True)
@@ -41,7 +42,7 @@ CONTEXT_OPTIONS = (
         "-b",
         "--budget",
         type=TokenCount(),
-        default="32k",
+        default=f"{DEFAULT_BUDGET // 1000}k",
         show_default=True,
         help="Maximum number of tokens of context.",
     ),

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from prunejuice.app.wiring import App
 from prunejuice.cli.codebot.apply_options import ApplyOptions
 from prunejuice.cli.codebot.verb_options import CHANGE_FLAGS
+from prunejuice.context.budget import DEFAULT_BUDGET
 from prunejuice.errors import MissingToolError, UsageError
 from prunejuice.verbs.verb import Verb
 
@@ -23,7 +24,7 @@ class VerbOptions(NamedTuple):
     context: Sequence[str] = ()
     given: str = ""
     diff: str = ""
-    budget: int = 32_000
+    budget: int = DEFAULT_BUDGET
     model: str = ""
     agent: str = ""
     claudesdk: bool = False

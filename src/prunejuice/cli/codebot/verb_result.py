@@ -17,7 +17,7 @@ from prunejuice.engine import driver
 from prunejuice.engine.driver import Runtime
 from prunejuice.engine.run import Run, StepRun
 from prunejuice.errors import AgentError
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.text import format_count, safe_text
 from prunejuice.verbs import report
 from prunejuice.verbs.agent_in_copy import NO_CHANGES

@@ -8,9 +8,9 @@ from typing import Annotated, Any, BinaryIO
 
 import msgspec
 
+from prunejuice.context.budget import DEFAULT_BUDGET
 from prunejuice.context.bundle import Item
 from prunejuice.context.engine import Engine
-from prunejuice.context.request import DEFAULT_BUDGET
 from prunejuice.errors import PruneJuiceError
 from prunejuice.system import settings
 

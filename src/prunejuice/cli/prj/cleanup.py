@@ -22,7 +22,7 @@ from prunejuice.engine.view import RunSummary
 from prunejuice.errors import PruneJuiceError
 from prunejuice.text import safe_line
 from prunejuice.worktrees import git as gits
-from prunejuice.worktrees import listing, snapshot, tmux, trash, worktree
+from prunejuice.worktrees import snapshot, tmux, trash, worktree
 
 
 class CleanupAction(NamedTuple):
@@ -103,10 +103,7 @@ class _ProjectCleanup:
             return "another run uses it"
         try:
             git = gits.open_git(line.project, dict(self.app.environ)).locate()
-            if not self.dry_run:
-                return worktree.remove(git, path).why
-            entry = next(iter(listing.list_worktrees(git, path)), None)
-            return listing.find_unsaved_work(git.for_worktree(path, entry.git_dir)) if entry else ""
+            return worktree.remove(git, path, dry_run=self.dry_run).why
         except PruneJuiceError as error:
             return error.message
 

@@ -3,7 +3,7 @@
 import click
 
 from prunejuice.app import wiring
-from prunejuice.cli import signals, trust_prompt
+from prunejuice.cli import ask_for_trust, signals
 from prunejuice.engine import pool
 
 
@@ -12,6 +12,6 @@ from prunejuice.engine import pool
 @click.option("--max-parallel", type=click.IntRange(1, 100), default=4)
 def drive_command(*, runs: tuple[str, ...], max_parallel: int) -> None:
     app = wiring.open_app()
-    trust_prompt.require_trust(app)
+    ask_for_trust.require_trust(app)
     with signals.stoppable_tools(app, as_json=True) as (tools, stop):
         pool.drive_runs(runs, tools, stop, max_parallel)

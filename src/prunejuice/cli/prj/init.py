@@ -14,6 +14,7 @@ from prunejuice.engine import trust
 from prunejuice.errors import UsageError
 from prunejuice.text import safe_line
 from prunejuice.workflow import project
+from prunejuice.workflow.init_project import init_project
 from prunejuice.workflow.project import Project
 
 
@@ -26,7 +27,7 @@ def init_command(*, path: Path, as_json: bool) -> None:
     new_project = Project(project.current_directory() / path.resolve())
     app = wiring.open_app(path)
     was_trusted = trust.trust_state(new_project, app.trust_store).is_trusted
-    created = list(wiring.init_project(new_project))
+    created = list(init_project(new_project))
     if was_trusted:
         trust.trust_project(new_project, app.trust_store)
     if as_json:

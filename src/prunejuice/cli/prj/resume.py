@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from prunejuice.app import wiring
-from prunejuice.cli import error_boundary, signals, trust_prompt
+from prunejuice.cli import ask_for_trust, error_boundary, signals
 from prunejuice.cli.options import json_option, verbose_option
 from prunejuice.cli.param_type import parse_assignments
 from prunejuice.cli.run_report import report_run
@@ -49,7 +49,7 @@ def resume_command(
     run_id = history.find_run_id(run)
     loaded = history.load_run(run_id)
     app = wiring.open_app(Path(loaded.plan.project))  # the run may belong to another project
-    trust_prompt.require_trust(app)
+    ask_for_trust.require_trust(app)
     diagnostics.configure(error_boundary.log_file(), verbose=verbose)
     with signals.stoppable_tools(app, as_json=as_json) as (tools, stop):
         finished = driver.resume_run(

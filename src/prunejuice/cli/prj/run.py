@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from prunejuice.app import wiring
-from prunejuice.cli import error_boundary, parallel_runs, plan_view, render, signals, trust_prompt
+from prunejuice.cli import ask_for_trust, error_boundary, parallel_runs, plan_view, render, signals
 from prunejuice.cli.options import json_option, verbose_option
 from prunejuice.cli.param_type import parse_assignments
 from prunejuice.cli.run_lookup import driver_session_name
@@ -68,7 +68,7 @@ def run_command(
     if dry_run:
         plan_view.show_plans(plans, as_json=as_json)
         return 0
-    trust_prompt.require_trust(app, plans)
+    ask_for_trust.require_trust(app, plans)
     diagnostics.configure(error_boundary.log_file(), verbose=options["verbose"])
     if len(plans) > 1:
         return parallel_runs.start_runs(

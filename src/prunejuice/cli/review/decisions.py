@@ -8,7 +8,7 @@ from msgspec import Struct
 from prunejuice.changes import classify
 from prunejuice.changes import review as reviews
 from prunejuice.changes.review import ApprovalPattern, Review, ReviewDecision
-from prunejuice.edits import paths
+from prunejuice.edits import path_rules
 from prunejuice.edits.diff import Hunk
 from prunejuice.errors import UsageError
 from prunejuice.text import safe_line
@@ -76,4 +76,4 @@ def _is_covered(review: Review, hunk: Hunk, pattern: ApprovalPattern, action: re
         return any(candidate.kind == pattern.kind for candidate in reviews.patterns_for_hunk(review, hunk))
     if action == "approve":
         return reviews.is_covered_by(review, pattern, hunk)
-    return paths.matches_any(hunk.path, [pattern.glob])
+    return path_rules.matches_any(hunk.path, [pattern.glob])

@@ -13,8 +13,14 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from prunejuice.edits import filename
 from prunejuice.edits.edit import Edit, UnreadableAnswerError
+from prunejuice.edits.name_in_prose import (
+    find_bare_name,
+    find_name,
+    find_name_in_fence_info,
+    is_certain_name,
+    parse_fence,
+)
 
 _FIRST = r"(?:SEARCH|ORIGINAL|HEAD|OLD|FIND|BEFORE)"
 _LAST = r"(?:REPLACE|UPDATED|NEW|AFTER|REPLACEMENT)"
@@ -35,7 +41,7 @@ def has_edits(lines: Sequence[str]) -> bool:
 def begins_with_block(lines: Sequence[str]) -> bool:
     """Return whether lines begin with a block, perhaps after its path: a fence around them is no file."""
     first = [line for line in lines if line.strip()][:2]
-    is_named = len(first) > 1 and bool(filename.find_name(first[0]) or filename.find_bare_name(first[0]))
+    is_named = len(first) > 1 and bool(find_name(first[0]) or find_bare_name(first[0]))
     return bool(first and _OPENS.match(first[0])) or (is_named and bool(_OPENS.match(first[1])))
 
 
@@ -110,17 +116,17 @@ def _find_path(lines: Sequence[str], at: int, label: str) -> tuple[str, bool]:
 
     It is after the marker, in the fence around the block, or on a line just before.
     """
-    if label and (path := filename.find_name(label)):
+    if label and (path := find_name(label)):
         return path, False
     text_lines = 0
     for number in range(at - 1, -1, -1):
         if _CLOSES.match(lines[number]) or text_lines >= _MAX_LINES_BACK:
             return "", False
-        fence = filename.parse_fence(lines[number])
-        path = filename.find_name_in_fence_info(fence[1]) if fence else filename.find_name(lines[number])
+        fence = parse_fence(lines[number])
+        path = find_name_in_fence_info(fence[1]) if fence else find_name(lines[number])
         if path:
-            return path, not fence and not filename.is_certain_name(path, lines[number])
-        if not text_lines and fence is None and (path := filename.find_bare_name(lines[number])):
-            return path, not filename.is_certain_name(path)
+            return path, not fence and not is_certain_name(path, lines[number])
+        if not text_lines and fence is None and (path := find_bare_name(lines[number])):
+            return path, not is_certain_name(path)
         text_lines += bool(lines[number].strip()) and fence is None
     return "", False

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from prunejuice.edits import filename
+from prunejuice.edits import name_in_prose
 from prunejuice.edits.edit import Edit, UnreadableAnswerError
 from prunejuice.edits.formats import unified_diff
 from prunejuice.edits.losses import find_removed_names
@@ -70,7 +70,7 @@ def find_fenced_files(lines: Sequence[str], *, strict: bool = False) -> list[Fen
     at = 0
     hunks = unified_diff.find_hunk_lines(lines)
     while at < len(lines):
-        fence = None if at in hunks else filename.parse_fence(lines[at])
+        fence = None if at in hunks else name_in_prose.parse_fence(lines[at])
         if fence is None:
             at += 1
             continue
@@ -90,17 +90,17 @@ def _find_path(lines: Sequence[str], at: int) -> tuple[str, bool]:
     The path is in the info string, or on a line before that is only a path. A fence with some lines of a
     file has none.
     """
-    _, info = filename.parse_fence(lines[at]) or ("", "")
-    if filename.is_excerpt(info):
+    _, info = name_in_prose.parse_fence(lines[at]) or ("", "")
+    if name_in_prose.is_excerpt(info):
         return "", False
     language = info.split(" ")[0].lower()
-    path = filename.find_name_in_fence_info(info)
+    path = name_in_prose.find_name_in_fence_info(info)
     guess = False
     if not path:
         before = next((line for line in reversed(lines[max(0, at - 2) : at]) if line.strip()), "")
-        path = "" if filename.parse_fence(before) else filename.find_name(before, sentences=False)
-        path = "" if filename.is_excerpt(path) else path
-        guess = not filename.is_certain_name(path, before)
+        path = "" if name_in_prose.parse_fence(before) else name_in_prose.find_name(before, sentences=False)
+        path = "" if name_in_prose.is_excerpt(path) else path
+        guess = not name_in_prose.is_certain_name(path, before)
     if language in _PROSE_LANGUAGES and not path.endswith(_PROSE_SUFFIXES):
         return "", False
     return path, guess
@@ -110,7 +110,7 @@ def _find_fence_end(lines: Sequence[str], at: int, mark: str) -> int:
     """Return the line that closes a fence; inner fences open with a language and nest."""
     depth = 1
     for number in range(at + 1, len(lines)):
-        inner = filename.parse_fence(lines[number])
+        inner = name_in_prose.parse_fence(lines[number])
         if inner is None or inner[0][0] != mark[0] or len(inner[0]) < len(mark):
             continue
         depth += 1 if inner[1] else -1
@@ -127,7 +127,7 @@ def _require_unambiguous(lines: Sequence[str], span: FencedFile, mark: str) -> N
         )
     closing_fences = 0
     for line in lines[end + 1 :]:
-        inner = filename.parse_fence(line)
+        inner = name_in_prose.parse_fence(line)
         if inner and inner[1]:
             break
         closing_fences += inner is not None and len(inner[0]) >= len(mark)

@@ -28,15 +28,15 @@ from prunejuice.code import tokens
 from prunejuice.code.exclude import MAX_NAMED_BYTES
 from prunejuice.code.languages import language_for_path
 from prunejuice.code.manifest import Manifest, parse_manifest
+from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.code.outline import Outline, outline
 from prunejuice.code.relations import SurveyInput
-from prunejuice.code.secret_patterns import mask_secrets
 from prunejuice.context.assemble import truncate_text
 from prunejuice.context.corpus import Corpus
 from prunejuice.context.engine import Engine
 from prunejuice.context.request import resolve_paths
 from prunejuice.errors import AgentError, LimitError, NotFoundError, UsageError
-from prunejuice.system.stop import STOP, Stop
+from prunejuice.system.stop_request import STOP, Stop
 from prunejuice.verbs.summarize import hierarchy
 from prunejuice.verbs.summarize import survey as surveys
 from prunejuice.verbs.summarize.hierarchy import SummaryNode

@@ -9,7 +9,7 @@ from prunejuice.code import public_api, purity
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits.diff import FileDiff
 from prunejuice.errors import GateError
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 from prunejuice.verbs.verify import interpreter
 from prunejuice.verbs.verify.interpreter import PROBES, PythonInterpreter
 

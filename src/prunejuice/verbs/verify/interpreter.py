@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from prunejuice.errors import GateError, MissingToolError
 from prunejuice.system import process, settings
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 
 _SECONDS = 120.0
 _MAX_OUTPUT_BYTES = 4 << 20

@@ -12,7 +12,7 @@ from prunejuice.agents.protocol import (
     Task,
     Usage,
 )
-from prunejuice.system.stop import Stop
+from prunejuice.system.stop_request import Stop
 
 
 class EchoAgent:

@@ -7,7 +7,7 @@ import click
 from prunejuice.changes import parsed_answer, pending
 from prunejuice.cli.codebot import change_input, change_view
 from prunejuice.cli.codebot.change_store import open_change_store
-from prunejuice.cli.codebot.pending.record_view import report_record
+from prunejuice.cli.codebot.pending.record_json import report_record
 from prunejuice.cli.options import allow_option, json_option
 from prunejuice.cli.param_type import FormatName
 from prunejuice.errors import UsageError

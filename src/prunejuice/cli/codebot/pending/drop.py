@@ -4,7 +4,7 @@ import click
 
 from prunejuice.changes import pending
 from prunejuice.cli.codebot.change_store import open_change_store
-from prunejuice.cli.codebot.pending.record_view import report_record
+from prunejuice.cli.codebot.pending.record_json import report_record
 from prunejuice.cli.options import json_option
 
 

@@ -7,7 +7,7 @@ from prunejuice.changes.pending import RecordStatus
 from prunejuice.changes.store import ChangeSetRecord
 from prunejuice.cli import render
 from prunejuice.cli.codebot.change_store import open_change_store
-from prunejuice.cli.codebot.pending.record_view import record_to_dict
+from prunejuice.cli.codebot.pending.record_json import record_to_dict
 from prunejuice.cli.options import json_option
 from prunejuice.text import safe_line
 

@@ -9,7 +9,7 @@ from prunejuice.changes import parsed_answer, pending, rebase, review
 from prunejuice.changes.store import ChangeSetEvent
 from prunejuice.cli import render
 from prunejuice.cli.codebot.change_store import open_change_store
-from prunejuice.cli.codebot.pending.record_view import record_to_dict
+from prunejuice.cli.codebot.pending.record_json import record_to_dict
 from prunejuice.cli.options import json_option
 from prunejuice.cli.review import hunk_view
 from prunejuice.edits import diff

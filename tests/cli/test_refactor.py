@@ -1,0 +1,237 @@
+"""`codebot test` and `codebot refactor`: answers are executed before they are accepted."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import git
+
+CART = '''"""The cart."""
+
+
+def total(prices):
+    result = 0
+    for price in prices:
+        if price < 0:
+            raise ValueError("a price below 0")
+        result += price
+    return result
+
+
+def label(name):
+    return name.strip().title()
+
+
+def tax(price):
+    return price * 2
+'''
+
+
+@pytest.fixture
+def shop(project):
+    (project.root / "cart.py").write_text(CART)
+    (project.root / "tests").mkdir()
+    (project.root / "tests/test_label.py").write_text(
+        "from cart import label\n\n\ndef test_label():\n    assert label(' a b ') == 'A B'\n"
+    )
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "Open the shop")
+    return project
+
+
+@pytest.fixture
+def answers(shop, tmp_path):
+    """Let a verb be answered by a script; what was said of it."""
+
+    def answered(verb, *rows, args=()):
+        path = tmp_path / "answers.yaml"
+        path.write_text(yaml.safe_dump({"answers": list(rows)}))
+        return shop.codebot(verb, "--script", path, *args)
+
+    return answered
+
+
+def case(name, code, *imports, kind="unit"):
+    return {"test_name": name, "test_type": kind, "imports_needed": list(imports), "test_code": code}
+
+
+IMPORT = "from cart import total, label"
+GOOD = case("test_total", "def test_total():\n    assert total([1, 2]) == 3\n", IMPORT)
+EDGE = case(
+    "test_below_zero",
+    "def test_below_zero():\n    with pytest.raises(ValueError):\n        total([-1])\n",
+    IMPORT,
+    kind="edge_case",
+)
+BROKEN = case("test_broken", "def test_broken(:\n", IMPORT)
+WRONG = case("test_wrong", "def test_wrong():\n    assert total([1]) == 2\n", IMPORT)
+KNOWN = case("test_known", "def test_known():\n    assert label('x') == 'X'\n", IMPORT)
+BLIND = case("test_blind", "def test_blind():\n    tax(3)\n", "from cart import tax")
+FIRST = case(
+    "test_first",
+    "def test_first():\n    assert not seen\n    seen.append(total([4]))\n    assert seen == [4]\n",
+    IMPORT,
+)
+SECOND = case(
+    "test_second", "def test_second():\n    assert total([2, 2]) == 4\n    seen.append(1)\n", IMPORT
+)
+
+
+def test_only_valid_tests_are_kept_and_the_report_gives_reasons(shop, answers):
+    again = case("test_again", "def test_again():\n    # the same\n    assert total([1, 2]) == 3\n", IMPORT)
+    cases = [GOOD, EDGE, BROKEN, WRONG, KNOWN, BLIND, again]
+    answer = answers("test", {"output": {"test_cases": cases}}, args=["cart.py", "--json"])
+    assert answer.code == 0, answer.err
+    assert answer.json["files"][0]["filepath"] == "tests/test_cart.py"
+    assert answer.json["evidence"][0] == "2 of 7 tests pass in any order, run new code, and detect a fault"
+    for said in (
+        "test_broken: dropped (parses)",
+        "test_wrong: dropped (passes): assert 1 == 2",
+        "test_known: dropped (covers)",
+        "test_blind: dropped (notices)",
+        "test_again: dropped (covers): it duplicates test_total",
+    ):
+        assert said in answer.err, answer.err
+    assert shop.codebot("apply", answer.json["id"]).code == 0
+    made = (shop.root / "tests/test_cart.py").read_text()
+    assert "def test_total" in made
+    assert "def test_below_zero" in made
+    assert "def test_blind" not in made
+    assert made.count("import pytest") == 1
+    run = shop.prj("history", "--json").json["items"][0]
+    assert (
+        "dropped (notices)"
+        in (
+            shop.home
+            / "runs"
+            / run["id"]
+            / "prompts"
+            / next(
+                p.name
+                for p in (shop.home / "runs" / run["id"] / "prompts").iterdir()
+                if p.name.endswith("tests.md")
+            )
+        ).read_text()
+    )
+
+
+def test_a_test_that_hangs_on_its_order_is_dropped(shop, answers):
+    output = {"test_cases": [FIRST, SECOND], "setup_code": "seen = []"}
+    answer = answers("test", {"output": output}, args=["cart.py", "--json"])
+    assert answer.code == 0, answer.err
+    assert "test_first: dropped (order)" in answer.err
+    assert "def test_second" in answer.json["diff"]
+    assert "def test_first" not in answer.json["diff"]
+
+
+def test_generated_tests_are_refused_but_saved_when_none_is_valid(shop, answers):
+    answer = answers("test", {"output": {"test_cases": [WRONG, BLIND]}}, args=["cart.py"])
+    assert answer.code == 3, answer.err
+    assert "none of 2 tests passed the gates" in answer.err
+    assert "codebot apply" in answer.err
+    assert not (shop.root / "tests/test_cart.py").exists()
+    assert shop.codebot("pending", "--json").json["items"] == []
+
+
+def test_tests_for_nothing_that_is_python(shop, answers):
+    (shop.root / "main.go").write_text("package main\n")
+    answer = answers("test", args=["main.go"])
+    assert answer.code == 2
+    assert "no Python file" in answer.err
+
+
+def block(old, new):
+    return f"I see.\n\ncart.py\n<<<<<<< SEARCH\n{old}=======\n{new}>>>>>>> REPLACE\n"
+
+
+LOOP = '    result = 0\n    for price in prices:\n        if price < 0:\n            raise ValueError("a price below 0")\n        result += price\n    return result\n'
+SAME = block(
+    LOOP,
+    '    if any(price < 0 for price in prices):\n        raise ValueError("a price below 0")\n    return sum(prices)\n',
+)
+OTHER = block(LOOP, "    return sum(prices)\n")
+SIGNATURE = block("def label(name):\n", "def label(name, upper):\n")
+GONE = block("\n\ndef label(name):\n    return name.strip().title()\n", "\n")
+
+
+def test_a_refactoring_that_keeps_the_behaviour(shop, answers):
+    answer = answers("refactor", {"text": SAME}, args=["cart.py", "--json"])
+    assert answer.code == 0, answer.err
+    said = " ".join(answer.json["evidence"])
+    assert "passes before and after" in said
+    assert "all public names and signatures are unchanged" in said
+    assert "total returns the same for" in said
+
+
+def test_behaviour_change_is_sent_back_with_the_differing_calls(shop, answers):
+    answer = answers(
+        "refactor",
+        {"text": OTHER},
+        {
+            "when": "raises ValueError before",
+            "text": block(
+                "    return sum(prices)\n", SAME.partition("=======\n")[2].partition(">>>>>>>")[0]
+            ),
+        },
+        args=["cart.py", "--json"],
+    )
+    assert answer.code == 0, answer.err
+    assert answer.json["rounds"] == 2
+    assert "returns" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("cheat", "said"),
+    [
+        (OTHER, "raises ValueError before"),
+        (SIGNATURE, "label(name) changed to label(name, upper)"),
+        (GONE, "label was removed"),
+    ],
+)
+def test_refactoring_that_keeps_changing_behaviour_is_refused(shop, answers, cheat, said):
+    answer = answers(
+        "refactor", {"text": cheat}, {"text": "NO CHANGES"}, args=["cart.py", "--max-rounds", "1"]
+    )
+    assert answer.code == 3, answer.err
+    assert said in answer.err
+    assert (shop.root / "cart.py").read_text() == CART
+    assert shop.codebot("pending", "--json").json["items"] == []
+
+
+def test_tests_that_fail_before_say_nothing(shop, answers):
+    (shop.root / "tests/test_label.py").write_text("def test_label():\n    assert False\n")
+    answer = answers("refactor", {"text": SAME}, args=["cart.py", "--json"])
+    assert answer.code == 0, answer.err
+    assert "fails before any change" in answer.err
+    assert "before and after" not in json.dumps(answer.json["evidence"])
+
+
+def test_the_evidence_goes_into_the_pull_request(shop, answers, tmp_path):
+    answers("refactor", {"text": SAME}, args=["cart.py"])
+    git(tmp_path, "init", "-q", "--bare", "remote.git")
+    git(shop.root, "remote", "add", "origin", f"file://{tmp_path}/remote.git")
+    shown = shop.codebot("submit-pr", "--dry-run").out
+    assert "Evidence:" in shown
+    assert "returns the same for" in shown
+    assert Path(shop.root, "cart.py").read_text() == CART
+
+
+def test_generator_results_are_compared_item_by_item(shop, answers):
+    old = "def doubled(xs):\n    return (x * 2 for x in xs)\n"
+    (shop.root / "lazy.py").write_text(old)
+    git(shop.root, "add", ".")
+    cheat = f"x\n\nlazy.py\n<<<<<<< SEARCH\n{old}=======\n{old.replace('* 2', '* 3')}>>>>>>> REPLACE\n"
+    answer = answers("refactor", {"text": cheat}, args=["lazy.py", "--max-rounds", "1"])
+    assert answer.code == 3, answer.err
+    assert "each of" in answer.err
+
+
+def test_nothing_is_said_to_be_the_same_that_nobody_compared(shop, answers):
+    (shop.root / "notes.txt").write_text("one\n")
+    change = "x\n\nnotes.txt\n<<<<<<< SEARCH\none\n=======\ntwo\n>>>>>>> REPLACE\n"
+    git(shop.root, "rm", "-q", "-r", "tests")
+    answer = answers("refactor", {"text": change}, args=["notes.txt"])
+    assert answer.code == 0, answer.err
+    assert "no test and no call shows that the behaviour is unchanged" in answer.err

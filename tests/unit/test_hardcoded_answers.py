@@ -1,0 +1,94 @@
+"""Hard-coded answers are found; honest ones pass. Reports of tests are parsed."""
+
+import pytest
+
+from prunejuice.edits.diff import FileDiff, Version
+from prunejuice.verbs.verify.hardcoding import find_hardcoded_answers
+from prunejuice.verbs.verify.pytest_outcome import compare_outcomes, parse_outcomes, strip_passed_lines
+
+TEST = "from cart import total, fib, name\n\n\ndef test_all():\n    assert total([1, 2]) == 3\n    assert fib(10) == 55\n    assert fib(0) == 0\n    assert name('bob', upper=True) == 'BOB'\n    self.assertEqual(total([5]), 5)\n"
+OLD = "def total(prices):\n    return 0\n\n\ndef fib(n):\n    return n\n\n\ndef name(text, upper):\n    return text\n"
+
+
+def found(new, old=OLD, path="cart.py"):
+    difference = FileDiff(path, Version(old.encode()), Version(new.encode()))
+    return [each.line for each in find_hardcoded_answers([difference], [TEST])]
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        OLD.replace("    return 0\n", "    if prices == [1, 2]:\n        return 3\n    return 0\n"),
+        OLD.replace("    return 0\n", "    return 3\n"),
+        OLD.replace("    return n\n", "    if n == 10:\n        return 55\n    return n\n"),
+        OLD.replace("    return n\n", "    return {10: 55}.get(n, n)\n"),
+        OLD.replace("    return n\n", "    known = {10: 55}\n    return known[n] if n in known else n\n"),
+        OLD.replace(
+            "    return text\n", "    if text == 'bob' and upper:\n        return 'BOB'\n    return text\n"
+        ),
+        "ANSWERS = {10: 55}\n\n\n" + OLD.replace("    return n\n", "    return ANSWERS.get(n, n)\n"),
+        OLD.replace(
+            "    return 0\n",
+            "    if tuple(prices) == (1, 2) or prices == [5]:\n        return 5\n    return 0\n",
+        ),
+    ],
+)
+def test_hard_coded_answer_is_found(new):
+    assert found(new)
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        OLD.replace("    return 0\n", "    return sum(prices)\n"),
+        OLD.replace(
+            "    return n\n",
+            "    if n == 0:\n        return 0\n    if n == 1:\n        return 1\n    return fib(n - 1) + fib(n - 2)\n",
+        ),
+        OLD.replace("    return n\n", "    if n == 10:\n        return 10\n    return n\n"),
+        OLD.replace("    return text\n", "    return text.upper() if upper else text\n"),
+        OLD.replace(
+            "    return 0\n",
+            "    if not prices:\n        return 0\n    return prices[0] + total(prices[1:])\n",
+        ),
+        OLD + "\n\nRATES = {'de': 19, 'fr': 20}\n",
+        OLD + "\n\ndef version():\n    return '1.0'\n",
+        OLD.replace(
+            "    return 0\n", "    if len(prices) == 10:\n        return 55\n    return sum(prices)\n"
+        ),
+    ],
+)
+def test_honest_answer_is_not_reported_as_hard_coded(new):
+    assert found(new) == []
+
+
+def test_existing_special_cases_and_non_code_files_are_not_reported():
+    cheat = OLD.replace("    return 0\n", "    if prices == [1, 2]:\n        return 3\n    return 0\n")
+    assert found(cheat + "\nX = 1\n", cheat) == []
+    assert found(cheat, path="tests/test_cart.py") == []
+    assert found(cheat, path="cart.txt") == []
+    assert (
+        find_hardcoded_answers([FileDiff("a.py", Version(b""), Version(b"def f(:"))], [TEST, "def ("]) == []
+    )
+
+
+SAID = "..F\n=== short test summary info ===\nPASSED tests/a.py::test_one\nPASSED tests/a.py::test_two[x - y]\nFAILED tests/a.py::test_three - assert 1 == 2\nERROR tests/b.py::test_four\n1 failed\n"
+
+
+def test_outcomes_of_tests():
+    assert parse_outcomes(SAID) == {
+        "tests/a.py::test_one": "PASSED",
+        "tests/a.py::test_two[x - y]": "PASSED",
+        "tests/a.py::test_three": "FAILED",
+        "tests/b.py::test_four": "ERROR",
+    }
+    assert parse_outcomes("nothing\n") == {}
+    assert "PASSED" not in strip_passed_lines(SAID)
+    assert "FAILED" in strip_passed_lines(SAID)
+
+
+def test_outcome_comparison_lists_newly_passing_still_passing_and_lost():
+    before = {"a": "PASSED", "b": "FAILED", "c": "PASSED", "d": "ERROR"}
+    after = {"a": "PASSED", "b": "PASSED", "d": "FAILED"}
+    assert compare_outcomes(before, after) == (("b",), ("a",), ("c", "d"))
+    assert compare_outcomes({"a": "FAILED"}, {}).lost == ("a",)

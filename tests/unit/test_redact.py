@@ -1,0 +1,52 @@
+"""Secrets are removed from logs."""
+
+import base64
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prunejuice.system.redact import SecretFilter, secret_values
+
+SECRET = 'hunter2/"tophat'
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        SECRET,
+        base64.b64encode(SECRET.encode()).decode(),
+        quote(SECRET, safe=""),
+        SECRET.replace('"', '\\"'),
+    ],
+)
+def test_every_form_of_a_secret_is_masked(shown):
+    mask = SecretFilter([SECRET])
+    assert mask.feed(f"a {shown} b".encode()) + mask.flush() in {b"a *** b", b"a ***= b", b"a ***== b"}
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=20))
+def test_a_secret_is_masked_wherever_chunks_end(cuts):
+    text = b"x" * 7 + b"correcthorse" + b"y" * 7 + b"correcthorse"
+    mask, out, at = SecretFilter(["correcthorse"]), b"", 0
+    for size in [*cuts, len(text)]:
+        out += mask.feed(text[at : at + size])
+        at += size
+    assert out + mask.flush() == b"x" * 7 + b"***" + b"y" * 7 + b"***"
+
+
+def test_short_values_and_no_values_change_nothing():
+    for mask in (SecretFilter(["short"]), SecretFilter()):
+        assert mask.feed(b"a short text") + mask.flush() == b"a short text"
+
+
+def test_secret_names_are_known():
+    found = secret_values({
+        "GITHUB_TOKEN": "1",
+        "DB_PASSWORD": "2",
+        "API_KEY": "3",
+        "MONKEY": "4",
+        "PATH": "5",
+    })
+    assert found == ("1", "2", "3")
