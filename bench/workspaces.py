@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.errors import PruneJuiceError
-from prunejuice.worktrees import conflicts, listing, name_pattern, worktree
+from prunejuice.worktrees import conflicts, listing, worktree, worktree_names
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees.worktree import WorktreeSpec
 
@@ -47,7 +47,7 @@ def door(place: Path) -> gits.Git:
 
 
 def wanted(git_: gits.Git, branch: str, owner: str = "bench") -> WorktreeSpec:
-    return WorktreeSpec(name_pattern.worktree_path(git_, "", branch), branch, git_.head_commit(), owner)
+    return WorktreeSpec(worktree_names.worktree_path(git_, "", branch), branch, git_.head_commit(), owner)
 
 
 def creation(folder: Path, count: int) -> tuple[float, float]:
@@ -71,7 +71,7 @@ def removal(folder: Path, count: int) -> float:
     taken = []
     for number in range(count):
         began = time.perf_counter()
-        removed = worktree.remove(found, name_pattern.worktree_path(found, "", f"ours-{number}"))
+        removed = worktree.remove(found, worktree_names.worktree_path(found, "", f"ours-{number}"))
         taken.append(time.perf_counter() - began)
         assert not removed.why, removed
     return statistics.median(taken)
@@ -198,7 +198,7 @@ def kills(folder: Path, count: int, chance: random.Random) -> Kills:
         killed += _killed(place, branch, chance.uniform(0, 0.12))
         try:
             worktree.create(found, wanted(found, f"next-{number}"))
-            worktree.discard(found, name_pattern.worktree_path(found, "", f"next-{number}"))
+            worktree.discard(found, worktree_names.worktree_path(found, "", f"next-{number}"))
         except PruneJuiceError as error:
             print(error.message, file=sys.stderr)
             blocked += 1
@@ -227,7 +227,7 @@ def _killed(place: Path, branch: str, delay: float) -> int:
 
 def _state(found: gits.Git, branch: str) -> tuple[int, int]:
     """Whether something half made is left, and whether work that had been written is nowhere."""
-    path = name_pattern.worktree_path(found, "", branch)
+    path = worktree_names.worktree_path(found, "", branch)
     entry = next((each for each in listing.list_worktrees(found) if each.path == path), None)
     exists, ref = path.exists(), bool(found.resolve(f"refs/heads/{branch}"))
     whole = exists and entry is not None and ref and git(path, "status", "--porcelain") in {"", "?? work\n"}

@@ -16,7 +16,8 @@ from conftest import NEEDS_TMUX, git
 from prunejuice.changes.dirfd import open_tree
 from prunejuice.cli import ask_for_trust
 from prunejuice.edits import path_rules
-from prunejuice.edits.path_rules import invalid_path_reason, protection_level
+from prunejuice.edits.path_rules import invalid_path_reason
+from prunejuice.edits.protected_files import protection_level
 from prunejuice.errors import DeniedError
 from prunejuice.testing import ModelServer, Reply
 

@@ -113,7 +113,7 @@ def test_the_forge_and_the_language_keep_their_contracts(installed, repository):
         from acme_prunejuice import agent, forge, store
         from prunejuice.agents.protocol import AgentRequest
         from prunejuice.code.languages import language_for_path
-        from prunejuice.forges.forge import find_forge
+        from prunejuice.forges.registry import find_forge
         import pathlib, sys
         check_forge(forge.connect, "acme://shop/cart", {"ACME_TOKEN": "x"}, 3)
         assert find_forge("acme://shop/cart", {}).login_fix == "set ACME_TOKEN"

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from prunejuice.changes.change_set import ChangeSet, FileChange
-from prunejuice.edits import path_rules
+from prunejuice.edits import path_rules, protected_files
 from prunejuice.errors import ConflictError, DeniedError, PruneJuiceError
 
 REFUSED = [
@@ -122,7 +122,7 @@ CARE = {
 
 @pytest.mark.parametrize("name", CARE)
 def test_files_that_decide_what_runs(name):
-    assert path_rules.protection_level(name) == CARE[name]
+    assert protected_files.protection_level(name) == CARE[name]
 
 
 def test_protected_files_are_only_changed_when_allowed(repository):

@@ -16,8 +16,8 @@ import codebot
 from conftest import git
 from prunejuice.changes import blame, change_set, pending, transaction, tree_state
 from prunejuice.changes.change_set import ChangeSet, FileChange
+from prunejuice.changes.change_set_store import ChangeSetStore
 from prunejuice.changes.staging import FileWrite
-from prunejuice.changes.store import ChangeSetStore
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.errors import ConflictError, DeniedError, NotFoundError, PruneJuiceError, UsageError
 from prunejuice.system import settings as own_settings

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import git
 from prunejuice.errors import ConflictError, UsageError
-from prunejuice.worktrees import conflicts, listing, merge, name_pattern, oplog, worktree
+from prunejuice.worktrees import conflicts, listing, merge, oplog, worktree, worktree_names
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees.merge import MergeSource
 from prunejuice.worktrees.worktree import WorktreeSpec
@@ -26,7 +26,8 @@ def tree(door):
 
 def grown(door, branch, name):
     made = worktree.create(
-        door, WorktreeSpec(name_pattern.worktree_path(door, "", branch), branch, door.head_commit(), "run1")
+        door,
+        WorktreeSpec(worktree_names.worktree_path(door, "", branch), branch, door.head_commit(), "run1"),
     )
     path = Path(made.path)
     for number in (1, 2):

@@ -16,7 +16,7 @@ from prunejuice.errors import ConflictError, GitError, StepError, StoreError, Us
 from prunejuice.system.lock import FileLock
 from prunejuice.system.stop_request import STOP, Stop
 from prunejuice.worktrees import git as gits
-from prunejuice.worktrees import listing, name_pattern, oplog, trash, worktree
+from prunejuice.worktrees import listing, oplog, trash, worktree, worktree_names
 from prunejuice.worktrees.worktree import WorktreeSpec
 
 
@@ -26,7 +26,7 @@ def door(repository):
 
 
 def wanted(door, branch="pj-x", owner="run1"):
-    return WorktreeSpec(name_pattern.worktree_path(door, "", branch), branch, door.head_commit(), owner)
+    return WorktreeSpec(worktree_names.worktree_path(door, "", branch), branch, door.head_commit(), owner)
 
 
 def make(door, branch="pj-x"):

@@ -10,7 +10,7 @@ import pytest
 from conftest import git
 from prunejuice.errors import ConflictError, StepError, UsageError
 from prunejuice.system.stop_request import STOP, Stop
-from prunejuice.worktrees import checkout, listing, merge, name_pattern, oplog, snapshot, worktree
+from prunejuice.worktrees import checkout, listing, merge, oplog, snapshot, worktree, worktree_names
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees.merge import MergeSource
 from prunejuice.worktrees.worktree import WorktreeSpec
@@ -23,7 +23,8 @@ def door(repository):
 
 def make(door, branch="pj-x"):
     made = worktree.create(
-        door, WorktreeSpec(name_pattern.worktree_path(door, "", branch), branch, door.head_commit(), "run1")
+        door,
+        WorktreeSpec(worktree_names.worktree_path(door, "", branch), branch, door.head_commit(), "run1"),
     )
     return Path(made.path), door.for_worktree(made.path, made.git_dir)
 

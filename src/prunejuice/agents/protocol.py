@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from prunejuice.system.stop_request import Stop
+from prunejuice.system.stop_request import DEFAULT_GRACE, Stop
 
 Status = Literal["ok", "limit", "denied", "cancelled", "failed", "unfinished"]
 """How a task ended; the output of an unfinished one is not whole."""
@@ -76,7 +76,7 @@ class Task(NamedTuple):
     access: Access = "edit"
     conversation: str = ""
     tag: str = ""
-    grace: float = 10.0
+    grace: float = DEFAULT_GRACE
 
 
 class BaseAgentEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):

@@ -12,7 +12,7 @@ from msgspec import Struct
 from prunejuice.app import wiring
 from prunejuice.changes import change_set, tree_state
 from prunejuice.changes.change_set import ChangeSet, CommandOutput, FileChange
-from prunejuice.changes.store import ChangeSetStore
+from prunejuice.changes.change_set_store import ChangeSetStore
 from prunejuice.errors import GateError
 from prunejuice.forges import submit
 from prunejuice.system import settings

@@ -14,7 +14,7 @@ from prunejuice.engine.driver import Runtime
 from prunejuice.engine.event import AttentionRequested, Event, StepEnded
 from prunejuice.engine.ports import StepContext, StepResult, Store, TrustStore
 from prunejuice.engine.run import Run
-from prunejuice.engine.stores import open_store, open_trust_store
+from prunejuice.engine.stores.registry import open_store, open_trust_store
 from prunejuice.errors import DefinitionError, MisspeltError, NotFoundError, UsageError
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
 from prunejuice.system import process, settings

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from prunejuice.changes import pending
 from prunejuice.changes.change_set import open_version_reader, reasons_by_path
-from prunejuice.changes.store import ChangeSetRecord, ChangeSetStore
+from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
 from prunejuice.edits.diff import lines_from_bytes
 from prunejuice.errors import NotFoundError
 from prunejuice.text import safe_line

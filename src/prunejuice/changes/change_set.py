@@ -18,7 +18,7 @@ from prunejuice.changes import dirfd, transaction
 from prunejuice.changes.dirfd import ABSENT, FileSnapshot, FileState
 from prunejuice.changes.staging import FileWrite, TransactionPlan
 from prunejuice.changes.tree_state import TreeState, find_tree_state
-from prunejuice.edits import diff, path_rules
+from prunejuice.edits import diff, path_rules, protected_files
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.edits.overlay import Overlay
 from prunejuice.errors import ConflictError, DeniedError, UsageError
@@ -400,7 +400,9 @@ def find_disallowed_paths(differences: Iterable[FileDiff], grant: Sequence[str])
     """Return the protected files among the differences that no glob grants."""
     names = (name for file_diff in differences for name in (file_diff.path, file_diff.to))
     return [
-        name for name in names if path_rules.is_protected(name) and not path_rules.matches_any(name, grant)
+        name
+        for name in names
+        if protected_files.is_protected(name) and not path_rules.matches_any(name, grant)
     ]
 
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 from prunejuice.code.testpaths import is_test_path
-from prunejuice.edits import diff, path_rules
+from prunejuice.edits import diff, protected_files
 from prunejuice.edits.diff import Hunk
 
 ChangeKind = Literal["import added", "rename", "docstring only", "formatting only"]
@@ -273,8 +273,8 @@ def find_risks(hunk: Hunk, mode: int = 0) -> list[str]:
     """Return the reasons to look closely at a hunk; `mode` is the mode of the file after the change."""
     added, removed = diff.count_changed_lines(hunk)
     risks = {
-        "decides what runs on this machine": path_rules.is_protected(hunk.path),
-        "may decide what runs": path_rules.protection_level(hunk.path) == "shown",
+        "decides what runs on this machine": protected_files.is_protected(hunk.path),
+        "may decide what runs": protected_files.protection_level(hunk.path) == "shown",
         "deletes the file": hunk.change_type == "deleted",
         "makes the file executable": hunk.change_type in {"created", "mode"} and bool(mode & 0o100),
         "changes a test": hunk.change_type != "created" and is_test_path(hunk.path),

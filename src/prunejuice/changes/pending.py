@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from prunejuice.changes import transaction
@@ -22,15 +21,10 @@ from prunejuice.changes.change_set import (
     open_version_reader,
     reasons_by_path,
     require_allowed,
-    to_plain_data,
     version_state,
     write_diffs,
 )
-from prunejuice.changes.dirfd import ABSENT
-from prunejuice.changes.rebase import VersionReader, _conflict_error, apply_diff, merge_file, rebase_record
-from prunejuice.changes.review import ReviewDecision
-from prunejuice.changes.staging import FileWrite, TransactionPlan
-from prunejuice.changes.store import (
+from prunejuice.changes.change_set_store import (
     ChangeSetAction,
     ChangeSetEvent,
     ChangeSetRecord,
@@ -39,6 +33,10 @@ from prunejuice.changes.store import (
     OriginalFile,
     decision_event,
 )
+from prunejuice.changes.dirfd import ABSENT
+from prunejuice.changes.rebase import VersionReader, _conflict_error, apply_diff, merge_file, rebase_record
+from prunejuice.changes.review import ReviewDecision
+from prunejuice.changes.staging import FileWrite, TransactionPlan
 from prunejuice.edits import path_rules
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.edits.overlay import Overlay
@@ -449,10 +447,3 @@ def _require_pending(record: ChangeSetRecord) -> None:
             f"{record.id} is {record.state}, not pending",
             "run `codebot pending list` to see the pending ones",
         )
-
-
-def to_json_data(record: ChangeSetRecord) -> dict[str, object]:
-    """Return a record as plain data for programs, without the original files."""
-    data: dict[str, object] = msgspec.to_builtins(record)
-    data.pop("olds", None)
-    return {**data, "change_set": to_plain_data(record.change_set)}

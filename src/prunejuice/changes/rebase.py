@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from prunejuice.changes.change_set import apply_to_overlay
-from prunejuice.changes.store import ChangeSetRecord
+from prunejuice.changes.change_set_store import ChangeSetRecord
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.edits.overlay import Overlay
 from prunejuice.errors import ConflictError

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from prunejuice.changes import classify
 from prunejuice.changes.classify import HunkInFile
-from prunejuice.edits import diff, path_rules
+from prunejuice.edits import diff, path_rules, protected_files
 from prunejuice.edits.diff import FileDiff, Hunk, Version
 from prunejuice.errors import UsageError
 from prunejuice.text import safe_line, spelling_hint
@@ -155,7 +155,7 @@ def split_current_hunk(review: Review) -> Review:
 
 def patterns_for_hunk(review: Review, hunk: Hunk) -> list[ApprovalPattern]:
     """Return the patterns by which a hunk can be approved; none in files that decide what runs."""
-    if hunk.change_type or path_rules.protection_level(hunk.path):
+    if hunk.change_type or protected_files.protection_level(hunk.path):
         return []
     kinds = classify.classify_hunk(_hunk_in_file(review, hunk))
     patterns = [ApprovalPattern(kind, detail) for kind, detail in kinds.items()]
@@ -164,7 +164,7 @@ def patterns_for_hunk(review: Review, hunk: Hunk) -> list[ApprovalPattern]:
 
 def is_covered_by(review: Review, pattern: ApprovalPattern, hunk: Hunk) -> bool:
     """Return whether a pattern covers a hunk; none covers a protected file."""
-    if path_rules.is_protected(hunk.path) or path_rules.is_protected(review.files[hunk.path].to):
+    if protected_files.is_protected(hunk.path) or protected_files.is_protected(review.files[hunk.path].to):
         return False
     if pattern.glob:
         return path_rules.matches_any(hunk.path, [pattern.glob])
@@ -300,5 +300,7 @@ def approved_protected_paths(review: Review) -> frozenset[str]:
             for name in (hunk.path, review.files[hunk.path].to):
                 approvals[name] = approvals.get(name, True) and individually
     return frozenset(
-        name for name, individually in approvals.items() if individually and path_rules.is_protected(name)
+        name
+        for name, individually in approvals.items()
+        if individually and protected_files.is_protected(name)
     )

@@ -1,7 +1,7 @@
 """The run history for commands that only read it, without importing the application."""
 
 from prunejuice.engine.history import RunHistory
-from prunejuice.engine.stores import open_store
+from prunejuice.engine.stores.registry import open_store
 from prunejuice.system import settings
 from prunejuice.workflow import project
 

@@ -2,7 +2,7 @@
 
 import re
 
-from prunejuice.edits import path_rules
+from prunejuice.edits import protected_files
 
 _LABEL = re.compile(
     r"^(?:file(?:\s?name|\s?path)?|path|in|edit|update|create|new file|modified)\s*[:=]\s*", re.IGNORECASE
@@ -125,7 +125,7 @@ def is_certain_name(name: str, line: str = "") -> bool:
     if " " in name and f"`{name}`" not in line:
         return bool(_LABEL.match(line.strip().strip("*_# ")))
     if (
-        path_rules.is_protected(name)
+        protected_files.is_protected(name)
         or last.startswith(".")
         or last.lower() in _PLAIN_NAMES
         or (suffix.lower() in _SUFFIXES and stem)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from prunejuice.edits import lines, losses, match, path_rules, syntax
+from prunejuice.edits import lines, losses, matchers, path_rules, syntax
 from prunejuice.edits.diff import Version
 from prunejuice.edits.edit import Edit, EditRejectedError, Placement
 from prunejuice.edits.lines import FileText
@@ -149,7 +149,7 @@ def _apply_edit(edit: Edit, overlay: Overlay) -> Placement:
     first = overlay.original(edit.path).data if edit.anchors else None
     original = lines.decode_text(first) if first is not None else None
     texts = original.texts if original else None
-    new, placement = match.place(_require_text(edit, current.data), edit, texts)
+    new, placement = matchers.place(_require_text(edit, current.data), edit, texts)
     overlay.put(edit.path, current._replace(data=_encode_text(edit, new)))
     return placement
 
@@ -189,7 +189,7 @@ def refuse_partial_file(old: FileText | None, edit: Edit) -> None:
     Raises:
         EditRejectedError: Lines stand for others, or most lines or definitions are lost.
     """
-    match.refuse_omission(old, edit)
+    matchers.refuse_omission(old, edit)
     if old is not None:
         losses.refuse_losses(edit.path, old, edit.replace, edit.removes)
 

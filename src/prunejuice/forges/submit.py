@@ -10,12 +10,13 @@ from msgspec import Struct
 
 from prunejuice.changes import pending
 from prunejuice.changes.change_set import FileChange, reasons_by_path
-from prunejuice.changes.store import ChangeSetRecord, ChangeSetStore
+from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
 from prunejuice.edits import diff
 from prunejuice.errors import NotFoundError, PruneJuiceError, UsageError
 from prunejuice.forges import branch as branches
 from prunejuice.forges.branch import Remote
-from prunejuice.forges.forge import Forge, find_forge
+from prunejuice.forges.forge import Forge
+from prunejuice.forges.registry import find_forge
 from prunejuice.text import safe_line
 from prunejuice.worktrees.git import Git
 

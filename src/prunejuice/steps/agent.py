@@ -15,9 +15,9 @@ from prunejuice.agents.protocol import NO_USAGE, Agent, AgentStarted, Usage, tot
 from prunejuice.agents.registry import UsageLabel, open_agent
 from prunejuice.changes import change_set, denial, parsed_answer, pending, tree_state
 from prunejuice.changes.change_set import ChangeSet, CommandOutput
+from prunejuice.changes.change_set_store import ChangeSetStore
 from prunejuice.changes.parsed_answer import PlacedAnswer
 from prunejuice.changes.scratch_copy import ScratchCopy
-from prunejuice.changes.store import ChangeSetStore
 from prunejuice.changes.tree_state import TreeState
 from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.code.testpaths import is_test_path

@@ -9,7 +9,7 @@ BUILTIN_STEPS = {
     "start-session": "prunejuice.steps.worktree_steps:start_session",
     "gather-context": "prunejuice.steps.gather:gather_context",
     "fetch-issue": "prunejuice.steps.prepare:fetch_issue",
-    "store-artifacts": "prunejuice.steps.store:store_artifacts",
+    "store-artifacts": "prunejuice.steps.store_artifacts:store_artifacts",
     "cleanup": "prunejuice.steps.worktree_steps:cleanup",
 }
 EXTENSIONS = ExtensionPoint("prunejuice.steps", BUILTIN_STEPS)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.errors import StepError
-from prunejuice.forges.forge import open_forge
+from prunejuice.forges.registry import open_forge
 from prunejuice.steps.artifacts import write_artifact
 from prunejuice.steps.resources import StepResources, ok_result
 from prunejuice.system.private import make_private_folder

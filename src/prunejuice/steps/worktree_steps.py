@@ -13,7 +13,7 @@ from prunejuice.steps.environment import build_step_environment
 from prunejuice.steps.resources import StepResources, ok_result
 from prunejuice.system import process
 from prunejuice.workflow.workspace import Workspace
-from prunejuice.worktrees import checkout, name_pattern, provision, snapshot, tmux, worktree
+from prunejuice.worktrees import checkout, provision, snapshot, tmux, worktree, worktree_names
 from prunejuice.worktrees.git import Git
 
 
@@ -32,7 +32,7 @@ def create_worktree(handle: StepContext, resources: StepResources) -> StepResult
     if not base:
         raise StepError(f"unknown base commit {base_ref!r}")
     branch = str(options.get("branch_name") or _format_branch(handle, resources.settings.branch_pattern))
-    path = name_pattern.worktree_path(git, resources.settings.worktree_parent, branch)
+    path = worktree_names.worktree_path(git, resources.settings.worktree_parent, branch)
     created = worktree.create(git, worktree.WorktreeSpec(path, branch, base, handle.run.id))
     subdirectory = Path(handle.workspace.directory).resolve().relative_to(Path(git.directory).resolve())
     directory = path / subdirectory if (path / subdirectory).is_dir() else path
@@ -87,7 +87,7 @@ def _restore_finished_work(handle: StepContext, git: Git, branch: str) -> None:
 def _format_branch(handle: StepContext, pattern: str) -> str:
     day = time.strftime("%Y%m%d", time.gmtime(handle.run.created))
     words = {"command": handle.plan.command.name, "date": day, "run": handle.run.id[:6]}
-    return name_pattern.format_branch_name(pattern, {**words, "project": Path(handle.plan.project).name})
+    return worktree_names.format_branch_name(pattern, {**words, "project": Path(handle.plan.project).name})
 
 
 def _provision_worktree(handle: StepContext, resources: StepResources, git: Git) -> None:

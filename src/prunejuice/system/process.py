@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, NoReturn, cast
 
 from prunejuice.errors import MissingToolError
-from prunejuice.system.stop_request import KILL, STOP, Stop
+from prunejuice.system.stop_request import DEFAULT_GRACE, KILL, STOP, Stop
 
 _POLL_SECONDS = 0.05
 """Seconds between two checks of a foreground process."""
@@ -50,7 +50,7 @@ class ProcessSpec(NamedTuple):
     cwd: Path | str
     env: Mapping[str, str]
     timeout: float = 300
-    grace: float = 10
+    grace: float = DEFAULT_GRACE
     tag: str = ""
     stdin: bytes = b""
     pass_fds: tuple[int, ...] = ()

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from prunejuice.errors import DefinitionError, Problem, UsageError
 from prunejuice.system import shell_config
+from prunejuice.system.stop_request import DEFAULT_GRACE
 from prunejuice.text import spelling_hint
 
 Source = Literal["default", "user", "project", "environment"]
@@ -53,7 +54,7 @@ class Settings(NamedTuple):
     """
 
     home: Path
-    grace: float = 10.0
+    grace: float = DEFAULT_GRACE
     log_limit: int = 100_000_000
     tmux_socket: str = ""
     worktree_parent: str = ""

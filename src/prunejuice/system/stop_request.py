@@ -4,6 +4,8 @@ import os
 
 STOP = 1
 KILL = 2
+DEFAULT_GRACE = 10.0
+"""Seconds between TERM and KILL."""
 
 
 class Stop:

@@ -46,7 +46,7 @@ from prunejuice.errors import (
     UnfinishedAnswerError,
     UsageError,
 )
-from prunejuice.system.stop_request import Stop
+from prunejuice.system.stop_request import DEFAULT_GRACE, Stop
 from prunejuice.text import format_count, to_utf8
 from prunejuice.verbs import report as reports
 from prunejuice.verbs.agent_in_copy import NO_CHANGES
@@ -95,7 +95,7 @@ class AskContext(NamedTuple):
     conversation: str = ""
     tag: str = ""
     work_folder: Path | None = None
-    grace: float = 10.0
+    grace: float = DEFAULT_GRACE
     on_usage: Callable[[Usage], None] = lambda _: None
 
     @contextmanager

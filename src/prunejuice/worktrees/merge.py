@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from prunejuice.errors import ConflictError, GitError, UsageError
-from prunejuice.worktrees import checkout, name_pattern, oplog, snapshot, worktree
+from prunejuice.worktrees import checkout, oplog, snapshot, worktree, worktree_names
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.listing import Worktree, list_worktrees
 from prunejuice.worktrees.oplog import Operation
@@ -124,7 +124,7 @@ def _rebase_commits(git: Git, source: MergeSource, onto: str) -> str:
 @contextmanager
 def temporary_worktree(git: Git, commit: str, parent: str = "") -> Iterator[Git]:
     """Check out a commit in a temporary worktree, and yield git for it. It is deleted afterwards."""
-    path = name_pattern.worktree_path(git, parent, f".prunejuice-check-{secrets.token_hex(4)}")
+    path = worktree_names.worktree_path(git, parent, f".prunejuice-check-{secrets.token_hex(4)}")
     spec = worktree.WorktreeSpec(
         path, f"prunejuice-check-{path.name[-8:]}", commit, f"{worktree.CHECK_PREFIX}{os.getpid()}"
     )

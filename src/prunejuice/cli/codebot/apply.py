@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from prunejuice.changes import denial, parsed_answer
+from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
 from prunejuice.changes.parsed_answer import PlacedAnswer
-from prunejuice.changes.store import ChangeSetRecord, ChangeSetStore
 from prunejuice.cli.codebot.apply_changes import apply_records, review_and_apply
 from prunejuice.cli.codebot.apply_options import ApplyOptions
 from prunejuice.cli.codebot.change_input import edit_format, read_changes

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from prunejuice.changes import change_set, parsed_answer, pending, review
+from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
 from prunejuice.changes.parsed_answer import PlacedAnswer
 from prunejuice.changes.review import Review
-from prunejuice.changes.store import ChangeSetRecord, ChangeSetStore
 from prunejuice.cli import render, terminal
 from prunejuice.cli.codebot.apply_options import ApplyOptions, ReviewOutcome
 from prunejuice.cli.codebot.change_input import read_changes

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from prunejuice.changes.change_set_store import ChangeSetRecord
 from prunejuice.changes.review import Review
-from prunejuice.changes.store import ChangeSetRecord
 
 
 class ApplyOptions(NamedTuple):

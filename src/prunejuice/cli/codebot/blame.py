@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from prunejuice.changes import blame as blames
-from prunejuice.changes.store import ChangeSetStore
+from prunejuice.changes.change_set_store import ChangeSetStore
 from prunejuice.cli import render
 from prunejuice.cli.codebot.change_store import open_change_store
 from prunejuice.cli.options import json_option

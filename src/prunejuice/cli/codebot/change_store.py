@@ -1,7 +1,7 @@
 """Access to the change sets of the current tree."""
 
 from prunejuice.changes import tree_state
-from prunejuice.changes.store import ChangeSetRecord, ChangeSetStore, RecordState
+from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore, RecordState
 from prunejuice.errors import NotFoundError
 from prunejuice.system import settings
 from prunejuice.workflow import project

@@ -8,14 +8,14 @@ import click
 
 from prunejuice.changes import change_set, parsed_answer, review
 from prunejuice.changes.change_set import ChangeSet
+from prunejuice.changes.change_set_store import ChangeSetRecord
 from prunejuice.changes.parsed_answer import PLACEMENTS, PlacedAnswer
-from prunejuice.changes.store import ChangeSetRecord
 from prunejuice.cli import render
 from prunejuice.cli.codebot.apply_options import NO_REVIEW, ApplyOptions, ReviewOutcome
 from prunejuice.cli.review import hunk_view, revision
 from prunejuice.edits import diff
 from prunejuice.edits.diff import FileDiff
-from prunejuice.edits.path_rules import protection_level
+from prunejuice.edits.protected_files import protection_level
 from prunejuice.text import format_count, safe_line, safe_text, to_utf8
 
 

@@ -169,7 +169,7 @@ def _fetch_issue(number: int) -> "Issue":
     Raises:
         UsageError: the repository has no forge, or the issue does not exist.
     """
-    from prunejuice.forges.forge import open_forge  # noqa: PLC0415
+    from prunejuice.forges.registry import open_forge  # noqa: PLC0415
     from prunejuice.system import settings  # noqa: PLC0415
     from prunejuice.workflow import project  # noqa: PLC0415
     from prunejuice.worktrees import git as gits  # noqa: PLC0415

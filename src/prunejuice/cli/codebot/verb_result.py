@@ -8,7 +8,7 @@ import click
 
 from prunejuice.app import verb_run
 from prunejuice.changes import change_set, tree_state
-from prunejuice.changes.store import ChangeSetStore
+from prunejuice.changes.change_set_store import ChangeSetStore
 from prunejuice.cli import error_boundary, render
 from prunejuice.cli.codebot import apply_changes, change_view
 from prunejuice.cli.codebot.verb_request import VerbInvocation

@@ -22,7 +22,7 @@ from prunejuice.engine import trust
 from prunejuice.errors import PruneJuiceError, UsageError
 from prunejuice.system import process, settings
 from prunejuice.text import safe_line, spelling_hint
-from prunejuice.worktrees import listing, name_pattern, provision, worktree
+from prunejuice.worktrees import listing, provision, worktree, worktree_names
 from prunejuice.worktrees.listing import WorktreeRecord
 
 PATTERN = "{prefix}-{suffix}"
@@ -141,7 +141,7 @@ def _build_request(
     default_parent = (
         str(Path(main.directory) / Path(parent_directory).expanduser()) if parent_directory else ""
     )
-    path = name_pattern.worktree_path(
+    path = worktree_names.worktree_path(
         git, environment.app.settings.worktree_parent or default_parent, branch
     )
     files = (
@@ -170,7 +170,7 @@ def _branch_name(environment: PlumEnvironment, name: str, pattern: str) -> str:
         return name
     values = {"prefix": prefix, "suffix": name or _default_suffix(), "username": user or prefix}
     values |= {"project": _to_branch_word(project), "date": time.strftime("%Y%m%d")}
-    return name_pattern.format_branch_name(
+    return worktree_names.format_branch_name(
         pattern or environment.first_set("PLUM_PATTERN") or PATTERN, values
     )
 

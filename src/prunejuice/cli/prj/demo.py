@@ -15,7 +15,7 @@ import click
 
 from prunejuice.cli import render
 from prunejuice.engine.history import RunHistory
-from prunejuice.engine.stores import open_store
+from prunejuice.engine.stores.registry import open_store
 from prunejuice.errors import PruneJuiceError
 from prunejuice.system import lock, process, settings
 from prunejuice.text import safe_text

@@ -13,7 +13,7 @@ from prunejuice.app.extension_points import extension_points
 from prunejuice.cli import render
 from prunejuice.cli.options import json_option
 from prunejuice.engine import trust
-from prunejuice.engine.stores import open_sqlite
+from prunejuice.engine.stores.registry import open_sqlite
 from prunejuice.errors import DamagedStoreError, PruneJuiceError, StoreError
 from prunejuice.system import process, settings
 from prunejuice.text import safe_line

@@ -12,7 +12,7 @@ from prunejuice.cli.options import all_projects_option, json_option
 from prunejuice.cli.run_history import open_history, project_filter
 from prunejuice.engine import view
 from prunejuice.engine.history import RunHistory
-from prunejuice.engine.stores import open_store
+from prunejuice.engine.stores.registry import open_store
 from prunejuice.engine.view import RunSummary
 from prunejuice.system import settings
 from prunejuice.text import safe_line

@@ -10,7 +10,7 @@ import click
 
 from prunejuice.app import run_actions, verb_run, wiring
 from prunejuice.changes import pending, tree_state
-from prunejuice.changes.store import ChangeSetStore
+from prunejuice.changes.change_set_store import ChangeSetStore
 from prunejuice.cli import render
 from prunejuice.cli.options import json_option
 from prunejuice.cli.run_lookup import find_run

@@ -3,8 +3,8 @@
 import click
 
 from prunejuice.changes import pending
+from prunejuice.changes.change_set_store import ChangeSetRecord
 from prunejuice.changes.pending import RecordStatus
-from prunejuice.changes.store import ChangeSetRecord
 from prunejuice.cli import render
 from prunejuice.cli.codebot.change_store import open_change_store
 from prunejuice.cli.codebot.pending.record_json import record_to_dict

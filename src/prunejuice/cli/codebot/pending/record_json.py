@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
+
+from prunejuice.changes.change_set import to_plain_data
+from prunejuice.changes.change_set_store import ChangeSetRecord
 from prunejuice.changes.pending import RecordStatus
-from prunejuice.changes.store import ChangeSetRecord
 from prunejuice.cli import render
 from prunejuice.engine.view import format_time
 
@@ -21,6 +24,13 @@ def record_to_dict(record: ChangeSetRecord, status: RecordStatus | None) -> dict
         result["stacks_on"] = list(status.stacks_on)
         result["conflict"] = status.conflict.message if status.conflict else None
     return result
+
+
+def stored_fields(record: ChangeSetRecord) -> dict[str, Any]:
+    """Return every field of a record as JSON data, without the original files."""
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    fields.pop("olds", None)
+    return {**fields, "change_set": to_plain_data(record.change_set)}
 
 
 def report_record(record: ChangeSetRecord, state: str, *, as_json: bool) -> None:

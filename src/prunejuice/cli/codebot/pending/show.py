@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from prunejuice.changes import parsed_answer, pending, rebase, review
-from prunejuice.changes.store import ChangeSetEvent
+from prunejuice.changes.change_set_store import ChangeSetEvent
 from prunejuice.cli import render
 from prunejuice.cli.codebot.change_store import open_change_store
-from prunejuice.cli.codebot.pending.record_json import record_to_dict
+from prunejuice.cli.codebot.pending.record_json import record_to_dict, stored_fields
 from prunejuice.cli.options import json_option
 from prunejuice.cli.review import hunk_view
 from prunejuice.edits import diff
@@ -35,7 +35,7 @@ def show_command(*, id: str, as_json: bool) -> None:  # noqa: A002 - the name of
         items = [hunk_view.hunk_to_dict(reviewed, hunk) for hunk in reviewed.hunks]
         render.print_json(
             "change_set",
-            {**record_to_dict(record, status), "hunks": items, **pending.to_json_data(record)},
+            {**record_to_dict(record, status), "hunks": items, **stored_fields(record)},
         )
         return
     render.print_line(f"{record.id} {record.state}  {safe_line(record.change_set.summary, 120)}".rstrip())

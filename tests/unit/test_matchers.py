@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunejuice.edits import lines as edits_lines
-from prunejuice.edits import match, proposal
+from prunejuice.edits import matchers, proposal
 from prunejuice.edits.diff import Version
 from prunejuice.edits.edit import Edit, EditRejectedError
 from prunejuice.edits.overlay import Overlay
@@ -39,7 +39,7 @@ def edit(search, replace, path="shop.py", **more):
 
 
 def placed(search, replace, file=FILE, **more):
-    made, how = match.place(edits_lines.decode_text(file.encode()), edit(search, replace, **more))
+    made, how = matchers.place(edits_lines.decode_text(file.encode()), edit(search, replace, **more))
     return made.to_bytes().decode(), how
 
 
@@ -61,9 +61,9 @@ TIERS = {
 
 
 def test_placement_reports_the_matching_strategy():
-    assert placed(*TIERS["exact"]) == (WANTED, match.Placement("exact", 9, 1))
+    assert placed(*TIERS["exact"]) == (WANTED, matchers.Placement("exact", 9, 1))
     assert placed(*TIERS["trailing space"])[1].strategy == "trailing space"
-    assert placed(*TIERS["unwrapped"]) == (WANTED, match.Placement("unwrapped", 9, 1))
+    assert placed(*TIERS["unwrapped"]) == (WANTED, matchers.Placement("unwrapped", 9, 1))
     made, how = placed("if item.free:\n    return 0", "if item.free:\n    return 0.0")
     assert how.strategy == "indentation"
     assert made == FILE.replace("return 0\n", "return 0.0\n")
@@ -396,7 +396,7 @@ def test_an_edit_changes_its_place_and_nothing_else_or_is_refused(lines, search,
     if read is None:
         return
     try:
-        made, how = match.place(read, Edit("replace", "a.txt", tuple(search), tuple(replace)))
+        made, how = matchers.place(read, Edit("replace", "a.txt", tuple(search), tuple(replace)))
     except EditRejectedError:
         return
     if how.strategy == "already applied":

@@ -10,6 +10,7 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import NamedTuple
 
+from prunejuice.edits.drift import drifted_starts
 from prunejuice.edits.edit import Edit, EditRejectedError, MatchStrategy, Placement, numbered_excerpt
 from prunejuice.edits.elision import find_placeholder, is_elision
 from prunejuice.edits.hints import contradicts_anchors, find_anchor_block, find_anchor_lines
@@ -27,7 +28,6 @@ from prunejuice.edits.line_keys import (
 from prunejuice.edits.line_search import _MAX_COMPARED_CHARS, Texts, find_runs, nearest_lines
 from prunejuice.edits.lines import FileText, Line
 from prunejuice.edits.masks import has_mask, masked_lines, refuse_masks
-from prunejuice.edits.near_match import drifted_starts
 from prunejuice.edits.unwrap import replace_lines, unwrapped_variants, without_blank_edges
 
 _MIN_RESULT_RATIO = 0.6  # similarity of the result of an edit to the lines it replaces
