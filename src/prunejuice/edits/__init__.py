@@ -2,5 +2,5 @@
 
 The package performs no I/O.
 
-Start with `formats.read`, `match.place`, `proposal.apply_edits`, `diff.FileDiff`.
+Start with `formats.read`, `matchers.place`, `proposal.apply_edits`, `diff.FileDiff`.
 """
