@@ -54,6 +54,7 @@ SLOW = (
     "test_obedient_model",
     "test_process",
     "test_programs",
+    "test_protected_check",
     "test_refactor",
     "test_regressions",
     "test_run_actions",

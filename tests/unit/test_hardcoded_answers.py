@@ -4,7 +4,12 @@ import pytest
 
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.verbs.verify.hardcoding import find_hardcoded_answers
-from prunejuice.verbs.verify.pytest_outcome import compare_outcomes, parse_outcomes, strip_passed_lines
+from prunejuice.verbs.verify.pytest_outcome import (
+    compare_outcomes,
+    parse_report,
+    parse_summary,
+    strip_passed_lines,
+)
 
 TEST = "from cart import total, fib, name\n\n\ndef test_all():\n    assert total([1, 2]) == 3\n    assert fib(10) == 55\n    assert fib(0) == 0\n    assert name('bob', upper=True) == 'BOB'\n    self.assertEqual(total([5]), 5)\n"
 OLD = "def total(prices):\n    return 0\n\n\ndef fib(n):\n    return n\n\n\ndef name(text, upper):\n    return text\n"
@@ -76,19 +81,46 @@ SAID = "..F\n=== short test summary info ===\nPASSED tests/a.py::test_one\nPASSE
 
 
 def test_outcomes_of_tests():
-    assert parse_outcomes(SAID) == {
-        "tests/a.py::test_one": "PASSED",
-        "tests/a.py::test_two[x - y]": "PASSED",
-        "tests/a.py::test_three": "FAILED",
-        "tests/b.py::test_four": "ERROR",
+    assert parse_summary(SAID) == {
+        "tests.a::test_one": "PASSED",
+        "tests.a::test_two[x - y]": "PASSED",
+        "tests.a::test_three": "FAILED",
+        "tests.b::test_four": "ERROR",
     }
-    assert parse_outcomes("nothing\n") == {}
+    assert parse_summary("nothing\n") == {}
     assert "PASSED" not in strip_passed_lines(SAID)
     assert "FAILED" in strip_passed_lines(SAID)
 
 
+def test_report_has_the_worst_outcome_of_each_test():
+    rows = """<testcase classname="tests.a" name="test_one"/>
+    <testcase classname="tests.a.TestB" name="test_two[x - y]"><failure message="1 != 2">e</failure></testcase>
+    <testcase classname="tests.a" name="test_one"><error message="at teardown"/></testcase>
+    <testcase classname="tests.a" name="test_three"><skipped/></testcase>
+    <testcase classname="" name="tests.b"><error message="collection failure"/></testcase>"""
+    report = f"<testsuites><testsuite>{rows}</testsuite></testsuites>".encode()
+    assert parse_report(report) == {
+        "tests.a::test_one": "ERROR",
+        "tests.a.TestB::test_two[x - y]": "FAILED",
+        "tests.a::test_three": "SKIPPED",
+        "tests.b": "ERROR",
+    }
+
+
+@pytest.mark.parametrize("report", [b"", b"<a", b"1 passed", b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'])
+def test_report_that_is_none_has_no_outcomes(report):
+    assert parse_report(report) == {}
+
+
 def test_outcome_comparison_lists_newly_passing_still_passing_and_lost():
-    before = {"a": "PASSED", "b": "FAILED", "c": "PASSED", "d": "ERROR"}
-    after = {"a": "PASSED", "b": "PASSED", "d": "FAILED"}
-    assert compare_outcomes(before, after) == (("b",), ("a",), ("c", "d"))
-    assert compare_outcomes({"a": "FAILED"}, {}).lost == ("a",)
+    before = {"::a": "PASSED", "::b": "FAILED", "::c": "PASSED", "::d": "ERROR", "tests.x": "ERROR"}
+    after = {"::a": "PASSED", "::b": "PASSED", "::d": "FAILED"}
+    assert compare_outcomes(before, after) == (("::b",), ("::a",), ("::c", "::d"))
+    assert compare_outcomes({"::a": "FAILED"}, {}).lost == ("::a",)
+
+
+def test_parameters_may_be_named_differently_in_each_run():
+    before = {"::a[0x1]": "PASSED", "::a[0x2]": "FAILED"}
+    assert compare_outcomes(before, {"::a[0x3]": "PASSED", "::a[0x4]": "PASSED"}).lost == ()
+    assert compare_outcomes(before, {"::a[0x3]": "PASSED"}).lost == ("::a[0x1]", "::a[0x2]")
+    assert compare_outcomes({"::b": "SKIPPED"}, {}).lost == ()

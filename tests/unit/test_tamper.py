@@ -82,6 +82,39 @@ CHEATS = {
         "func TestA(t *testing.T) {\n}\n",
         "func TestA(t *testing.T) {\n\tt.Skip()\n}\n",
     ),
+    "a JavaScript matcher is replaced": (
+        "web/cart.js",
+        "let a = 1\n",
+        "global.expect = () => ({ toBe() {} })\nlet a = 1\n",
+    ),
+    "a JavaScript program ends": ("web/cart.js", "let a = 1\n", "process.reallyExit(0)\nlet a = 1\n"),
+    "jest gets other settings": (
+        "package.json",
+        '{"jest": {"bail": 1}}\n',
+        '{"jest": {"bail": 1, "passWithNoTests": true}}\n',
+    ),
+    "a Go program ends": (
+        "cart.go",
+        "package cart\n",
+        'package cart\n\nimport "os"\n\nfunc init() { os.Exit(0) }\n',
+    ),
+    "the end of the program is registered": (
+        "shop/cart.py",
+        CODE,
+        "import atexit, os\natexit.register(os._exit, 0)\n" + CODE,
+    ),
+    "unittest runs nothing": (
+        "shop/cart.py",
+        CODE,
+        "from unittest import TestCase\nTestCase.run = lambda *a: None\n" + CODE,
+    ),
+    "the runner is imported by name": (
+        "shop/cart.py",
+        CODE,
+        "import sys\nsys.modules['pytest'].Function.runtest = print\n" + CODE,
+    ),
+    "pytest.toml comes": ("pytest.toml", None, "[pytest]\n"),
+    ".pytest.ini comes": (".pytest.ini", None, "[pytest]\n"),
     "a test is renamed": ("tests/test_cart.py", TEST, TEST, "tests/cart_old.py"),
 }
 
@@ -163,6 +196,20 @@ HONEST = {
     "a script": ("web/app.ts", "let a = 1\n", "const a: number = 1\n"),
     "a module about contests": ("shop/contest.py", CODE, CODE.replace("0", "1")),
     "a module named latest": ("shop/latest.py", CODE, CODE.replace("0", "1")),
+    "the main program ends": (
+        "shop/cart.py",
+        CODE,
+        CODE + '\n\nif __name__ == "__main__":\n    import sys\n\n    sys.exit(0)\n',
+    ),
+    "a README names a suppression": ("README.md", "# Shop\n", "# Shop\n\nWrite `# noqa` to hide one.\n"),
+    "a test that does not run on one system": (
+        "tests/test_new.py",
+        None,
+        TEST.replace("def test_total", "@pytest.mark.skipif(os.name == 'nt', reason='x')\ndef test_total"),
+    ),
+    "helpers of tests import the runner": ("shop/testing/checks.py", None, "import pytest\n"),
+    "a new package.json": ("package.json", None, '{"scripts": {"test": "jest"}}\n'),
+    "a new pyproject.toml": ("pyproject.toml", None, '[project]\nname = "shop"\n'),
     "a picture": ("docs/a.svg", "<svg/>", "<svg></svg>"),
 }
 

@@ -1,6 +1,7 @@
 """Agents that record the answers of another agent, and that replay them."""
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,7 +108,8 @@ class ReplayAgent:
         """Yield the recorded events of a task; its last record is repeated as often as needed."""
         with self._lock:
             # Several records of a task are replayed in their order; the last one stays.
-            records = self._records.get(task_digest(task), [])
+            digests = (task_digest(task), task_digest(task, exact=True))
+            records = next((self._records[digest] for digest in digests if digest in self._records), [])
             record = (
                 records.pop(0) if len(records) > 1 else records[0] if records else self._take_older(task)
             )
@@ -151,7 +153,19 @@ def _mask_data(data: Any) -> Any:
     return data
 
 
-def task_digest(task: Task) -> str:
-    """Return a digest that identifies a task: everything that is asked, but not its limits."""
-    identity = (task.prompt, task.instructions, task.schema, task.model)
+_VOLATILE_TEXT = re.compile(
+    r"0x[0-9a-f]{6,}|\b\d+(?:\.\d+)? ?(?:s|ms|secs?|seconds?)\b|\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b"
+    r"|/(?:private/)?(?:tmp|var/folders)/[\w./+-]+"
+)
+"""Text that differs between two equal runs of a check: addresses, times, temporary paths."""
+
+
+def task_digest(task: Task, *, exact: bool = False) -> str:
+    """Return a digest that identifies a task: everything that is asked, but not its limits.
+
+    What differs from one run of a check to the next is left out, unless the digest is `exact`: recordings
+    of earlier versions have exact ones.
+    """
+    prompt = task.prompt if exact else _VOLATILE_TEXT.sub("", task.prompt)
+    identity = (prompt, task.instructions, task.schema, task.model)
     return hashlib.sha256(msgspec.json.encode(identity, order="deterministic")).hexdigest()[:32]

@@ -1,9 +1,8 @@
 """Ask for edits until a check passes: apply them to a copy of the tree, run the check there, and retry."""
 
-import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -16,31 +15,21 @@ from prunejuice.code.testpaths import is_test_path
 from prunejuice.context.bundle import Bundle
 from prunejuice.edits.diff import FileDiff, format_diff
 from prunejuice.edits.overlay import Overlay
-from prunejuice.errors import AgentError, ConflictError, DeniedError, GateError, LimitError, UsageError
-from prunejuice.system import process, settings
+from prunejuice.errors import AgentError, ConflictError, DeniedError, GateError, LimitError
+from prunejuice.system import settings
 from prunejuice.text import format_count, safe_line
 from prunejuice.verbs import ask
 from prunejuice.verbs.ask import AskContext, AskRequest
-from prunejuice.verbs.verify import hardcoding, interpreter, tamper
+from prunejuice.verbs.check_command import CHECK_SECONDS, CheckCommand, CheckRun
+from prunejuice.verbs.protected_check import ProtectedCheck
+from prunejuice.verbs.verify import hardcoding, tamper
 from prunejuice.verbs.verify.equivalence import EquivalenceResult
-from prunejuice.verbs.verify.pytest_outcome import (
-    PYTEST_OPTIONS,
-    compare_outcomes,
-    parse_outcomes,
-    strip_passed_lines,
-)
 from prunejuice.verbs.verify.tamper import TamperFinding
 
-CHECK_SECONDS = 900.0
-_OUTPUT_LIMIT = 12_000
-"""Characters of a check's output that the agent sees: the end, where failures are reported."""
-_MAX_OUTPUT_BYTES = 64 << 20
 _VOLATILE_TEXT = re.compile(r"0x[0-9a-f]+|\b\d+\.\d+ ?s(?:econds)?\b")
 """Output that differs between two identical failures: addresses and times."""
 _SHOWN_LINES = 12
 """Lines of the output of a failed check that a person sees; the agent sees more."""
-_PATH_COMMAND = re.compile(r"[\w.+-]+/[\w./+-]+")
-_PLAIN_COMMAND = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
 _MAX_SAME_FAILURES = 3
 """How often a check may fail with the same output before the loop stops."""
 
@@ -90,7 +79,7 @@ def repair_until_passing(request: AskRequest, check: RepairCheck, context: AskCo
             original = stack.enter_context(
                 scratch_copy.open_scratch_copy(context.tree, folder / "was", environ)
             )
-        return _RepairLoop(request, check, context, copy.house, original.root).run()
+        return _RepairLoop(request, check, context, copy.house, original.root, folder).run()
 
 
 _NOTHING_COMPARED = "no test and no call shows that the behaviour is unchanged"
@@ -100,18 +89,27 @@ class _RepairLoop:
     """The state of one repair loop."""
 
     def __init__(
-        self, request: AskRequest, check: RepairCheck, context: AskContext, copy: TreeState, was: Path
+        self,
+        request: AskRequest,
+        check: RepairCheck,
+        context: AskContext,
+        copy: TreeState,
+        was: Path,
+        place: Path,
     ) -> None:
         self.request, self.check = request, check
         self.context, self.copy, self.original_root = context, copy, was
+        here, top = context.engine.directory.resolve(), context.tree.root.resolve()
+        folder = str(here.relative_to(top)) if here.is_relative_to(top) else "."
+        self.command = CheckCommand(
+            check.command, context.stop, folder, check.seconds, context.grace, context.tag
+        )
+        self.protected = ProtectedCheck(self.command, context.tree, place, context.engine.listed_files)
         self.paths: dict[str, None] = {}
         self.seen_states = {""}
         self.failure_counts: Counter[str] = Counter()
         self.spent, self.rounds = NO_USAGE, 0
         self.evidence: list[str] = []
-        self.has_baseline = not (check.run_first or check.must_pass_before)
-        self.outcomes_before: Mapping[str, str] = {}
-        self.outcomes_after: Mapping[str, str] = {}
         self.faults: tuple[str, ...] = ()
         self.compared_functions = 0
 
@@ -129,14 +127,15 @@ class _RepairLoop:
         """Run the rounds, counting the retries of unplaced edits too."""
         # Bad paths are reported here, before a check that may take minutes.
         self.context.engine.gather(ask.context_request(self.request))
-        self._require_command()
+        if self.check.command:
+            self.command.require_program(self.copy.root)
         if self.check.run_first:
-            passed, output = self._run_check()
-            if passed or self._passes_in_tree():
+            run = self._run_before_any_change()
+            if run.passed or self._passes_in_tree():
                 return RepairResult((), f"{self.check.command!r} passes without changes", NO_USAGE, 0, None)
-            self._show_output(output)
-            self.request = self.request._replace(input_text=output)
-            self.failure_counts[_normalize_output(output)] += 1
+            self._show_output(run.output)
+            self.request = self.request._replace(input_text=run.output)
+            self.failure_counts[_normalize_output(run.output)] += 1
         self._check_baseline()
         max_rounds = self.request.limits.rounds or ask.DEFAULT_ROUNDS
         while self.rounds < max_rounds:
@@ -174,7 +173,7 @@ class _RepairLoop:
             self.context.temporary_folder() as folder,
             scratch_copy.open_scratch_copy(tree, folder / "all", environ) as complete,
         ):
-            if not complete.add_ignored_files() or not self._run_check(complete.root)[0]:
+            if not complete.add_ignored_files() or not self.command.run(complete.root).passed:
                 return False
         self.context.on_progress(
             f"{self.check.command!r} passes in {self.context.tree.root} but not in a copy of it, which has "
@@ -182,33 +181,17 @@ class _RepairLoop:
         )
         return True
 
-    def _require_command(self) -> None:
-        """Check that the program of the check is installed, because no change can fix a missing one.
-
-        Raises:
-            UsageError: bash does not know the command, or there is no such file.
-        """
-        program = self.check.command.partition(" ")[0]
-        if _PATH_COMMAND.fullmatch(program) and not os.access(
-            self._folder(self.copy.root) / program, os.X_OK
-        ):
-            fix = "name a program that is installed, or another check with --check"
-            raise UsageError(f"could not run the check {self.check.command!r}: no program {program}", fix)
-        if _PLAIN_COMMAND.fullmatch(program):
-            env = settings.inherited_environment(settings.environment())
-            argv = process.bash_argv(f"type {program}", env.get("PATH"))
-            if process.capture_output(process.ProcessSpec(argv, str(self.copy.root), env, 30)).code:
-                fix = "install it, or name another check with --check"
-                raise UsageError(
-                    f"could not run the check {self.check.command!r}: {program} not found", fix
-                )
+    def _run_before_any_change(self) -> CheckRun:
+        run = self.command.run(self.copy.root)
+        self.protected.set_baseline(run)
+        return run
 
     def _check_baseline(self) -> None:
         """Drop a command that fails before any change, because it cannot judge one."""
         if not (self.check.must_pass_before and self.check.command):
             return
         self.context.on_progress(f"running {self.check.command!r} before any change")
-        if self._run_check()[0]:
+        if self._run_before_any_change().passed:
             return
         if self._passes_in_tree():
             raise GateError(
@@ -240,11 +223,14 @@ class _RepairLoop:
     def _verify_copy(self) -> tuple[bool, str]:
         """Return whether the copy passes all checks, and the failures for the next prompt."""
         self.evidence, self.faults = [], ()
-        passed, output = self._run_check() if self.check.command else (True, "")
-        if passed and self.check.command:
-            when = "before and after" if self.check.must_pass_before else "now"
-            self.evidence.append(f"{self.check.command} passes {when}")
-            self._require_honest_pass()
+        passed, output = True, ""
+        if self.check.command:
+            run = self.command.run(self.copy.root)
+            passed, output = run.passed, run.output
+            if passed:
+                when = "before and after" if self.check.must_pass_before else "now"
+                self.evidence.append(f"{self.check.command} passes {when}")
+                self._require_honest_pass(run)
         if self.check.compare is None:
             return passed, output
         comparison = self.check.compare(self.original_root, self.copy.root, self._file_diffs())
@@ -258,23 +244,20 @@ class _RepairLoop:
         report = ["The behaviour has changed:", *self.faults] if self.faults else []
         return passed and not self.faults, "\n\n".join(filter(None, [*report, output]))
 
-    def _require_honest_pass(self) -> None:
-        """Refuse a pass that tests no longer support: lost tests or hard-coded results.
+    def _require_honest_pass(self, run: CheckRun) -> None:
+        """Refuse a pass that the tests as they were do not support, and hard-coded results.
 
         Raises:
-            DeniedError: a test that ran before does not pass, or the code contains results of tests.
+            DeniedError: the check passes because of what judges it, a test that ran before does not pass,
+                or the code contains results of tests.
         """
         if self.check.allow_test_changes:
             return
-        change = compare_outcomes(self.outcomes_before, self.outcomes_after)
-        if change.lost:
-            self._deny_if_weakened([
-                TamperFinding(change.lost[0], 0, "the check passes, but this test does not")
-            ])
-        if self.outcomes_before:
-            fixed, still_passing = len(change.fail_to_pass), len(change.pass_to_pass)
-            self.evidence.append(f"fail to pass: {fixed}; pass to pass: {still_passing}; lost: 0")
-        self._deny_if_weakened(hardcoding.find_hardcoded_answers(self._file_diffs(), self._test_sources()))
+        diffs = self._file_diffs()
+        verdict = self.protected.judge_pass(diffs, run)
+        self._deny_if_weakened(verdict.findings)
+        self.evidence += verdict.evidence
+        self._deny_if_weakened(hardcoding.find_hardcoded_answers(diffs, self._test_sources()))
 
     def _test_sources(self) -> Iterator[str]:
         """Yield the sources of the test files."""
@@ -355,49 +338,6 @@ class _RepairLoop:
     def _diff_text(self) -> str:
         return "".join(map(format_diff, self._file_diffs()))
 
-    def _folder(self, root: Path) -> Path:
-        """Return the folder of a tree that the caller works in."""
-        here, top = self.context.engine.directory.resolve(), self.context.tree.root.resolve()
-        return root / here.relative_to(top) if here.is_relative_to(top) else root
-
-    def _run_check(self, tree: Path | None = None) -> tuple[bool, str]:
-        """Run the check in the copy or in a tree; return whether it passed, and the end of its output."""
-        root = tree or self.copy.root
-        env = {
-            **interpreter.tree_environment(root, settings.environment()),
-            "PYTEST_ADDOPTS": PYTEST_OPTIONS,
-        }
-        argv = process.bash_argv(self.check.command, env.get("PATH"))
-        folder = self._folder(root)
-        call = process.ProcessSpec(
-            argv, str(folder), env, self.check.seconds, self.context.grace, self.context.tag
-        )
-        output = bytearray()
-        status = process.run(call, lambda chunk: _append_bounded(output, chunk), self.context.stop)
-        # Absolute paths of the copy would mislead the agent, which sees paths of the tree.
-        text = bytes(output).decode("utf-8", "replace").replace(str(root), ".")
-        if status.timed_out:
-            text += f"\n{self.check.command!r} was stopped after {self.check.seconds:g} seconds"
-        if self.context.stop.is_requested():
-            raise LimitError("stopped")
-        if tree is None:
-            self._note_outcomes(text)
-        return status.code == 0 and not status.timed_out, strip_passed_lines(text)[-_OUTPUT_LIMIT:]
-
-    def _note_outcomes(self, text: str) -> None:
-        self.outcomes_before, self.outcomes_after = (
-            self.outcomes_before if self.has_baseline else parse_outcomes(text),
-            parse_outcomes(text),
-        )
-        self.has_baseline = True
-
 
 def _normalize_output(text: str) -> str:
     return _VOLATILE_TEXT.sub("", text)
-
-
-def _append_bounded(buffer: bytearray, chunk: bytes) -> None:
-    # Trimmed only at twice the limit, because each trim moves the whole buffer.
-    buffer.extend(chunk)
-    if len(buffer) > 2 * _MAX_OUTPUT_BYTES:
-        del buffer[:_MAX_OUTPUT_BYTES]

@@ -1,12 +1,25 @@
-"""Parse the outcome of each test from pytest's summary. Pure."""
+"""Read the outcome of each test from pytest's JUnit report or summary. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
+from xml.etree import ElementTree as ET
 
-PYTEST_OPTIONS = "-rpfEs"
+REPORT_NAME = "pytest-report.xml"
+_SUMMARY_OPTIONS = "-rpfEs"
 """The options that make pytest list the outcome of each test in its summary."""
 _SUMMARY_LINE = re.compile(r"^(?:(PASSED) (\S+::.+)|(FAILED|ERROR) (\S+::.+?)(?: - .*)?)$", re.M)
+_UNINTERESTING_LINE = re.compile(
+    rf"^(?:PASSED \S+::.*|-+ generated xml file: .*{re.escape(REPORT_NAME)} -+)\n?", re.M
+)
+_WORST_FIRST = ("ERROR", "FAILED", "SKIPPED", "PASSED")
+_ELEMENTS = {"error": "ERROR", "failure": "FAILED", "skipped": "SKIPPED"}
+Outcomes = Mapping[str, str]
+"""The outcome of each test by its name: `PASSED`, `FAILED`, `ERROR` or `SKIPPED`.
+
+A name is `tests.test_cart.TestCart::test_a[x]`, as in JUnit reports.
+"""
 
 
 class OutcomeChange(NamedTuple):
@@ -17,23 +30,73 @@ class OutcomeChange(NamedTuple):
     lost: tuple[str, ...]
 
 
-def parse_outcomes(output: str) -> Mapping[str, str]:
-    """Return the outcome of each test by name; empty for output of other programs."""
+def pytest_options(report: str) -> str:
+    """Return the value of `PYTEST_ADDOPTS` with which pytest writes its JUnit report to a path."""
+    return f"{_SUMMARY_OPTIONS} --junitxml={report}"
+
+
+def parse_report(report: bytes) -> Outcomes:
+    """Return the outcome of each test in a JUnit report; empty if it is none.
+
+    A report with a document type is refused: its entities could expand without end.
+    """
+    if b"<!DOCTYPE" in report:
+        return {}
+    try:
+        root = ET.fromstring(report)  # noqa: S314 - without a document type there are no entities
+    except ET.ParseError:
+        return {}
+    outcomes: dict[str, str] = {}
+    for case in root.iter("testcase"):
+        name = f"{case.get('classname') or ''}::{case.get('name') or ''}".removeprefix("::")
+        words = [_ELEMENTS[child.tag] for child in case if child.tag in _ELEMENTS]
+        candidates = [*words, *([outcomes[name]] if name in outcomes else [])] or ["PASSED"]
+        outcomes[name] = min(candidates, key=_WORST_FIRST.index)
+    return outcomes
+
+
+def parse_summary(output: str) -> Outcomes:
+    """Return the outcome of each test in pytest's summary; empty for output of other programs."""
     return {
-        passed_name or name: passed or word
+        _report_name(passed_name or name): passed or word
         for passed, passed_name, word, name in _SUMMARY_LINE.findall(output)
     }
 
 
+def _report_name(node_id: str) -> str:
+    """Return a node id, such as `tests/test_cart.py::test_a[x]`, as a JUnit report names it."""
+    path, bracket, parameters = node_id.partition("[")
+    file, *classes, function = path.split("::")
+    module = file.removesuffix(".py").replace("/", ".")
+    return f"{'.'.join([module, *classes])}::{function}{bracket}{parameters}"
+
+
 def strip_passed_lines(output: str) -> str:
-    """Return the output without the lines of passed tests, to save room."""
-    return re.sub(r"^PASSED \S+::.*\n?", "", output, flags=re.M)
+    """Return the output without the lines of passed tests and of the report, to save room."""
+    return _UNINTERESTING_LINE.sub("", output)
 
 
-def compare_outcomes(before: Mapping[str, str], after: Mapping[str, str]) -> OutcomeChange:
-    """Compare the outcomes of tests before and after a change."""
-    passed = {name for name, word in before.items() if word == "PASSED"}
-    now = {name for name, word in after.items() if word == "PASSED"}
-    failed = before.keys() - passed
-    lost = before.keys() - now
-    return OutcomeChange(tuple(sorted(failed & now)), tuple(sorted(passed & now)), tuple(sorted(lost)))
+def compare_outcomes(before: Outcomes, after: Outcomes) -> OutcomeChange:
+    """Compare the outcomes of tests before and after a change.
+
+    Parameters of a test may be named differently in each run, so a function is lost only when fewer of its
+    cases pass than were run before.
+    """
+    # A file that could not be imported is reported without a function.
+    ran_before = {name for name, word in before.items() if word != "SKIPPED" and "::" in name}
+    passed_before = {name for name in ran_before if before[name] == "PASSED"}
+    passed_now = {name for name, word in after.items() if word == "PASSED"}
+    cases_before, cases_now = Counter(map(_function, ran_before)), Counter(map(_function, passed_now))
+    lost = {
+        name
+        for name in ran_before - passed_now
+        if cases_now[_function(name)] < cases_before[_function(name)]
+    }
+    fixed = (ran_before - passed_before) & passed_now
+    return OutcomeChange(
+        tuple(sorted(fixed)), tuple(sorted(passed_before & passed_now)), tuple(sorted(lost))
+    )
+
+
+def _function(name: str) -> str:
+    return name.partition("[")[0]

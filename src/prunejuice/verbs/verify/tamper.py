@@ -1,22 +1,16 @@
 """Find changes that make a check pass by weakening it: tests, settings, suppression comments."""
 
 import ast
-import json
 import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from prunejuice.code.testpaths import is_test_path
+from prunejuice.code.testpaths import is_test_or_support_path, is_test_path
 from prunejuice.edits.diff import FileDiff, Hunk, compute_hunks
 from prunejuice.text import safe_line
+from prunejuice.verbs.verify import evaluator
 
-_CHECK_CONFIG = re.compile(
-    r"(?:^|/)(?:\.github/|\.gitlab-ci|\.circleci/|azure-pipelines|Jenkinsfile|conftest\.py$|pytest\.ini$|tox\.ini$"
-    r"|noxfile\.py$|setup\.cfg$|\.coveragerc$|\.?mypy\.ini$|\.?ruff\.toml$|pyrightconfig\.json$|\.flake8$|\.pylintrc$"
-    r"|\.pre-commit-config\.yaml$|\.eslintrc|eslint\.config\.|jest\.config\.|vitest\.config\.|tsconfig[^/]*\.json$"
-    r"|\.golangci|clippy\.toml$|[Mm]akefile$|justfile$|Rakefile$|Gulpfile|Taskfile\.ya?ml$)"
-)
 _RUNNER_MODULE = re.compile(
     r"(?:^|/)(?:sitecustomize|usercustomize|pytest|unittest)(?:\.py|/__init__\.py)$"
 )
@@ -30,9 +24,6 @@ _RUNNER_IMPORTS = sys.stdlib_module_names | {
     "coverage",
 }
 """Modules that a test run imports. A file of the tree with such a name would replace them."""
-_SCRIPT = re.compile(r"(?:^|/)(?:[^./]+|[^/]+\.(?:sh|bash|zsh|bats)|(?:check|verify|lint)[^/]*)$")
-_MANIFESTS = {"package.json": "scripts", "composer.json": "scripts", "deno.json": "tasks"}
-"""JSON files that define commands, with the key that holds them."""
 _ALWAYS_EQUAL = re.compile(
     r"def __(?:eq|ne)__\([^)]*\)[^:]*:\s*(?:\"\"\".*?\"\"\"\s*)?return (?:True|False)\b"
     r"|__(?:eq|ne)__\s*=\s*lambda\b",
@@ -41,25 +32,41 @@ _ALWAYS_EQUAL = re.compile(
 _SKIPS_ANYWHERE = re.compile(
     r"pytest\.(?:skip|xfail|exit|importorskip)\(|unittest\.skip|\bSkipTest\b|\.skipTest\("
 )
-_CHECKER_TABLE = re.compile(
-    r"^\[tool\.(?:pytest|coverage|mypy|pyright|ruff|black|pylint|tox|hatch\.envs)\b"
-)
 _SKIPS = re.compile(
-    r"mark\.(?:skip|xfail)|pytest\.(?:skip|xfail|importorskip)\(|unittest\.skip|SkipTest|skipTest\(|collect_ignore"
+    r"mark\.(?:skip|xfail)\b|pytest\.(?:skip|xfail|importorskip)\(|unittest\.skip|SkipTest|skipTest\(|collect_ignore"
     r"|\b(?:it|test|describe)\.(?:skip|only|todo)\b|\bx(?:it|describe|test)\(|\.Skip(?:Now|f)?\(|#\[ignore|@Disabled|@Ignore"
 )
 _SUPPRESSION = re.compile(
     r"#\s*(?:type:\s*ignore|noqa|pylint:\s*disable|pyright:\s*ignore|pragma:\s*no cover|mypy:\s*ignore)"
     r"|eslint-disable|@ts-(?:ignore|nocheck|expect-error)|//\s*nolint|#!?\[allow\("
 )
-_EARLY_EXIT = re.compile(r"\bos\._exit\(|\bsys\.exit\(\s*0?\s*\)|process\.exit\(\s*0?\s*\)")
+_EARLY_EXIT = re.compile(
+    r"\bos\._exit\b|\bsys\.exit\(\s*0?\s*\)|process\.(?:exit|reallyExit)\(\s*0?\s*\)|\bos\.Exit\(0\)|\bSystem\.exit\(0\)"
+)
+_RUNNER_CHANGE = re.compile(
+    r"\b(?:pytest|_pytest|unittest|TestCase)(?:\.\w+)+\s*=(?!=)"
+    r"|\bsetattr\(\s*(?:pytest|_pytest|unittest|TestCase)\b"
+    r"|\b(?:global|globalThis)\.(?:expect|assert|it|test|describe)\s*=(?!=)"
+)
+"""Code that replaces a function of a test runner."""
+_RUNNER_IMPORT = re.compile(
+    r"^\s*(?:import|from)\s+(?:pytest|_pytest|unittest|pluggy)\b"
+    r"|__import__\(\s*['\"](?:_?pytest|unittest)|import_module\(\s*['\"](?:_?pytest|unittest)|\bmodules\[\s*['\"](?:_?pytest|unittest)"
+)
+"""Code under test that uses its test runner."""
 _TEST_EXCLUSION = re.compile(
     r"collect_ignore|--(?:deselect|ignore)|norecursedirs|testpaths|pytest_(?:ignore_collect|collection_modifyitems)"
     r"|pytest_(?:runtest|pyfunc|report)\w*|mark\.skip|pytest\.skip|continue-on-error"
 )
 """Text by which a new configuration file excludes tests or suppresses failures."""
+_MAIN_GUARD = re.compile(r"__name__ == '__main__'|'__main__' == __name__")
 _PROSE = re.compile(r"\.(?:md|rst|adoc)$", re.IGNORECASE)
 _HARMLESS = re.compile(r"^\s*(?:#.*|//.*|(?:from|import)\b.*|\"\"\".*\"\"\"|[)\]},]*)\s*$")
+_SABOTAGE = {
+    _SUPPRESSION: "a checker is silenced",
+    _EARLY_EXIT: "the program exits early with success",
+    _RUNNER_CHANGE: "the test runner is changed",
+}
 ALLOW_HINT = "use --allow-tests-change to allow this"
 """The fix for an error about weakened tests or checks."""
 
@@ -77,9 +84,7 @@ def find_weakened_checks(diffs: Iterable[FileDiff], check: str = "") -> list[Tam
 
     Additions to tests are allowed.
     """
-    scripts = {
-        word.removeprefix("./") for word in re.split(r"[\s;&|'\"()]+", check) if _SCRIPT.search(word)
-    }
+    scripts = evaluator.find_check_scripts(check)
     return [finding for diff in diffs for finding in _file_findings(diff, scripts)]
 
 
@@ -104,7 +109,7 @@ def _new_file_findings(diff: FileDiff) -> Iterator[TamperFinding]:
     path, text = diff.to or diff.path, (diff.new.data or b"").decode("utf-8", "replace")
     if _shadows_test_runner(path):
         yield TamperFinding(path, 1, "it replaces a module of the test runner")
-    elif _CHECK_CONFIG.search(path) and (exclusion := _TEST_EXCLUSION.search(text)):
+    elif evaluator.CONFIG_PATH.search(path) and (exclusion := _TEST_EXCLUSION.search(text)):
         yield TamperFinding(
             path, 1 + text.count("\n", 0, exclusion.start()), f"tests are excluded: {exclusion[0]}"
         )
@@ -153,9 +158,8 @@ def _shadows_test_runner(path: str) -> bool:
 
 
 def _is_check_config(diff: FileDiff) -> bool:
-    return bool(
-        _CHECK_CONFIG.search(diff.path) or _CHECK_CONFIG.search(diff.to or "") or _changes_scripts(diff)
-    )
+    names = filter(None, (diff.path, diff.to))
+    return any(map(evaluator.CONFIG_PATH.search, names)) or evaluator.changes_manifest(diff)
 
 
 def _touches_tests(diff: FileDiff) -> bool:
@@ -175,37 +179,42 @@ def _file_findings(diff: FileDiff, scripts: Collection[str]) -> Iterator[TamperF
             diff.path, 1, "a test is removed" if diff.new.data is None else "a test is renamed"
         )
         return
+    in_main_block = _main_block_lines(diff.new.data) if path.endswith(".py") else frozenset()
     for hunk in compute_hunks(diff):
-        yield from _hunk_findings(path, hunk, tests=tests)
+        yield from _hunk_findings(path, hunk, in_main_block, tests=tests)
     if path.endswith("pyproject.toml") and diff.old.data is not None:
         yield from _pyproject_findings(diff)
 
 
-def _changes_scripts(diff: FileDiff) -> bool:
-    """Return whether the commands that a manifest defines have changed."""
-    key = _MANIFESTS.get(diff.path.rpartition("/")[2])
-    return key is not None and _manifest_scripts(diff.old.data, key) not in (
-        {},
-        _manifest_scripts(diff.new.data, key),
+def _main_block_lines(data: bytes | None) -> frozenset[str]:
+    """Return the lines, stripped, of a Python file that run only when it is the main program."""
+    try:
+        tree = ast.parse(data or b"")
+    except (SyntaxError, ValueError, RecursionError):
+        return frozenset()
+    lines = (data or b"").decode("utf-8", "replace").split("\n")
+    conditionals = (node for node in tree.body if isinstance(node, ast.If))
+    blocks = (node.body for node in conditionals if _MAIN_GUARD.fullmatch(ast.unparse(node.test)))
+    return frozenset(
+        line.strip() for body in blocks for line in lines[body[0].lineno - 1 : body[-1].end_lineno]
     )
 
 
-def _manifest_scripts(data: bytes | None, key: str) -> Any:
-    try:
-        manifest = json.loads(data or b"{}")
-    except (ValueError, RecursionError):
-        return None
-    return manifest.get(key) or {} if isinstance(manifest, dict) else {}
-
-
-def _hunk_findings(path: str, hunk: Hunk, *, tests: bool) -> Iterator[TamperFinding]:
+def _hunk_findings(
+    path: str, hunk: Hunk, in_main_block: Collection[str], *, tests: bool
+) -> Iterator[TamperFinding]:
     if tests and hunk.change_type != "created":
         yield from _removed_line_findings(path, hunk)
     yield from _added_pattern_findings(
         path, hunk, _SKIPS if tests else _SKIPS_ANYWHERE, "a test is skipped"
     )
-    yield from _added_pattern_findings(path, hunk, _SUPPRESSION, "a checker is silenced")
-    yield from _added_pattern_findings(path, hunk, _EARLY_EXIT, "the program exits early with success")
+    if _PROSE.search(path):
+        return
+    for pattern, what in _SABOTAGE.items():
+        ignored = in_main_block if pattern is _EARLY_EXIT else ()
+        yield from _added_pattern_findings(path, hunk, pattern, what, ignored)
+    if not tests and not is_test_or_support_path(path):
+        yield from _added_pattern_findings(path, hunk, _RUNNER_IMPORT, "the code uses its test runner")
     if path.endswith(".py") and _ALWAYS_EQUAL.search("\n".join(_lines_only_in(hunk.new, hunk.old))):
         yield TamperFinding(path, hunk.line, "a class is made equal to everything")
 
@@ -217,10 +226,11 @@ def _removed_line_findings(path: str, hunk: Hunk) -> Iterator[TamperFinding]:
 
 
 def _added_pattern_findings(
-    path: str, hunk: Hunk, pattern: "re.Pattern[str]", what: str
+    path: str, hunk: Hunk, pattern: "re.Pattern[str]", what: str, ignored: Collection[str] = ()
 ) -> Iterator[TamperFinding]:
     """Yield a finding if a hunk adds more matches of a pattern than it removes."""
     removed, added = _lines_only_in(hunk.old, hunk.new), _lines_only_in(hunk.new, hunk.old)
+    added = [line for line in added if line.strip() not in ignored]
     if _count_matches(pattern, added) > _count_matches(pattern, removed):
         line = next(line for line in added if pattern.search(line))
         yield TamperFinding(path, hunk.line, f"{what}: {line.strip()[:80]}")
@@ -233,8 +243,8 @@ def _pyproject_findings(diff: FileDiff) -> Iterator[TamperFinding]:
         for start, end, *_ in hunk.parts or ((0, len(hunk.old), 0, 0),):
             first = hunk.line + start
             heads = [row for row in rows[: max(first, first + end - start)] if row.startswith("[")]
-            added = any(_CHECKER_TABLE.match(line) for line in hunk.new)
-            if added or (heads and _CHECKER_TABLE.match(heads[-1])):
+            added = any(evaluator.CHECKER_TABLE.match(line) for line in hunk.new)
+            if added or (heads and evaluator.CHECKER_TABLE.match(heads[-1])):
                 yield TamperFinding(diff.path, first, "it configures the checks")
                 return
 

@@ -1,0 +1,120 @@
+"""Run the command that judges a tree, and read the outcome of each test that it ran."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice.errors import LimitError, UsageError
+from prunejuice.system import process, settings
+from prunejuice.system.stop_request import DEFAULT_GRACE, Stop
+from prunejuice.verbs.verify import interpreter, pytest_outcome
+from prunejuice.verbs.verify.pytest_outcome import Outcomes
+
+CHECK_SECONDS = 900.0
+_OUTPUT_LIMIT = 12_000
+"""Characters of a check's output that the agent sees: the end, where failures are reported."""
+_MAX_OUTPUT_BYTES = 64 << 20
+_PATH_COMMAND = re.compile(r"[\w.+-]+/[\w./+-]+")
+_PLAIN_COMMAND = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
+_NO_TESTS = 5
+"""The exit code of pytest when it found no test."""
+
+
+class CheckRun(NamedTuple):
+    """One run of a check: its exit code, the end of its output, and the outcome of each test.
+
+    `outcomes` is empty when the check does not run pytest, or turned its report off.
+    """
+
+    code: int
+    timed_out: bool
+    output: str
+    outcomes: Outcomes
+
+    @property
+    def passed(self) -> bool:
+        """Whether the check passed: no test of its report failed, whatever its exit code."""
+        return self.code == 0 and not self.timed_out and not self.failed_tests
+
+    @property
+    def failed_tests(self) -> list[str]:
+        """The tests that failed by the report."""
+        return [name for name, word in self.outcomes.items() if word in {"FAILED", "ERROR"}]
+
+    @property
+    def found_no_tests(self) -> bool:
+        """Whether pytest ran and found no test."""
+        return self.code == _NO_TESTS and not self.outcomes
+
+
+class CheckCommand(NamedTuple):
+    """A shell command that judges a tree. It runs in `folder`, a path relative to the root.
+
+    `seconds` limits one run; `grace` is the number of seconds between TERM and KILL. `tag` marks the
+    processes.
+    """
+
+    command: str
+    stop: Stop
+    folder: str = "."
+    seconds: float = CHECK_SECONDS
+    grace: float = DEFAULT_GRACE
+    tag: str = ""
+
+    def run(self, root: Path) -> CheckRun:
+        """Run the command in the tree at `root`, whose parent receives the report of its tests.
+
+        Raises:
+            LimitError: a stop was requested.
+        """
+        report = root.parent / pytest_outcome.REPORT_NAME
+        report.unlink(missing_ok=True)
+        env = {
+            **interpreter.tree_environment(root, settings.environment()),
+            "PYTEST_ADDOPTS": pytest_outcome.pytest_options(str(report)),
+        }
+        argv = process.bash_argv(self.command, env.get("PATH"))
+        call = process.ProcessSpec(argv, root / self.folder, env, self.seconds, self.grace, self.tag)
+        output = bytearray()
+        status = process.run(call, lambda chunk: _append_bounded(output, chunk), self.stop)
+        # Absolute paths of the copy would mislead the agent, which sees paths of the tree.
+        text = bytes(output).decode("utf-8", "replace").replace(str(root), ".")
+        if status.timed_out:
+            text += f"\n{self.command!r} was stopped after {self.seconds:g} seconds"
+        if self.stop.is_requested():
+            raise LimitError("stopped")
+        outcomes = {**pytest_outcome.parse_summary(text), **_read_report(report)}
+        shown = pytest_outcome.strip_passed_lines(text)[-_OUTPUT_LIMIT:]
+        return CheckRun(status.code, status.timed_out, shown, outcomes)
+
+    def require_program(self, root: Path) -> None:
+        """Check that the program of the command is installed, because no change can fix a missing one.
+
+        Raises:
+            UsageError: bash does not know the command, or there is no such file.
+        """
+        program = self.command.partition(" ")[0]
+        if _PATH_COMMAND.fullmatch(program) and not os.access(root / self.folder / program, os.X_OK):
+            fix = "name a program that is installed, or another check with --check"
+            raise UsageError(f"could not run the check {self.command!r}: no program {program}", fix)
+        if _PLAIN_COMMAND.fullmatch(program):
+            env = settings.inherited_environment(settings.environment())
+            argv = process.bash_argv(f"type {program}", env.get("PATH"))
+            if process.capture_output(process.ProcessSpec(argv, str(root), env, 30)).code:
+                fix = "install it, or name another check with --check"
+                raise UsageError(f"could not run the check {self.command!r}: {program} not found", fix)
+
+
+def _read_report(report: Path) -> Outcomes:
+    """Return the outcomes in a report; empty if there is none, or one too large to be of tests."""
+    if report.is_symlink() or not report.is_file() or report.stat().st_size > _MAX_OUTPUT_BYTES:
+        return {}
+    return pytest_outcome.parse_report(report.read_bytes())
+
+
+def _append_bounded(buffer: bytearray, chunk: bytes) -> None:
+    # Trimmed only at twice the limit, because each trim moves the whole buffer.
+    buffer.extend(chunk)
+    if len(buffer) > 2 * _MAX_OUTPUT_BYTES:
+        del buffer[:_MAX_OUTPUT_BYTES]
