@@ -5,7 +5,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from prunejuice.system.stop_request import DEFAULT_GRACE, Stop
+from prunejuice.system.grace_period import DEFAULT_GRACE
+from prunejuice.system.stop_request import Stop
 
 Status = Literal["ok", "limit", "denied", "cancelled", "failed", "unfinished"]
 """How a task ended; the output of an unfinished one is not whole."""

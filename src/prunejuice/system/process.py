@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import IO, NamedTuple, NoReturn, cast
 
 from prunejuice.errors import MissingToolError
-from prunejuice.system.stop_request import DEFAULT_GRACE, KILL, STOP, Stop
+from prunejuice.system.grace_period import DEFAULT_GRACE
+from prunejuice.system.stop_request import KILL, STOP, Stop
 
 _POLL_SECONDS = 0.05
 """Seconds between two checks of a foreground process."""

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from prunejuice.errors import DefinitionError, Problem, UsageError
 from prunejuice.system import shell_config
-from prunejuice.system.stop_request import DEFAULT_GRACE
+from prunejuice.system.grace_period import DEFAULT_GRACE
 from prunejuice.text import spelling_hint
 
 Source = Literal["default", "user", "project", "environment"]

@@ -4,8 +4,6 @@ import os
 
 STOP = 1
 KILL = 2
-DEFAULT_GRACE = 10.0
-"""Seconds between TERM and KILL."""
 
 
 class Stop:

@@ -46,7 +46,8 @@ from prunejuice.errors import (
     UnfinishedAnswerError,
     UsageError,
 )
-from prunejuice.system.stop_request import DEFAULT_GRACE, Stop
+from prunejuice.system.grace_period import DEFAULT_GRACE
+from prunejuice.system.stop_request import Stop
 from prunejuice.text import format_count, to_utf8
 from prunejuice.verbs import report as reports
 from prunejuice.verbs.agent_in_copy import NO_CHANGES

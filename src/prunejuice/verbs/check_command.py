@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from prunejuice.errors import LimitError, UsageError
 from prunejuice.system import process, settings
-from prunejuice.system.stop_request import DEFAULT_GRACE, Stop
+from prunejuice.system.grace_period import DEFAULT_GRACE
+from prunejuice.system.stop_request import Stop
 from prunejuice.verbs.verify import interpreter, pytest_outcome
 from prunejuice.verbs.verify.pytest_outcome import Outcomes
 

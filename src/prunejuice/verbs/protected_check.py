@@ -17,7 +17,7 @@ from prunejuice.edits.diff import FileDiff
 from prunejuice.system import settings
 from prunejuice.text import format_count
 from prunejuice.verbs.check_command import CheckCommand, CheckRun
-from prunejuice.verbs.verify import evaluator
+from prunejuice.verbs.verify import check_files
 from prunejuice.verbs.verify.pytest_outcome import compare_outcomes
 from prunejuice.verbs.verify.tamper import TamperFinding
 
@@ -78,14 +78,16 @@ class ProtectedCheck:
     def _evaluator_diffs(self, diffs: Sequence[FileDiff]) -> list[FileDiff]:
         test_data = self._find_test_data()
         return [
-            diff for diff in diffs if evaluator.is_part_of_evaluator(diff, self._command.command, test_data)
+            diff
+            for diff in diffs
+            if check_files.is_part_of_evaluator(diff, self._command.command, test_data)
         ]
 
     def _find_test_data(self) -> set[str]:
         files = [path for path in self._list_files() if path.endswith((".py", ".js", ".ts", ".rb", ".go"))]
         tests = (self._read_text(path) for path in files if is_test_path(path))
         sources = (self._read_text(path) for path in files if not is_test_path(path))
-        return evaluator.find_test_data(tests, sources)
+        return check_files.find_test_data(tests, sources)
 
     def _read_text(self, path: str) -> str:
         file = self._tree.root / path

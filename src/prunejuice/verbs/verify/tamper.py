@@ -9,7 +9,7 @@ from typing import NamedTuple
 from prunejuice.code.testpaths import is_test_or_support_path, is_test_path
 from prunejuice.edits.diff import FileDiff, Hunk, compute_hunks
 from prunejuice.text import safe_line
-from prunejuice.verbs.verify import evaluator
+from prunejuice.verbs.verify import check_files
 
 _RUNNER_MODULE = re.compile(
     r"(?:^|/)(?:sitecustomize|usercustomize|pytest|unittest)(?:\.py|/__init__\.py)$"
@@ -84,7 +84,7 @@ def find_weakened_checks(diffs: Iterable[FileDiff], check: str = "") -> list[Tam
 
     Additions to tests are allowed.
     """
-    scripts = evaluator.find_check_scripts(check)
+    scripts = check_files.find_check_scripts(check)
     return [finding for diff in diffs for finding in _file_findings(diff, scripts)]
 
 
@@ -109,7 +109,7 @@ def _new_file_findings(diff: FileDiff) -> Iterator[TamperFinding]:
     path, text = diff.to or diff.path, (diff.new.data or b"").decode("utf-8", "replace")
     if _shadows_test_runner(path):
         yield TamperFinding(path, 1, "it replaces a module of the test runner")
-    elif evaluator.CONFIG_PATH.search(path) and (exclusion := _TEST_EXCLUSION.search(text)):
+    elif check_files.CONFIG_PATH.search(path) and (exclusion := _TEST_EXCLUSION.search(text)):
         yield TamperFinding(
             path, 1 + text.count("\n", 0, exclusion.start()), f"tests are excluded: {exclusion[0]}"
         )
@@ -159,7 +159,7 @@ def _shadows_test_runner(path: str) -> bool:
 
 def _is_check_config(diff: FileDiff) -> bool:
     names = filter(None, (diff.path, diff.to))
-    return any(map(evaluator.CONFIG_PATH.search, names)) or evaluator.changes_manifest(diff)
+    return any(map(check_files.CONFIG_PATH.search, names)) or check_files.changes_manifest(diff)
 
 
 def _touches_tests(diff: FileDiff) -> bool:
@@ -243,8 +243,8 @@ def _pyproject_findings(diff: FileDiff) -> Iterator[TamperFinding]:
         for start, end, *_ in hunk.parts or ((0, len(hunk.old), 0, 0),):
             first = hunk.line + start
             heads = [row for row in rows[: max(first, first + end - start)] if row.startswith("[")]
-            added = any(evaluator.CHECKER_TABLE.match(line) for line in hunk.new)
-            if added or (heads and evaluator.CHECKER_TABLE.match(heads[-1])):
+            added = any(check_files.CHECKER_TABLE.match(line) for line in hunk.new)
+            if added or (heads and check_files.CHECKER_TABLE.match(heads[-1])):
                 yield TamperFinding(diff.path, first, "it configures the checks")
                 return
 

@@ -13,7 +13,8 @@ CONFIG_PATH = re.compile(
     r"|tox\.(?:ini|toml)$|noxfile\.py$|setup\.cfg$|\.coveragerc$|\.?mypy\.ini$|\.?ruff\.toml$|pyrightconfig\.json$"
     r"|\.flake8$|\.pylintrc$|\.pre-commit-config\.yaml$|\.eslintrc|eslint\.config\.|jest\.(?:config|setup)|vitest\.|karma\.conf"
     r"|\.mocharc|\.nycrc|ava\.config|cypress\.config|playwright\.config|tsconfig[^/]*\.json$|\.golangci|clippy\.toml$"
-    r"|nextest\.toml$|phpunit\.xml|\.rspec$|[Mm]akefile$|GNUmakefile$|justfile$|Rakefile$|Gulpfile|Taskfile\.ya?ml$)"
+    r"|nextest\.toml$|phpunit\.xml|\.rspec$|makefile$|GNUmakefile$|justfile$|Rakefile$|Gulpfile|Taskfile\.ya?ml$)",
+    re.IGNORECASE,
 )
 _TEST_DATA_FOLDER = re.compile(
     r"(?:^|/)(?:fixtures?|test[-_]?data|__(?:snapshots|fixtures|mocks)__|snapshots?|goldens?|cassettes)/",
