@@ -12,8 +12,8 @@ import pytest
 from prunejuice.errors import StepError
 from prunejuice.system import process
 from prunejuice.system.settings import Settings
+from prunejuice.worktrees import clone_file, provision
 from prunejuice.worktrees import git as gits
-from prunejuice.worktrees import provision
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_blocks_are_shared_where_the_system_can(tmp_path, monkeypatch, how):
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
     monkeypatch.setattr(sys, "platform", "darwin" if how == "elsewhere" else "linux")
     (tmp_path / "a").write_bytes(b"x" * 2_000_000)
-    assert provision.clone_file(tmp_path / "a", tmp_path / "b") == (how == "shared")
+    assert clone_file.clone_file(tmp_path / "a", tmp_path / "b") == (how == "shared")
     assert asked == ([] if how == "elsewhere" else [0x40049409])
     if how != "shared":
         assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()

@@ -16,7 +16,7 @@ from prunejuice.steps.tracker import add_change_counts
 from prunejuice.system import process
 from prunejuice.system.settings import inherited_environment
 from prunejuice.text import safe_line, safe_text
-from prunejuice.worktrees import conflicts, merge, oplog, provision, snapshot, worktree
+from prunejuice.worktrees import conflicts, installed_packages, merge, oplog, provision, snapshot, worktree
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.merge import MergeMethod, MergeSource
@@ -242,7 +242,9 @@ def _run_check(app: App, git: Git, commit: str, command: str) -> None:
         GateError: The check failed; the message has the end of its output.
     """
     with merge.temporary_worktree(git, commit, app.settings.worktree_parent) as checkout:
-        env = inherited_environment(app.environ)
+        main = Path(git.main_worktree or git.directory)
+        environ = installed_packages.relocate_variables(app.environ, main, Path(checkout.directory))
+        env = inherited_environment(environ)
         env |= provision.source_variables(Path(checkout.directory), env)
         argv = process.bash_argv(command, env.get("PATH"))
         tail = bytearray()

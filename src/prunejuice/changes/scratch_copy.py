@@ -13,8 +13,9 @@ from prunejuice.changes.tree_state import TreeState
 from prunejuice.edits.diff import FileDiff
 from prunejuice.edits.overlay import Overlay
 from prunejuice.errors import PruneJuiceError
-from prunejuice.worktrees import file_listing, provision
+from prunejuice.worktrees import file_listing, installed_packages, provision
 from prunejuice.worktrees import git as gits
+from prunejuice.worktrees.clone_file import clone_file
 from prunejuice.worktrees.file_listing import FileListing
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 _MOST_IGNORED_FILES = 200_000
 _MOST_IGNORED_BYTES = 4 << 30
-_LINKED_FOLDERS = (".venv", "venv", "node_modules")
-"""Folders that git ignores but checks need; a copy has links to them."""
 _CACHE_FOLDERS = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 """Folders that tools create in any tree they inspect."""
 
@@ -50,6 +49,7 @@ class ScratchCopy:
         root = place / (source.root.name or "tree")
         state = place / "state"
         self.house = TreeState(root, state / "changes", state / "lock", source.key)
+        self._package_folders: list[str] = []
         self._baseline: dict[str, tuple[_FileStamp | None, _FileStamp | None]] = {}
 
     @property
@@ -71,7 +71,7 @@ class ScratchCopy:
             self.root.mkdir()
             self._copy_files(tree_files)
             self._copy_included_files()
-            self._link_ignored_folders()
+            self._copy_packages(tree_files)
         else:
             paths = [
                 path
@@ -117,10 +117,11 @@ class ScratchCopy:
         return _read_stamp(self._source.root / path), _read_stamp(self.root / path)
 
     def _own_files(self) -> Iterator[str]:
-        """Yield the files of the copy, except caches and linked folders."""
+        """Yield the files of the copy, except caches and installed packages."""
+        packages = tuple(f"{folder}/" for folder in self._package_folders)
         for path in _list_folder(self.root, self._environ, alone=True).files:
             parts = path.split("/")
-            if not any(part in _CACHE_FOLDERS for part in parts) and parts[0] not in _LINKED_FOLDERS:
+            if not any(part in _CACHE_FOLDERS for part in parts) and not path.startswith(packages):
                 yield path
 
     @staticmethod
@@ -147,7 +148,7 @@ class ScratchCopy:
             if source.is_symlink():
                 self._copy_link(source, target)
             elif source.is_file():
-                provision.clone_file(source, target)
+                clone_file(source, target)
                 shutil.copymode(source, target)
 
     def _copy_link(self, source: Path, target: Path) -> None:
@@ -176,7 +177,11 @@ class ScratchCopy:
         for folder, names, entries in os.walk(self._source.root):
             source = Path(folder)
             target = self.root / source.relative_to(self._source.root)
-            names[:] = [name for name in names if not (target / name).is_symlink()]
+            copied = {Path(path) for path in self._package_folders}
+            place = source.relative_to(self._source.root)
+            names[:] = [
+                name for name in names if not (target / name).is_symlink() and place / name not in copied
+            ]
             target.mkdir(exist_ok=True)
             links = [name for name in names if (source / name).is_symlink()]
             for name in (*entries, *links):
@@ -195,14 +200,15 @@ class ScratchCopy:
             if not target.is_symlink():
                 target.symlink_to(source.readlink())
         elif source.is_file():
-            provision.clone_file(source, target)
+            clone_file(source, target)
             shutil.copymode(source, target)
 
-    def _link_ignored_folders(self) -> None:
-        for name in _LINKED_FOLDERS:
-            source, target = self._source.root / name, self.root / name
-            if source.is_dir() and not target.exists():
-                target.symlink_to(source.resolve())
+    def _copy_packages(self, listed: Collection[str]) -> None:
+        """Copy the installed packages that git ignores: a check needs them, and may write to them."""
+        for folder in installed_packages.find_package_folders(self._source.root, listed):
+            if not (self.root / folder).exists():
+                self._package_folders.append(folder)
+                installed_packages.copy_packages(self._source.root, self.root, folder)
 
     def remove(self) -> None:
         """Remove the copy from the disk."""

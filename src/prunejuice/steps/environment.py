@@ -13,7 +13,7 @@ from prunejuice.system.redact import secret_values
 from prunejuice.workflow import interpolation
 from prunejuice.workflow.graph import Step
 from prunejuice.workflow.plan import Plan
-from prunejuice.worktrees import provision
+from prunejuice.worktrees import installed_packages, provision
 
 
 class StepEnvironment(NamedTuple):
@@ -45,7 +45,12 @@ def build_step_environment(
         declared |= _to_variables(interpolation.render(values, handle.expression_data), environ)
     hidden = secret_values({**_text_arguments(handle.plan), **declared}, secret_names)
     worktree = handle.workspace.worktree
-    sources = provision.source_variables(Path(worktree), declared) if worktree else {}
+    sources = {}
+    if worktree:
+        sources = provision.source_variables(Path(worktree), declared)
+        environ = installed_packages.relocate_variables(
+            environ, Path(handle.workspace.common).parent, Path(worktree)
+        )
     variables = {
         **settings.inherited_environment(environ),
         **declared,

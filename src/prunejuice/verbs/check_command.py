@@ -11,6 +11,7 @@ from prunejuice.system.grace_period import DEFAULT_GRACE
 from prunejuice.system.stop_request import Stop
 from prunejuice.verbs.verify import interpreter, pytest_outcome
 from prunejuice.verbs.verify.pytest_outcome import Outcomes
+from prunejuice.worktrees import installed_packages
 
 CHECK_SECONDS = 900.0
 _OUTPUT_LIMIT = 12_000
@@ -50,13 +51,14 @@ class CheckRun(NamedTuple):
 
 
 class CheckCommand(NamedTuple):
-    """A shell command that judges a tree. It runs in `folder`, a path relative to the root.
+    """A shell command that judges copies of a tree. It runs in `folder`, a path relative to the root.
 
     `seconds` limits one run; `grace` is the number of seconds between TERM and KILL. `tag` marks the
     processes.
     """
 
     command: str
+    tree: Path
     stop: Stop
     folder: str = "."
     seconds: float = CHECK_SECONDS
@@ -71,8 +73,9 @@ class CheckCommand(NamedTuple):
         """
         report = root.parent / pytest_outcome.REPORT_NAME
         report.unlink(missing_ok=True)
+        environ = installed_packages.relocate_variables(settings.environment(), self.tree, root)
         env = {
-            **interpreter.tree_environment(root, settings.environment()),
+            **interpreter.tree_environment(root, environ),
             "PYTEST_ADDOPTS": pytest_outcome.pytest_options(str(report)),
         }
         argv = process.bash_argv(self.command, env.get("PATH"))

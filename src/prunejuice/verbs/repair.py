@@ -102,7 +102,13 @@ class _RepairLoop:
         here, top = context.engine.directory.resolve(), context.tree.root.resolve()
         folder = str(here.relative_to(top)) if here.is_relative_to(top) else "."
         self.command = CheckCommand(
-            check.command, context.stop, folder, check.seconds, context.grace, context.tag
+            check.command,
+            context.tree.root,
+            context.stop,
+            folder,
+            check.seconds,
+            context.grace,
+            context.tag,
         )
         self.protected = ProtectedCheck(self.command, context.tree, place, context.engine.listed_files)
         self.paths: dict[str, None] = {}

@@ -1,14 +1,12 @@
 """Prepare a new worktree: copy ignored files, run the project's setup command, allocate ports."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import socket
 import stat
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +18,8 @@ from prunejuice.system.private import make_private_folder
 from prunejuice.system.settings import Settings, load_shell_tool_settings
 from prunejuice.system.stop_request import Stop
 from prunejuice.text import safe_line
+from prunejuice.worktrees import installed_packages
+from prunejuice.worktrees.clone_file import clone_file
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.oplog import write_atomically
 
@@ -29,7 +29,6 @@ SETUP_MARK_FILE = "prunejuice.setup"
 """The file in a worktree's git directory with the fingerprint of the last setup."""
 PORT_BLOCKS = range(20_000, 30_000, 10)
 """First ports of the blocks of ten, below the ephemeral ports that the kernel assigns."""
-_FICLONE = 0x40049409  # the ioctl of Linux that shares blocks between files (reflink)
 
 
 class CopyResult(NamedTuple):
@@ -78,8 +77,15 @@ def list_included_files(git: Git) -> list[str]:
 
 
 def copy_files(source: Path, target: Path, paths: Iterable[str]) -> list[CopyResult]:
-    """Copy files into a worktree; keep existing files, and refuse paths that lead out of it."""
-    return [CopyResult(path, _copy_path(source, target, path)) for path in paths]
+    """Copy files into a worktree; keep existing files, and refuse paths that lead out of it.
+
+    A virtual environment names its new place.
+    """
+    results = [CopyResult(path, _copy_path(source, target, path)) for path in paths]
+    copied = [Path(result.path) for result in results if not result.why]
+    for folder in dict.fromkeys([*copied, *(path.parent for path in copied if path.name == "pyvenv.cfg")]):
+        installed_packages.relocate_packages(target / folder, source, target)
+    return results
 
 
 def _copy_path(source: Path, target: Path, path: str) -> str:
@@ -129,21 +135,6 @@ def _copy_file(source_path: Path, target_path: Path) -> str:
     clone_file(source_path, target_path)
     shutil.copystat(source_path, target_path)
     return ""
-
-
-def clone_file(source_path: Path, target_path: Path) -> bool:
-    """Copy a file. Return whether the copy shares its blocks (copy on write).
-
-    Raises:
-        FileExistsError: the target exists.
-    """
-    with source_path.open("rb") as source, target_path.open("xb") as target:
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):  # the file system has no reflinks
-                fcntl.ioctl(target, _FICLONE, source.fileno())
-                return True
-        shutil.copyfileobj(source, target, 1 << 20)
-    return False
 
 
 def user_files_to_copy(environ: Mapping[str, str]) -> list[str]:

@@ -23,6 +23,7 @@ from prunejuice.errors import PruneJuiceError, UsageError
 from prunejuice.system import process, settings
 from prunejuice.text import safe_line, spelling_hint
 from prunejuice.worktrees import listing, provision, worktree, worktree_names
+from prunejuice.worktrees.clone_file import clone_file
 from prunejuice.worktrees.listing import WorktreeRecord
 
 PATTERN = "{prefix}-{suffix}"
@@ -245,7 +246,7 @@ def _provision(
         failed = sum(1 for result in copied if result.why)
         write(f"  Files copied: {len(copied) - failed}, failed: {failed}")
     if request.template and not os.path.lexists(new_tree / ".mcp.json"):
-        provision.clone_file(request.template, new_tree / ".mcp.json")
+        clone_file(request.template, new_tree / ".mcp.json")
         write(f"  ✓ Activated {request.template.name} as .mcp.json")
     port = provision.allocate_ports(environment.app.settings.home, new_tree)
     project_settings = environment.app.settings

@@ -1,0 +1,119 @@
+"""Copy installed packages (`.venv`, `node_modules`) into another tree: nothing may write to the user's own.
+
+The copies name their own tree: scripts, `.pth` files and other files that hold the path of the old one are
+rewritten, and links stay inside.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from prunejuice.worktrees.clone_file import clone_file
+
+PACKAGE_FOLDERS = (".venv", "venv", "node_modules")
+_LARGE_FILE_BYTES = 16 << 20
+"""Files from this size on, such as shared libraries, are hard links where the disk allows it."""
+_MAX_REWRITTEN_BYTES = 1 << 20
+_PATH_FILES = ("*.pth", "__editable__*", "*.egg-link", "*.dist-info/direct_url.json")
+"""Files of `site-packages` that hold the paths of editable packages."""
+
+
+def find_package_folders(root: Path, paths: Iterable[str]) -> list[str]:
+    """Return the folders of installed packages at the top of a tree and beside its `paths`."""
+    parents = dict.fromkeys([Path(), *(parent for path in paths for parent in Path(path).parents)])
+    candidates = (parent / name for parent in parents for name in PACKAGE_FOLDERS)
+    return [str(candidate) for candidate in candidates if (root / candidate).is_dir()]
+
+
+def copy_packages(source_root: Path, target_root: Path, folder: str) -> None:
+    """Copy a folder of installed packages from one tree to the same place in another.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    _copy_folder((source_root / folder).resolve(), target_root / folder, source_root, target_root)
+    relocate_packages(target_root / folder, source_root, target_root)
+
+
+def _copy_folder(source: Path, target: Path, source_root: Path, target_root: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    with os.scandir(source) as entries:
+        for entry in entries:
+            copy = target / entry.name
+            if os.path.lexists(copy):
+                continue
+            if entry.is_symlink():
+                copy.symlink_to(_moved_link(Path(entry.path), source_root, target_root))
+            elif entry.is_dir():
+                _copy_folder(Path(entry.path), copy, source_root, target_root)
+            elif entry.is_file():
+                _copy_file(Path(entry.path), copy, entry.stat().st_size)
+
+
+def _moved_link(link: Path, source_root: Path, target_root: Path) -> Path:
+    """Return the destination of a link for the copy of it; inside the tree it leads to the new tree."""
+    destination = link.readlink()
+    if destination.is_absolute():
+        if destination.is_relative_to(source_root):
+            return target_root / destination.relative_to(source_root)
+        return destination
+    reached = Path(os.path.normpath(link.parent / destination))
+    return destination if reached.is_relative_to(source_root) else reached
+
+
+def _copy_file(source: Path, target: Path, size: int) -> None:
+    if size >= _LARGE_FILE_BYTES:
+        try:
+            target.hardlink_to(source)
+        except OSError:  # another file system
+            pass
+        else:
+            return
+    clone_file(source, target)
+    shutil.copystat(source, target)
+
+
+def relocate_packages(folder: Path, source_root: Path, target_root: Path) -> None:
+    """Replace the path of the old tree by that of the new one in the files of a virtual environment.
+
+    Nothing is written outside the new tree, wherever links lead.
+    """
+    if not (folder / "pyvenv.cfg").is_file():
+        return
+    files = [folder / "pyvenv.cfg", *folder.glob("bin/*")]
+    for packages in folder.glob("lib/python*/site-packages"):
+        files += [file for pattern in _PATH_FILES for file in packages.glob(pattern)]
+    moved = {os.fsencode(root): os.fsencode(target_root) for root in (source_root, source_root.resolve())}
+    for file in files:
+        inside = file.resolve().is_relative_to(target_root.resolve())
+        if not inside or not file.is_file() or file.stat().st_size > _MAX_REWRITTEN_BYTES:
+            continue
+        data = file.read_bytes()
+        if b"\0" in data:
+            continue
+        relocated = data
+        for old, new in moved.items():
+            relocated = relocated.replace(old + b"/", new + b"/").replace(old + b"\n", new + b"\n")
+        if relocated != data:
+            file.write_bytes(relocated)
+
+
+def relocate_variables(environ: Mapping[str, str], source_root: Path, target_root: Path) -> dict[str, str]:
+    """Return `environ` with the programs of another tree's packages first, where that tree has them.
+
+    Entries of PATH below the old tree, and VIRTUAL_ENV, name the same place of the new tree if it exists.
+    """
+    entries = environ.get("PATH", "").split(os.pathsep)
+    moved = {"PATH": os.pathsep.join(_moved_path(entry, source_root, target_root) for entry in entries)}
+    if "VIRTUAL_ENV" in environ:
+        moved["VIRTUAL_ENV"] = _moved_path(environ["VIRTUAL_ENV"], source_root, target_root)
+    return {**environ, **{name: value for name, value in moved.items() if name in environ}}
+
+
+def _moved_path(path: str, source_root: Path, target_root: Path) -> str:
+    for root in (source_root, source_root.resolve()):
+        if path and Path(path).is_relative_to(root):
+            moved = target_root / Path(path).relative_to(root)
+            return str(moved) if moved.is_dir() else path
+    return path
