@@ -23,10 +23,11 @@ from prunejuice.cli.pots import pots as pots_group
 from prunejuice.cli.prj import prj as prj_group
 from prunejuice.system.stop_request import Stop
 
-if (
-    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-):  # as in the background of a shell; children inherit it
+# The background of a shell ignores these signals, and children inherit it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGQUIT) == signal.SIG_IGN:
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 # The same examples each time, so that a run tells of a change and not of luck; new ones by --hypothesis-profile=new.
 settings.register_profile("same", derandomize=True)

@@ -15,7 +15,7 @@ import pytest
 from conftest import NEEDS_TMUX, git
 from prunejuice.changes.dirfd import open_tree
 from prunejuice.cli import ask_for_trust
-from prunejuice.edits import path_rules
+from prunejuice.edits import protected_files
 from prunejuice.edits.path_rules import invalid_path_reason
 from prunejuice.edits.protected_files import protection_level
 from prunejuice.errors import DeniedError
@@ -123,7 +123,7 @@ def test_no_change_completes_an_embedded_repository(tmp_path, path):
             tree.require_writable(path)
 
 
-@pytest.mark.parametrize("pattern", path_rules._PROTECTED)
+@pytest.mark.parametrize("pattern", protected_files._PROTECTED)
 def test_each_file_that_decides_what_runs_needs_a_grant(pattern):
     name = pattern.replace("*", "x")
     assert protection_level(name) == "granted"

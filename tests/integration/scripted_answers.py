@@ -26,7 +26,13 @@ def whole(path, text):
     return f"{path}\n```python\n{text}```\n"
 
 
+_engines = []
+
+
 def means(place, answers, stop):
     environ = settings.environment()
+    while _engines:  # those of the tests before, so that their files do not add up
+        _engines.pop().close()
+    _engines.append(Engine(place, environ))
     script = ScriptedAgent([ScriptedAnswer(text=text) for text in answers])
-    return ask.AskContext(Engine(place, environ), tree_state.find_tree_state(place, environ), script, stop)
+    return ask.AskContext(_engines[0], tree_state.find_tree_state(place, environ), script, stop)

@@ -271,16 +271,26 @@ def test_a_context_line_that_looks_like_a_header_is_one_of_the_chunk():
     assert (edit.path, edit.search) == ("a.md", ("x", "*** Update File: b.md", "y"))
 
 
-LOST = {
-    "a line without its sign": "--- a/x\n+++ b/x\n@@ -1,5 +1,5 @@\n a\n-b\n+B\nc\n-d\n+D\n e\n",
-    "a first line without a sign": "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\nfoo\n-b\n+B\n",
-}
+@pytest.mark.parametrize(
+    ("hunk", "search"),
+    [
+        ("@@ -1,5 +1,5 @@\n a\n-b\n+B\nc\n-d\n+D\n e\n", ("a", "b", "c", "d", "e")),
+        ("@@ -1,2 +1,2 @@\nfoo\n-b\n+B\n", ("foo", "b")),
+        ("@@ -1,3 +1,3 @@\ndef f():\n    x = 1\n-    return 1\n+    return 2\n\nI changed:\n- f\n", ("def f():", "   x = 1", "    return 1")),
+    ],
+)  # fmt: skip
+def test_line_without_its_sign_is_context_where_the_counts_say_so(hunk, search):
+    (edit,) = read(f"--- a/x\n+++ b/x\n{hunk}")
+    assert edit.search == search
 
 
-@pytest.mark.parametrize("name", LOST)
-def test_no_line_of_a_hunk_is_lost(name):
+@pytest.mark.parametrize(
+    "hunk",
+    ["@@ -1,4 +1,4 @@\n a\n-b\n+B\nc\n-d\n+D\n e\n", "@@ @@\nfoo\n-b\n+B\n", "@@ -1,9 +1,9 @@\n-b\n+B\n```\n-c\n"],
+)  # fmt: skip
+def test_no_line_of_a_hunk_is_lost(hunk):
     with pytest.raises(UnreadableAnswerError):
-        read(LOST[name])
+        read(f"--- a/x\n+++ b/x\n{hunk}")
 
 
 def test_text_after_a_diff_is_not_part_of_it():

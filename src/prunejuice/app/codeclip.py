@@ -1,6 +1,7 @@
 """The Python API of codeclip: gather a context or summarize code with one call."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -43,7 +44,8 @@ def gather(directory: str | Path = ".", **options: Unpack[ContextOptions]) -> Bu
         raise UsageError(
             f"budget must be a number of tokens above 0, not {budget!r}", "use a number such as 8000"
         )
-    return Engine(Path(directory).absolute(), settings.environment()).gather(request)
+    with Engine(Path(directory).absolute(), settings.environment()) as engine:
+        return engine.gather(request)
 
 
 def get_context(
@@ -93,12 +95,9 @@ def summarize(
     """
     from prunejuice.verbs.summarize.summaries import Summarizer, SummaryRequest  # noqa: PLC0415 - slow to import
 
-    summaries = Summarizer(Engine(Path(directory).absolute(), settings.environment()))
     request = SummaryRequest(tuple(paths), token_limit, model)
-    if agent is None:
-        return summaries.summarize_offline(request).result
-    stop = Stop()
-    try:
-        return summaries.summarize_with_agent(request, agent, stop).result
-    finally:
-        stop.close()
+    with Engine(Path(directory).absolute(), settings.environment()) as engine, closing(Stop()) as stop:
+        summarizer = Summarizer(engine)
+        if agent is None:
+            return summarizer.summarize_offline(request).result
+        return summarizer.summarize_with_agent(request, agent, stop).result

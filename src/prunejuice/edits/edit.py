@@ -14,6 +14,7 @@ MatchStrategy = Literal[
     "trailing space",
     "punctuation",
     "indentation",
+    "spacing",
     "unwrapped",
     "elided",
     "masked",
@@ -31,15 +32,18 @@ class Edit(Struct, frozen=True, omit_defaults=True):
 
     replace: Replace the lines of `search` with those of `replace`. If `search` is not unique, `line`
         (from 1; -1 is the end of the file) and `anchors` (lines before it, outermost first) select the
-        place. `newline` says whether the last line ends with a newline; None leaves it unchanged.
-    write: Write `replace` as the whole file; with `create`, the file must not exist.
+        place. To `insert`, `search` is empty, and `replace` goes after line `line` (0: to the top).
+        `newline` says whether the last line ends with a newline; None leaves it unchanged.
+    write: Write `replace` as the whole file; with `create`, the file must not exist. A first line that is
+        the `label` names the file, and is left out of an existing file that does not begin with it.
     delete: Delete the file; if `search` is not empty, the file must have these lines.
     rename: Rename the file to `to`.
     mode: Make the file executable if `to` is `755`, else not; a `write` that creates a file honours it too.
 
     If the edit `is_text`, `search` may begin and end within a line. If the path is a `guess`, it may be a
     word of the prose: without such a file, the edit is for the file at `otherwise`, or is none. `removes`
-    are the names that the answer says it removes.
+    are the names that the answer says it removes. `readings` are the possible pairs of `search` and
+    `replace` of a block that could be divided in several places; exactly one has to fit the file.
     """
 
     operation: EditOperation
@@ -56,6 +60,9 @@ class Edit(Struct, frozen=True, omit_defaults=True):
     guess: bool = False
     otherwise: str = ""
     removes: frozenset[str] = frozenset()
+    insert: bool = False
+    label: str = ""
+    readings: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
 
 
 class Placement(Struct, frozen=True):

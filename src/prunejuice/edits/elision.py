@@ -4,14 +4,21 @@ import re
 from collections.abc import Container, Sequence
 
 _MAX_COMPARED_CHARS = 300
-_MARK = r"(?:#|//|--|;|%|\*|/\*+|<!--|\{/\*) ?[\[(<{]? ?"
+_COMMENT = (
+    r"(?:#+|/{2,}|--|;+|%+|\*|/\*+|<!--|\{/\*|\{#|\{\{!(?:--)?|<%[#-]*|\(\*|REM\b|@\*"
+    r"|'(?!.*'$)|\"(?!.*\"$))"
+)
+"""The beginning of a comment; `'` and `"` only where no string ends."""
+_MARK = rf"{_COMMENT} ?(?:TODO:? ?)?[\[(<{{]? ?"
 _DOTS = r"(?:\.\.\.|…)"
 _WORDS = r"(?:rest|existing|unchanged|remain\w*|same|previous|other|omitted|original|continues?|keep|here)"
 _UNIT = (
     r"(?:code|file|class|function|method|template|script|module|body|lines|implementation|imports|tests)"
 )
 _THE = r"(?:the |all |your )?"
-_LEFT = r"(?:unchanged|same|as before|here|omitted)"
+_LEFT = r"(?:unchanged|same|as before|here|omitted|goes here|follows|below)"
+_AS_IS = r"(?:below|above|as is|as it is|unchanged|the same)"
+_CUT = r"(?:omitted|truncated|elided|skipped|shortened|abbreviated|removed|left out|hidden)"
 _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -23,14 +30,18 @@ _PATTERNS = tuple(
         rf"{_MARK}{_THE}(?:other|rest|remaining|existing|previous) (?:\w+ ){{0,2}}?{_UNIT}s?"
         rf"[\W_]*(?:{_LEFT})?[\W_]*$",
         rf"{_MARK}(?:same as before|as before|unchanged)[\W_]*$",
-        rf"{_MARK}(?:the )?(?:rest|remainder) of (?:the |your )?{_UNIT}\b[\W_]*$",
+        rf"{_MARK}(?:the )?(?:rest|remainder) of (?:the |your )?{_UNIT}\b[\W_]*(?:{_LEFT})?[\W_]*$",
+        rf"{_MARK}(?:\w+ ){{0,4}}?{_CUT}(?: \w+){{0,2}} for (?:brevity|clarity|space|readability|length)\b",
+        rf"{_MARK}(?:no|without) (?:\w+ )?changes?(?: (?:below|above|here|after|beyond|needed))?[\W_]*$",
+        rf"{_MARK}(?:keep|leave|retain) (?:everything|all|the rest)(?: else)?(?: {_AS_IS})?[\W_]*$",
+        r"[\[(<](?:the )?(?:rest|remainder) of (?:the |this |your )?\w+(?: \w+){0,3}[\])>][\W_]*$",
         rf"{_MARK}{_THE}(?:unchanged|existing|previous|omitted) {_UNIT}\b[\W_]*(?:{_LEFT}[\W_]*)?$",
         rf"{_MARK}{_THE}(?:other|remaining|existing) (?:\w+ ){{1,3}}?(?:remain|stay|are|is|as) ?{_LEFT}\b",
         rf"{_MARK}(?:the )?{_UNIT} (?:is |are |stays? |remains? )?(?:unchanged|omitted)\b[\W_]*$",
     )
 )
 _BARE = rf"[\[(<{{]? ?(?:{_DOTS}|\. \. \.|-+ ?(?:8<|snip) ?-+) ?[\])>}}]?"
-_ELISION = re.compile(rf"(?:{_MARK})?{_BARE} ?(?:\*/|-->|\*/\}})?$")
+_ELISION = re.compile(rf"(?:{_MARK})?{_BARE} ?(?:\*/|-->|\*/\}}|#\}}|%>|\*\)|(?:--)?\}}\}})?$")
 
 
 def is_omission_comment(line: str) -> bool:

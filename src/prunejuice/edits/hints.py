@@ -12,6 +12,9 @@ _DEFINITION = re.compile(
 )
 
 
+_NAMED_DEFINITION = re.compile(rf"{_DEFINITION.pattern}\s+(\w+)")
+
+
 def find_anchor_lines(texts: Texts, anchors: Texts) -> list[int]:
     """Return the lines (from 0) that the last anchor may be, each searched for below the one before."""
     starts = [-1]
@@ -23,6 +26,14 @@ def find_anchor_lines(texts: Texts, anchors: Texts) -> list[int]:
         if not starts:
             return []
     return starts if anchors else []
+
+
+def is_missing_definition(texts: Texts, anchors: Texts) -> bool:
+    """Return whether the last anchor is a definition whose name the file does not have at all."""
+    if not anchors or find_anchor_lines(texts, anchors):
+        return False
+    match = _NAMED_DEFINITION.match(anchors[-1].strip())
+    return match is not None and not any(re.search(rf"\b{re.escape(match[1])}\b", text) for text in texts)
 
 
 def contradicts_anchors(texts: Texts, anchors: Texts, first: int, original: Texts | None = None) -> bool:

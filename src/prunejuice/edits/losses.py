@@ -1,4 +1,4 @@
-"""What a whole new version of a file loses: definitions, or most lines, that the answer does not name.
+"""What a whole new version of a file loses: definitions, sections or most lines that no sentence names.
 
 A model that was asked for one function often writes that function alone, as if it were the whole file.
 """
@@ -12,6 +12,7 @@ from prunejuice.code.chunk import Definition
 from prunejuice.code.languages import language_for_path
 from prunejuice.edits.edit import EditRejectedError
 from prunejuice.edits.lines import FileText
+from prunejuice.edits.sections import list_imports, list_sections
 
 _FEWEST_LINES = 3  # of a file, so that most of them can be lost
 _REMOVES = re.compile(
@@ -39,14 +40,20 @@ def refuse_losses(path: str, old: FileText, new: Sequence[str], removed: frozens
     """Refuse a new version of a file that loses what `removed` does not name.
 
     Raises:
-        EditRejectedError: Definitions, or most lines, would be lost.
+        EditRejectedError: Definitions, sections, constants, used imports, or most lines would be lost.
     """
     old_lines = [line.strip() for line in old.texts if line.strip()]
     new_lines = [line.strip() for line in new if line.strip()]
     if not new_lines:
         return
+    new_text = "\n".join(new)
     before = list(_definition_names(path, old.text))
-    if lost := _lost_definitions(before, list(_definition_names(path, "\n".join(new))), removed):
+    lost = (
+        _lost_names(before, list(_definition_names(path, new_text)), removed)
+        or _lost_names(list(list_sections(path, old.text)), list(list_sections(path, new_text)), removed)
+        or _lost_imports(path, old.text, new_text)
+    )
+    if lost:
         names = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
         raise EditRejectedError(
             "elided",
@@ -63,12 +70,23 @@ def refuse_losses(path: str, old: FileText, new: Sequence[str], removed: frozens
         )
 
 
-def _lost_definitions(before: Sequence[str], after: Sequence[str], removed: frozenset[str]) -> list[str]:
-    """Return the definitions that are gone without a new one in their place, and are not named."""
+def _lost_imports(path: str, old: str, new: str) -> list[str]:
+    """Return the names that are no longer imported although the new text uses them."""
+    gone = set(list_imports(path, old)) - set(list_imports(path, new))
+    return sorted(name for name in gone if re.search(rf"(?<![.\w]){name}\b(?!\s*=[^=])", new))
+
+
+def _lost_names(before: Sequence[str], after: Sequence[str], removed: frozenset[str]) -> list[str]:
+    """Return the names that are gone without a new one in their place, and are not said to be removed."""
     gone = list((Counter(before) - Counter(after)).elements())  # overloads have one name
-    unnamed = [name for name in gone if not removed & {name, name.rpartition(".")[2]}]
+    unnamed = [name for name in gone if not _is_named(name, removed)]
     added = sum(name not in before for name in after)
     return unnamed if len(unnamed) > added else []
+
+
+def _is_named(name: str, removed: frozenset[str]) -> bool:
+    words = {word.strip("./") for word in _NAME.findall(name)}
+    return bool(removed & {name, name.rpartition(".")[2]}) or (bool(words) and words <= removed)
 
 
 def _definition_names(path: str, text: str) -> Iterator[str]:

@@ -13,7 +13,12 @@ from typing import NamedTuple
 from prunejuice.edits.drift import drifted_starts
 from prunejuice.edits.edit import Edit, EditRejectedError, MatchStrategy, Placement, numbered_excerpt
 from prunejuice.edits.elision import find_placeholder, is_elision
-from prunejuice.edits.hints import contradicts_anchors, find_anchor_block, find_anchor_lines
+from prunejuice.edits.hints import (
+    contradicts_anchors,
+    find_anchor_block,
+    find_anchor_lines,
+    is_missing_definition,
+)
 from prunejuice.edits.indent import IndentRule, candidate_indent_rules, leading_space, same_indent
 from prunejuice.edits.line_keys import (
     FEW_SIGNIFICANT_CHARS,
@@ -81,6 +86,12 @@ def place(content: FileText, edit: Edit, original: Texts | None = None) -> tuple
         raise _not_found_error(texts, edit)
     if contradicts_anchors(texts, edit.anchors, match.location.first, original):
         raise _wrong_anchor_error(texts, edit, match.location.first)
+    if not edit.line and is_missing_definition(original or texts, edit.anchors):
+        raise EditRejectedError(
+            "not found",
+            f"the file has no {edit.anchors[-1].strip()[:80]!r}, under which the lines should stand",
+            "read the file again and name the definition that has the lines",
+        )
     updated = content.with_lines(_lines_after_edit(content, match))
     first, last = match.location.lines[0], match.location.lines[-1]
     if edit.newline is not None and last == len(texts) - 1:
@@ -144,6 +155,27 @@ def _match_by_key(texts: Texts, edit: Edit, strategy: MatchStrategy, key: LineKe
         fitted = (_fit_indent(texts, edit, location) for location in locations)
         locations = [location for location in fitted if location]
     return [EditMatch(edit, location, strategy) for location in locations]
+
+
+def _match_spacing(texts: Texts, edit: Edit) -> list[EditMatch]:
+    """Match lines of which exactly one differs from the file in its spaces."""
+    if not is_significant(edit.search, FEW_SIGNIFICANT_CHARS):
+        return []
+    matches = _match_by_key(texts, edit, "spacing", spaceless_key)
+    return [match for match in matches if _count_respaced(texts, match) == 1]
+
+
+def _count_respaced(texts: Texts, match: EditMatch) -> int:
+    """Return how many lines differ within; all of them if the indentation differs too."""
+    pairs = [
+        (searched, texts[line])
+        for searched, line in zip(match.edit.search, match.location.lines, strict=True)
+    ]
+    if any(
+        leading_space(searched) != leading_space(found) for searched, found in pairs if searched.strip()
+    ):
+        return len(pairs) + 1
+    return sum(searched.rstrip() != found.rstrip() for searched, found in pairs)
 
 
 def _match_without_blanks(texts: Texts, edit: Edit) -> list[EditMatch]:
@@ -393,6 +425,7 @@ _STRICT_MATCHERS: tuple[Matcher, ...] = (
     _match_unwrapped,
     _match_elided,
     _match_masked,
+    _match_spacing,
 )
 
 

@@ -13,6 +13,8 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 """The beginning of a line that introduces a whole file."""
+_NUMBER = re.compile(r"^\d{1,2}[.)]\s+")
+"""The number of a title or an item of a list."""
 _WRAPPED = re.compile(r"[`\"']([^`\"']+)[`\"']")
 _NAME = re.compile(r"[^\s`\"'<>|*?:]+")
 _PLAIN_NAMES = {
@@ -77,7 +79,7 @@ def find_name(line: str, *, sentences: bool = True) -> str:
     if len(line) > 400:
         return ""
     text = line.strip().lstrip("#").strip().strip("*_").strip()
-    text = text.removesuffix(":").strip().strip("*_")
+    text = _NUMBER.sub("", text.removesuffix(":").strip().strip("*_"))
     labelled = _LABEL.sub("", text)
     wrapped = _WRAPPED.fullmatch(labelled) or _WRAPPED.fullmatch(labelled.strip("*_ "))
     if wrapped and len(labelled) < 300:
@@ -92,7 +94,21 @@ def find_name(line: str, *, sentences: bool = True) -> str:
     comment = re.sub(r"^(?://|#|--|/\*|<!--)\s*|\s*(?:\*/|-->)$", "", text)
     if _NAME.fullmatch(comment) and _is_plausible(comment, spaces=False):
         return comment
+    last = text.rpartition(" ")[2]
+    if last != text and _LEAD.match(text) and _is_plausible(last, spaces=False):
+        return last  # "The full geo.py"
     return text if _SPACED.fullmatch(text) else ""
+
+
+def list_names(sentence: str) -> list[str]:
+    """Return the different file names in a sentence: in quotes, or words with the suffix of a file."""
+    if len(sentence) > 400:
+        return []
+    quoted = _WRAPPED.findall(sentence)
+    words = [word.strip(".,:;!?()[]*_\"'`") for word in _WRAPPED.sub(" ", sentence).split()]
+    suffixed = [word for word in words if word.rpartition(".")[2].lower() in _SUFFIXES and "." in word[1:]]
+    names = [name for name in (*quoted, *suffixed) if _is_plausible(name, spaces=False)]
+    return [name for name in dict.fromkeys(names) if is_certain_name(name) and not is_excerpt(name)]
 
 
 def find_name_in_fence_info(info: str) -> str:

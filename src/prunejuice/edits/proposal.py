@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from prunejuice.edits import lines, losses, matchers, path_rules, syntax
 from prunejuice.edits.diff import Version
 from prunejuice.edits.edit import Edit, EditRejectedError, Placement
+from prunejuice.edits.line_search import find_runs
 from prunejuice.edits.lines import FileText
 from prunejuice.edits.overlay import Overlay
 from prunejuice.errors import ConflictError, DeniedError
@@ -54,7 +55,8 @@ def apply_edits(edits: Sequence[Edit], overlay: Overlay) -> Proposal:
         try:
             placement = _apply_edit(_shift_edit_line(edit, file_steps), overlay)
             data = overlay.get(edit.path).data
-            file_steps.append(_FileStep(number, data, edit.line, len(edit.replace) - len(edit.search)))
+            line_delta = len(edit.replace) - len(edit.search)
+            file_steps.append(_FileStep(number, data, _counted_line(edit), line_delta))
             outcomes.append(EditOutcome(edit, placement))
         except EditRejectedError as error:
             outcomes.append(EditOutcome(edit, None, error))
@@ -92,11 +94,18 @@ def _shift_edit_line(edit: Edit, file_steps: Sequence[_FileStep]) -> Edit:
 
     A model counts lines in the original file, so edits further up move them.
     """
-    if edit.line <= 0:
+    line = _counted_line(edit)
+    if line <= 0:
         return edit
-    shift = sum(step.line_delta for step in file_steps if 0 < step.line < edit.line)
-    has_lines = all(step.line for step in file_steps)
-    return replace(edit, line=edit.line + shift if has_lines else 0)
+    shift = sum(step.line_delta for step in file_steps if 0 < step.line < line)
+    if not all(step.line for step in file_steps):
+        return replace(edit, line=0, insert=False)
+    return replace(edit, line=edit.line + shift)
+
+
+def _counted_line(edit: Edit) -> int:
+    """Return the line that an edit begins at; inserted lines come before the line after theirs."""
+    return edit.line + 1 if edit.insert else edit.line
 
 
 def _find_breaking_edit(path: str, old: bytes | None, file_steps: Sequence[_FileStep]) -> int | None:
@@ -128,6 +137,8 @@ def _broken_syntax_error(old: bytes | None) -> EditRejectedError:
 def _apply_edit(edit: Edit, overlay: Overlay) -> Placement:
     current = overlay.get(edit.path)
     search_is_empty = not any(map(str.strip, edit.search))
+    if edit.insert and current.data is not None:
+        return _insert_lines(edit, current, overlay)
     if edit.operation == "write" or (
         edit.operation == "replace" and search_is_empty and not (current.data or b"").strip()
     ):
@@ -146,12 +157,54 @@ def _apply_edit(edit: Edit, overlay: Overlay) -> Placement:
         return _delete_file(edit, current, overlay)
     if current.link:
         raise EditRejectedError("binary", f"{edit.path} is a link", "edit the file that it points to")
+    text = _require_text(edit, current.data)
+    edit = _choose_reading(text, edit) if edit.readings else edit
     first = overlay.original(edit.path).data if edit.anchors else None
     original = lines.decode_text(first) if first is not None else None
     texts = original.texts if original else None
-    new, placement = matchers.place(_require_text(edit, current.data), edit, texts)
+    new, placement = matchers.place(text, edit, texts)
     overlay.put(edit.path, current._replace(data=_encode_text(edit, new)))
     return placement
+
+
+def _insert_lines(edit: Edit, current: Version, overlay: Overlay) -> Placement:
+    text = _require_text(edit, current.data or b"")
+    if edit.line > len(text.lines):
+        raise EditRejectedError(
+            "not found",
+            f"{edit.path} has {len(text.lines)} lines, and no line {edit.line}",
+            "read the file again, and write lines around the new ones",
+        )
+    matchers.refuse_omission(text, edit)
+    if text.texts[edit.line : edit.line + len(edit.replace)] == list(edit.replace):
+        return Placement("already applied", edit.line + 1, len(edit.replace))
+    new = text.with_lines([*text.lines[: edit.line], *edit.replace, *text.lines[edit.line :]])
+    overlay.put(edit.path, current._replace(data=_encode_text(edit, new)))
+    return Placement("exact", edit.line + 1, len(edit.replace))
+
+
+def _choose_reading(text: FileText, edit: Edit) -> Edit:
+    """Return the edit with the longest reading whose lines the file has.
+
+    A shorter one fits too if the file has its own `=======`, but would write the rest of the lines twice.
+
+    Raises:
+        EditRejectedError: no reading fits.
+    """
+    known = [line.rstrip() for line in text.texts]
+    fitting = [
+        (search, new)
+        for search, new in edit.readings
+        if any(map(str.strip, search)) and find_runs(known, [line.rstrip() for line in search])
+    ]
+    if not fitting:
+        raise EditRejectedError(
+            "not found",
+            f"the block has {len(edit.readings)} dividers",
+            "use longer markers around lines that look like a divider",
+        )
+    search, new = max(fitting, key=lambda reading: len(reading[0]))
+    return replace(edit, search=search, replace=new, readings=())
 
 
 def _delete_file(edit: Edit, current: Version, overlay: Overlay) -> Placement:
@@ -168,6 +221,8 @@ def _delete_file(edit: Edit, current: Version, overlay: Overlay) -> Placement:
 def _write_file(edit: Edit, current: Version, overlay: Overlay) -> Placement:
     """Write the whole file; keep its line endings, byte order mark and encoding."""
     old = None if current.data is None else _require_text(edit, current.data)
+    if old is not None and edit.label and (old.texts or [""])[0].strip() != edit.label:
+        edit = replace(edit, replace=edit.replace[1:])
     refuse_partial_file(old, edit)
     if old is not None and old.texts == list(edit.replace):
         return Placement("already applied")

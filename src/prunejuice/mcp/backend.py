@@ -210,7 +210,8 @@ def gather_context(app: App, directory: Path, **options: Any) -> dict[str, Any]:
     paths = tuple(options.get("paths") or ())
     budget = options.get("budget") or DEFAULT_BUDGET
     request = ContextRequest(query=str(options.get("query") or ""), paths=paths, budget=budget)
-    bundle = Engine(directory, app.environ).gather(request)
+    with Engine(directory, app.environ) as engine:
+        bundle = engine.gather(request)
     files = [{"path": item.path, "mode": item.mode, "tokens": item.tokens} for item in bundle.items]
     return {
         "content": render_bundle(bundle, "text"),

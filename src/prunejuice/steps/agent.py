@@ -108,11 +108,13 @@ def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
 
     source = agent_request.build_source(handle, resources)
     environ, label = resources.environ, UsageLabel(handle.plan.command.name, handle.run.id)
-    with open_agent(
-        name, source, label, settings=resources.settings, environ=environ, around=run_in_copy
-    ) as agent:
+    with (
+        open_agent(
+            name, source, label, settings=resources.settings, environ=environ, around=run_in_copy
+        ) as agent,
+        Engine(directory, environ) as engine,
+    ):
         agent_request.require_supported_limits(request.limits, request.model, agent)
-        engine = Engine(directory, environ)
         conversation = _find_conversation(handle, agent.name)
         record_conversation, report_progress = (
             _conversation_recorder(handle),

@@ -74,7 +74,8 @@ def _gather_bundle(handle: StepContext, resources: StepResources) -> Bundle:
         budget=budget,
         style="markdown",
     )
-    return Engine(Path(handle.workspace.directory), resources.environ).gather(request)
+    with Engine(Path(handle.workspace.directory), resources.environ) as engine:
+        return engine.gather(request)
 
 
 def _format_json(value: Any) -> str:

@@ -32,7 +32,11 @@ def run_summarize_step(handle: StepContext, resources: StepResources) -> StepRes
         LimitError: a limit was reached.
         UsageError: an argument is invalid.
     """
-    summarizer = Summarizer(Engine(Path(handle.workspace.directory), resources.environ))
+    with Engine(Path(handle.workspace.directory), resources.environ) as engine:
+        return _run_summarizer(handle, resources, Summarizer(engine))
+
+
+def _run_summarizer(handle: StepContext, resources: StepResources, summarizer: Summarizer) -> StepResult:
     changes = resources.args.get("changes") or "make"
     if changes not in {"make", "keep"}:
         raise UsageError(f"`changes` of summarize must be make or keep, not {changes!r}")

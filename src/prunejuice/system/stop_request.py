@@ -1,6 +1,7 @@
 """Stop requests, which threads can poll and selectors can wait for."""
 
 import os
+import weakref
 
 STOP = 1
 KILL = 2
@@ -13,6 +14,8 @@ class Stop:
         self.level = 0
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
+        # Closed at the latest when nobody has it any more: a long-lived program would run out of files.
+        self._close = weakref.finalize(self, _close_pipe, self._reader, self._writer)
 
     def request(self, level: int) -> None:
         """Request an orderly stop (`STOP`) or an immediate one (`KILL`). Safe in a signal handler."""
@@ -30,5 +33,9 @@ class Stop:
 
     def close(self) -> None:
         """Close the descriptors."""
-        os.close(self._reader)
-        os.close(self._writer)
+        self._close()
+
+
+def _close_pipe(reader: int, writer: int) -> None:
+    os.close(reader)
+    os.close(writer)

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -217,10 +217,9 @@ class CommandInvocation(NamedTuple):
             with open_agent(
                 agent, source, UsageLabel(command), settings=config, environ=environ, around=run_in_copy
             ) as opened:
-                engine = Engine(root.absolute(), environ)
                 tree = tree_state.find_tree_state(root.absolute(), environ)
-                stop = self.stop or Stop()
-                yield AskContext(engine, tree, opened, stop, grace=config.grace)
+                with Engine(root.absolute(), environ) as engine, closing(Stop()) as own_stop:
+                    yield AskContext(engine, tree, opened, self.stop or own_stop, grace=config.grace)
 
 
 def _validate_result(result_type: type[Any], data: Any) -> Any:
@@ -455,8 +454,9 @@ class ContextGatherer:
 
     def gather_context(self, paths: Sequence[str] = (), **options: Any) -> ExecutionContext:
         """Return the code of `paths` and related code as an execution context."""
-        engine = Engine(self._directory.absolute(), settings.environment())
-        bundle = engine.gather(ContextRequest(paths=tuple(paths), **{"diff": "", **options}))
+        request = ContextRequest(paths=tuple(paths), **{"diff": "", **options})
+        with Engine(self._directory.absolute(), settings.environment()) as engine:
+            bundle = engine.gather(request)
         files = {item.path: item.text for item in bundle.items}
         return ExecutionContext(
             working_directory=self._directory,

@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from prunejuice.edits.edit import Edit, UnreadableAnswerError
-from prunejuice.edits.formats import search_replace, tool_call, whole_file
+from prunejuice.edits.formats import described_fences, search_replace, tool_call, unified_diff, whole_file
 from prunejuice.errors import UsageError
 from prunejuice.system.extensions import ExtensionPoint
 from prunejuice.text import safe_line, spelling_hint
@@ -106,13 +106,29 @@ def _read_detected(lines: Sequence[str]) -> tuple[str | None, list[Edit]]:
     names = (extension.name for extension in EXTENSIONS.list_all() if extension.name != "whole-file")
     in_tags = "tool-call" if tool_call.has_tags(rest) else None
     detected = in_tags or next((name for name in names if _load(name).has_edits(rest)), None)
+    if detected is None and spans:
+        return "whole-file", whole_file.read(lines)
+    described = detected is None or (detected == "unified-diff" and not unified_diff.has_file_header(rest))
+    if described and (read_words := _read_described(lines))[1]:
+        return read_words
     if detected is None:
-        return ("whole-file", whole_file.read(lines)) if spans else (None, [])
+        return None, []
     fenced_lines = {number for span in spans for number in range(span.start, span.end + 1)}
     whole_files = (
         [edit for edit in whole_file.read(lines) if edit.answer_line - 1 in fenced_lines] if spans else []
     )
     return detected, _load(detected).read(rest) + whole_files
+
+
+def _read_described(lines: Sequence[str]) -> tuple[str | None, list[Edit]]:
+    """Return the edits of fences whose file only a sentence around them names."""
+    for name, reader in (
+        ("unified-diff", described_fences.read_diffs),
+        ("whole-file", described_fences.read_files),
+    ):
+        if edits := reader(lines):
+            return name, edits
+    return None, []
 
 
 def _load(name: str) -> EditFormat:
@@ -121,5 +137,11 @@ def _load(name: str) -> EditFormat:
 
 
 def _normalize_paths(edit: Edit) -> Edit:
-    """Return the edit with paths without a leading `./`."""
-    return replace(edit, path=edit.path.removeprefix("./"), to=edit.to.removeprefix("./"))
+    """Return the edit with paths that have slashes, and no leading `./`.
+
+    Without a file of that name, the first letter of `a/` and `b/` is the prefix of a diff.
+    """
+    path, to = (name.replace("\\", "/").removeprefix("./") for name in (edit.path, edit.to))
+    if edit.operation == "replace" and not edit.guess and path.startswith(("a/", "b/")):
+        return replace(edit, path=path, to=to, guess=True, otherwise=path[2:])
+    return replace(edit, path=path, to=to)

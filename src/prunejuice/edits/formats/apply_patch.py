@@ -18,7 +18,7 @@ from prunejuice.edits.edit import Edit, UnreadableAnswerError
 _SECTION = re.compile(r"^\*\*\* (Update|Add|Delete) File:\s*(\S.*)$")
 _MOVE = re.compile(r"^\*\*\* Move to:\s*(\S.*)$")
 _LAST = re.compile(r"^\*\*\* End of File\s*$")
-_EDGE = re.compile(r"^\*\*\* (?:Begin|End) Patch\s*$")
+_EDGE = re.compile(r"^ ?\*\*\* (?:Begin|End) Patch\s*$")
 
 
 def has_edits(lines: Sequence[str]) -> bool:

@@ -31,6 +31,8 @@ _DIVIDES = re.compile(r"^\s{0,8}(={5,})\s*$")
 _CLOSES = re.compile(rf"^\s{{0,8}}(?:>{{5,}}\s*(?:{_LAST}\b.*)?|\+{{5,}}\s*{_LAST}\b.*)$")
 _HINT = re.compile(r"^:(start|end)_line:\s*(\d+)\s*$")
 _MAX_LINES_BACK = 4
+_UNDERLINED_HEADINGS = (".md", ".mdx", ".markdown", ".rst", ".txt")
+"""Ends of the names of files whose headings may be underlined with `=======`."""
 
 
 def has_edits(lines: Sequence[str]) -> bool:
@@ -49,7 +51,7 @@ def read(lines: Sequence[str]) -> list[Edit]:
     """Parse the blocks of an answer; text between them is ignored.
 
     Raises:
-        UnreadableAnswerError: A block is truncated, has two dividers, or names no file.
+        UnreadableAnswerError: A block is truncated or names no file.
     """
     edits: list[Edit] = []
     at = 0
@@ -91,15 +93,22 @@ def _read_block(lines: Sequence[str], at: int, end: int, path: str) -> Edit:
     candidates = [n for n in range(at + 1, end) if _DIVIDES.match(lines[n])]
     # A divider of another length than the opening marker belongs to the lines.
     dividers = [n for n in candidates if len(lines[n].strip()) == size] or candidates
-    if len(dividers) != 1:
+    has_search = bool(dividers) and any(map(str.strip, lines[at + 1 : dividers[0]]))
+    if not dividers or (len(dividers) > 1 and not has_search):
         problem = f"{len(dividers)} dividers" if dividers else "no divider ======="
         raise UnreadableAnswerError(
             at + 1, f"the block has {problem}", "use longer markers around lines that look like a divider"
         )
+    if len(dividers) == 2 and dividers[1] == end - 1 and not path.endswith(_UNDERLINED_HEADINGS):
+        end = dividers.pop()  # a second divider before the end of the block says nothing
     search, line = _split_line_hint(lines[at + 1 : dividers[0]])
-    return Edit(
+    edit = Edit(
         "replace", path, tuple(search), tuple(lines[dividers[0] + 1 : end]), line=line, answer_line=at + 1
     )
+    if len(dividers) == 1:
+        return edit
+    readings = tuple((tuple(lines[at + 1 : n]), tuple(lines[n + 1 : end])) for n in dividers)
+    return replace(edit, readings=readings)
 
 
 def _split_line_hint(search: Sequence[str]) -> tuple[Sequence[str], int]:

@@ -14,6 +14,7 @@ from prunejuice.text import safe_line
 _HUNK = re.compile(r"^@@+(?: -(\d+)(?:,\d+)?)?(?: \+\d+(?:,\d+)?)?(?: @@+)?\s?(.*)$")
 _NUMBERED = re.compile(r"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
 _COUNTED = re.compile(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_INSERTS = re.compile(r"^@@ -(\d+),0 \+(\d+)(?:,(\d+))? @@")
 _OCTAL = re.compile(r"\\([0-7]{3}|.)", re.DOTALL)
 _ESCAPES = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11}
 _COPY = re.compile(
@@ -38,9 +39,12 @@ class FileSection(NamedTuple):
 
 def has_edits(lines: Sequence[str]) -> bool:
     """Return whether an answer has hunks or a file header."""
-    return any(_is_header(lines, at) or _NUMBERED.match(line) for at, line in enumerate(lines)) or any(
-        line.startswith("diff --git ") for line in lines
-    )
+    return has_file_header(lines) or any(map(_NUMBERED.match, lines))
+
+
+def has_file_header(lines: Sequence[str]) -> bool:
+    """Return whether an answer has a line that names the file of a diff."""
+    return any(_is_header(lines, at) or lines[at].startswith("diff --git ") for at in range(len(lines)))
 
 
 def find_hunk_lines(lines: Sequence[str]) -> frozenset[int]:
@@ -209,6 +213,23 @@ def _unquote_name(name: str) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
+def read_hunks(lines: Sequence[str], path: str, answer_line: int) -> list[Edit]:
+    """Parse hunks of one file without a file header; without a hunk header, the lines are one hunk.
+
+    `answer_line` is the line before them in the answer.
+    """
+    if any(map(_HUNK.match, lines)):
+        hunks = list(_read_hunks(lines, 0, len(lines)))
+    else:
+        body, newline, end = _read_hunk_body(lines, 0, len(lines))
+        if end < len(lines) or not any(prefix in "+-" for prefix, _ in body):
+            return []
+        old = tuple(text for prefix, text in body if prefix != "+")
+        new = tuple(text for prefix, text in body if prefix != "-")
+        hunks = [ParsedHunk(old, new, 0, "", 1, newline)]
+    return [hunk._replace(answer_line=answer_line + hunk.answer_line).to_edit(path) for hunk in hunks]
+
+
 def _section_edits(lines: Sequence[str], file: FileSection, end: int) -> Iterator[Edit]:
     hunks = list(_read_hunks(lines, file.start, end))
     if file.old == _DEV_NULL:
@@ -253,6 +274,7 @@ class ParsedHunk(NamedTuple):
     section: str
     answer_line: int
     newline: bool | None
+    inserts: bool = False
 
     def to_edit(self, path: str) -> Edit:
         """Return the hunk as an edit of the file at `path`."""
@@ -266,6 +288,7 @@ class ParsedHunk(NamedTuple):
             anchors=anchors,
             answer_line=self.answer_line,
             newline=self.newline,
+            insert=self.inserts,
         )
 
 
@@ -274,7 +297,7 @@ def _final_newline(hunks: Sequence[ParsedHunk]) -> bool | None:
 
 
 def _read_hunks(lines: Sequence[str], start: int, end: int) -> Iterator[ParsedHunk]:
-    at = start
+    at, lines_added = start, 0
     while at < end:
         match = _HUNK.match(lines[at])
         if not match:
@@ -282,17 +305,33 @@ def _read_hunks(lines: Sequence[str], start: int, end: int) -> Iterator[ParsedHu
             at += 1
             continue
         stop = _end_by_counts(lines, at, end)
-        if stop is None:
-            stop = next((n for n in range(at + 1, end) if _HUNK.match(lines[n])), end)
-        body, newline, next_line = _read_hunk_body(lines, at + 1, stop)
+        unprefixed_stop = _end_by_counts(lines, at, end, unprefixed=True) if stop is None else None
+        stop = (
+            stop or unprefixed_stop or next((n for n in range(at + 1, end) if _HUNK.match(lines[n])), end)
+        )
+        body, newline, next_line = _read_hunk_body(
+            lines, at + 1, stop, unprefixed=unprefixed_stop is not None
+        )
         if not body:
             raise UnreadableAnswerError(
                 at + 1, "the hunk has no lines", "write the hunk again with a prefix on every line"
             )
         old = tuple(text for prefix, text in body if prefix != "+")
         new = tuple(text for prefix, text in body if prefix != "-")
-        yield ParsedHunk(old, new, int(match[1] or 0), match[2].strip(), at + 1, newline)
+        inserts = not old and _inserts_exactly(lines[at], len(new), lines_added)
+        lines_added += len(new) - len(old)
+        yield ParsedHunk(old, new, int(match[1] or 0), match[2].strip(), at + 1, newline, inserts)
         at = next_line
+
+
+def _inserts_exactly(header: str, count: int, lines_added: int) -> bool:
+    """Return whether a hunk without context has the right numbers, as a program writes them."""
+    match = _INSERTS.match(header)
+    if match is None:
+        return False
+    before, first, size = (int(number or 1) for number in match.groups())
+    before = int(match[1])
+    return size == count and first == before + 1 + lines_added
 
 
 def _refuse_stray(lines: Sequence[str], at: int) -> None:
@@ -304,8 +343,11 @@ def _refuse_stray(lines: Sequence[str], at: int) -> None:
         )
 
 
-def _end_by_counts(lines: Sequence[str], at: int, end: int) -> int | None:
-    """Return the end of a hunk by the counts in its header; None if the counts are wrong."""
+def _end_by_counts(lines: Sequence[str], at: int, end: int, *, unprefixed: bool = False) -> int | None:
+    """Return the end of a hunk by the counts in its header; None if the counts are wrong.
+
+    With `unprefixed`, lines whose leading space was forgotten count as context.
+    """
     match = _COUNTED.match(lines[at])
     if match is None:
         return None
@@ -314,7 +356,9 @@ def _end_by_counts(lines: Sequence[str], at: int, end: int) -> int | None:
     while position < end and (old > 0 or new > 0):
         prefix = lines[position][:1]
         if prefix not in {" ", "+", "-", "\\", ""}:
-            return None
+            if not unprefixed or lines[position].startswith(("```", "~~~", "diff --git ", "@@")):
+                return None
+            prefix = " "
         old -= prefix in {" ", "-", ""}
         new -= prefix in {" ", "+", ""}
         position += 1
@@ -330,9 +374,12 @@ def _has_uncounted_lines(lines: Sequence[str], at: int, end: int) -> bool:
 
 
 def _read_hunk_body(
-    lines: Sequence[str], start: int, end: int
+    lines: Sequence[str], start: int, end: int, *, unprefixed: bool = False
 ) -> tuple[list[tuple[str, str]], bool | None, int]:
-    """Return the lines of a hunk with their prefixes, its `newline` value, and the line where it ends."""
+    """Return the lines of a hunk with their prefixes, its `newline` value, and the line where it ends.
+
+    With `unprefixed`, a line without a prefix is context.
+    """
     body: list[tuple[str, str]] = []
     unended = set()
     at = start
@@ -344,6 +391,8 @@ def _read_hunk_body(
             body.append((line[0], line[1:]))
         elif not line:
             body.append(("", ""))
+        elif at < end and unprefixed:
+            body.append((" ", line))
         else:
             break
     while body and not body[-1][0]:
