@@ -44,7 +44,7 @@ def gather(directory: str | Path = ".", **options: Unpack[ContextOptions]) -> Bu
         raise UsageError(
             f"budget must be a number of tokens above 0, not {budget!r}", "use a number such as 8000"
         )
-    with Engine(Path(directory).absolute(), settings.environment()) as engine:
+    with closing(Engine(Path(directory).absolute(), settings.environment())) as engine:
         return engine.gather(request)
 
 
@@ -96,7 +96,10 @@ def summarize(
     from prunejuice.verbs.summarize.summaries import Summarizer, SummaryRequest  # noqa: PLC0415 - slow to import
 
     request = SummaryRequest(tuple(paths), token_limit, model)
-    with Engine(Path(directory).absolute(), settings.environment()) as engine, closing(Stop()) as stop:
+    with (
+        closing(Engine(Path(directory).absolute(), settings.environment())) as engine,
+        closing(Stop()) as stop,
+    ):
         summarizer = Summarizer(engine)
         if agent is None:
             return summarizer.summarize_offline(request).result

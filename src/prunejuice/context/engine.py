@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -69,14 +69,6 @@ class Engine:
         self._counted = TokenCache({}, {}, set())
         self._warnings: list[str] = []
         self._known = self.run_with_rebuild(self.index.entries)
-
-    def __enter__(self) -> Self:
-        """Return the engine, whose index is closed at the end of the block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the index."""
-        self.close()
 
     def close(self) -> None:
         """Close the index; the engine cannot gather any more."""

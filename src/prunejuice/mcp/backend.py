@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,7 @@ def gather_context(app: App, directory: Path, **options: Any) -> dict[str, Any]:
     paths = tuple(options.get("paths") or ())
     budget = options.get("budget") or DEFAULT_BUDGET
     request = ContextRequest(query=str(options.get("query") or ""), paths=paths, budget=budget)
-    with Engine(directory, app.environ) as engine:
+    with closing(Engine(directory, app.environ)) as engine:
         bundle = engine.gather(request)
     files = [{"path": item.path, "mode": item.mode, "tokens": item.tokens} for item in bundle.items]
     return {

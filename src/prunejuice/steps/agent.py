@@ -6,6 +6,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import closing
 from functools import reduce
 from itertools import takewhile
 from pathlib import Path
@@ -112,7 +113,7 @@ def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
         open_agent(
             name, source, label, settings=resources.settings, environ=environ, around=run_in_copy
         ) as agent,
-        Engine(directory, environ) as engine,
+        closing(Engine(directory, environ)) as engine,
     ):
         agent_request.require_supported_limits(request.limits, request.model, agent)
         conversation = _find_conversation(handle, agent.name)

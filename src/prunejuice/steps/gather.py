@@ -1,5 +1,6 @@
 """The built-in step that gathers the code and the state of the repository for a task."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def _gather_bundle(handle: StepContext, resources: StepResources) -> Bundle:
         budget=budget,
         style="markdown",
     )
-    with Engine(Path(handle.workspace.directory), resources.environ) as engine:
+    with closing(Engine(Path(handle.workspace.directory), resources.environ)) as engine:
         return engine.gather(request)
 
 

@@ -1,5 +1,6 @@
 """The step of the `summarize` verb: a model's summary, or an offline one when no model is set."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def run_summarize_step(handle: StepContext, resources: StepResources) -> StepRes
         LimitError: a limit was reached.
         UsageError: an argument is invalid.
     """
-    with Engine(Path(handle.workspace.directory), resources.environ) as engine:
+    with closing(Engine(Path(handle.workspace.directory), resources.environ)) as engine:
         return _run_summarizer(handle, resources, Summarizer(engine))
 
 

@@ -218,7 +218,7 @@ class CommandInvocation(NamedTuple):
                 agent, source, UsageLabel(command), settings=config, environ=environ, around=run_in_copy
             ) as opened:
                 tree = tree_state.find_tree_state(root.absolute(), environ)
-                with Engine(root.absolute(), environ) as engine, closing(Stop()) as own_stop:
+                with closing(Engine(root.absolute(), environ)) as engine, closing(Stop()) as own_stop:
                     yield AskContext(engine, tree, opened, self.stop or own_stop, grace=config.grace)
 
 
@@ -455,7 +455,7 @@ class ContextGatherer:
     def gather_context(self, paths: Sequence[str] = (), **options: Any) -> ExecutionContext:
         """Return the code of `paths` and related code as an execution context."""
         request = ContextRequest(paths=tuple(paths), **{"diff": "", **options})
-        with Engine(self._directory.absolute(), settings.environment()) as engine:
+        with closing(Engine(self._directory.absolute(), settings.environment())) as engine:
             bundle = engine.gather(request)
         files = {item.path: item.text for item in bundle.items}
         return ExecutionContext(
