@@ -63,12 +63,11 @@ class Engine:
         self.directory = directory.resolve()
         self.git, index_path = locate_index(self.directory, environ)
         self.index = CodeIndex(index_path)
-        self._known: dict[str, IndexEntry] = {}
         self._past: tuple[str, history.CommitHistory] = ("", history.CommitHistory([]))
         self._corpus: tuple[file_listing.FileListing, frozenset[str], Corpus] | None = None
         self._counted = TokenCache({}, {}, set())
         self._warnings: list[str] = []
-        self._known = self.run_with_rebuild(self.index.entries)
+        self._known: dict[str, IndexEntry] = self.run_with_rebuild(self.index.entries)
 
     def close(self) -> None:
         """Close the index; the engine cannot gather any more."""
@@ -79,9 +78,8 @@ class Engine:
         listing = file_listing.list_files(self.git, requested)
         if self._corpus and self._corpus[:2] == (listing, requested) and self._corpus[2].is_current():
             return self._corpus[2]
-        corpus = Corpus(listing, self.index, self._known, requested)
-        self._corpus = (listing, requested, corpus)
-        return corpus
+        self._corpus = (listing, requested, Corpus(listing, self.index, self._known, requested))
+        return self._corpus[2]
 
     def commit_history(self, head: str) -> history.CommitHistory:
         """Return the history of the last commits before `head`."""
@@ -108,9 +106,8 @@ class Engine:
             paths=tuple(self.path_from_root(path) for path in request.paths),
             budget=int(request.budget / factor),
         )
-        return assemble.rescale_tokens(
-            self.run_with_rebuild(lambda: self._gather_once(request)), factor, budget
-        )
+        bundle = self.run_with_rebuild(lambda: self._gather_once(request))
+        return assemble.rescale_tokens(bundle, factor, budget)
 
     def run_with_rebuild(self, operation: Callable[[], T]) -> T:
         """Run an operation on the index; if the index is damaged, rebuild it and run it again."""
