@@ -13,7 +13,15 @@ from prunejuice.steps.environment import build_step_environment
 from prunejuice.steps.resources import StepResources, ok_result
 from prunejuice.system import process
 from prunejuice.workflow.workspace import Workspace
-from prunejuice.worktrees import checkout, provision, snapshot, tmux, worktree, worktree_names
+from prunejuice.worktrees import (
+    checkout,
+    provision,
+    remote_branch,
+    snapshot,
+    tmux,
+    worktree,
+    worktree_names,
+)
 from prunejuice.worktrees.git import Git
 
 
@@ -27,13 +35,16 @@ def create_worktree(handle: StepContext, resources: StepResources) -> StepResult
         )
     git = unlocated.locate()
     options = {**handle.plan.arguments, **resources.args}
-    base_ref = str(options.get("base") or "HEAD")
+    branch = str(options.get("branch_name") or _format_branch(handle, resources.settings.branch_pattern))
+    upstream = None if options.get("base") else remote_branch.find_remote_branch(git, branch)
+    base_ref = upstream.ref if upstream else str(options.get("base") or "HEAD")
     base = git.resolve(base_ref) if base_ref != "HEAD" else git.head_commit()
     if not base:
         raise StepError(f"unknown base commit {base_ref!r}")
-    branch = str(options.get("branch_name") or _format_branch(handle, resources.settings.branch_pattern))
     path = worktree_names.worktree_path(git, resources.settings.worktree_parent, branch)
     created = worktree.create(git, worktree.WorktreeSpec(path, branch, base, handle.run.id))
+    if upstream and created.made_branch:
+        remote_branch.track_branch(git, upstream)
     subdirectory = Path(handle.workspace.directory).resolve().relative_to(Path(git.directory).resolve())
     directory = path / subdirectory if (path / subdirectory).is_dir() else path
     workspace = Workspace(

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from prunejuice.text import is_device_name
+from prunejuice.text import safe_text
 from prunejuice.worktrees import oplog
 from prunejuice.worktrees.git import Git
 
-MAX_BRANCH = 100
-"""The longest branch name, in characters; the folder is named after the branch."""
+MAX_BRANCH_BYTES = 200
+"""The longest branch name; the folder is named after the branch."""
 
 
 class WorktreeRecord(Struct, frozen=True):
@@ -165,15 +165,16 @@ def find_checkout(git: Git, branch: str) -> str:
 
 
 def branch_name_error(git: Git, branch: str) -> str:
-    """Return what is wrong with a branch name, or "" if it is valid."""
-    if len(branch) > MAX_BRANCH:
-        return f"is longer than {MAX_BRANCH} characters"
-    if not branch[:1].isalnum() or not all(c.isalnum() or c in "._/-" for c in branch):
-        return "must start with a letter or digit and contain only letters, digits and . _ / -"
-    if not branch.isascii() or branch.startswith("refs/") or branch.upper() == "HEAD":
+    """Return what is wrong with a branch name, or "" if git accepts it.
+
+    The folder of its worktree is named after it; characters that are unusual there are replaced.
+    """
+    if len(branch.encode("utf-8", "surrogateescape")) > MAX_BRANCH_BYTES:
+        return f"is longer than {MAX_BRANCH_BYTES} bytes"
+    if branch.startswith(("-", "refs/")) or branch.upper() in {"HEAD", "@"}:
         return "is not a plain name"
-    if any(is_device_name(part) for part in branch.split("/")):
-        return "contains a device name that Windows reserves"
+    if safe_text(branch) != branch:
+        return "contains invisible characters"
     if git.try_run("check-ref-format", f"refs/heads/{branch}").code:
         return "is not a valid git branch name"
     return ""

@@ -13,7 +13,7 @@ def worktree_path(git: Git, parent: str, branch: str) -> Path:
     """Return the path for a branch's worktree: in `parent`, or in a folder beside the main worktree."""
     main = Path(git.main_worktree or git.common)
     folder = Path(parent or f"{main.name}-worktrees").expanduser()
-    return Path(os.path.normpath(main.parent / folder / branch.replace("/", "-")))
+    return Path(os.path.normpath(main.parent / folder / re.sub(r"[^\w.+,=@-]", "-", branch)))
 
 
 def format_branch_name(pattern: str, values: Mapping[str, str]) -> str:

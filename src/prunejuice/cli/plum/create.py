@@ -21,16 +21,23 @@ from prunejuice.cli.plum.environment import PlumEnvironment, open_environment
 from prunejuice.engine import trust
 from prunejuice.errors import PruneJuiceError, UsageError
 from prunejuice.system import process, settings
-from prunejuice.text import safe_line, spelling_hint
-from prunejuice.worktrees import listing, provision, worktree, worktree_names
+from prunejuice.text import format_count, safe_line, spelling_hint
+from prunejuice.worktrees import listing, provision, remote_branch, worktree, worktree_names
 from prunejuice.worktrees.clone_file import clone_file
+from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.listing import WorktreeRecord
+from prunejuice.worktrees.remote_branch import RemoteBranch
 
 PATTERN = "{prefix}-{suffix}"
+_SHOWN_FILES = 20
+"""How many copied files are listed by name."""
 
 
 class WorktreeRequest(NamedTuple):
-    """A worktree to create: its branch, path and base, the files to copy, and the MCP template."""
+    """A worktree to create: its branch, path and base, the files to copy, and the MCP template.
+
+    `upstream` is the branch of a remote that the new branch continues.
+    """
 
     branch: str
     path: Path
@@ -38,6 +45,7 @@ class WorktreeRequest(NamedTuple):
     base_name: str
     files: list[str]
     template: Path | None
+    upstream: RemoteBranch | None
 
 
 @click.command("create")
@@ -90,6 +98,8 @@ def create_command(
         request.path, request.branch, request.base, _worktree_owner(environment, request)
     )
     record = worktree.create(environment.git, spec)
+    if request.upstream and record.made_branch:
+        remote_branch.track_branch(environment.git, request.upstream)
     port, copied = _provision(environment, request, record, write)
     if as_json:
         data = {"path": record.path, "branch": record.branch, "base": record.base, "port": port}
@@ -130,8 +140,12 @@ def _build_request(
 ) -> WorktreeRequest:
     git = environment.git
     branch = _branch_name(environment, name, options["pattern"])
-    base_name = base or environment.first_set("PLUM_DEFAULT_BRANCH") or "HEAD"
+    upstream = None if base else remote_branch.find_remote_branch(git, branch)
+    default_base = environment.first_set("PLUM_DEFAULT_BRANCH") or "HEAD"
+    base_name = upstream.ref if upstream else base or default_base
     commit = git.head_commit() if base_name == "HEAD" else git.resolve(base_name)
+    if not commit and (found := remote_branch.find_remote_branch(git, base_name)):
+        base_name, commit = found.ref, found.commit
     if not commit:
         raise UsageError(
             f"unknown base {safe_line(base_name, 80)!r}", "name a branch or commit with --from"
@@ -158,6 +172,7 @@ def _build_request(
         shown_base or commit[:12],
         files,
         _find_template(environment, options["template"]),
+        upstream,
     )
 
 
@@ -166,7 +181,7 @@ def _branch_name(environment: PlumEnvironment, name: str, pattern: str) -> str:
     project = Path(git.main_worktree or git.common).name
     user = environment.first_set("PLUM_GITHUB_USERNAME", "GITHUB_USERNAME")
     prefix = environment.first_set("WORKTREE_NAME_PREFIX") or user or _to_branch_word(project)
-    is_branch = "/" in name or name.startswith(f"{prefix}-") or (name and git.resolve(f"refs/heads/{name}"))
+    is_branch = "/" in name or name.startswith(f"{prefix}-") or _is_known_branch(git, name)
     if is_branch and not pattern:
         return name
     values = {"prefix": prefix, "suffix": name or _default_suffix(), "username": user or prefix}
@@ -174,6 +189,12 @@ def _branch_name(environment: PlumEnvironment, name: str, pattern: str) -> str:
     return worktree_names.format_branch_name(
         pattern or environment.first_set("PLUM_PATTERN") or PATTERN, values
     )
+
+
+def _is_known_branch(git: Git, name: str) -> bool:
+    """Return whether a name is that of a branch here or on a remote."""
+    is_local = bool(name and git.resolve(f"refs/heads/{name}"))
+    return is_local or bool(name and remote_branch.list_remote_branches(git, name))
 
 
 def _to_branch_word(name: str) -> str:
@@ -240,8 +261,10 @@ def _provision(
     """Copy files, activate the template and run the set-up command; return the first port and the files."""
     main, new_tree = Path(environment.git.for_main_worktree().directory), Path(record.path)
     copied = provision.copy_files(main, new_tree, request.files)
-    for result in copied:
+    for result in copied[:_SHOWN_FILES]:
         write(str(result))
+    if copied[_SHOWN_FILES:]:
+        write(f"  … and {format_count(len(copied) - _SHOWN_FILES, 'more file')}")
     if copied:
         failed = sum(1 for result in copied if result.why)
         write(f"  Files copied: {len(copied) - failed}, failed: {failed}")
