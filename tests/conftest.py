@@ -1,6 +1,8 @@
 """What all tests share: an environment of their own, real repositories, and `prj` as a user calls it."""
 
+import gc
 import io
+import itertools
 import json
 import os
 import shutil
@@ -68,6 +70,15 @@ SLOW = (
 def pytest_xdist_auto_num_workers():
     """One worker more than cores: most tests wait for a process half of their time."""
     return (os.cpu_count() or 1) + 1
+
+
+_ended = itertools.count(1)
+
+
+def pytest_runtest_teardown():
+    """Close now and then what commands of this process left open: it would end with the process of a user."""
+    if next(_ended) % 25 == 0:
+        gc.collect()
 
 
 def pytest_collection_modifyitems(items):

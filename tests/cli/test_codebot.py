@@ -37,6 +37,21 @@ def changed(*lines):
     return text
 
 
+def test_last_applied_is_undone_first_after_the_clock_was_set_back(project, monkeypatch):
+    project.codebot("apply", "-", "-y", given=changes(write("one.txt", "1\n")))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 2 * 86400)
+    project.codebot("apply", "-", "-y", given=changes(write("two.txt", "2\n")))
+    for name in ("three", "four"):
+        project.codebot("pending", "add", "-", given=changes(write(f"{name}.txt", "x\n")))
+        monkeypatch.setattr(time, "time", lambda: now() - 4 * 86400)
+    waiting = project.codebot("pending", "list", "--json").json["items"]
+    assert [item["files"] for item in waiting] == [["three.txt"], ["four.txt"]]
+    assert project.codebot("undo", "--json").json["files"] == ["two.txt"]
+    assert project.codebot("undo", "--json").json["files"] == ["one.txt"]
+    assert project.codebot("redo", "--json").json["files"] == ["one.txt"]
+
+
 def test_the_json_of_the_seed_is_applied_at_once(project):
     given = changes(
         write("a.txt", "two\n", operation="write"),

@@ -10,7 +10,13 @@ from prunejuice.system import diagnostics
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.04, "0.0 s"), (59.9, "59.9 s"), (61, "1 min 01 s"), (3 * 3600 + 120, "3 h 02 min")],
+    [
+        (-86_400, "0.0 s"),
+        (0.04, "0.0 s"),
+        (59.9, "59.9 s"),
+        (61, "1 min 01 s"),
+        (3 * 3600 + 120, "3 h 02 min"),
+    ],
 )
 def test_durations(seconds, shown):
     assert render.format_duration(seconds) == shown

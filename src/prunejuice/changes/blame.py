@@ -35,7 +35,7 @@ def blame_line(store: ChangeSetStore, path: str, line: int) -> BlameResult | Non
         raise NotFoundError(
             f"{safe_line(path, 120)} has no line {line}", f"choose one of its {len(lines)} lines"
         )
-    applied = sorted(store.load_in_state("applied"), key=lambda record: record.history[-1].at, reverse=True)
+    applied = sorted(store.load_in_state("applied"), key=lambda record: record.last_action, reverse=True)
     for record in applied:
         difference = next(
             (

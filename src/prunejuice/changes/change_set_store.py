@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
@@ -63,6 +63,8 @@ class ChangeSetRecord(Struct, frozen=True, omit_defaults=True):
 
     `olds` has each file as it was when the changes were made. `plan` is the transaction that last applied
     or reverted the changes, empty if there was nothing to change. `trying` is an action that was begun.
+    `order` and `turn` count the actions on all change sets, at the first and the last one of this: clocks
+    can be set back. They are 0 in records of earlier versions.
     """
 
     id: str
@@ -73,6 +75,8 @@ class ChangeSetRecord(Struct, frozen=True, omit_defaults=True):
     plan: str = ""
     history: tuple[ChangeSetEvent, ...] = ()
     trying: InFlight | None = None
+    order: int = 0
+    turn: int = 0
 
     @property
     def paths(self) -> list[str]:
@@ -83,6 +87,11 @@ class ChangeSetRecord(Struct, frozen=True, omit_defaults=True):
     def targets(self) -> list[str]:
         """The new paths of the files that it renames."""
         return [change.to for change in self.change_set.file_changes if change.to]
+
+    @property
+    def last_action(self) -> tuple[int, float]:
+        """The position of the last action among those of all change sets, for sorting."""
+        return self.turn, self.history[-1].at
 
     def original_version(self, path: str) -> Version:
         """Return a file as it was when the changes were made."""
@@ -122,14 +131,19 @@ class ChangeSetStore(NamedTuple):
 
     def load_all(self) -> list[ChangeSetRecord]:
         """Return every record, oldest first; files with an invalid signature are ignored."""
-        records = (
-            oplog.read_with_signature(path, self.tree_state.key, ChangeSetRecord)
-            for path in self.tree_state.pending_dir.glob("c-*.json")
-        )
         return sorted(
-            (self._settle_record(record) for record in records if record is not None),
-            key=lambda record: record.at,
+            map(self._settle_record, self._read_all()),
+            key=lambda record: (record.order, record.at),
         )
+
+    def _read_all(self) -> Iterator[ChangeSetRecord]:
+        for path in self.tree_state.pending_dir.glob("c-*.json"):
+            record = oplog.read_with_signature(path, self.tree_state.key, ChangeSetRecord)
+            if record is not None:
+                yield record
+
+    def _has_file(self, record: ChangeSetRecord) -> bool:
+        return (self.tree_state.pending_dir / f"{record.id}.json").exists()
 
     def _settle_record(self, record: ChangeSetRecord) -> ChangeSetRecord:
         """Complete the action of a record if its plan was executed before the process died."""
@@ -159,7 +173,9 @@ class ChangeSetStore(NamedTuple):
         return matches[0]
 
     def save(self, record: ChangeSetRecord) -> ChangeSetRecord:
-        """Store a record durably, and return it."""
+        """Store a record durably, and return it with its turn."""
+        turn = 1 + max((stored.turn for stored in self._read_all()), default=0)
+        record = replace(record, turn=turn, order=record.order or (0 if self._has_file(record) else turn))
         oplog.write_atomically(
             self.tree_state.pending_dir / f"{record.id}.json",
             oplog.encode_with_signature(record, self.tree_state.key),

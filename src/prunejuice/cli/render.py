@@ -99,7 +99,11 @@ def align_columns(rows: Iterable[Sequence[str]]) -> Iterable[str]:
 
 
 def format_duration(duration: float) -> str:
-    """Return a duration in seconds in readable form, such as `2 min 05 s`."""
+    """Return a duration in seconds in readable form, such as `2 min 05 s`.
+
+    One below 0, because the clock was set back, is shown as 0.
+    """
+    duration = max(0.0, duration)
     if duration < 60:
         return f"{duration:.1f} s"
     minutes, rest = divmod(int(duration), 60)

@@ -18,7 +18,7 @@ def find_latest(store: ChangeSetStore, state: RecordState, message: str) -> Chan
     Raises:
         NotFoundError: no record is in the state; `message` is the text of the error.
     """
-    records = sorted(store.load_in_state(state), key=lambda record: record.history[-1].at)
+    records = sorted(store.load_in_state(state), key=lambda record: record.last_action)
     if not records:
         raise NotFoundError(message, "run `codebot pending list --all` to see the change sets")
     return records[-1]
