@@ -21,6 +21,7 @@ from prunejuice.agents.protocol import (
     Usage,
 )
 from prunejuice.code import tokens
+from prunejuice.system import settings
 from prunejuice.system.stop_request import Stop
 
 MAX_SECONDS = 600.0
@@ -172,6 +173,7 @@ def _build_model(names: str) -> Any:
     from pydantic_ai.models import infer_model  # noqa: PLC0415
     from pydantic_ai.models.fallback import FallbackModel  # noqa: PLC0415
 
+    settings.exclude_loopback_from_proxies()
     models = [infer_model(name.strip()) for name in names.split(",") if name.strip()]
     if not models:
         raise ValueError("no model is named")

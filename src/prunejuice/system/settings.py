@@ -83,6 +83,17 @@ SETTING_TYPES: Mapping[str, type] = {
 """The type of each setting, by that of its default."""
 
 
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def exclude_loopback_from_proxies() -> None:
+    """Let no proxy of the environment stand before a server on this machine, such as a local model."""
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = [host.strip() for host in os.environ.get(name, "").split(",") if host.strip()]
+        if "*" not in hosts and (hosts or name == "NO_PROXY"):
+            os.environ[name] = ",".join(dict.fromkeys([*hosts, *_LOOPBACK]))
+
+
 def environment() -> Mapping[str, str]:
     """Return the environment of this process."""
     return os.environ
