@@ -262,7 +262,7 @@ def test_many_processes_fill_one_index(shop):
 def test_segments_merge_and_lose_nothing(tmp_path):
     index = CodeIndex(tmp_path / "i.db")
     for number in range(40):
-        index.add([parse_file(f"{number}.python", "python", f"def f{number}():\n    shared()\n".encode())])
+        index.add([parse_file(f"{number}.python", "a.py", f"def f{number}():\n    shared()\n".encode())])
     db = sqlite3.connect(tmp_path / "i.db")
     [(segments,)] = db.execute("SELECT count(*) FROM segment")
     assert segments < 8
@@ -273,7 +273,7 @@ def test_segments_merge_and_lose_nothing(tmp_path):
 def test_an_index_in_memory_answers_the_same(shop, tmp_path):
     one, two = CodeIndex(None), CodeIndex(tmp_path / "i.db")
     for each in (one, two):
-        each.add([parse_file("a.python", "python", SHOP["shop/cart.py"].encode())])
+        each.add([parse_file("a.python", "a.py", SHOP["shop/cart.py"].encode())])
     assert one.entries() == two.entries()
     length = one.entries()["a.python"].length
     assert one.chunks(1, length) == two.chunks(1, length)

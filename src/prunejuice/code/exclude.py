@@ -18,7 +18,7 @@ _SUFFIXES = {
         "kubeconfig gpg  "
         "agekey pgpass mobileprovision"
     ),
-    "generated": "lock map min.css min.js pb.go po pot mo snap sum ipynb csv tsv",
+    "generated": "lock map min.css min.js pb.go po pot mo snap sum csv tsv",
 }
 _BY_SUFFIX = {suffix: reason for reason, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 _NAMES = {

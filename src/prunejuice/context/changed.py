@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from prunejuice.code.exclude import exclusion_reason
 from prunejuice.code.mask_secrets import mask_secrets
+from prunejuice.worktrees.file_listing import FileListing
 from prunejuice.worktrees.git import Git
 
 _WORDS = (
@@ -23,6 +24,8 @@ _ESCAPES = {
     b"n": b"\n", b"t": b"\t", b'"': b'"', b"\\": b"\\", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"r": b"\r",
     b"v": b"\v",
 }  # fmt: skip
+_OWN_FOLDERS = (".prj/", ".codebot/")
+_MAX_NEW_FILES = 8
 _FEWEST_SECRET_CHARS = 6
 LineRanges = list[tuple[int, int]]
 
@@ -96,3 +99,15 @@ def _unquote_path(name: str) -> str:
 
     data = name.encode("utf-8", "surrogateescape")
     return re.sub(rb"\\([0-7]{3}|.)", unescape, data).decode("utf-8", "surrogateescape")
+
+
+def changed_by_hand(listing: FileListing) -> frozenset[str]:
+    """Return the changed files that say what a person works on.
+
+    Before the first commit every file counts as changed, which says nothing; nor do many new files at once,
+    or the files that `prj init` creates.
+    """
+    if not listing.head:
+        return frozenset()
+    new = {path for path in listing.untracked if not path.startswith(_OWN_FOLDERS)}
+    return listing.changed - listing.untracked | (new if len(new) <= _MAX_NEW_FILES else set())

@@ -8,6 +8,7 @@ from prunejuice.code import grammar
 from prunejuice.code.chunk import chunks, split_lines
 from prunejuice.code.exclude import MAX_BYTES, MAX_NAMED_BYTES, exclusion_reason
 from prunejuice.code.languages import language_for_path
+from prunejuice.code.notebook import is_notebook, shown_text
 from prunejuice.code.terms import terms
 from prunejuice.context.index import CodeIndex, IndexEntry, ParsedFile
 from prunejuice.worktrees import file_listing
@@ -72,7 +73,7 @@ class Corpus:
         for path, oid in self.listing.files.items():
             if (reason := exclusion_reason(path)) and path not in requested:
                 self.excluded[path] = reason
-            elif oid and (key := f"{oid}.{language_for_path(path)}") in known_entries:
+            elif oid and (key := f"{oid}.{_parser_name(path)}") in known_entries:
                 keys[path] = key
             else:
                 missing[path] = oid
@@ -93,7 +94,8 @@ class Corpus:
         example_id = next(filter(None, self.listing.files.values()), self.listing.head)
         parsed_keys: set[str] = set()
         for path in missing:
-            largest = MAX_NAMED_BYTES if path in requested else MAX_BYTES
+            is_large = path in requested or is_notebook(path)
+            largest = MAX_NAMED_BYTES if is_large else MAX_BYTES
             data = file_listing.read_content(self.listing.root, path, largest)
             if data is None:
                 self.excluded[path] = file_listing.unreadable_reason(self.listing.root, path, largest)
@@ -101,12 +103,11 @@ class Corpus:
             if reason := _unreadable_reason(data):
                 self.excluded[path] = reason
                 continue
-            language = language_for_path(path)
-            key = f"{file_listing.object_id(data, example_id)}.{language}"
+            key = f"{file_listing.object_id(data, example_id)}.{_parser_name(path)}"
             keys[path] = key
             if key not in known_entries and key not in parsed_keys:
                 parsed_keys.add(key)
-                yield parse_file(key, language, data)
+                yield parse_file(key, path, data)
 
 
 def _unreadable_reason(data: bytes) -> str:
@@ -121,9 +122,15 @@ def _path_terms(path: str) -> frozenset[str]:
     return own_terms | _path_terms(folder) if folder else own_terms
 
 
-def parse_file(key: str, language: str, data: bytes) -> ParsedFile:
-    """Split content into chunks, and return them with its imports."""
-    text = data.decode("utf-8", "replace")
+def _parser_name(path: str) -> str:
+    """Return what the chunks of a file depend on beside its content."""
+    return "notebook" if is_notebook(path) else language_for_path(path)
+
+
+def parse_file(key: str, path: str, data: bytes) -> ParsedFile:
+    """Split the content of a file into chunks, and return them with its imports."""
+    language = language_for_path(path)
+    text = shown_text(path, data.decode("utf-8", "replace"))
     lines = split_lines(text)
     file_chunks = chunks(lines, grammar.definitions(language, data))
     texts = ["".join(lines[chunk.first - 1 : chunk.last]) for chunk in file_chunks]

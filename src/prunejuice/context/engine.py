@@ -12,7 +12,7 @@ from prunejuice.code.exclude import exclusion_reason
 from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.context import assemble, fixed_weights, history, retrieval
 from prunejuice.context.bundle import Bundle, Item, OmittedFile, Reason, escape_body
-from prunejuice.context.changed import TreeDiff, read_tree_diff
+from prunejuice.context.changed import TreeDiff, changed_by_hand, read_tree_diff
 from prunejuice.context.corpus import Corpus
 from prunejuice.context.index import CodeIndex, IndexEntry
 from prunejuice.context.index_location import locate_index
@@ -199,8 +199,7 @@ class Engine:
         diff = self._tree_diff(request, corpus)
         allowed = scope.allowed_files(corpus)
         pinned = dict.fromkeys(scope.named, "given")
-        # Before the first commit every file counts as changed, which says nothing.
-        changed = corpus.listing.changed if corpus.listing.head else ()
+        changed = changed_by_hand(corpus.listing)
         for path in (*sorted(diff.lines if request.diff else ()), *sorted(changed)):
             file = corpus.number.get(path)
             if file is not None and not request.only and (allowed is None or file in allowed):

@@ -8,6 +8,7 @@ from prunejuice.code import tokens
 from prunejuice.code.chunk import Chunk, group_by_definition, signature, split_lines
 from prunejuice.code.exclude import MAX_NAMED_BYTES
 from prunejuice.code.mask_secrets import mask_secrets
+from prunejuice.code.notebook import shown_text
 from prunejuice.context.bundle import GAP, Item, Style, item_frame
 from prunejuice.context.corpus import Corpus
 from prunejuice.context.packing import FULL_TEXT, ChunkCandidate, DefinitionGroup
@@ -154,7 +155,7 @@ class FileRenderer:
         if file not in self._lines:
             path, blob = self.corpus.paths[file], self.corpus.blobs[file]
             data = file_listing.read_content(self.corpus.listing.root, path, MAX_NAMED_BYTES) or b""
-            text = data.decode("utf-8", "replace")
+            text = shown_text(path, data.decode("utf-8", "replace"))
             # The file may have changed since it was listed; then it is not the content that is `clean`.
             is_unchanged = file_listing.object_id(data, blob) == blob
             masked = text if is_unchanged and (path, blob) in self.cache.clean else mask_secrets(path, text)

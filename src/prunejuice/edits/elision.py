@@ -3,6 +3,8 @@
 import re
 from collections.abc import Container, Sequence
 
+from prunejuice.code.notebook import CUT_VALUE
+
 _MAX_COMPARED_CHARS = 300
 _COMMENT = (
     r"(?:#+|/{2,}|--|;+|%+|\*|/\*+|<!--|\{/\*|\{#|\{\{!(?:--)?|<%[#-]*|\(\*|REM\b|@\*"
@@ -47,7 +49,7 @@ _ELISION = re.compile(rf"(?:{_MARK})?{_BARE} ?(?:\*/|-->|\*/\}}|#\}}|%>|\*\)|(?:
 def is_omission_comment(line: str) -> bool:
     """Return whether a line is a comment that stands for omitted code."""
     text = " ".join(line[:_MAX_COMPARED_CHARS].split())
-    return any(pattern.match(text) for pattern in _PATTERNS)
+    return bool(CUT_VALUE.search(text)) or any(pattern.match(text) for pattern in _PATTERNS)
 
 
 def find_placeholder(lines: Sequence[str], known: Container[str]) -> str:

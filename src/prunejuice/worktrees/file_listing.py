@@ -23,6 +23,7 @@ class FileListing(NamedTuple):
     """The files of a working tree: paths to the object ids of their contents.
 
     Files in `changed` have no object in git yet; their id is empty. `skipped` maps unread paths to reasons.
+    `untracked` are those of the changed files that git does not know.
     """
 
     root: str
@@ -30,6 +31,7 @@ class FileListing(NamedTuple):
     files: Mapping[str, str]
     changed: frozenset[str]
     skipped: Mapping[str, str]
+    untracked: frozenset[str] = frozenset()
 
 
 def list_files(git: Git, wanted: Collection[str] = ()) -> FileListing:
@@ -73,11 +75,13 @@ class _FileCollector:
         self.skipped: dict[str, str] = {}
         self.changed: set[str] = set()
         self.deleted: set[str] = set()
+        self.untracked: set[str] = set()
 
     def add_line(self, line: str) -> None:
         tag = line[:1]
         if tag == "?":
             self.changed.add(line[2:])
+            self.untracked.add(line[2:])
             return
         metadata, _, path = line.partition("\t")  # tag, mode (6 digits), object id, stage (1 digit)
         if not path:
@@ -105,7 +109,8 @@ class _FileCollector:
             if path not in self.deleted and path not in self.skipped
         }
         files.update(dict.fromkeys(changed, ""))
-        return FileListing(root, head, files, frozenset(changed), self.skipped)
+        untracked = frozenset(changed & self.untracked)
+        return FileListing(root, head, files, frozenset(changed), self.skipped, untracked)
 
 
 def find_ignored_paths(git: Git, paths: Collection[str]) -> set[str]:
