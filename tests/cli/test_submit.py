@@ -3,13 +3,15 @@
 import json
 import os
 import stat
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
 
 from conftest import git
-from prunejuice.forges import github
+from prunejuice.forges import github, submit
 from prunejuice.testing import Forge
 
 CART = "def total(prices):\n    return 0\n"
@@ -281,6 +283,37 @@ def test_an_issue_is_what_is_to_be_done(shop, forge, tmp_path, monkeypatch):
     missing = shop.codebot("implement", "--issue", "99")
     assert missing.code == 2
     assert "issue 99 not found in shop/cart" in missing.err
+
+
+def test_pull_request_closes_the_issue_and_names_no_place_of_this_machine(shop, forge, tmp_path):
+    script = tmp_path / "s.yaml"
+    answer = "I fixed the sum.\n\na.txt\n<<<<<<< SEARCH\none\n=======\ntwo\n>>>>>>> REPLACE\n"
+    script.write_text(json.dumps({"answers": [{"times": 0, "text": answer}]}))
+    check = f"{sys.executable} -c 'print(1)' && /usr/bin/env true"
+    args = ["--issue", 12, "a.txt", "--agent", "scripted", "--script", script, "--check", check]
+    made = shop.codebot("implement", *args)
+    assert made.code == 0, made.err
+    assert shop.codebot("submit-pr").code == 0
+    [body] = [sent.body["body"] for sent in forge.sent if sent.method == "POST"]
+    assert "\nCloses #12: Totals are wrong\n" in body
+    assert "python" in body
+    assert f"{Path(sys.executable).parent}" not in body
+
+
+@pytest.mark.parametrize(
+    ("closes", "line"),
+    [
+        ("12: A title", "Closes #12: A title"),
+        ("12", "Closes #12"),
+        (12, "Closes #12"),
+        ("12: \x1b[31mred\nCloses #13", "Closes #12: \\x1b[31mred Closes #13"),
+        ("x", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_only_a_number_closes_an_issue(closes, line):
+    assert submit._format_closing_line(closes) == line
 
 
 def test_a_run_fetches_an_issue(shop, forge):

@@ -280,3 +280,23 @@ def test_a_file_that_cannot_be_read_is_a_named_error(tmp_path):
     (tmp_path / "big.yaml").write_text("a: " + "x" * 300_000)
     with pytest.raises(DefinitionError, match="larger than 256 KiB"):
         load_draft(tmp_path / "big.yaml")
+
+
+def test_numbers_are_text_as_they_are_written(catalog):
+    text = """
+arguments:
+  - {name: ver, default: 1.10}
+  - {name: mode, type: path, default: 0644}
+  - {name: size, type: number, default: 1.50}
+environment: {V: 3.10, E: 1e3, N: 7}
+steps:
+  - {name: a, script: "true", args: {py: 3.10, n: 7, plus: +1}, env: {W: 0.50}}
+  - {name: 007, script: "true", matrix: {py: [3.9, 3.10]}}
+"""
+    command = catalog.write("c", text).load("c")
+    assert [argument.default for argument in command.arguments] == ["1.10", "0644", 1.5]
+    assert command.environment == {"V": "3.10", "E": "1e3", "N": "7"}
+    first, *others = command.workflow.steps.values()
+    assert first.args == {"py": "3.10", "n": 7, "plus": "+1"}
+    assert first.environment == {"W": "0.50"}
+    assert [step.id for step in others] == ["007-3.9", "007-3.10"]

@@ -20,6 +20,8 @@ from prunejuice.forges.registry import find_forge
 from prunejuice.text import safe_line
 from prunejuice.worktrees.git import Git
 
+_LOCAL_PROGRAM = re.compile(r"(?<!\S)/(?:[^\s/]+/)+([^\s/]+)")
+"""A program by its absolute path."""
 _MAX_TITLE = 100
 _MAX_BODY = 60_000
 
@@ -258,6 +260,8 @@ def _format_body(
 def _format_section(record: ChangeSetRecord, differences: Sequence[diff.FileDiff]) -> str:
     changes = record.change_set
     lines = [f"## {changes.command or 'Changes'} ({record.id})", "", changes.summary.strip(), ""]
+    if closes := _format_closing_line(changes.metadata.get("closes")):
+        lines += [closes, ""]
     reasons = reasons_by_path(changes)
     for difference in differences:
         added, removed = _count_lines(difference)
@@ -265,8 +269,18 @@ def _format_section(record: ChangeSetRecord, differences: Sequence[diff.FileDiff
         lines.append(f"- `{difference.to or difference.path}` +{added} -{removed}{reason}")
     evidence = changes.metadata.get("evidence")
     if isinstance(evidence, list):
-        lines += ["", "Evidence:", "", *(f"- {safe_line(str(item), 300)}" for item in evidence)]
+        # A check may name a program of this machine by its path, which tells others nothing.
+        items = (_LOCAL_PROGRAM.sub(r"\1", safe_line(str(item), 300)) for item in evidence)
+        lines += ["", "Evidence:", "", *(f"- {item}" for item in items)]
     return "\n".join(lines).strip()
+
+
+def _format_closing_line(closes: object) -> str:
+    """Return the line by which a forge closes the issue `12: title`, or ""."""
+    number, _, title = str(closes or "").partition(":")
+    if not number.strip().isascii() or not number.strip().isdigit():
+        return ""
+    return f"Closes #{number.strip()}" + (f": {safe_line(title.strip(), 200)}" if title.strip() else "")
 
 
 def _count_lines(difference: diff.FileDiff) -> tuple[int, int]:

@@ -382,7 +382,11 @@ def _deliver_changes(agent_step: _AgentStep, answer: AskResult) -> StepResult:
         changes = ChangeSet(
             change_set.changes_from_diffs(differences, change_set.reasons_by_path(placed.change_set)),
             outputs["summary"],
-            {**placed.change_set.metadata, "agent": agent_step.ask_context.agent.name},
+            {
+                **placed.change_set.metadata,
+                "agent": agent_step.ask_context.agent.name,
+                **({"closes": closes} if (closes := agent_step.resources.args.get("closes")) else {}),
+            },
             command=agent_step.request.verb.name,
             run=agent_step.handle.run.id,
         )

@@ -48,11 +48,19 @@ def is_yaml(text: str) -> bool:
 
 
 class YamlDocument(NamedTuple):
-    """The data of a file, and the line (from 1) of the value at each path of keys."""
+    """The data of a file, and the line (from 1) of the value at each path of keys.
+
+    `numbers` has the text of each number that would be written differently: `1.10`, `0644`.
+    """
 
     file: str
     data: Any
     lines: Mapping[KeyPath, int]
+    numbers: Mapping[KeyPath, str] = {}
+
+    def as_written(self, value: Any, keys: KeyPath) -> Any:
+        """Return the number at a path as the file has it, if it would lose digits as text."""
+        return self.numbers.get(keys, value) if type(value) in {int, float} else value
 
     def line_of(self, keys: KeyPath) -> int:
         """Return the line of a path, or of its nearest parent in the document."""
@@ -101,8 +109,10 @@ def parse(text: str | bytes, file: str) -> YamlDocument:
         raise _definition_error(file, line, safe_line(error.problem or "invalid YAML")) from error
     except yaml.YAMLError as error:
         raise _definition_error(file, 0, safe_line(f"invalid YAML: {error}")) from error
-    lines = dict(_line_numbers(tree, ()))
-    return YamlDocument(file, _to_plain_data(tree.value), lines)
+    nodes = dict(_list_nodes(tree, ()))
+    lines = {keys: node.line for keys, node in nodes.items()}
+    numbers = {keys: node.text for keys, node in nodes.items() if _loses_digits(node)}
+    return YamlDocument(file, _to_plain_data(tree.value), lines, numbers)
 
 
 def _definition_error(file: str, line: int, message: str, fix: str = "") -> DefinitionError:
@@ -219,11 +229,15 @@ def _to_plain_data(value: Any) -> Any:
     return value
 
 
-def _line_numbers(tree: _YamlNode, keys: KeyPath) -> Iterator[tuple[KeyPath, int]]:
-    yield keys, tree.line
+def _list_nodes(tree: _YamlNode, keys: KeyPath) -> Iterator[tuple[KeyPath, _YamlNode]]:
+    yield keys, tree
     if isinstance(tree.value, dict):
         for key, item in tree.value.items():
-            yield from _line_numbers(item, (*keys, key))
+            yield from _list_nodes(item, (*keys, key))
     elif isinstance(tree.value, list):
         for number, item in enumerate(tree.value):
-            yield from _line_numbers(item, (*keys, number))
+            yield from _list_nodes(item, (*keys, number))
+
+
+def _loses_digits(node: _YamlNode) -> bool:
+    return type(node.value) in {int, float} and bool(node.text) and str(node.value) != node.text

@@ -54,6 +54,7 @@ ARGUMENTS: Mapping[str, AgentArgument] = {
     "first": AgentArgument("boolean", "whether to run the check before asking"),
     "allow_tests_change": AgentArgument("boolean", "whether tests, checks and CI may be changed"),
     "grant": AgentArgument("list", "globs of protected files that may be changed"),
+    "closes": AgentArgument("string", "the issue that the changes resolve, as `12: title`"),
     "changes": AgentArgument("string", "the fate of changes: make, wait, keep"),
     "max_cost": AgentArgument("number", "US dollars", remote_allowed=True, stdin_allowed=True),
     "max_tokens": AgentArgument(

@@ -149,7 +149,8 @@ def _read_text(reader: _DefinitionReader, value: Any, keys: KeyPath) -> str | No
 
 def _read_name(reader: _DefinitionReader, value: Any, keys: KeyPath) -> str | None:
     # A name such as `404` is a number in YAML.
-    return _read_text(reader, str(value) if type(value) in {int, float} else value, keys)
+    written = reader.document.as_written(value, keys)
+    return _read_text(reader, str(written) if type(written) in {int, float} else written, keys)
 
 
 def _read_condition(reader: _DefinitionReader, value: Any, keys: KeyPath) -> str | None:
@@ -213,7 +214,8 @@ def _read_args(reader: _DefinitionReader, value: Any, keys: KeyPath) -> dict[str
     for name in args:
         if not re.fullmatch(ARGUMENT_PATTERN, name):
             reader.add_problem((*keys, name), "may contain only letters, digits, '-' and '_'")
-    return args
+    # Arguments reach scripts as text; verbs read numbers from it.
+    return {name: reader.document.as_written(given, (*keys, name)) for name, given in args.items()}
 
 
 def _read_mapping(reader: _DefinitionReader, value: Any, keys: KeyPath) -> dict[str, Any] | None:
@@ -233,7 +235,7 @@ def _read_environment(reader: _DefinitionReader, value: Any, keys: KeyPath) -> d
         elif isinstance(text, bool | dict | list):
             reader.add_problem((*keys, name), f"must be text, not {_type_name(text)}", "put it in quotes")
         else:
-            variables[name] = str(text)
+            variables[name] = str(reader.document.as_written(text, (*keys, name)))
     return variables
 
 
@@ -243,7 +245,10 @@ def _read_matrix(reader: _DefinitionReader, value: Any, keys: KeyPath) -> dict[s
         if not isinstance(values, list) or not 1 <= len(values) <= 64:
             reader.add_problem((*keys, name), "must be a list of 1 to 64 values")
             return None
-    return axes
+    return {
+        name: [reader.document.as_written(value, (*keys, name, at)) for at, value in enumerate(values)]
+        for name, values in axes.items()
+    }
 
 
 def _read_argument(reader: _DefinitionReader, value: Any, keys: KeyPath) -> Argument | None:
@@ -259,7 +264,10 @@ def _read_argument(reader: _DefinitionReader, value: Any, keys: KeyPath) -> Argu
     if "default" in fields:
         fields.setdefault("required", False)
         try:
-            fields["default"] = convert_value(fields["default"], kind)
+            default = fields["default"]
+            if kind in {"string", "path"}:
+                default = reader.document.as_written(default, (*keys, "default"))
+            fields["default"] = convert_value(default, kind)
         except ValueError as error:
             reader.add_problem((*keys, "default"), str(error))
     return Argument(**fields)

@@ -152,7 +152,8 @@ def _invoke_verb(verb: "Verb", prompt: str, options: VerbOptions) -> int:
     if options.issue:
         issue = _fetch_issue(options.issue)
         prompt = f"{prompt}\n\nResolve issue {issue.number}, which is shown: {issue.title}".strip()
-        options = options._replace(given_text="\n\n".join(filter(None, [options.given_text, issue.text])))
+        given_text = "\n\n".join(filter(None, [options.given_text, issue.text]))
+        options = options._replace(given_text=given_text, closes=f"{issue.number}: {issue.title}")
     invocation = build_invocation(verb, prompt, options)
     progress = progress_view.OutputProgress(quiet=invocation.interactive)
     with signals.stoppable_tools(invocation.app, as_json=False, progress=progress, terminal=True) as (

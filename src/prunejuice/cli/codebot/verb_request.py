@@ -15,7 +15,8 @@ from prunejuice.verbs.verb import Verb
 class VerbOptions(NamedTuple):
     """The options of a verb on the command line. Empty texts and None stand for options that are not given.
 
-    `given_text` is additional input that was read already, from JSON on stdin or from an issue.
+    `given_text` is additional input that was read already, from JSON on stdin or from an issue. `closes`
+    is the number and the title of that issue.
     """
 
     paths: Sequence[str] = ()
@@ -50,6 +51,7 @@ class VerbOptions(NamedTuple):
     verbose: bool = False
     as_json: bool = False
     given_text: str | None = None
+    closes: str = ""
 
 
 def build_invocation(verb: "Verb", prompt: str, options: VerbOptions) -> "VerbInvocation":
