@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from conftest import git
+from prunejuice.verbs.verify import generated_tests
+from prunejuice.verbs.verify.interpreter import PythonResult
 
 CART = '''"""The cart."""
 
@@ -88,7 +90,7 @@ def test_only_valid_tests_are_kept_and_the_report_gives_reasons(shop, answers):
     assert answer.json["evidence"][0] == "2 of 7 tests pass in any order, run new code, and detect a fault"
     for said in (
         "test_broken: dropped (parses)",
-        "test_wrong: dropped (passes): assert 1 == 2",
+        "test_wrong: dropped (passes): it may reveal a fault: assert 1 == 2",
         "test_known: dropped (covers)",
         "test_blind: dropped (notices)",
         "test_again: dropped (covers): it duplicates test_total",
@@ -115,6 +117,72 @@ def test_only_valid_tests_are_kept_and_the_report_gives_reasons(shop, answers):
             )
         ).read_text()
     )
+
+
+def test_a_test_has_to_detect_a_fault_by_an_assertion(shop, answers):
+    (shop.root / "tests/test_tax.py").write_text(
+        "from cart import tax\n\n\ndef test_zero():\n    assert tax(0) == 0\n"
+    )
+    imports = "from cart import label, tax"
+    cases = [
+        case("test_alone", "def test_alone():\n    assert tax(3) == 6\n", imports),
+        case("test_runs", "def test_runs():\n    label('x')\n", imports),
+        case("test_same", "def test_same():\n    assert tax(4) == tax(4)\n", imports),
+        case("test_twin", 'def test_twin():\n    """Doubles."""\n    assert tax(3) == 6\n', imports),
+    ]
+    answer = answers("test", {"output": {"test_cases": cases}}, args=["cart.py", "--json"])
+    assert answer.code == 0, answer.err
+    assert "test_alone: kept: a fault that no other test detects" in answer.err
+    assert "test_runs: dropped" in answer.err
+    assert "test_same: dropped" in answer.err
+    assert "test_twin: dropped (covers): it duplicates test_alone" in answer.err
+
+
+def test_tests_of_a_feature_that_does_not_exist_have_to_fail(shop, tmp_path, monkeypatch):
+    imports = "import cart"
+    cases = [
+        case("test_new", "def test_new():\n    assert cart.discount(10) == 9\n", imports),
+        case("test_value", "def test_value():\n    assert cart.tax(1) == 3\n", imports),
+        case("test_old", "def test_old():\n    assert cart.tax(1) == 2\n", imports),
+        case("test_fixture", "def test_fixture(nothing):\n    assert cart.discount(1)\n", imports),
+        case("test_type", "def test_type():\n    assert cart.tax() == 1\n", imports),
+    ]
+    script = {"answers": [{"times": 0, "output": {"test_cases": cases}}]}
+    (tmp_path / "script.yaml").write_text(yaml.safe_dump(script))
+    shop.command(
+        "red",
+        "steps: [{name: t, agent: test, args: {must_fail: true, paths: [cart.py], prompt: discount}}]\n",
+    )
+    monkeypatch.setenv("PRUNEJUICE_AGENT", "scripted")
+    monkeypatch.setenv("PRUNEJUICE_SCRIPT", str(tmp_path / "script.yaml"))
+    run = shop.prj("run", "red", "--json")
+    assert run.code == 0, run.err
+    made = (shop.root / "tests/test_cart.py").read_text()
+    assert "def test_new" in made
+    assert "def test_value" in made
+    assert made.count("def test_") == 2
+
+
+@pytest.mark.parametrize(
+    ("output", "kept"),
+    [
+        ("E       assert 3 == 2", True),
+        ("E   AttributeError: module 'calc' has no attribute 'sub'", True),
+        ("E   ImportError: cannot import name 'sub' from 'calc'", True),
+        ("E   ModuleNotFoundError: No module named 'calc.sub'", True),
+        ("E   NotImplementedError", True),
+        ("E   TypeError: add() got an unexpected keyword argument 'c'", True),
+        ("E   Failed: DID NOT RAISE <class 'ValueError'>", True),
+        ("E       fixture 'nothing' not found", False),
+        ("E   ZeroDivisionError: division by zero", False),
+        ("E     SyntaxError: invalid syntax", False),
+        ("E   TypeError: add() missing 1 required positional argument", False),
+    ],
+)
+def test_a_test_must_fail_for_want_of_what_it_tests(output, kept):
+    verdict, _ = generated_tests._judge_failure("t", PythonResult(1, output, ""))
+    assert verdict.kept == kept
+    assert not generated_tests._judge_failure("t", PythonResult(0, "1 passed", ""))[0].kept
 
 
 def test_a_test_that_hangs_on_its_order_is_dropped(shop, answers):

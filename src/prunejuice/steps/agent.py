@@ -297,7 +297,10 @@ def _ask_agent(agent_step: _AgentStep) -> AskResult:
 
 def _prove_tests(agent_step: _AgentStep) -> AskResult:
     """Ask for tests and keep those that pass every gate; store the verdicts."""
-    proved = prove.prove_tests(agent_step.request, agent_step.ask_context, agent_step.resources.environ)
+    must_fail = bool(agent_step.resources.args.get("must_fail"))
+    proved = prove.prove_tests(
+        agent_step.request, agent_step.ask_context, agent_step.resources.environ, must_fail=must_fail
+    )
     text = generated_tests.render_verdicts(proved.verdicts)
     agent_step.keep_file("tests.md", text)
     placed = _build_placed_answer(proved.differences, generated_tests.evidence_lines(proved.verdicts))

@@ -54,6 +54,9 @@ ARGUMENTS: Mapping[str, AgentArgument] = {
     "first": AgentArgument("boolean", "whether to run the check before asking"),
     "allow_tests_change": AgentArgument("boolean", "whether tests, checks and CI may be changed"),
     "grant": AgentArgument("list", "globs of protected files that may be changed"),
+    "must_fail": AgentArgument(
+        "boolean", "whether new tests must fail, since what they test does not exist", stdin_allowed=True
+    ),
     "closes": AgentArgument("string", "the issue that the changes resolve, as `12: title`"),
     "changes": AgentArgument("string", "the fate of changes: make, wait, keep"),
     "max_cost": AgentArgument("number", "US dollars", remote_allowed=True, stdin_allowed=True),

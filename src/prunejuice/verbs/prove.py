@@ -1,7 +1,6 @@
 """Generate tests with an agent, and keep only those that pass the gates.
 
-A test has to parse, pass, pass again in another order, run a line or branch that no test ran before, and
-fail when a fault is put into the code that it runs.
+The gates are those of `verify.generated_tests`.
 """
 
 from collections.abc import Mapping
@@ -29,8 +28,10 @@ class ProvedTests(NamedTuple):
     context: Bundle
 
 
-def prove_tests(request: AskRequest, context: AskContext, environ: Mapping[str, str]) -> ProvedTests:
-    """Ask an agent for tests, and keep those that pass the gates.
+def prove_tests(
+    request: AskRequest, context: AskContext, environ: Mapping[str, str], *, must_fail: bool = False
+) -> ProvedTests:
+    """Ask an agent for tests, and keep those that pass the gates; with `must_fail`, those that fail.
 
     Raises:
         GateError: no Python interpreter has pytest and coverage, or no test passes the gates.
@@ -53,7 +54,7 @@ def prove_tests(request: AskRequest, context: AskContext, environ: Mapping[str, 
         scratch_copy.open_scratch_copy(context.tree, folder, environ) as copy,
     ):
         gates = TestGates(python, copy, sources, test_file_path(root, sources[0]), result, context)
-        passed, verdicts = gates.run_all()
+        passed, verdicts = gates.run_all(must_fail=must_fail)
     if not passed:
         reasons = "; ".join(f"{verdict.name}: {verdict.gate}: {verdict.why}" for verdict in verdicts[:3])
         fix = "ask again, or describe the expected behaviour with --prompt"

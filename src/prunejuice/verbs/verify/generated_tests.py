@@ -1,12 +1,17 @@
 """Gates for tests that an agent wrote; only tests that pass all gates are kept.
 
-A test has to parse, pass, pass again in another order, run a line or branch that no test ran before, and
-fail when a fault is put into the code that it runs.
+A test has to parse, pass, pass again in another order and again, and detect a fault that is put into the
+code that it runs: by an assertion, since a fault that raises an error fails any test. It has to run a line
+or branch that no test ran before, or to detect a fault that no other test detects.
+
+A test that must fail, because what it tests does not exist yet, has to do so by an assertion or a missing
+name.
 """
 
 import ast
 import io
 import json
+import re
 import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +30,19 @@ from prunejuice.verbs.verify import interpreter
 from prunejuice.verbs.verify.interpreter import PythonInterpreter
 
 _MAX_MUTANTS = 12
+_MAX_SUITE_RUNS = 4
+"""How many faults are tried on the whole suite, to see whether another test detects them."""
+_REPETITIONS = 3
+"""How often the kept tests are run once more, to notice those that fail now and then."""
+_ASSERTION = re.compile(r"^E\s+(?:assert\b|AssertionError|Failed: DID NOT)", re.MULTILINE)
+_MISSING_NAME = re.compile(
+    r"^E\s+(?:AttributeError: |ImportError: cannot import name|ModuleNotFoundError: |NameError: )"
+    r"|^E\s+NotImplementedError"
+    r"|^E\s+TypeError: .*unexpected keyword argument",
+    re.MULTILINE,
+)
+"""How a test fails for want of what it tests."""
+_NO_TESTS = 5
 _SUITE_SECONDS = 600.0
 _TEST_SECONDS = 60.0
 Arcs = frozenset[tuple[str, int, int]]
@@ -78,12 +96,19 @@ class TestGates:
     ) -> None:
         self.python, self.root, self.sources = python, copy.root, sources
         self.target, self.result, self.context = target, result, context
+        self.must_fail = False
         self.coverage_file = copy.root.parent / "state" / "coverage"
 
-    def run_all(self) -> tuple[list[TestCase], list[GateVerdict]]:
-        """Return the tests that pass all gates, and the verdict on each test."""
-        self.context.on_progress("running the existing tests to measure their coverage")
-        before = self.baseline_arcs()
+    def run_all(self, *, must_fail: bool = False) -> tuple[list[TestCase], list[GateVerdict]]:
+        """Return the tests that pass all gates, and the verdict on each test.
+
+        With `must_fail`, the tests have to fail for want of what they test.
+        """
+        self.must_fail = must_fail
+        before: Arcs = frozenset()
+        if not self.must_fail:
+            self.context.on_progress("running the existing tests to measure their coverage")
+            before = self.baseline_arcs()
         passed: list[tuple[TestCase, tuple[str, ...]]] = []
         verdicts: dict[int, GateVerdict] = {}
         for number, case in enumerate(self.result.test_cases):
@@ -97,7 +122,8 @@ class TestGates:
             self.context.on_progress(f"{case.test_name}: {outcome}")
             if verdict.kept:
                 passed.append((case, evidence))
-        kept = self.drop_order_dependent([case for case, _ in passed])
+        kept = [case for case, _ in passed]
+        kept = kept if self.must_fail else self.drop_order_dependent(kept)
         for number, case in enumerate(self.result.test_cases):
             if verdicts[number].kept and case not in kept:
                 why = "it fails together with the others in another order"
@@ -121,20 +147,25 @@ class TestGates:
             return GateVerdict(name, False, "covers", f"it duplicates {duplicate}"), ()
         self.write_tests([case])
         result, arcs = self.run_with_coverage(f"{self.target}::{name}", seconds=_TEST_SECONDS)
+        if self.must_fail:
+            return _judge_failure(name, result)
         if result.code:
-            return GateVerdict(name, False, "passes", _failure_reason(result.output_tail)), ()
-        new_arcs = arcs - before
-        if not new_arcs:
-            return GateVerdict(
-                name, False, "covers", "it runs no line or branch that other tests do not run"
-            ), ()
-        fault = self.find_noticed_fault(f"{self.target}::{name}", arcs)
-        if not fault:
-            return GateVerdict(
-                name, False, "notices", "it passes with every fault that was put into the code"
-            ), ()
-        shows = (f"{len(_lines_of_arcs(new_arcs))} new lines or branches", fault)
-        return GateVerdict(name, True, shows=shows), shows
+            hint = "it may reveal a fault: " if _ASSERTION.search(result.out) else ""
+            return GateVerdict(name, False, "passes", hint + _failure_reason(result.output_tail)), ()
+        return self.judge_detection(name, arcs, arcs - before)
+
+    def judge_detection(self, name: str, arcs: Arcs, new_arcs: Arcs) -> tuple[GateVerdict, tuple[str, ...]]:
+        """Return the verdict on a test that passes: it has to detect a fault."""
+        fault = self.find_noticed_fault(f"{self.target}::{name}", arcs, alone=not new_arcs)
+        if fault:
+            shown = f"{len(_lines_of_arcs(new_arcs))} new lines or branches"
+            shows = (shown if new_arcs else "a fault that no other test detects", fault)
+            return GateVerdict(name, True, shows=shows), shows
+        if new_arcs:
+            why = "no assertion of it fails with any fault that was put into the code"
+            return GateVerdict(name, False, "notices", why), ()
+        why = "it runs no line or branch, and detects no fault, that other tests do not"
+        return GateVerdict(name, False, "covers", why), ()
 
     def find_duplicate(self, case: TestCase) -> str:
         """Return the name of an earlier test with the same body, or ""."""
@@ -146,9 +177,12 @@ class TestGates:
         )
         return next(duplicates, "")
 
-    def find_noticed_fault(self, test: str, arcs: Arcs) -> str:
-        """Return the first of the tried faults that the test detects, or ""."""
-        tried = 0
+    def find_noticed_fault(self, test: str, arcs: Arcs, *, alone: bool = False) -> str:
+        """Return the first of the tried faults that the test detects by an assertion, or "".
+
+        With `alone`, no other test may detect it.
+        """
+        tried, suite_runs = 0, 0
         for path in self.sources:
             file = self.root / path
             original = file.read_bytes()
@@ -158,21 +192,31 @@ class TestGates:
                     text, {line for arc_path, _, line in arcs if arc_path == path}
                 ):
                     file.write_bytes(mutation.source.encode(_source_encoding(original), "replace"))
-                    if self.python.run_pytest(self.root, test, seconds=_TEST_SECONDS).code:
+                    run = self.python.run_pytest(self.root, test, seconds=_TEST_SECONDS)
+                    is_noticed = bool(run.code and _ASSERTION.search(run.out))
+                    if is_noticed and alone:
+                        suite_runs += 1
+                        is_noticed = not self.is_detected_by_others(test)
+                    if is_noticed:
                         return f"{path}:{mutation.line}: {mutation.was} instead of {mutation.now}"
                     tried += 1
-                    if tried >= _MAX_MUTANTS:
+                    if tried >= _MAX_MUTANTS or suite_runs >= _MAX_SUITE_RUNS:
                         return ""
             finally:
                 file.write_bytes(original)
         return ""
 
+    def is_detected_by_others(self, test: str) -> bool:
+        """Return whether the suite without a test fails with the fault that is in the code now."""
+        run = self.python.run_pytest(self.root, "-x", f"--deselect={test}", seconds=_SUITE_SECONDS)
+        return run.code not in {0, _NO_TESTS}
+
     def drop_order_dependent(self, cases: list[TestCase]) -> list[TestCase]:
-        """Return the tests that pass together, in both their order and the reverse."""
+        """Return the tests that pass together, in both their order and the reverse, and several times."""
         kept = cases
         while kept:
             failed: set[str] = set()
-            for order in (kept, kept[::-1]):
+            for order in (kept, kept[::-1], *[kept] * _REPETITIONS):
                 self.write_tests(order)
                 result = self.python.run_pytest(self.root, "-rf", self.target, seconds=_SUITE_SECONDS)
                 if result.code:
@@ -221,6 +265,16 @@ class TestGates:
                 yield from ((str(absolute.relative_to(self.root)), start, end) for start, end in pairs)
 
 
+def _judge_failure(name: str, result: interpreter.PythonResult) -> tuple[GateVerdict, tuple[str, ...]]:
+    """Return the verdict on a test that must fail, for the right reason."""
+    if not result.code:
+        return GateVerdict(name, False, "fails", "it passes before what it tests exists"), ()
+    reason = _failure_reason(result.output_tail)
+    if not (_ASSERTION.search(result.out) or _MISSING_NAME.search(result.out)):
+        return GateVerdict(name, False, "fails", f"it fails for another reason: {reason}"), ()
+    return GateVerdict(name, True, shows=(f"fails: {reason}",)), (f"fails: {reason}",)
+
+
 def _source_encoding(data: bytes) -> str:
     """Return the encoding that Python reads a source file in."""
     try:
@@ -247,9 +301,18 @@ def _parse_error(case: TestCase) -> str:
 
 
 def _normalized_body(case: TestCase) -> str:
-    """Return the syntax tree of a test without its name, as text."""
-    code = case.test_code.replace(case.test_name, "test")
-    return ast.dump(ast.parse(code))
+    """Return the syntax tree of a test as text, without its name, docstrings and names of variables."""
+    tree = ast.parse(case.test_code.replace(case.test_name, "test"))
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.setdefault(node.id, f"variable{len(names)}")
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            node.id = names.get(node.id, node.id)
+    return ast.dump(tree)
 
 
 def _lines_of_arcs(arcs: Arcs) -> set[tuple[str, int]]:
@@ -264,6 +327,9 @@ def _failure_reason(output: str) -> str:
 def evidence_lines(verdicts: Sequence[GateVerdict]) -> list[str]:
     """Return the verdicts as lines of evidence for reviewers."""
     kept = sum(verdict.kept for verdict in verdicts)
+    if any(verdict.shows and verdict.shows[0].startswith("fails: ") for verdict in verdicts):
+        failing = (f"{verdict.name} {verdict.shows[0]}" for verdict in verdicts if verdict.kept)
+        return [f"{kept} of {len(verdicts)} tests fail until what they test exists", *failing]
     first = f"{kept} of {len(verdicts)} tests pass in any order, run new code, and detect a fault"
     return [
         first,
