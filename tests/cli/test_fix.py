@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -170,6 +171,40 @@ def test_a_check_that_is_set_is_used(shop, mend, monkeypatch):
     answer = mend(GOLD, check="")
     assert answer.code == 2
     assert "needs a check that has to pass" in answer.err
+
+
+PYTEST_TEST = "from cart import total\n\n\ndef test_total():\n    assert total([1, 2]) == 3\n"
+
+
+@pytest.mark.parametrize(("new", "code"), [("sum(prices)", 0), ("1", 5)])
+@pytest.mark.parametrize("way", ["file", "pipe"])
+def test_debug_tests_runs_the_tests_that_the_output_says_failed(shop, tmp_path, new, code, way):
+    (shop.root / "tests/test_cart.py").write_text(PYTEST_TEST)
+    failed = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=shop.root, env={"PYTHONPATH": ".", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "FAILED tests/test_cart.py::test_total" in failed.stdout
+    (tmp_path / "out.txt").write_text(failed.stdout)
+    script = tmp_path / "answers.yaml"
+    script.write_text(yaml.safe_dump({"answers": [{"times": 0, "text": body("0", new)}]}))
+    words = ["debug-tests", "--script", str(script), "--max-rounds", "1"]
+    if way == "file":
+        answer = shop.codebot(*words, "--input", tmp_path / "out.txt")
+        assert answer.code == code, answer.err
+    else:  # nothing else is named
+        program = [Path(sys.executable).with_name("codebot"), *words]
+        piped = subprocess.run(
+            program, cwd=shop.root, input=failed.stdout, capture_output=True, text=True, check=False
+        )
+        assert piped.returncode == code, piped.stderr
+    assert (shop.root / "cart.py").read_text() == CART
+
+
+def test_failed_tests_that_are_not_there_are_no_check(shop, mend, tmp_path):
+    (tmp_path / "out.txt").write_text("FAILED tests/gone.py::test_a - x\nFAILED ../x.py::test_b\n")
+    answer = mend(body("0", "1"), verb="debug-tests", check="", args=["--input", tmp_path / "out.txt"])
+    assert answer.code == 0, answer.err
 
 
 def test_debug_tests_reads_the_clipboard_by_itself(shop, mend, monkeypatch, tmp_path):

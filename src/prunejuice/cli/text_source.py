@@ -1,7 +1,18 @@
 """Text that an option names by its source."""
 
+import os
+import stat
 import sys
 from pathlib import Path
+
+
+def is_stdin_piped() -> bool:
+    """Return whether another program or a file is connected to stdin."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 def read_source(source: str) -> str:

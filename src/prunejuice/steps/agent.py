@@ -26,6 +26,7 @@ from prunejuice.context.bundle import render_bundle
 from prunejuice.context.engine import Engine
 from prunejuice.edits import diff, formats
 from prunejuice.edits.diff import FileDiff
+from prunejuice.edits.path_rules import invalid_path_reason
 from prunejuice.engine.event import ConversationStarted
 from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.errors import (
@@ -46,9 +47,18 @@ from prunejuice.verbs import ask, plugins, prove, repair, report
 from prunejuice.verbs.agent_in_copy import NO_CHANGES, AgentInCopy
 from prunejuice.verbs.ask import AskContext, AskRequest, AskResult
 from prunejuice.verbs.repair import RepairCheck
-from prunejuice.verbs.verify import default_checks, gates, generated_tests, interpreter, tamper
+from prunejuice.verbs.verify import (
+    default_checks,
+    gates,
+    generated_tests,
+    interpreter,
+    pytest_outcome,
+    tamper,
+)
 from prunejuice.verbs.verify.equivalence import EquivalenceChecker
 
+_MAX_RERUN_TESTS = 50
+"""How many of the tests that failed are run as the check."""
 _DEFAULT_CHECKS = {"fix-types": "mypy .", "lint": "ruff check ."}
 """Checks to suggest for a verb; `pytest -q` for the others."""
 _ANSWER_KEPT_FIX = "apply the kept answer with: codebot apply {}"
@@ -327,6 +337,8 @@ def _select_check(agent_step: _AgentStep) -> RepairCheck | None:
     has_input = bool(agent_step.request.input_text)
     if verb.mends and not (command or has_input):
         command = default_checks.find_default_check(verb.name, agent_step.tree.root)
+    if verb.mends and has_input and not command:
+        command = _failed_tests_command(agent_step)
     if command:
         run_first = bool(args.get("first")) or (verb.mends and not has_input)
         return RepairCheck(
@@ -348,6 +360,24 @@ def _select_check(agent_step: _AgentStep) -> RepairCheck | None:
         fix = f"run `codebot {verb.name} --check '{suggested}'`, or set `check:` in config.yaml"
         raise UsageError(f"{verb.name} needs a check that has to pass", fix)
     return None
+
+
+def _failed_tests_command(agent_step: _AgentStep) -> str:
+    """Return the command that runs the tests which the input says failed; empty if it names none."""
+    root = agent_step.tree.root
+    names = [
+        name
+        for name in pytest_outcome.find_failed_tests(agent_step.request.input_text)
+        if not invalid_path_reason(path := name.partition("::")[0]) and (root / path).is_file()
+    ]
+    if not names:
+        return ""
+    try:
+        python = interpreter.find_python(root, agent_step.resources.environ, agent_step.handle.stop)
+    except GateError:
+        return ""
+    words = [python.program, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names[:_MAX_RERUN_TESTS]]
+    return shlex.join(words)
 
 
 def _behaviour_comparison(agent_step: _AgentStep) -> Any:

@@ -160,11 +160,12 @@ def _step_arguments(verb: "Verb", prompt: str, options: VerbOptions) -> dict[str
 
 
 def _read_input(verb: "Verb", options: VerbOptions) -> str:
-    from prunejuice.cli.text_source import read_source  # noqa: PLC0415
+    from prunejuice.cli.text_source import is_stdin_piped, read_source  # noqa: PLC0415
 
     if options.given_text is not None:
         return options.given_text
     source = options.given or ("" if options.command or options.check else verb.input)
+    source = "-" if source == "clipboard" and not options.given and is_stdin_piped() else source
     try:
         return read_source(source) if source else ""
     except MissingToolError as error:

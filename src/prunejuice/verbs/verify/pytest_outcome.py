@@ -71,6 +71,12 @@ def _report_name(node_id: str) -> str:
     return f"{'.'.join([module, *classes])}::{function}{bracket}{parameters}"
 
 
+def find_failed_tests(output: str) -> list[str]:
+    """Return the failed tests in pytest's summary, such as `test_a.py::test_b`, without parameters."""
+    lines = _SUMMARY_LINE.findall(output)
+    return list(dict.fromkeys(_function(name) for _, _, word, name in lines if word))
+
+
 def strip_passed_lines(output: str) -> str:
     """Return the output without the lines of passed tests and of the report, to save room."""
     return _UNINTERESTING_LINE.sub("", output)
