@@ -17,7 +17,7 @@ from prunejuice.engine.run import Run
 from prunejuice.engine.stores.registry import open_store, open_trust_store
 from prunejuice.errors import DefinitionError, MisspeltError, NotFoundError, UsageError
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
-from prunejuice.system import process, settings
+from prunejuice.system import file_limit, process, settings
 from prunejuice.system.settings import Settings
 from prunejuice.system.stop_request import Stop
 from prunejuice.workflow import plan as plans
@@ -111,7 +111,17 @@ class App(NamedTuple):
             terminal=terminal,
         )
         call_command = _make_command_caller(self)
-        return Runtime(self.store, runner, self.settings.home, call_command, on_event, on_output_line)
+        file_limit.raise_file_limit()
+        max_steps = file_limit.count_possible_steps()
+        return Runtime(
+            self.store,
+            runner,
+            self.settings.home,
+            call_command,
+            on_event,
+            on_output_line,
+            max_steps=max_steps,
+        )
 
 
 def open_app(directory: Path | None = None) -> App:

@@ -41,7 +41,8 @@ class Runtime(NamedTuple):
     """The dependencies of a driver. `home` is the state directory; `clock` returns seconds since 1970.
 
     `on_event` receives each stored event, `on_output_line` a step id and its latest line of output.
-    `wait_for_turn` blocks until the run may begin, or until the function it receives returns True.
+    `wait_for_turn` blocks until the run may begin, or until the function it receives returns True. At most
+    `max_steps` steps run at once, whatever the command allows.
     """
 
     store: Store
@@ -52,6 +53,7 @@ class Runtime(NamedTuple):
     on_output_line: Callable[[str, str], None] = lambda _step, _line: None
     clock: Callable[[], float] = time.time
     wait_for_turn: Callable[[Callable[[], bool]], None] = lambda _stopped: None
+    max_steps: int = 256
 
     @property
     def registry(self) -> RunHistory:
@@ -223,8 +225,7 @@ class _RunRecorder:
     """The state of a run and its events that are not stored yet."""
 
     def __init__(self, run: Run, runtime: Runtime) -> None:
-        self.run = run
-        self.runtime = runtime
+        self.run, self.runtime = run, runtime
         self.staged_events: list[Event] = []
 
     def stage_event(self, event: Event) -> None:
@@ -294,7 +295,7 @@ class _RunDriver(_RunRecorder):
         """Stage the start of due steps. A skip can change what is due, so each one needs a new decision."""
         self.check_limits()
         while self.stop.level < KILL:
-            decisions = schedule.next_decisions(self.run.plan, self.run)
+            decisions = schedule.next_decisions(self.run.plan, self.run, self.runtime.max_steps)
             not_started = next((decision for decision in decisions if decision.action != "start"), None)
             if not_started is None:
                 return [(decision.step, self.start_visit(decision.step)) for decision in decisions]
@@ -337,8 +338,7 @@ class _RunDriver(_RunRecorder):
         if not (self.stop.level or is_late) or self.run.cancelling or self.is_ending():
             return
         self.timed_out = is_late and not self.stop.level
-        timeout_reason = f"timed out after {round(self.limit, 1):g} s"
-        reason = timeout_reason if self.timed_out else "stopped by request"
+        reason = f"timed out after {round(self.limit, 1):g} s" if self.timed_out else "stopped by request"
         self.stage_event(events.RunCancelling(at=self.now(), reason=reason))
         self.step_stops[False].request(STOP)  # clean-up steps continue
 

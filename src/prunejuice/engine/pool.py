@@ -16,6 +16,7 @@ def drive_runs(run_ids: Sequence[str], runtime: Runtime, stop: Stop, at_once: in
     A run that waits for its turn already holds its driver lock, so that it does not look lost.
     """
     turns = threading.Semaphore(at_once)
+    runtime = runtime._replace(max_steps=max(1, runtime.max_steps // max(1, min(at_once, len(run_ids)))))
     stops = {run_id: Stop() for run_id in run_ids}
     threads = [
         threading.Thread(target=_drive_one, args=(run_id, runtime, stops[run_id], turns), name=run_id)

@@ -40,15 +40,15 @@ class RunFailure(NamedTuple):
     reason: FailureReason
 
 
-def next_decisions(plan: Plan, run: Run) -> tuple[StepDecision, ...]:
-    """Return what to do with each due step now; starts stay within `max_parallel`."""
+def next_decisions(plan: Plan, run: Run, max_steps: int = 256) -> tuple[StepDecision, ...]:
+    """Return what to do with each due step now; starts stay within `max_parallel` and `max_steps`."""
     if run.status in FINAL_STATUSES:
         return ()
     steps = () if run.cancelling else _due_steps(plan.workflow, run)
     if not steps and not run.running_visits() and (run.cancelling or not run.blocked_visits()):
         steps = _next_cleanup_steps(plan, run)
     decisions = [_decide_step(plan, run, step) for step in steps]
-    free = max(0, plan.workflow.max_parallel - len(run.running_visits()))
+    free = max(0, min(plan.workflow.max_parallel, max_steps) - len(run.running_visits()))
     starts = [decision for decision in decisions if decision.action == "start"][:free]
     return tuple(d for d in decisions if d.action != "start" or d in starts)
 
