@@ -130,6 +130,15 @@ def test_reading_a_missing_store_creates_no_directory(path):
     assert not path.parent.exists()
 
 
+def test_what_is_stored_survives_a_power_failure(path):
+    """SQLite waits for the disk at every commit, and on macOS for the disk's own cache."""
+    store = SqliteStore(path)
+    add(store, "aa11")
+    database = store._connection()
+    assert database.execute("PRAGMA synchronous").fetchone()[0] == 2
+    assert database.execute("PRAGMA fullfsync").fetchone()[0] == 1
+
+
 def test_the_schema_is_brought_up_to_date_and_a_newer_one_is_refused(path):
     store = SqliteStore(path)
     add(store, "aa11")

@@ -527,7 +527,8 @@ def test_symlink_swapped_in_at_any_moment_never_redirects_a_write(tmp_path, vict
         house = tree(tmp_path / str(at))
         outside = tmp_path / str(at) / "outside"
         (outside / "deep").mkdir(parents=True)
-        (outside / "x.py").write_bytes(b"precious")
+        # The bytes that are expected inside, so that only the refusal to follow links protects them.
+        (outside / "x.py").write_bytes(OLD["a/x.py" if victim == "a" else "b.txt"])
         (outside / "deep/n.txt").write_bytes(b"precious")
         before = files(outside)
 

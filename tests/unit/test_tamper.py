@@ -115,6 +115,15 @@ CHEATS = {
     ),
     "pytest.toml comes": ("pytest.toml", None, "[pytest]\n"),
     ".pytest.ini comes": (".pytest.ini", None, "[pytest]\n"),
+    "a file is renamed onto a conftest": ("shop/setup.py", CODE, CODE, "conftest.py"),
+    "a file is renamed onto the settings of pytest": ("notes.ini", "x = 1\n", "x = 1\n", "pytest.ini"),
+    "a file is renamed onto a runner": ("shop/fast.py", CODE, CODE, "pytest.py"),
+    "a file is renamed onto a CI workflow": (
+        "a.yml",
+        "on: push\n",
+        "on: push\n",
+        ".github/workflows/a.yml",
+    ),
     "a test is renamed": ("tests/test_cart.py", TEST, TEST, "tests/cart_old.py"),
 }
 
