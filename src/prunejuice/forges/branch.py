@@ -10,6 +10,7 @@ from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.errors import PublishError, UsageError
 from prunejuice.text import safe_line
 from prunejuice.worktrees.git import Git
+from prunejuice.worktrees.user_commit import commit_as_user
 
 _MAX_BLOB_BYTES = 64_000_000
 _RECEIVE_PACK = "--receive-pack=git -c core.hooksPath=/dev/null receive-pack"
@@ -143,7 +144,7 @@ def commit_differences(git: Git, parent: str, differences: Sequence[FileDiff], m
         stdin = b"".join(os.fsencode(row) + b"\0" for row in rows)
         files.run("update-index", "-z", "--index-info", given=stdin)
         tree = files.run("write-tree").strip()
-    return git.commit_tree(tree, (parent,), message, author=None)
+    return commit_as_user(git, tree, (parent,), message)
 
 
 def create_branch(git: Git, base_name: str, onto: str, tip: str, *, exact: bool) -> str:

@@ -258,17 +258,23 @@ class Git(NamedTuple):
         return result.stdout.decode().strip() if result.code == 0 else ""
 
     def commit_tree(
-        self, tree: str, parents: tuple[str, ...], message: str, author: "str | None" = DEFAULT_AUTHOR
+        self,
+        tree: str,
+        parents: tuple[str, ...],
+        message: str,
+        author: "str | None" = DEFAULT_AUTHOR,
+        *,
+        sign: bool = False,
     ) -> str:
         """Create a commit of a tree, in no branch, and return it.
 
-        With `author` None, the user's name and email from git's configuration are used.
+        With `author` None, the user's name and email from git's configuration are used. `sign` signs it.
 
         Raises:
             GitError: git failed, or knows no name and email of the user.
         """
         environ = self.environ if author is None else {**self.environ, **_author_environment(author)}
-        flags = [word for parent in parents for word in ("-p", parent)]
+        flags = [word for parent in parents for word in ("-p", parent)] + ["-S"] * sign
         stdin = message.encode("utf-8", "surrogateescape") or b"\n"
         try:
             return self._replace(environ=environ).run("commit-tree", tree, *flags, given=stdin).strip()

@@ -19,6 +19,7 @@ from prunejuice.worktrees import checkout, oplog, snapshot, worktree, worktree_n
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.listing import Worktree, list_worktrees
 from prunejuice.worktrees.oplog import Operation
+from prunejuice.worktrees.user_commit import commit_as_user
 
 MergeMethod = Literal["merge", "no-ff", "squash", "rebase"]
 
@@ -45,7 +46,7 @@ def commit_worktree(git: Git, message: str) -> str:
     tree = snapshot.current_snapshot(git, exact=False).tree
     if tree == git.run("rev-parse", f"{head}^{{tree}}").strip():
         return head
-    return git.commit_tree(tree, (head,), message, author=None)
+    return commit_as_user(git, tree, (head,), message)
 
 
 _UNFINISHED = {
@@ -86,7 +87,7 @@ def create_merged_commit(git: Git, source: MergeSource, onto: str, method: Merge
         return source.tip
     tree = _merge_trees(git, onto, source.tip)
     parents = (onto,) if method == "squash" else (onto, source.tip)
-    return git.commit_tree(tree, parents, source.title, author=None)
+    return commit_as_user(git, tree, parents, source.title)
 
 
 def _merge_trees(git: Git, onto: str, tip: str) -> str:
@@ -117,7 +118,7 @@ def _rebase_commits(git: Git, source: MergeSource, onto: str) -> str:
             continue
         author = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": mail, "GIT_AUTHOR_DATE": date}
         author_git = git._replace(environ={**git.environ, **author})
-        onto = author_git.commit_tree(tree, (onto,), message.rstrip("\n") + "\n", author=None)
+        onto = commit_as_user(author_git, tree, (onto,), message.rstrip("\n") + "\n")
     return onto
 
 
