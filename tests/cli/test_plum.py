@@ -361,3 +361,21 @@ def test_fifty_sessions_are_asked_for_once(project, monkeypatch):
     )
     assert len(project.pots("list", "--json").json["items"]) == 50
     assert len(calls) == 1
+
+
+def test_plum_works_at_the_root_of_a_bare_layout(project, tmp_path, monkeypatch):
+    root = tmp_path / "bare"
+    root.mkdir()
+    git(tmp_path, "clone", "-q", "--bare", str(project.root), str(root / ".bare"))
+    (root / ".git").write_text("gitdir: ./.bare\n")
+    monkeypatch.chdir(root)
+    refused = project.plum("list")
+    assert refused.code == 2
+    assert "git worktree add" in refused.err
+    git(root / ".bare", "worktree", "add", "-q", str(root / "main"), "main")
+    listed = project.plum("list", "--json")
+    assert listed.code == 0, listed.err
+    made = project.plum("create", "own/x", "--json")
+    assert made.code == 0, made.err
+    assert project.plum("path", "own/x").out.strip() == made.json["path"]
+    assert project.plum("remove", "own/x").code == 0
