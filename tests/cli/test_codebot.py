@@ -548,7 +548,11 @@ def test_splitting_and_describing(shop, review):
     terminal.key("in words\r", after="how should it change")
     assert terminal.end() == 0
     assert (shop.root / "t.txt").read_text() == changed(3)
-    assert "sent back for revision: 1 hunk" in terminal.seen
+    assert "1 hunk with your request: c-" in terminal.seen
+    [waiting] = shop.codebot("pending", "list", "--json").json["items"]
+    shown = shop.codebot("pending", "show", waiting["id"]).out
+    assert "+LINE 6" in shown
+    assert "in words" in shown
 
 
 def test_editing(shop, review, tmp_path):

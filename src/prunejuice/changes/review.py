@@ -235,12 +235,24 @@ def accepted_diffs(review: Review) -> list[FileDiff]:
     return differences
 
 
-def undecided_diffs(review: Review) -> list[FileDiff]:
-    """Return the files with the undecided hunks, on top of the accepted ones."""
+def list_change_requests(review: Review) -> list[ReviewDecision]:
+    """Return the decisions that ask for another version of a hunk in words."""
+    decisions = (review.decisions.get(hunk.id) for hunk in review.hunks)
+    return [made for made in decisions if made and made.action == "modify" and not _is_rewritten(made)]
+
+
+def undecided_diffs(review: Review, *, with_change_requests: bool = False) -> list[FileDiff]:
+    """Return the files with the undecided hunks, on top of the accepted ones.
+
+    `with_change_requests` adds the hunks for which another version was asked for in words.
+    """
+    requested = (
+        {decision.hunk for decision in list_change_requests(review)} if with_change_requests else set()
+    )
     differences = []
     for path, file in review.files.items():
         hunks = [hunk for hunk in review.hunks if hunk.path == path]
-        undecided = [hunk for hunk in hunks if hunk.id not in review.decisions]
+        undecided = [hunk for hunk in hunks if hunk.id not in review.decisions or hunk.id in requested]
         if undecided and undecided[0].change_type:
             differences.append(file)
         elif undecided:

@@ -54,7 +54,8 @@ def build_request(handle: StepContext, resources: StepResources, own_verb: Verb 
     verb, model = own_verb or _find_verb(handle, resources), require_model(handle, resources)
     extra_lines = [f"{name}: {value}" for name, value in args.items() if name not in ARGUMENTS]
     words = "\n".join(filter(None, [str(args.get("prompt") or ""), *extra_lines]))
-    if verb.needs and not words.strip():
+    by_person = agent_name(resources).startswith("interactive")  # who types the prompt there
+    if verb.needs and not words.strip() and not by_person:
         raise StepError(f"agent step {step.id} needs a prompt", "add one: args: {prompt: …}")
     return AskRequest(
         verb,

@@ -131,7 +131,10 @@ def _apply_review(
     if record is not None and not decisions:
         report_applied([], [], options, answer, ReviewOutcome(reviewed))
         return 0
-    accepted, undecided = review.accepted_diffs(reviewed), review.undecided_diffs(reviewed)
+    # Without a program to ask, the hunks wait with what the person asked for.
+    keeps_requests = not options.again
+    accepted = review.accepted_diffs(reviewed)
+    undecided = review.undecided_diffs(reviewed, with_change_requests=keeps_requests)
     approved = sorted(review.approved_protected_paths(reviewed))
     change_set.require_allowed(accepted, options.grant, approved)
     if record is not None:  # another process may have changed it during the review
@@ -143,7 +146,10 @@ def _apply_review(
     if record is not None:
         note = " ".join(applied_record.id for applied_record, _ in applied)
         store.save(record.with_decisions(decisions).with_event("reviewed", "dropped", note=note))
-    pending_record = pending.add_change_set(store, answer.change_set, undecided) if undecided else None
+    pending_record = None
+    if undecided:
+        requests = review.list_change_requests(reviewed) if keeps_requests else []
+        pending_record = pending.add_change_set(store, answer.change_set, undecided, requests)
     sent_back = review.hunks_to_revise(reviewed)
     if not (sent_back and options.again):
         report_applied(applied, accepted, options, answer, ReviewOutcome(reviewed, pending_record))

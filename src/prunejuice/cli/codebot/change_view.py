@@ -184,12 +184,17 @@ def report_applied(
         )
     if not applied:
         render.print_line("nothing was changed")
+    requests = (
+        len(review.list_change_requests(reviewed))
+        if reviewed and pending_record and not options.again
+        else 0
+    )
     if pending_record:
+        state = f"{format_count(requests, 'hunk')} with your request" if requests else "undecided"
         render.print_line(
-            f"undecided: {pending_record.id} is pending "
-            f"(review with `codebot apply {pending_record.id} -r`)"
+            f"{state}: {pending_record.id} is pending (review with `codebot apply {pending_record.id} -r`)"
         )
-    if sent_back:
+    if len(sent_back) > requests:
         render.print_line(f"sent back for revision: {format_count(len(sent_back), 'hunk')}")
 
 

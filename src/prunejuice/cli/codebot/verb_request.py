@@ -112,7 +112,9 @@ def _choose_agent(options: VerbOptions) -> str:
 
 def _require_compatible_options(verb: "Verb", prompt: str, options: VerbOptions) -> None:
     if verb.needs and not prompt.strip() and not options.interactive:
-        raise UsageError(f"{verb.name} needs instructions", f'run `codebot {verb.name} --prompt "…"`')
+        fix = f'run `codebot {verb.name} --prompt "…"`'
+        fix = f'{fix}, or add the field to stdin: {{"prompt": "…"}}' if options.piped else fix
+        raise UsageError(f"{verb.name} needs instructions", fix)
     changing = [flag for name, flag in CHANGE_FLAGS.items() if getattr(options, name)]
     if verb.result is not None and changing:
         raise UsageError(f"{verb.name} answers with a report and changes nothing", f"drop {changing[0]}")
