@@ -6,8 +6,9 @@ removed; after `trash_days` it is deleted for good.
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,13 +82,22 @@ class _ProjectCleanup:
         lines = app.store.summaries(limit=100_000, children=True)
         project = str(app.project.root)
         self.ended = [x for x in lines if x.status in FINAL_STATUSES and x.project == project]
-        self.children = {line.id: [x.id for x in lines if x.parent == line.id] for line in lines}
+        self.children: dict[str, list[str]] = {}
+        for line in lines:
+            self.children.setdefault(line.parent, []).append(line.id)
+        self.worktrees = {line.id: line.worktree for line in self.ended if line.worktree}
         self.live = [line for line in lines if line.status not in FINAL_STATUSES]
+
+    @cached_property
+    def sessions(self) -> Collection[str]:
+        """The sessions that were created here."""
+        listed = tmux.list_sessions(self.app.settings.tmux_socket)
+        return {name for name, session in listed.items() if session.mark}
 
     def clear_run(self, line: RunSummary) -> Iterator[CleanupAction]:
         """Kill the session and remove the worktree of an ended run."""
         socket = self.app.settings.tmux_socket
-        if line.session and tmux.session_exists(line.session, socket):
+        if line.session and line.session in self.sessions:
             why = "another run uses it" if any(other.session == line.session for other in self.live) else ""
             if not why and not self.dry_run:
                 tmux.kill_session(line.session, socket)
@@ -129,7 +139,7 @@ class _ProjectCleanup:
         """Delete the history and the folder of a run."""
         what = f"run {line.command}, with its logs and artifacts"
         family = set(self.run_and_descendants(line.id))
-        worktrees = [ended.worktree for ended in self.ended if ended.id in family and ended.worktree]
+        worktrees = [self.worktrees[run_id] for run_id in family if run_id in self.worktrees]
         if any(Path(worktree_path).is_dir() for worktree_path in worktrees):
             return CleanupAction(line.id, what, done=False, why="its worktree still exists")
         if not self.dry_run:
