@@ -139,6 +139,42 @@ def test_what_is_stored_survives_a_power_failure(path):
     assert database.execute("PRAGMA fullfsync").fetchone()[0] == 1
 
 
+@pytest.mark.parametrize("suffixes", [("", "-wal", "-shm"), ("",)])
+def test_a_file_that_is_removed_while_it_is_open_comes_back_whole(path, suffixes):
+    store = SqliteStore(path)
+    add(store, "aa11")
+    store.trust_files("/p", {"a": "1"})
+    for suffix in suffixes:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    add(store, "bb22")
+    fresh = SqliteStore(path)
+    assert {summary.id for summary in fresh.summaries()} == {"aa11", "bb22"}
+    assert fresh.trusted_files("/p") == {"a": "1"}
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_was_replaced_while_it_is_open_is_never_written_to(path, tmp_path):
+    store = SqliteStore(path)
+    add(store, "aa11")
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    add(SqliteStore(path), "cc33")
+    with pytest.raises(StoreError, match="replaced by another file"):
+        add(store, "bb22")
+    assert [summary.id for summary in SqliteStore(path).summaries()] == ["cc33"]
+
+
+def test_a_file_that_another_process_restored_is_used(path):
+    first, second = SqliteStore(path), SqliteStore(path)
+    add(first, "aa11")
+    add(second, "bb22")
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    add(first, "cc33")
+    add(second, "dd44")
+    assert {summary.id for summary in SqliteStore(path).summaries()} == {"aa11", "bb22", "cc33", "dd44"}
+
+
 def test_the_schema_is_brought_up_to_date_and_a_newer_one_is_refused(path):
     store = SqliteStore(path)
     add(store, "aa11")

@@ -46,3 +46,6 @@ DELETE FROM pins WHERE project = :project;
 -- name: pin
 -- Insert one trusted file.
 INSERT INTO pins (project, file, digest) VALUES (:project, :file, :digest);
+
+-- name: all_run_ids
+SELECT id FROM runs;

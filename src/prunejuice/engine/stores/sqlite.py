@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,7 @@ class SqliteStore:
         try:
             make_private_folder(self.path.parent)
             with hold_lock(self.path.with_suffix(".lock"), WRITER_WAIT_SECONDS), self._translate_errors():
+                self._restore_removed_file()
                 database = self._connection()
                 _migrate_schema(database)
                 database.execute("BEGIN IMMEDIATE")
@@ -208,7 +209,42 @@ class SqliteStore:
         database: sqlite3.Connection | None = getattr(self._local, "database", None)
         if database is None:
             database = self._local.database = _connect(self.path)
+            self._local.file = self._file_id()
         return database
+
+    def _file_id(self) -> tuple[int, int] | None:
+        try:
+            stat = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_dev, stat.st_ino
+
+    def _restore_removed_file(self) -> None:
+        """Write the file again if it was removed while it is open: the open file still has everything.
+
+        Raises:
+            StoreError: another file is in its place, which does not have what was stored here.
+        """
+        database: sqlite3.Connection | None = getattr(self._local, "database", None)
+        if database is None or self._local.file == (found := self._file_id()):
+            return
+        known = _run_ids(database)
+        if found is None:
+            restored = self.path.with_name(f"{self.path.name}.restored")
+            restored.unlink(missing_ok=True)
+            make_private_file(restored)
+            with closing(sqlite3.connect(restored)) as copy:
+                database.backup(copy)
+            for suffix in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+            restored.rename(self.path)
+        self.close()
+        if not known <= _run_ids(self._connection()):
+            self.close()
+            raise StoreError(
+                f"{self.path} was replaced by another file while it was in use",
+                "put the file back that was there, then run `prj resume`",
+            )
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -227,6 +263,12 @@ def _connect(path: Path) -> sqlite3.Connection:
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA fullfsync = ON")  # on macOS a plain fsync does not flush the disk cache
     return database
+
+
+def _run_ids(database: sqlite3.Connection) -> set[str]:
+    if _schema_version(database) == 0:
+        return set()
+    return {str(row[0]) for row in database.execute(_load_queries()["all_run_ids"])}
 
 
 def _schema_version(database: sqlite3.Connection) -> int:
