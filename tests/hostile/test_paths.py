@@ -13,7 +13,7 @@ REFUSED = [
     "", "/", "/etc/passwd", "//x", "/x", "~/x", "~root/x", "../x", "a/../x", "a/../../x", "..", ".", "./x", "a/./x", "a//b", "a/", "a/..",
     "..\\x", "a\\b", "\\\\srv\\x", "C:\\x", "C:/x", "c:x", "a:b", "x::$DATA", "a*b", "a?b", 'a"b', "a<b", "a>b", "a|b",
     ".git", ".git/config", ".git/hooks/pre-commit", ".GIT/config", ".Git/x", "a/.git/config", "a/b/.git", ".git/", ".git.", ".git /config",
-    ".git./x", ".git ./x", "git~1/config", "GIT~1/config", "git~2/x", ".gi\u200ct/config", ".g\u200dit/x", ".git\u200b/x", "\ufeff.git/x",
+    ".git./x", ".git ./x", "git~1/config", "GIT~1/config", "GITMOD~1", "gi7eba~1", "sub/gitmod~2", "git~2/x", ".gi\u200ct/config", ".g\u200dit/x", ".git\u200b/x", "\ufeff.git/x",
     ".git\u00ad/x", ".\u2060git/x", ".git::$INDEX_ALLOCATION/x", ".git\u3000/x", "．git/config", ".ｇit/config", ".gⁱt/x",
     ".gitmodules", "a/.gitmodules", ".GITMODULES",
     "a\0b", "a\nb", "a\rb", "a\tb", "a\x1bb", "a\x7fb", "a\x80b", "a\x9bb", "\u202ea", "a\u202eb", "a\u2066b", "a\u200eb", "a\u2028b", "a\ufff9b",

@@ -229,3 +229,18 @@ def test_conflict_detection_reports_the_base_and_unreadable_worktrees(door, repo
     sides, clashes = conflicts.find_conflicts(door, door.head_commit())
     assert [(c.one, c.other, c.files) for c in clashes] == [("pj-a", "", ("a1.txt",))]
     assert [bool(side.fault) for side in sides] == [False, True]
+
+
+@pytest.mark.parametrize("lock", ["refs/heads/main.lock", "HEAD.lock", "packed-refs.lock"])
+def test_a_lock_that_a_dead_git_left_is_named_with_the_way_on(project, lock):
+    project.command("w", "pre_steps: [create-worktree]\nsteps: [{name: s, script: 'echo n > n.txt'}]\n")
+    run = project.prj("run", "w", "--json").json
+    (project.root / ".git" / lock).touch()
+    refused = project.prj("merge", run["id"], "--no-check")
+    if lock == "packed-refs.lock" and refused.code == 0:
+        return  # git needed no such lock
+    assert refused.code != 0
+    assert f"{lock}': File exists" in refused.err
+    assert f"delete {project.root}/.git/{lock}" in refused.err
+    (project.root / ".git" / lock).unlink()
+    assert project.prj("merge", run["id"], "--no-check").code == 0

@@ -234,3 +234,13 @@ def test_a_whole_file_that_loses_a_part_is_refused(name):
 )
 def test_a_whole_file_that_renames_or_moves_parts_is_written(path, old, new):
     assert place(f"{path}\n{fenced(new, '')}", {path: old}).files[path] == new
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("120000", "a link"), ("160000", "a submodule"), ("104755", "a file of another kind")],
+)
+@pytest.mark.parametrize("what", ["new file mode", "new mode"])
+def test_a_diff_of_what_is_no_plain_file_is_refused(mode, kind, what):
+    with pytest.raises(ConflictError, match=kind):
+        place(f"diff --git a/x b/x\n{what} {mode}\n--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+a.txt\n", {})

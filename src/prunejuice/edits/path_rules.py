@@ -31,8 +31,8 @@ _INVISIBLE_CATEGORIES = {
     "Zl",
     "Zp",
 }  # control, format, surrogate, private, unassigned
-# `git~1` is the short name that Windows gives `.git`.
-_GIT = re.compile(r"\.git([. ].*)?|git~[0-9]+|\.gitmodules")
+# `git~1` is the short name that Windows gives `.git`, and `gitmod~1` that of `.gitmodules`.
+_GIT = re.compile(r"\.git([. ].*)?|git~[0-9]+|\.gitmodules|gitmod~[0-9]+|gi7eba~[0-9]+")
 
 
 def require_valid_path(name: str) -> str:

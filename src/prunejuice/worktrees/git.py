@@ -9,6 +9,7 @@ work.
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from contextlib import suppress
@@ -68,6 +69,7 @@ _ALLOWED_CONFIG = (
     "core.protecthfs",
     "core.protectntfs",
 )
+_LOCK_EXISTS = re.compile(r"Unable to create '([^']+\.lock)': File exists")
 _config_cache: dict[tuple[Any, ...], tuple[tuple[tuple[str, str], ...], str]] = {}
 _EXACT_ATTRIBUTES = "* -text -ident -working-tree-encoding\n"
 
@@ -102,7 +104,9 @@ class Git(NamedTuple):
         result = self.try_run(*args, given=given, timeout=timeout, limit=limit)
         if result.code:
             reason = safe_line(result.stderr.strip() or result.stdout.strip() or b"no reason given", 400)
-            raise GitError(f"git {args[0]} failed in {self.directory}: {reason}")
+            lock = _LOCK_EXISTS.search(reason)
+            fix = f"if no other git runs here, delete {lock[1]}" if lock else ""
+            raise GitError(f"git {args[0]} failed in {self.directory}: {reason}", fix)
         if result.truncated:
             raise GitError(f"git {args[0]} printed more than {limit >> 20} MiB in {self.directory}")
         return result.stdout.decode("utf-8", "surrogateescape")

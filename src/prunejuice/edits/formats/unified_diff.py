@@ -25,6 +25,8 @@ _COPY = re.compile(
 )
 """The end of the name of a temporary copy of a file."""
 _DEV_NULL = "/dev/null"
+_FILE_MODES = {"100644", "100755", "100664", "100600", "100700", "100775"}
+_OTHER_MODES = {"120000": "a link", "160000": "a submodule", "040000": "a folder"}
 
 
 class FileSection(NamedTuple):
@@ -148,6 +150,9 @@ def _read_header(lines: Sequence[str], start: int, end: int) -> tuple[str, str, 
             old, new = (name, new) if rest.startswith("from") else (old, name)
         elif line.startswith(("new mode ", "new file mode ", "deleted file mode ")):
             mode = line
+            if line.rpartition(" ")[2] not in _FILE_MODES and not line.startswith("deleted "):
+                kind = _OTHER_MODES.get(line.rpartition(" ")[2], "a file of another kind")
+                raise UnreadableAnswerError(at + 1, f"the diff makes {kind}", "write a plain file")
         elif line.startswith("copy "):
             raise UnreadableAnswerError(at + 1, "the diff copies a file", "write the whole new file")
     return old, new, mode, renames
