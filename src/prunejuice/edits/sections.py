@@ -7,7 +7,8 @@ from collections.abc import Iterator
 _KEY_VALUE = r"^([\w.-]+)\s*="
 _SECTION = r"^\[+([^\]\n]+)\]+\s*$"
 _HEADING = r"^#{1,6}[ \t]+(.+?)[ \t#]*$"
-_STYLE_RULE = r"^([^\s@/}][^{};]{0,300}?|@[\w-]+[^{;]{0,300}?)\s*\{"
+_SELECTOR = r"[^{};\n@/\s][^{};\n]{0,200}?"
+_STYLE_RULE = rf"^((?:{_SELECTOR},[ \t]*\n){{0,20}}{_SELECTOR}|@[\w-]+[^{{;\n]{{0,200}}?)\s*\{{"
 _CREATE = (
     r"(?i)^[ \t]*create[ \t]+(?:or[ \t]+replace[ \t]+)?(?:\w+[ \t]+)?"
     r"(?:table|view|index|function|procedure|trigger|type)[ \t]+"
