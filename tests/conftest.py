@@ -75,6 +75,7 @@ SLOW = (
     "test_snapshot",
     "test_submit",
     "test_summarize",
+    "test_templates",
     "test_transaction",
     "test_trust_and_secrets",
     "test_unfinished_answers",
