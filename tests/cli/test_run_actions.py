@@ -565,3 +565,19 @@ def test_detached_run_completes_without_tmux(project, monkeypatch, tmp_path):
     log = project.home / "runs" / run_id / "logs" / "driver.log"
     wait_for(log.read_text)
     assert json.loads(log.read_text())["status"] == "completed"
+
+
+def test_several_runs_are_stopped_by_name_or_all_of_them(project):
+    project.command("long", "steps: [{name: s, script: 'sleep 300'}]\n")
+    started = [project.prj("run", "long", "--detach", "--json").json["id"] for _ in range(4)]
+    refused = project.prj("stop", started[0], "nosuch")
+    assert refused.code == 2
+    assert project.prj("show", started[0], "--json").json["status"] in {"pending", "running"}
+    for words in ([], ["--all", started[0]]):
+        assert project.prj("stop", *words).code == 2
+    two = project.prj("stop", *started[:2], "--json").json["items"]
+    assert [run["status"] for run in two] == ["cancelled"] * 2
+    rest = project.prj("stop", "--all")
+    assert rest.code == 0, rest.err
+    assert rest.out.count("cancelled") == 2
+    assert "no unfinished runs" in project.prj("stop", "--all").out

@@ -1,4 +1,4 @@
-"""Stop a run in order: end its steps, then run its clean-up."""
+"""Stop runs in order: end their steps, then run their clean-up."""
 
 import os
 import signal
@@ -22,26 +22,45 @@ KILL_AFTER = 10.0
 
 
 @click.command("stop")
-@click.argument("run")
-@click.option("--now", is_flag=True, help="Kill the run at once, without clean-up.")
+@click.argument("runs", nargs=-1, metavar="RUN…")
+@click.option("--all", "every", is_flag=True, help="Stop all unfinished runs of the project.")
+@click.option("--now", is_flag=True, help="Kill the runs at once, without clean-up.")
 @json_option
-def stop_command(*, run: str, now: bool, as_json: bool) -> int:
+def stop_command(*, runs: tuple[str, ...], every: bool, now: bool, as_json: bool) -> int:
     app = wiring.open_app()
     history = RunHistory(app.settings.home, app.store)
-    run_id = history.find_run_id(run)
+    if every == bool(runs):
+        raise UsageError("name the runs to stop, or pass --all", "run `prj status` to see the runs")
+    # Every name is looked up before anything is stopped.
+    run_ids = _unfinished_runs(app) if every else [history.find_run_id(run) for run in dict.fromkeys(runs)]
+    for run_id in run_ids:
+        _require_outer_run(history, run_id)
     tools = app.build_runtime()
-    run_before = history.load_run(run_id)
-    if run_before.parent and history.load_run(run_before.parent).status not in FINAL_STATUSES:
-        outer = run_before.parent[:8]
-        raise UsageError(f"run {run_id[:8]} is a step of run {outer}", f"run `prj stop {outer}`")
-    if run_before.status not in FINAL_STATUSES:
-        _stop_run(run_id, tools, now=now)
-    stopped = history.load_run(run_id)
+    for run_id in run_ids:
+        if history.load_run(run_id).status not in FINAL_STATUSES:
+            _stop_run(run_id, tools, now=now)
+        if not as_json:
+            status = history.load_run(run_id).status
+            render.print_line(f"run {run_id[:8]} {render.format_status(status)}")
     if as_json:
-        render.print_json("run", view.run_to_dict(stopped))
-    else:
-        render.print_line(f"run {run_id[:8]} {render.format_status(stopped.status)}")
+        stopped = [view.run_to_dict(history.load_run(run_id)) for run_id in run_ids]
+        render.print_json("run" if len(runs) == 1 else "runs", stopped[0] if len(runs) == 1 else stopped)
+    elif not run_ids:
+        render.print_line("no unfinished runs")
     return 0
+
+
+def _unfinished_runs(app: wiring.App) -> list[str]:
+    project = str(app.project.root)
+    summaries = app.store.summaries(limit=100_000)
+    return [run.id for run in summaries if run.project == project and run.status not in FINAL_STATUSES]
+
+
+def _require_outer_run(history: RunHistory, run_id: str) -> None:
+    run = history.load_run(run_id)
+    if run.parent and history.load_run(run.parent).status not in FINAL_STATUSES:
+        outer = run.parent[:8]
+        raise UsageError(f"run {run_id[:8]} is a step of run {outer}", f"run `prj stop {outer}`")
 
 
 def _stop_run(run_id: str, tools: Runtime, *, now: bool) -> None:
