@@ -29,14 +29,22 @@ STATUS_COLOURS = {
 }
 
 
+def _color_choice() -> bool | None:
+    """Return False where colours are unwanted (NO_COLOR, TERM=dumb), or None: a terminal gets them."""
+    from prunejuice.system import settings  # noqa: PLC0415 - not for the help
+
+    environ = settings.environment()
+    return False if environ.get("NO_COLOR") or environ.get("TERM") == "dumb" else None
+
+
 def print_line(text: str = "") -> None:
     """Print a line of data. Untrusted text must already be made safe (see `prunejuice.text`)."""
-    click.echo(text)
+    click.echo(text, color=_color_choice())
 
 
 def print_text(chunk: str) -> None:
     """Print data without a line end."""
-    click.echo(chunk, nl=False)
+    click.echo(chunk, nl=False, color=_color_choice())
 
 
 def print_bytes(chunk: bytes) -> None:
@@ -47,7 +55,7 @@ def print_bytes(chunk: bytes) -> None:
 
 def print_message(text: str) -> None:
     """Print a message to stderr."""
-    click.echo(text, err=True)
+    click.echo(text, err=True, color=_color_choice())
 
 
 def print_error(message: str, fix: str, *, as_json: bool, **details: Any) -> None:
