@@ -422,3 +422,16 @@ def test_why_a_check_failed_is_shown(project, tmp_path):
     assert any(
         "REASON" in path.read_text(errors="replace") for path in (project.home / "runs").rglob("*.log")
     )
+
+
+def test_ignored_settings_of_a_project_are_named(project, monkeypatch):
+    monkeypatch.delenv("PRUNEJUICE_MODEL", raising=False)
+    (project.root / ".prj").mkdir(exist_ok=True)
+    (project.root / ".prj/config.yaml").write_text("model: ollama:m\n")
+    refused = project.codebot("do", "a.txt", "--prompt", "x")
+    assert refused.code == 2
+    assert (
+        f"{project.root}/.prj/config.yaml is ignored until you review it and run `prj trust`" in refused.err
+    )
+    (project.root / ".prj/config.yaml").unlink()
+    assert "is ignored" not in project.codebot("do", "a.txt", "--prompt", "x").err

@@ -8,7 +8,7 @@ from prunejuice.app.wiring import App
 from prunejuice.cli.codebot.apply_options import ApplyOptions
 from prunejuice.cli.codebot.verb_options import CHANGE_FLAGS
 from prunejuice.context.budget import DEFAULT_BUDGET
-from prunejuice.errors import MissingToolError, UsageError
+from prunejuice.errors import DeniedError, MissingToolError, UsageError
 from prunejuice.verbs.verb import Verb
 
 
@@ -69,7 +69,7 @@ def build_invocation(verb: "Verb", prompt: str, options: VerbOptions) -> "VerbIn
         agent=_choose_agent(options) or app.settings.agent,
         script=options.script or ("" if options.replay else app.settings.script),
     )
-    _require_model(options, app.settings.model)
+    _require_model(options, app)
     grain = options.grain or ("hunk" if options.reviewed else "")
     apply_options = ApplyOptions(grain, "", True, tuple(options.grant), "", options.as_json)
     apply = bool(options.apply or app.settings.apply)
@@ -126,14 +126,25 @@ def _require_compatible_options(verb: "Verb", prompt: str, options: VerbOptions)
         )
 
 
-def _require_model(options: VerbOptions, default_model: str) -> None:
-    substitute = options.script or options.replay
-    if (options.agent or "oneshot") == "oneshot" and not (options.model or default_model or substitute):
+def _require_model(options: VerbOptions, app: App) -> None:
+    model = options.model or app.settings.model or options.script or options.replay
+    if (options.agent or "oneshot") == "oneshot" and not model:
         fix = (
             "pass --model provider:name or set `model:` in config.yaml, with the provider's key set; "
             "or pass --agent claude or codex, which choose their own"
         )
+        if app.project.config.is_file() and not _is_trusted(app):
+            fix = f"{app.project.config} is ignored until you review it and run `prj trust`; or {fix}"
         raise UsageError("no model is set", fix)
+
+
+def _is_trusted(app: App) -> bool:
+    from prunejuice.engine import trust  # noqa: PLC0415
+
+    try:
+        return trust.trust_state(app.project, app.trust_store).is_trusted
+    except DeniedError:
+        return False
 
 
 def _step_arguments(verb: "Verb", prompt: str, options: VerbOptions) -> dict[str, Any]:
