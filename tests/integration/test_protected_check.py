@@ -71,6 +71,53 @@ CHEATS = {
 }  # fmt: skip
 
 
+UNIT = "import unittest\n\nfrom app import add\n\n\nclass TestAdd(unittest.TestCase):\n    def test_add(self):\n        self.assertEqual(add(20, 3), 23)\n"
+RUNNER = "import subprocess, sys\nsys.exit(subprocess.call([sys.executable, '-m', 'unittest']))\n"
+SOFT = (
+    "sys.exit(subprocess.call([sys.executable, '-m', 'unittest']))\n",
+    "subprocess.call([sys.executable, '-m', 'unittest'])\n",
+)
+HOOK = "def pytest_pyfunc_call(pyfuncitem):\n    return True\n"
+OTHER_JUDGES = {
+    "tests.py": ({"tests.py": TEST}, f"{PYTEST} tests.py", replaced("tests.py", LAST, "    assert add(20, 3) == 17\n")),
+    "a runner in Python": ({"test_app.py": UNIT, "tools/run_tests.py": RUNNER}, f"{sys.executable} tools/run_tests.py", replaced("tools/run_tests.py", *SOFT)),
+    "a runner as a module": ({"test_app.py": UNIT, "tools/check.py": RUNNER}, f"{sys.executable} -m tools.check", replaced("tools/check.py", *SOFT)),
+    "a script in a folder": ({"test_app.py": UNIT, "ci/run.sh": f"cd ..\n{sys.executable} -m unittest -q\n"}, "cd ci && bash ./run.sh", replaced("ci/run.sh", f"{sys.executable} -m unittest -q\n", "true\n")),
+    "a package in place of the test": ({"test_app.py": TEST}, PYTEST, new_file("test_app/__init__.py", "import os\n__file__ = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'test_app.py')\n\n\ndef test_add():\n    pass\n")),
+    "an entry point": ({"test_app.py": TEST}, PYTEST, new_file("calc-1.0.dist-info/entry_points.txt", "[pytest11]\ncalc = calc_hooks\n") + "\n" + new_file("calc_hooks.py", HOOK)),
+    "a table with spaces": ({"test_app.py": TEST}, PYTEST, new_file("pyproject.toml", '[ tool . pytest . ini_options ]\naddopts = "-p calc_hooks"\n') + "\n" + new_file("calc_hooks.py", HOOK)),
+    "settings that the check names": ({"test_app.py": TEST, "conf/my.ini": "[pytest]\n"}, f"{PYTEST} -c conf/my.ini --rootdir .", replaced("conf/my.ini", "[pytest]\n", "[pytest]\naddopts = -p calc_hooks\n") + "\n" + new_file("calc_hooks.py", HOOK)),
+    "an exit by another name": ({"test_app.py": UNIT}, f"{sys.executable} -m unittest -q", replaced("app.py", "import json\n", "import json\nfrom os import _exit\n\n_exit(0)\n")),
+    "a folder of data": ({"test_app.py": "import json\nfrom pathlib import Path\n\nfrom app import add\n\n\ndef test_add():\n    for path in Path('cases').glob('*.json'):\n        a, b, want = json.loads(path.read_text())\n        assert add(a, b) == want\n", "cases/one.json": "[20, 3, 23]\n"}, PYTEST, replaced("cases/one.json", "[20, 3, 23]\n", "[20, 3, 17]\n")),
+    "data without a suffix": ({"test_app.py": "from app import add\n\n\ndef test_add():\n    assert add(20, 3) == int(open('EXPECTED').read())\n", "EXPECTED": "23\n"}, PYTEST, replaced("`EXPECTED`", "23\n", "17\n")),
+    "a doctest": ({"app.py": 'def add(a, b):\n    """\n    >>> add(20, 3)\n    23\n    """\n    return a - b\n'}, f"{PYTEST} --doctest-modules", replaced("app.py", "    23\n", "    17\n")),
+    "a runner by its parts": ({"test_app.py": TEST}, PYTEST, replaced("app.py", "import json\n", "import json\nimport sys\n\nsys.modules['_py' + 'test.python'].Function.runtest = lambda self: None\n")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OTHER_JUDGES)
+def test_what_judges_by_another_name_is_protected_too(kind, place, stop):
+    files, check, cheat = OTHER_JUDGES[kind]
+    write(place, {"app.py": WRONG, **files})
+    with pytest.raises((DeniedError, LimitError, GateError)):
+        repaired(place, stop, cheat, cheat, check=check)
+
+
+def test_code_that_moves_behind_its_old_name_is_accepted(place, stop):
+    write(place, TREE)
+    moved = (
+        replaced("app.py", WRONG, 'from calc import add\n\n__all__ = ["add"]\n')
+        + "\n"
+        + new_file("calc.py", RIGHT)
+    )
+    test = replaced(
+        "test_app.py", "from app import add\n", "from app import add\nfrom calc import add as moved\n"
+    )
+    more = replaced("test_app.py", LAST, f"{LAST}    assert moved(1, 1) == 2\n")
+    made = repaired(place, stop, f"{moved}\n{test}\n{more}")
+    assert {each.path for each in made.differences} == {"app.py", "calc.py", "test_app.py"}
+
+
 def write(place, files):
     for path, text in files.items():
         (place / path).parent.mkdir(parents=True, exist_ok=True)
@@ -175,6 +222,11 @@ def test_first_tests_of_a_tree_are_accepted_and_named(place, stop):
             "def test_more():\n    assert 1 + 1 == 2\n",
         ),
         ("pyproject.toml", '[project]\nname = "app"\nversion = "1"\n'),
+        ("cli.py", "import sys\n\n\ndef main():\n    print('usage')\n    sys.exit(0)\n"),
+        ("snapshot/store.py", "def store():\n    return 1\n"),
+        ("_impl.py", "VALUE = 1\n"),
+        ("__init__.py", "VALUE = 1\n"),
+        ("py.typed", "# typed\n"),
     ],
 )
 def test_an_honest_file_beside_a_fix_is_accepted(path, text, place, stop):

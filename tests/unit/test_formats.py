@@ -336,3 +336,21 @@ def test_long_lines_are_read_in_no_time(line):
 def test_a_fence_inside_a_new_file_is_a_mistake_not_nothing():
     with pytest.raises(UnreadableAnswerError, match="no"):
         read("*** Add File: a.md\n+x\n```\n+y\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("_impl.py", "_impl.py"),
+        ("__init__.py", "__init__.py"),
+        ("__snapshots__/x.json", "__snapshots__/x.json"),
+        ("**_impl.py**", "_impl.py"),
+        ("__app.py__", "app.py"),
+        ("_app.py_", "app.py"),
+        ("### __init__.py", "__init__.py"),
+        ("File: _impl.py", "_impl.py"),
+    ],
+)
+def test_underscores_of_a_name_are_no_emphasis(line, path):
+    (edit,) = read(f"{line}\n{BLOCK}")
+    assert edit.path == path

@@ -3,7 +3,8 @@
 import re
 
 _TEST = re.compile(
-    r"(?:^|/)(?:tests?|__tests__|specs?)/|(?:^|/)test_[^/]+$|(?:_test|[._]spec|\.test)\.\w+$", re.IGNORECASE
+    r"(?:^|/)(?:tests?|__tests__|specs?)/|(?:^|/)test_[^/]+(?:$|/)|(?:^|/)tests?\.(?:py|[cm]?[jt]sx?|rb|pl|php|sh|go)$|(?:_test|[._]spec|\.test)\.\w+$",
+    re.IGNORECASE,
 )
 _SUPPORT = re.compile(
     r"(?:^|/)(?:testing|e2e|fixtures|playground|benchmarks?|examples?)/|(?:^|/)conftest\.py$", re.IGNORECASE

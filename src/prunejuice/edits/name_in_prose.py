@@ -65,9 +65,15 @@ def parse_fence(line: str) -> tuple[str, str] | None:
     return (match["mark"], match["info"].strip()) if match and "`" not in match["info"] else None
 
 
+def _strip_emphasis(text: str) -> str:
+    """Return a text without the underscores of Markdown around it; those of a name such as `_a.py` stay."""
+    stripped = text.strip("_")
+    return stripped if text.startswith("_") and text.endswith("_") else text
+
+
 def find_bare_name(line: str) -> str:
     """Return the single word on a line, which may be a file name without a suffix; empty otherwise."""
-    text = line.strip().strip("*_`# ")
+    text = _strip_emphasis(line.strip().strip("*`# "))
     return text if _WORD.fullmatch(text) else ""
 
 
@@ -78,14 +84,15 @@ def find_name(line: str, *, sentences: bool = True) -> str:
     """
     if len(line) > 400:
         return ""
-    text = line.strip().lstrip("#").strip().strip("*_").strip()
-    text = _NUMBER.sub("", text.removesuffix(":").strip().strip("*_"))
+    text = _strip_emphasis(line.strip().lstrip("#").strip().strip("*").strip())
+    text = _NUMBER.sub("", _strip_emphasis(text.removesuffix(":").strip().strip("*")))
     labelled = _LABEL.sub("", text)
-    wrapped = _WRAPPED.fullmatch(labelled) or _WRAPPED.fullmatch(labelled.strip("*_ "))
+    wrapped = _WRAPPED.fullmatch(labelled) or _WRAPPED.fullmatch(_strip_emphasis(labelled.strip("* ")))
     if wrapped and len(labelled) < 300:
         return wrapped[1] if _is_plausible(wrapped[1], spaces=True) else ""
-    if labelled != text and _is_plausible(labelled.strip("*_` "), spaces=True):
-        return labelled.strip("*_` ")
+    plain = _strip_emphasis(labelled.strip("*` "))
+    if labelled != text and _is_plausible(plain, spaces=True):
+        return plain
     quoted = [name for name in _WRAPPED.findall(labelled) if _is_plausible(name, spaces=False)]
     is_short = len(labelled.split()) <= 6
     is_lead = bool(_LEAD.match(text)) and line.strip().rstrip("*_ ").endswith((":", "`"))

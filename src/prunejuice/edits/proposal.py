@@ -76,6 +76,8 @@ def _resolve_path(edit: Edit, overlay: Overlay) -> Edit | None:
     folder = edit.path.rpartition("/")[0]
     if _is_taken(edit.path, overlay) or (folder and _is_taken(folder, overlay)):
         return edit
+    if edit.operation == "replace" and edit.otherwise and not any(map(str.strip, edit.search)):
+        return edit  # an empty SEARCH creates a file
     return replace(edit, path=edit.otherwise) if edit.otherwise else None
 
 

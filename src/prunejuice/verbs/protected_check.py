@@ -63,8 +63,13 @@ class ProtectedCheck:
             return Verdict(_blame(judges, "the check passes only with this change to what judges it"))
         if lost := self._lost_tests(clean_run):
             return Verdict([TamperFinding(lost[0], 0, "the check passes, but this test does not")])
-        # With the new files, because settings may name them; the code that was there does not use them.
-        additions = [diff for diff in diffs if diff in judges or diff.old.data is None]
+        # With the new files, because settings may name them, except those that the changed code uses.
+        used = b"\n".join(diff.new.data or b"" for diff in code if diff.old.data is not None)
+        additions = [
+            diff
+            for diff in diffs
+            if diff in judges or (diff.old.data is None and Path(diff.path).stem.encode() not in used)
+        ]
         if judges and not self._baseline().passed and self._run_with(additions).passed:
             return Verdict(_blame(judges, "with it, the check passes on the code as it was"))
         kept = f"the check passes with {format_count(len(judges), 'changed test or setting')} as before"

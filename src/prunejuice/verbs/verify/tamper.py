@@ -41,10 +41,10 @@ _SUPPRESSION = re.compile(
     r"|eslint-disable|@ts-(?:ignore|nocheck|expect-error)|//\s*nolint|#!?\[allow\("
 )
 _EARLY_EXIT = re.compile(
-    r"\bos\._exit\b|\bsys\.exit\(\s*0?\s*\)|process\.(?:exit|reallyExit)\(\s*0?\s*\)|\bos\.Exit\(0\)|\bSystem\.exit\(0\)"
+    r"\b_exit\b|\bsys\.exit\(\s*0?\s*\)|process\.(?:exit|reallyExit)\(\s*0?\s*\)|\bos\.Exit\(0\)|\bSystem\.exit\(0\)"
 )
 _RUNNER_CHANGE = re.compile(
-    r"\b(?:pytest|_pytest|unittest|TestCase)(?:\.\w+)+\s*=(?!=)"
+    r"\b(?:pytest|_pytest|unittest|TestCase)(?:\.\w+)+\s*=(?!=)|\bmodules\[[^\]]*\](?:\.\w+)+\s*=(?!=)|\.runtest\s*=(?!=)"
     r"|\bsetattr\(\s*(?:pytest|_pytest|unittest|TestCase)\b"
     r"|\b(?:global|globalThis)\.(?:expect|assert|it|test|describe)\s*=(?!=)"
 )
@@ -60,6 +60,8 @@ _TEST_EXCLUSION = re.compile(
 )
 """Text by which a new configuration file excludes tests or suppresses failures."""
 _MAIN_GUARD = re.compile(r"__name__ == '__main__'|'__main__' == __name__")
+_MAIN_NAMES = {"main", "_main", "cli", "usage"}
+"""Functions that end a program."""
 _PROSE = re.compile(r"\.(?:md|rst|adoc)$", re.IGNORECASE)
 _HARMLESS = re.compile(r"^\s*(?:#.*|//.*|(?:from|import)\b.*|\"\"\".*\"\"\"|[)\]},]*)\s*$")
 _SABOTAGE = {
@@ -84,7 +86,12 @@ def find_weakened_checks(diffs: Iterable[FileDiff], check: str = "") -> list[Tam
 
     Additions to tests are allowed.
     """
+    diffs = list(diffs)
     scripts = check_files.find_check_scripts(check)
+    if "doctest" in check:
+        for diff in diffs:
+            if example := check_files.find_lost_doctest(diff):
+                return [TamperFinding(diff.path, 1, f"a doctest is changed: {example.strip()[:80]}")]
     return [finding for diff in diffs for finding in _file_findings(diff, scripts)]
 
 
@@ -169,7 +176,7 @@ def _touches_tests(diff: FileDiff) -> bool:
 def _file_findings(diff: FileDiff, scripts: Collection[str]) -> Iterator[TamperFinding]:
     path = diff.to or diff.path
     tests = _touches_tests(diff)
-    if _is_check_config(diff) or diff.path in scripts:
+    if _is_check_config(diff) or check_files.is_named(diff.path, scripts):
         yield TamperFinding(diff.path, 1, "it configures the checks")
         return
     if _shadows_test_runner(path) and (diff.old.data is None or diff.to):
@@ -194,7 +201,10 @@ def _main_block_lines(data: bytes | None) -> frozenset[str]:
         return frozenset()
     lines = (data or b"").decode("utf-8", "replace").split("\n")
     conditionals = (node for node in tree.body if isinstance(node, ast.If))
-    blocks = (node.body for node in conditionals if _MAIN_GUARD.fullmatch(ast.unparse(node.test)))
+    blocks = [node.body for node in conditionals if _MAIN_GUARD.fullmatch(ast.unparse(node.test))]
+    blocks += [
+        node.body for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in _MAIN_NAMES
+    ]
     return frozenset(
         line.strip() for body in blocks for line in lines[body[0].lineno - 1 : body[-1].end_lineno]
     )
