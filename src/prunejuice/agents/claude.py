@@ -75,8 +75,7 @@ class ClaudeAgent:
             env = program.agent_environment(self._environ, _ENV_PREFIXES)
             env = {name: value for name, value in env.items() if name not in _NESTED_VARIABLES}
             env |= {"DISABLE_AUTOUPDATER": "1", "ENABLE_TOOL_SEARCH": "false"}
-            seconds = task.limits.seconds or program.MAX_SECONDS
-            call = program.build_process_spec(task, argv, env, seconds, prompt)
+            call = program.build_process_spec(task, argv, env, prompt)
             yield from _ClaudeStream(task).events(program.AgentProcess(call, stop))
 
     def close(self) -> None:

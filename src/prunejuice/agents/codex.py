@@ -80,8 +80,7 @@ class CodexAgent:
         arguments += ["resume", resumed_id, "-"] if resumed_id else ["-"]
         env = {**program.agent_environment(self._environ, _ENV_PREFIXES), _TOKEN: server.token}
         text = prompt if resumed_id and conversation_id else f"{task.instructions}\n\n{prompt}".strip()
-        seconds = task.limits.seconds or program.MAX_SECONDS
-        call = program.build_process_spec(task, [program_path, *arguments], env, seconds, text)
+        call = program.build_process_spec(task, [program_path, *arguments], env, text)
         yield from _CodexStream(task).events(program.AgentProcess(call, stop, self._idle))
 
     def close(self) -> None:

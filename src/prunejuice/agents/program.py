@@ -117,12 +117,11 @@ class AgentProcess:
 
 
 def build_process_spec(
-    task: Task, argv: Sequence[str], env: Mapping[str, str], seconds: float = 0, stdin: str = ""
+    task: Task, argv: Sequence[str], env: Mapping[str, str], stdin: str = ""
 ) -> ProcessSpec:
-    """Return the process of an agent's program for a task, ended after `seconds` (0: the longest time)."""
-    return ProcessSpec(
-        argv, task.directory, env, seconds or MAX_SECONDS, task.grace, task.tag, stdin.encode()
-    )
+    """Return the process of an agent's program for a task, with the task's limit of time."""
+    seconds = task.limits.seconds or MAX_SECONDS
+    return ProcessSpec(argv, task.directory, env, seconds, task.grace, task.tag, stdin.encode())
 
 
 def require_program(name: str, environ: Mapping[str, str], fix: str) -> str:

@@ -43,6 +43,12 @@ class App(NamedTuple):
         """The commands of the project, of the user and of prunejuice."""
         return _open_catalog(self.project, self.environ)
 
+    def has_untrusted_settings(self) -> bool:
+        """Return whether the project has settings that do not apply, because it is not trusted."""
+        if not self.project.config.is_file():
+            return False
+        return not trust.trust_state(self.project, self.trust_store).is_trusted
+
     def find_step_file(self, project_root: str, name: str) -> Path | None:
         """Return the trusted script of a step, or None if the project has no such script.
 

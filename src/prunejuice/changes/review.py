@@ -237,8 +237,7 @@ def accepted_diffs(review: Review) -> list[FileDiff]:
 
 def list_change_requests(review: Review) -> list[ReviewDecision]:
     """Return the decisions that ask for another version of a hunk in words."""
-    decisions = (review.decisions.get(hunk.id) for hunk in review.hunks)
-    return [made for made in decisions if made and made.action == "modify" and not _is_rewritten(made)]
+    return [decision for _, decision in hunks_to_revise(review) if decision.action == "modify"]
 
 
 def undecided_diffs(review: Review, *, with_change_requests: bool = False) -> list[FileDiff]:

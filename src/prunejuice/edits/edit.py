@@ -43,7 +43,7 @@ class Edit(Struct, frozen=True, omit_defaults=True):
     If the edit `is_text`, `search` may begin and end within a line. If the path is a `guess`, it may be a
     word of the prose: without such a file, the edit is for the file at `otherwise`, or is none. `removes`
     are the names that the answer says it removes. `readings` are the possible pairs of `search` and
-    `replace` of a block that could be divided in several places; exactly one has to fit the file.
+    `replace` of a block that could be divided in several places; the longest that the file has is meant.
     """
 
     operation: EditOperation

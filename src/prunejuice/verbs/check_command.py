@@ -19,8 +19,6 @@ _OUTPUT_LIMIT = 12_000
 _MAX_OUTPUT_BYTES = 64 << 20
 _PATH_COMMAND = re.compile(r"[\w.+-]+/[\w./+-]+")
 _PLAIN_COMMAND = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
-_NO_TESTS = 5
-"""The exit code of pytest when it found no test."""
 
 
 class CheckRun(NamedTuple):
@@ -47,7 +45,7 @@ class CheckRun(NamedTuple):
     @property
     def found_no_tests(self) -> bool:
         """Whether pytest ran and found no test."""
-        return self.code == _NO_TESTS and not self.outcomes
+        return self.code == pytest_outcome.NO_TESTS_CODE and not self.outcomes
 
 
 class CheckCommand(NamedTuple):

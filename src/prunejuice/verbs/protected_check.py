@@ -6,9 +6,8 @@ those files has no effect. Tests that the change adds have passed already; they 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from prunejuice.changes import change_set, scratch_copy
 from prunejuice.changes.tree_state import TreeState
@@ -20,9 +19,6 @@ from prunejuice.verbs.check_command import CheckCommand, CheckRun
 from prunejuice.verbs.verify import check_files
 from prunejuice.verbs.verify.pytest_outcome import compare_outcomes
 from prunejuice.verbs.verify.tamper import TamperFinding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _MAX_TEXT_BYTES = 1 << 20
 
@@ -81,7 +77,9 @@ class ProtectedCheck:
         return self._before
 
     def _evaluator_diffs(self, diffs: Sequence[FileDiff]) -> list[FileDiff]:
-        test_data = self._find_test_data()
+        # The sources of the tree are read only if a changed file may be data.
+        has_data = any(map(check_files.may_be_data, diffs))
+        test_data = self._find_test_data() if has_data else set()
         return [
             diff
             for diff in diffs
@@ -117,15 +115,10 @@ class ProtectedCheck:
 
     def _run_with(self, diffs: Sequence[FileDiff]) -> CheckRun:
         """Run the check in a clean copy of the tree with some of the changes."""
-        with self._open_copy() as copy:
-            change_set.write_diffs(copy, diffs)
-            return self._command.run(copy.root)
-
-    @contextmanager
-    def _open_copy(self) -> "Iterator[TreeState]":
         environ = settings.environment()
         with scratch_copy.open_scratch_copy(self._tree, self._place / "judged", environ) as copy:
-            yield copy.house
+            change_set.write_diffs(copy.house, diffs)
+            return self._command.run(copy.root)
 
 
 def _blame(judges: Sequence[FileDiff], reason: str) -> list[TamperFinding]:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from prunejuice.edits.path_rules import parent_folders
 from prunejuice.worktrees.clone_file import clone_file
 
 PACKAGE_FOLDERS = (".venv", "venv", "node_modules")
@@ -21,9 +22,9 @@ _PATH_FILES = ("*.pth", "__editable__*", "*.egg-link", "*.dist-info/direct_url.j
 
 def find_package_folders(root: Path, paths: Iterable[str]) -> list[str]:
     """Return the folders of installed packages at the top of a tree and beside its `paths`."""
-    parents = dict.fromkeys([Path(), *(parent for path in paths for parent in Path(path).parents)])
-    candidates = (parent / name for parent in parents for name in PACKAGE_FOLDERS)
-    return [str(candidate) for candidate in candidates if (root / candidate).is_dir()]
+    parents = dict.fromkeys(["", *(parent for path in paths for parent in parent_folders(path))])
+    candidates = (f"{parent}/{name}".lstrip("/") for parent in parents for name in PACKAGE_FOLDERS)
+    return [candidate for candidate in candidates if (root / candidate).is_dir()]
 
 
 def copy_packages(source_root: Path, target_root: Path, folder: str) -> None:

@@ -8,7 +8,7 @@ from prunejuice.app.wiring import App
 from prunejuice.cli.codebot.apply_options import ApplyOptions
 from prunejuice.cli.codebot.verb_options import CHANGE_FLAGS
 from prunejuice.context.budget import DEFAULT_BUDGET
-from prunejuice.errors import DeniedError, MissingToolError, UsageError
+from prunejuice.errors import MissingToolError, UsageError
 from prunejuice.verbs.verb import Verb
 
 
@@ -133,18 +133,9 @@ def _require_model(options: VerbOptions, app: App) -> None:
             "pass --model provider:name or set `model:` in config.yaml, with the provider's key set; "
             "or pass --agent claude or codex, which choose their own"
         )
-        if app.project.config.is_file() and not _is_trusted(app):
+        if app.has_untrusted_settings():
             fix = f"{app.project.config} is ignored until you review it and run `prj trust`; or {fix}"
         raise UsageError("no model is set", fix)
-
-
-def _is_trusted(app: App) -> bool:
-    from prunejuice.engine import trust  # noqa: PLC0415
-
-    try:
-        return trust.trust_state(app.project, app.trust_store).is_trusted
-    except DeniedError:
-        return False
 
 
 def _step_arguments(verb: "Verb", prompt: str, options: VerbOptions) -> dict[str, Any]:

@@ -18,7 +18,6 @@ import click
 from prunejuice.cli import render
 from prunejuice.cli.options import json_option
 from prunejuice.cli.plum.environment import PlumEnvironment, open_environment
-from prunejuice.engine import trust
 from prunejuice.errors import PruneJuiceError, UsageError
 from prunejuice.system import process, settings
 from prunejuice.text import format_count, safe_line, spelling_hint
@@ -273,10 +272,7 @@ def _provision(
         write(f"  ✓ Activated {request.template.name} as .mcp.json")
     port = provision.allocate_ports(environment.app.settings.home, new_tree)
     project_settings = environment.app.settings
-    if (
-        environment.app.project.config.is_file()
-        and not trust.trust_state(environment.app.project, environment.app.trust_store).is_trusted
-    ):
+    if environment.app.has_untrusted_settings():
         render.print_message(
             f"note: ignoring {environment.app.project.config}, which is not trusted: run `prj trust`"
         )

@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from prunejuice.edits.edit import Edit
 from prunejuice.edits.formats import unified_diff
+from prunejuice.edits.formats.whole_file import PROSE_LANGUAGES
 from prunejuice.edits.losses import find_removed_names
 from prunejuice.edits.name_in_prose import is_certain_name, list_names, parse_fence
 
 _DIFF_LANGUAGES = {"diff", "patch", "udiff"}
-_SHELL_LANGUAGES = {"bash", "sh", "shell", "console", "zsh", "terminal", "output", "text"}
 _HEADER = re.compile(r"^(?:--- |\+\+\+ |diff --git |\*\*\* )", re.MULTILINE)
 _WHOLE_FILE = re.compile(
     r"\b(?:new|updated|full|complete|whole|entire|final|revised|rewritten|modified|corrected|fixed|create|creates"
@@ -50,28 +52,15 @@ def read_diffs(lines: Sequence[str]) -> list[Edit]:
 
 def read_files(lines: Sequence[str]) -> list[Edit]:
     """Return the whole files of fences; without a file of that name, a name that may be a title is none."""
-    fences = [
-        fence for fence in _list_fences(lines) if fence.language not in _SHELL_LANGUAGES | _DIFF_LANGUAGES
-    ]
+    no_files = PROSE_LANGUAGES | _DIFF_LANGUAGES
+    fences = [fence for fence in _list_fences(lines) if fence.language not in no_files]
     inside = {fence.start + offset for fence in fences for offset in range(len(fence.lines) + 2)}
     removes = find_removed_names([line for number, line in enumerate(lines) if number not in inside])
     edits = [edit for fence in fences if (edit := _read_file(fence))]
     paths = [edit.path for edit in edits]
     if len(set(paths)) < len(paths):
         return []  # parts of a file
-    return [_with_removes(edit, removes) for edit in edits]
-
-
-def _with_removes(edit: Edit, removes: frozenset[str]) -> Edit:
-    return Edit(
-        "write",
-        edit.path,
-        replace=edit.replace,
-        answer_line=edit.answer_line,
-        guess=edit.guess,
-        label=edit.label,
-        removes=removes,
-    )
+    return [replace(edit, removes=removes) for edit in edits]
 
 
 def _read_file(fence: _Fence) -> Edit | None:

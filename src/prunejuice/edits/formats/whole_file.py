@@ -8,7 +8,7 @@ from prunejuice.edits.edit import Edit, UnreadableAnswerError
 from prunejuice.edits.formats import unified_diff
 from prunejuice.edits.losses import find_removed_names
 
-_PROSE_LANGUAGES = {"bash", "sh", "shell", "console", "zsh", "terminal", "output", "text", "diff", "patch"}
+PROSE_LANGUAGES = {"bash", "sh", "shell", "console", "zsh", "terminal", "output", "text", "diff", "patch"}
 _PROSE_SUFFIXES = (".sh", ".bash", ".zsh", ".txt", ".text", ".log", ".diff", ".patch", ".md")
 _MARKUP_SUFFIXES = (".md", ".mdx", ".markdown", ".rst")
 
@@ -101,7 +101,7 @@ def _find_path(lines: Sequence[str], at: int) -> tuple[str, bool]:
         path = "" if name_in_prose.parse_fence(before) else name_in_prose.find_name(before, sentences=False)
         path = "" if name_in_prose.is_excerpt(path) else path
         guess = not name_in_prose.is_certain_name(path, before)
-    if language in _PROSE_LANGUAGES and not path.endswith(_PROSE_SUFFIXES):
+    if language in PROSE_LANGUAGES and not path.endswith(_PROSE_SUFFIXES):
         return "", False
     return path, guess
 

@@ -52,6 +52,11 @@ def find_test_data(tests: Iterable[str], sources: Iterable[str]) -> set[str]:
     return {name for name in named - shared if len(name) >= _MIN_NAME_CHARS}
 
 
+def may_be_data(diff: FileDiff) -> bool:
+    """Return whether a changed file is no code by its name."""
+    return any(not _CODE_SUFFIX.search(path) for path in filter(None, (diff.path, diff.to)))
+
+
 def is_part_of_evaluator(diff: FileDiff, check: str, test_data: Collection[str]) -> bool:
     """Return whether a changed file judges: tests, their data, settings of runners, scripts of the check.
 

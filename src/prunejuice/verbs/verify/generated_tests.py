@@ -28,6 +28,7 @@ from prunejuice.verbs.ask import AskContext
 from prunejuice.verbs.results import TestCase, TestGenerationResult
 from prunejuice.verbs.verify import interpreter
 from prunejuice.verbs.verify.interpreter import PythonInterpreter
+from prunejuice.verbs.verify.pytest_outcome import NO_TESTS_CODE
 
 _MAX_MUTANTS = 12
 _MAX_SUITE_RUNS = 4
@@ -42,7 +43,6 @@ _MISSING_NAME = re.compile(
     re.MULTILINE,
 )
 """How a test fails for want of what it tests."""
-_NO_TESTS = 5
 _SUITE_SECONDS = 600.0
 _TEST_SECONDS = 60.0
 Arcs = frozenset[tuple[str, int, int]]
@@ -209,7 +209,7 @@ class TestGates:
     def is_detected_by_others(self, test: str) -> bool:
         """Return whether the suite without a test fails with the fault that is in the code now."""
         run = self.python.run_pytest(self.root, "-x", f"--deselect={test}", seconds=_SUITE_SECONDS)
-        return run.code not in {0, _NO_TESTS}
+        return run.code not in {0, NO_TESTS_CODE}
 
     def drop_order_dependent(self, cases: list[TestCase]) -> list[TestCase]:
         """Return the tests that pass together, in both their order and the reverse, and several times."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
+NO_TESTS_CODE = 5
+"""The exit code of pytest when it found no test."""
 REPORT_NAME = "pytest-report.xml"
 _SUMMARY_OPTIONS = "-rpfEs"
 """The options that make pytest list the outcome of each test in its summary."""
