@@ -196,3 +196,29 @@ def test_as_a_library(shop):
     assert 0 < token_info["total_tokens"] <= 2000
     assert set(token_info["files"]) <= {"shop/cart.py", "shop/mail.py"}
     assert codeclip.gather(query="voucher").items
+
+
+MODULE = "def parse_{0}(text):\n    return text.split({0})\n"
+
+
+def pinned(project):
+    found = project.codeclip("-q", "parse text", "-b", "500", "--json").json["items"]
+    return {item["path"] for item in found if item["mode"] == "pinned"}
+
+
+def test_new_commands_of_a_project_do_not_lead_a_context(project):
+    project.commit("modules", **{f"m{number}": MODULE.format(number) for number in range(6)})
+    assert project.prj("init").code == 0
+    assert not [path for path in pinned(project) if path.startswith(".prj/")]
+
+
+@pytest.mark.parametrize(("count", "leads"), [(8, True), (9, False)])
+def test_a_few_new_files_lead_a_context_and_many_do_not(project, count, leads):
+    project.commit("modules", one=MODULE.format(1))
+    for number in range(count):
+        (project.root / f"new{number}.txt").write_text("words\n")
+    (project.root / "one.py").write_text(MODULE.format(2))
+    found = project.codeclip("-q", "parse", "--json").json["items"]
+    reasons = {item["path"]: item for item in found}
+    assert ("new0.txt" in reasons) == leads
+    assert "one.py" in reasons

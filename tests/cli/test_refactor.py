@@ -138,6 +138,16 @@ def test_a_test_has_to_detect_a_fault_by_an_assertion(shop, answers):
     assert "test_twin: dropped (covers): it duplicates test_alone" in answer.err
 
 
+def test_a_fault_that_raises_is_not_detected_by_a_test_without_assertions(shop, answers):
+    (shop.root / "first.py").write_text("def first(xs):\n    return xs[0]\n")
+    git(shop.root, "add", ".")
+    runs = case("test_runs", "def test_runs():\n    first([1])\n", "from first import first")
+    tells = case("test_tells", "def test_tells():\n    assert first([1]) == 1\n", "from first import first")
+    answer = answers("test", {"output": {"test_cases": [runs, tells]}}, args=["first.py", "--json"])
+    assert "test_runs: dropped (notices): no assertion of it fails" in answer.err
+    assert "test_tells: kept" in answer.err
+
+
 def test_tests_of_a_feature_that_does_not_exist_have_to_fail(shop, tmp_path, monkeypatch):
     imports = "import cart"
     cases = [
