@@ -6,7 +6,7 @@ from prunejuice.app import wiring
 from prunejuice.cli import render
 from prunejuice.cli.options import json_option
 from prunejuice.engine import trust
-from prunejuice.text import safe_line
+from prunejuice.text import format_count, safe_line
 
 
 @click.command("trust")
@@ -23,4 +23,4 @@ def trust_command(*, as_json: bool) -> None:
         return
     for change in before.changes:
         render.print_line(safe_line(change, 300))
-    render.print_line(f"trusted {len(files)} files in {safe_line(str(project.prj), 300)}")
+    render.print_line(f"trusted {format_count(len(files), 'file')} in {safe_line(str(project.prj), 300)}")
