@@ -17,7 +17,7 @@ from typing import NamedTuple
 from prunejuice.engine.history import RunHistory
 from prunejuice.engine.run import Run
 from prunejuice.engine.stores.sqlite import SqliteStore
-from prunejuice.system import process
+from prunejuice.system import process_tags
 
 COMMAND = """
 description: Six steps with two parallel branches and a loop
@@ -114,7 +114,7 @@ def judged(place: Path, run: Run) -> Counter[str]:
     found: Counter[str] = Counter()
     found["lost"] += ended != EXPECTED or any(wrote[step] < EXPECTED[step] for step in EXPECTED)
     found["repeated"] += sum(max(0, wrote[step] - EXPECTED[step]) for step in EXPECTED)
-    found["left_over"] += len(process.tagged_pids(run.id))
+    found["left_over"] += len(process_tags.tagged_pids(run.id))
     if found["repeated"] or found["lost"]:
         print(f"wrong: {run.id} wrote {wrote} history {ended}", file=sys.stderr)
     return found

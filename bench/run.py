@@ -314,22 +314,28 @@ def status_of_many(place: Place) -> Iterator[Figure]:
     subprocess.run(["tmux", "-L", "prj-bench", "kill-server"], capture_output=True, check=False)
 
 
-def snapshots(place: Place) -> Iterator[Figure]:
-    """What snapshots add to a step, in a repository of 20 files and in one of 5,000."""
-    steps = "\n".join(f"  - {{name: s{n}, script: 'echo {n} >> counted.txt'}}" for n in range(20))
-    place.command("twenty", f"steps:\n{steps}\n")
-    for files in (20, 5000):
-        repository = trees.repository(place.folder / f"snapshots-{files}", files)
-
-        def run(on: str, where: Path = repository) -> None:
-            env = {**place.env, "PRUNEJUICE_SNAPSHOTS": on}
-            subprocess.run(
-                [BIN / "prj", "run", "twenty"], cwd=where, env=env, capture_output=True, check=True
-            )
-
-        medians = interleaved({"off": lambda: run("off"), "on": lambda: run("on")}, 2 if QUICK else 5)
-        each = (medians["on"] - medians["off"]) * 1000 / 20
-        yield Figure(f"two snapshots of a step that changed a file of {files}", f"{each:.0f} ms")
+def steps_in_a_repository(place: Place) -> Iterator[Figure]:
+    """What a step costs in a git repository, beside its process alone."""
+    count = 20 if QUICK else 100
+    (place.folder / "bare.sh").write_text("bash --noprofile --norc -c :\n" * count)
+    for name, script in (("same", ":"), ("changing", "echo $RANDOM > counted.txt")):
+        steps = "\n".join(f"  - {{name: s{n}, script: '{script}'}}" for n in range(count))
+        place.command(name, f"steps:\n{steps}\n")
+        place.command(f"{name}-once", f"steps: [{{name: s, script: '{script}'}}]\n")
+    for name, files, wanted, what in (
+        ("same", 20, 3, "that changed nothing"),
+        ("changing", 20, 8, "that changed a file of 20"),
+        ("changing", 5000, 12, "that changed a file of 5,000"),
+    ):
+        where = place._replace(folder=trees.repository(place.folder / f"{name}-{files}", files))
+        calls: dict[str, Callable[[], None]] = {
+            "steps": lambda name=name, where=where: where.prj("run", name) and None,
+            "step": lambda name=name, where=where: where.prj("run", f"{name}-once") and None,
+            "bare": lambda: sh(place, "bash", "bare.sh"),
+        }
+        medians = interleaved(calls, 2 if QUICK else 5)
+        ratio = (medians["steps"] - medians["step"]) / (count - 1) / (medians["bare"] / count)
+        yield Figure(f"a step {what} / its process", f"{ratio:.1f}×", f"≤ {wanted}×", ratio <= wanted)
 
 
 def worktrees(place: Place) -> Iterator[Figure]:
@@ -438,7 +444,7 @@ MEASUREMENTS = (
     large_output,
     many_runs,
     status_of_many,
-    snapshots,
+    steps_in_a_repository,
     worktrees,
     changes,
     kills,

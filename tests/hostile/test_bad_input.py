@@ -305,9 +305,9 @@ def test_many_threads_of_output_and_a_storm_of_processes(project):
     )
     answer, run = project.run("c")
     assert answer.code == 0
-    from prunejuice.system import process
+    from prunejuice.system import process_tags
 
-    assert process.tagged_pids(run["id"]) == []
+    assert process_tags.tagged_pids(run["id"]) == []
     assert threading.active_count() < 20
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from prunejuice.errors import MissingToolError
-from prunejuice.system import process
+from prunejuice.system import process, process_tags
 from prunejuice.system.process import ProcessSpec
 from prunejuice.system.stop_request import KILL, STOP, Stop
 
@@ -48,7 +48,7 @@ def mark():
 def system(request, monkeypatch):
     """Both ways to find processes by their tag: /proc, and psutil where there is none."""
     if request.param == "portable":
-        monkeypatch.setattr(process, "_PROC", Path("/nowhere"))
+        monkeypatch.setattr(process_tags, "_PROC", Path("/nowhere"))
 
 
 def test_output_and_end_are_handed_on(tmp_path):
@@ -142,18 +142,18 @@ def test_kill_tagged_ends_only_processes_below_the_tag(tmp_path, mark, system):
 
     mine, other, similar = start(f"{mark}/a.1"), start("other/a.1"), start(f"{mark}0/a.1")
     until = time.monotonic() + 5
-    while mine not in process.tagged_pids(mark) and time.monotonic() < until:
+    while mine not in process_tags.tagged_pids(mark) and time.monotonic() < until:
         time.sleep(0.01)
-    assert process.kill_tagged(mark) == 1
+    assert process_tags.kill_tagged(mark) == 1
     assert len(alive(mark)) == 2
-    assert process.kill_tagged("other") + process.kill_tagged(f"{mark}0") == 2
+    assert process_tags.kill_tagged("other") + process_tags.kill_tagged(f"{mark}0") == 2
     for pid in (mine, other, similar):
         os.waitpid(pid, 0)
 
 
 def test_nested_process_tag_is_appended_to_the_outer_tag(tmp_path, mark):
-    env = {**ENV, process.TAG_VARIABLE: f"{mark}/outer"}
-    call = ProcessSpec(["bash", "-c", f"echo ${process.TAG_VARIABLE}"], tmp_path, env, tag="inner/x")
+    env = {**ENV, process_tags.TAG_VARIABLE: f"{mark}/outer"}
+    call = ProcessSpec(["bash", "-c", f"echo ${process_tags.TAG_VARIABLE}"], tmp_path, env, tag="inner/x")
     assert process.capture_output(call).stdout.decode().strip() == f"{mark}/outer>inner/x"
 
 

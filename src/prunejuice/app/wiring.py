@@ -18,6 +18,7 @@ from prunejuice.engine.stores.registry import open_store, open_trust_store
 from prunejuice.errors import DefinitionError, MisspeltError, NotFoundError, UsageError
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
 from prunejuice.system import file_limit, process, settings
+from prunejuice.system.process_tags import TAG_VARIABLE
 from prunejuice.system.settings import Settings
 from prunejuice.system.stop_request import Stop
 from prunejuice.workflow import plan as plans
@@ -227,9 +228,9 @@ def _make_command_caller(app: App) -> driver.CommandCaller:
         )
         plan = structs.replace(plan, workspace=structs.replace(handle.workspace, session="", borrowed=True))
         # Processes of the nested run carry both tags, so that killing the outer run kills them, too.
-        outer_tag = app.environ.get(process.TAG_VARIABLE)
+        outer_tag = app.environ.get(TAG_VARIABLE)
         tag = f"{outer_tag}>{handle.tag}" if outer_tag else handle.tag
-        nested_app = app._replace(environ={**app.environ, process.TAG_VARIABLE: tag})
+        nested_app = app._replace(environ={**app.environ, TAG_VARIABLE: tag})
 
         def forward_event(_run: Run, event: Event) -> None:
             if isinstance(event, AttentionRequested):

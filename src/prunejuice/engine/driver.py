@@ -359,7 +359,9 @@ class _RunDriver(_RunRecorder):
                 self.record_step_end(message.visit, message.result)
             else:
                 self.stage_event(message)
-            message = None if self.inbox.empty() else self.inbox.get()
+            # A snapshot decides nothing, so it waits up to 0.1 s to be stored with what follows.
+            is_snapshot = isinstance(message, events.SnapshotTaken)
+            message = self.wait_for_message() if is_snapshot or not self.inbox.empty() else None
 
     def wait_for_message(self) -> "_StepFinished | Event | None":
         """Return the next message, or None after 0.1 s to let the driver check limits and stop requests."""
@@ -372,8 +374,7 @@ class _RunDriver(_RunRecorder):
 
     def launch_step(self, step: Step, visit: StepRun, delay: float = 0) -> None:
         """Run a step in a new thread after `delay` seconds."""
-        context = self.step_context(step, visit)
-        args = (context, visit, delay)
+        args = (self.step_context(step, visit), visit, delay)
         thread = threading.Thread(target=self.run_step, args=args, name=step.id, daemon=True)
         self.threads = [old for old in self.threads if old.is_alive()] + [thread]
         thread.start()
@@ -405,9 +406,8 @@ class _RunDriver(_RunRecorder):
         while time.monotonic() < until and not context.stop.level:
             time.sleep(min(0.1, delay))
         try:
-            result = (
-                self.runtime.step_runner.run_step(context) if not context.stop.level else STOPPED_RESULT
-            )
+            run_step = self.runtime.step_runner.run_step
+            result = STOPPED_RESULT if context.stop.level else run_step(context)
         except HumanNeededError as error:
             result = StepResult(ok=False, error=error.message, fix=error.fix, blocked=True)
         except PruneJuiceError as error:

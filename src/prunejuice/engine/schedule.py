@@ -96,8 +96,12 @@ def _success_links(workflow: Workflow, step_id: str) -> list[Link]:
 
 def expression_data(plan: Plan, run: Run, scope: str = "") -> dict[str, Any]:
     """Return the data for conditions and `${{ }}`: `args`, `steps` (of one scope) and `run`."""
+    changed = {(snapshot.step, snapshot.visit) for snapshot in run.snapshots if snapshot.changed}
     steps = {
-        visit.step.removeprefix(scope): {"changed": _has_changed_files(run, visit), **_step_data(visit)}
+        visit.step.removeprefix(scope): {
+            "changed": (visit.step, visit.visit) in changed,
+            **_step_data(visit),
+        }
         for visit in run.visits
         if visit.step.startswith(scope)
     }
@@ -109,11 +113,6 @@ def expression_data(plan: Plan, run: Run, scope: str = "") -> dict[str, Any]:
         "project": plan.project,
     }
     return {"args": plan.arguments, "steps": steps, "run": run_data}
-
-
-def _has_changed_files(run: Run, visit: StepRun) -> bool:
-    """Return whether a visit changed files, according to its snapshots."""
-    return any(s.changed for s in run.snapshots if (s.step, s.visit) == (visit.step, visit.visit))
 
 
 def _step_data(visit: StepRun) -> dict[str, Any]:
@@ -177,10 +176,16 @@ def _due_steps_of_stage(
 ) -> tuple[Step, ...]:
     visits = Counter(visit.step for visit in run.visits)
     active = {visit.step for visit in (*run.running_visits(), *run.blocked_visits())}
+    # A step becomes due at most once for each link that fired: this spares most steps the exact count.
+    reached = Counter(workflow.entry_steps)
+    for (_, name), count in fired.items():
+        reached[name.partition(":")[2]] += count
     return tuple(
         step
         for step in workflow.steps_in_stage(stage)
-        if step.id not in active and _count_due_visits(workflow, fired, step) > visits[step.id]
+        if step.id not in active
+        and reached[step.id] > visits[step.id]
+        and _count_due_visits(workflow, fired, step) > visits[step.id]
     )
 
 

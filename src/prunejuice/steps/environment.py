@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from prunejuice.engine.ports import StepContext
 from prunejuice.errors import StepError
 from prunejuice.system import settings
-from prunejuice.system.process import TAG_VARIABLE
+from prunejuice.system.process_tags import TAG_VARIABLE
 from prunejuice.system.redact import secret_values
 from prunejuice.workflow import interpolation
 from prunejuice.workflow.graph import Step

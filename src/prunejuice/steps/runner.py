@@ -11,9 +11,10 @@ from prunejuice.steps import script, tmux_window
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
 from prunejuice.steps.environment import StepEnvironment, build_step_environment, step_secret_values
 from prunejuice.steps.resources import StepResources
-from prunejuice.steps.tracker import SnapshotTracker, restore_interrupted_steps
-from prunejuice.system import process, settings
+from prunejuice.steps.tracker import SnapshotMemory, SnapshotTracker, restore_interrupted_steps
+from prunejuice.system import settings
 from prunejuice.system.output import OutputLog
+from prunejuice.system.process_tags import kill_tagged
 from prunejuice.system.settings import Settings
 from prunejuice.verbs.arguments import SUMMARIZE
 from prunejuice.workflow import interpolation
@@ -40,6 +41,7 @@ class Runner:
         self.extension = extension
         self.project_variables = project_variables
         self.terminal = terminal
+        self.snapshot_memory = SnapshotMemory()
 
     def run_step(self, handle: StepContext) -> StepResult:
         """Run a step; return only when none of its processes is left running.
@@ -54,7 +56,7 @@ class Runner:
             return self._run_builtin(handle)
         if not self.settings.snapshots or _leaves_files_unchanged(step):
             return self._dispatch_step(handle)
-        tracker = SnapshotTracker(handle, self.environ)
+        tracker = SnapshotTracker(handle, self.environ, self.snapshot_memory)
         tracker.snapshot_before()
         try:
             return self._dispatch_step(handle)
@@ -93,12 +95,13 @@ class Runner:
 
     def restore_files(self, run: Run, interrupted: Sequence[InterruptedVisit]) -> str:
         """Undo the changes of interrupted steps; return the id of the undo operation, or ""."""
-        return restore_interrupted_steps(run, interrupted, self.environ)
+        directory = self.settings.home / "runs" / run.id
+        return restore_interrupted_steps(run, interrupted, self.environ, directory)
 
     def kill_processes(self, tag: str) -> int:
         """Kill the remaining processes that carry `tag`."""
         tmux_window.delete_orders(self.settings.home / "runs" / tag.partition("/")[0])
-        return process.kill_tagged(tag)
+        return kill_tagged(tag)
 
     def _step_environment(self, handle: StepContext) -> StepEnvironment:
         variables = self.project_variables(handle.plan.project)

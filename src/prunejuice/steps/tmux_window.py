@@ -11,6 +11,7 @@ from prunejuice.errors import StepError
 from prunejuice.steps.resources import StepResources, make_teller
 from prunejuice.system import process, settings
 from prunejuice.system.process import ProcessSpec
+from prunejuice.system.process_tags import kill_tagged, tagged_pids
 from prunejuice.system.stop_request import Stop
 from prunejuice.verbs.verify.probes import window as inside
 from prunejuice.worktrees import tmux
@@ -87,9 +88,9 @@ def _call_person(handle: StepContext, message: str) -> None:
 def _end_program(call: ProcessSpec, grace: float) -> None:
     """Wait up to `grace` seconds for a program that was hung up to end, then kill it."""
     deadline = time.monotonic() + grace
-    while process.tagged_pids(call.tag) and time.monotonic() < deadline:
+    while tagged_pids(call.tag) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
-    process.kill_tagged(call.tag)
+    kill_tagged(call.tag)
 
 
 def _write_order(order: Path, call: ProcessSpec, ended: Path, lock: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 def make_private_folder(folder: Path) -> None:
     """Create a folder and the missing ones above it, each with mode 0700."""
+    if folder.is_dir():
+        return
     missing = [each for each in (folder, *folder.parents) if not each.is_dir()]
     for each in reversed(missing):
         each.mkdir(mode=0o700, exist_ok=True)

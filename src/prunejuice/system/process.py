@@ -20,18 +20,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import islice
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn, cast
 
 from prunejuice.errors import MissingToolError
 from prunejuice.system.grace_period import DEFAULT_GRACE
+from prunejuice.system.process_tags import TAG_VARIABLE, kill_tagged
 from prunejuice.system.stop_request import KILL, STOP, Stop
 
 _POLL_SECONDS = 0.05
 """Seconds between two checks of a foreground process."""
 
-TAG_VARIABLE = "PRUNEJUICE_PROCESS"
 CHUNK = 1 << 18
 LINGER_SECONDS = 0.5
 """Seconds to wait for remaining output after a process has ended."""
@@ -339,10 +338,10 @@ class _ProcessWatcher:
         return ExitStatus(code if code >= 0 else 128 - code, self.timed_out, stopped)
 
     def open_exit_descriptor(self) -> int:
-        """Return a descriptor that becomes readable when the process has ended.
-
-        A thread and a pipe work on every system; a pidfd exists only on Linux.
-        """
+        """Return a descriptor that becomes readable when the process has ended."""
+        if open_pidfd := getattr(os, "pidfd_open", None):  # Linux
+            with suppress(OSError):
+                return cast("int", open_pidfd(self.child.pid))
         reader, writer = os.pipe()
 
         def wait() -> None:
@@ -359,6 +358,8 @@ class _ProcessWatcher:
                 self.selector.unregister(self.stop)
             elif key.data is not None:
                 self.forward_output(key)
+            else:
+                self.child.wait()
         self.enforce_limits()
 
     def poll_timeout(self) -> float:
@@ -420,62 +421,6 @@ def _kill_group(group: int, tag: str) -> None:
         _signal_group(group, signal.SIGKILL)
     if tag:
         kill_tagged(tag)
-
-
-def kill_tagged(tag: str) -> int:
-    """Kill every process whose tag is `tag` or below it (`run/step` is below `run`).
-
-    Repeats until no process is left, because a process can start others while it is being killed.
-    Returns the number of processes killed.
-    """
-    killed: set[int] = set()
-    for pids in islice(iter(lambda: tagged_pids(tag), []), 100):
-        for pid in pids:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        killed.update(pids)
-        time.sleep(0.002)
-    return len(killed)
-
-
-def tagged_pids(tag: str) -> list[int]:
-    """Return the pids of the running processes that carry the tag, except this one."""
-    tagged = _tags_from_proc() if _PROC.is_dir() else _tags_from_psutil()
-    pids = (pid for pid, value in tagged if any(_is_tag_or_below(part, tag) for part in value.split(">")))
-    return [pid for pid in pids if pid != os.getpid()]
-
-
-_PROC = Path("/proc/self")
-
-
-def _is_tag_or_below(value: str, tag: str) -> bool:
-    return value == tag or value.startswith(tag + "/")
-
-
-def _tags_from_proc() -> Iterator[tuple[int, str]]:
-    """Yield the pid and tags of every tagged process, read from /proc."""
-    marker = f"\0{TAG_VARIABLE}=".encode()
-    for name in os.listdir("/proc"):  # noqa: PTH208 - ten times as fast as Path.iterdir
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/environ", "rb", buffering=0) as file:  # noqa: PTH123 - faster than Path.open
-                environ = b"\0" + file.read()
-        except OSError:
-            continue
-        _, separator, value = environ.partition(marker)
-        if separator:
-            yield int(name), value.partition(b"\0")[0].decode("utf-8", "replace")
-
-
-def _tags_from_psutil() -> Iterator[tuple[int, str]]:
-    """Yield the same through psutil, for systems without /proc (macOS)."""
-    import psutil
-
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if process.status() != psutil.STATUS_ZOMBIE and (value := process.environ().get(TAG_VARIABLE)):
-                yield process.pid, value
 
 
 SELF_ARGV = (sys.executable, "-P", "-m", "prunejuice")  # -P: no imports from the current directory

@@ -402,11 +402,7 @@ def open_git(directory: str | Path, environ: dict[str, str], stop: Stop | None =
     Raises:
         MissingToolError: git is not installed, or too old.
     """
-    top = next(
-        (folder for folder in (Path(directory), *Path(directory).parents) if (folder / ".git").exists()),
-        None,
-    )
-    program = _find_git_program(environ.get("PATH", os.defpath), str(top) if top else "")
+    program = _find_git_program(environ.get("PATH", os.defpath), find_top(directory))
     clean_environ = {
         k: v for k, v in environ.items() if not k.startswith("GIT_") or (v and k in _USER_VARIABLES)
     }
@@ -422,9 +418,19 @@ def open_git_outside_repository(directory: str | Path, environ: dict[str, str]) 
     return git._replace(git_dir=git_dir, common=git_dir)
 
 
+def find_top(directory: str | Path) -> str:
+    """Return the directory or the first parent that has a `.git`, or "", without starting a process."""
+    folder = os.path.abspath(directory)  # noqa: PTH100 - this runs before and after each step
+    while not os.path.lexists(os.path.join(folder, ".git")):  # noqa: PTH118
+        if folder == os.path.dirname(folder):  # noqa: PTH120
+            return ""
+        folder = os.path.dirname(folder)  # noqa: PTH120
+    return folder
+
+
 def may_be_in_repository(directory: str | Path) -> bool:
     """Return whether the directory or a parent has a `.git`, without starting a process."""
-    return any((folder / ".git").exists() for folder in (Path(directory), *Path(directory).parents))
+    return bool(find_top(directory))
 
 
 def open_workspace_git(workspace: Workspace, environ: dict[str, str], stop: Stop | None = None) -> Git:

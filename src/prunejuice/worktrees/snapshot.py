@@ -9,13 +9,21 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from prunejuice.errors import ConflictError, GitError, StepError
 from prunejuice.system.lock import hold_lock
 from prunejuice.worktrees import checkout, oplog
+from prunejuice.worktrees.file_stamps import (
+    MAX_FILES,
+    FileStamps,
+    Stamp,
+    changed_paths,
+    file_stamp,
+    read_file_stamps,
+)
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.oplog import Operation
 
@@ -40,34 +48,86 @@ class DiffStat(NamedTuple):
     removed: int | None
 
 
+class KnownTree(NamedTuple):
+    """The tree of the files with these stamps, the paths in it, and the stamp of our index."""
+
+    files: FileStamps
+    tree: str
+    included: frozenset[str]
+    index_stamp: Stamp | None
+
+
+Comparison = tuple[FileStamps, set[str]] | None
+"""The answer of `changed_paths`."""
+KnownTrees = dict[str, KnownTree | None]
+"""The last known tree of each working tree, by its git directory; None if git is faster.
+
+It is valid in one process only.
+"""
+
+
+class _FileChanges(NamedTuple):
+    """The files that may differ from the index of ours, and the stamps of all files, if they are known."""
+
+    paths: frozenset[str]
+    files: FileStamps | None
+    included: frozenset[str]
+
+
 class SnapshotIndex(NamedTuple):
     """An index of ours for one working tree, locked by this process; `files` is git that uses it."""
 
     git: Git
     files: Git
+    known_trees: KnownTrees | None = None
+    compared: Comparison = None
 
     @property
     def index_path(self) -> Path:
         """The index file; files with other suffixes beside it hold cached state."""
         return Path(self.files.environ["GIT_INDEX_FILE"])
 
-    def refresh(self, last: Path) -> bool:
-        """Update the index from the files. Return whether it changed; if so, the file `last` is deleted."""
-        flags = ("-z", "-t", "--modified", "--deleted", "--others", "--exclude-standard")
-        lines = self.files.run("ls-files", *flags, limit=1 << 30).split("\0")
-        paths = {line[2:] for line in lines if line[:1] != "?" or self._is_included(line[2:])}
-        paths = (paths | self._missing_tracked_files(last.with_suffix(".seen"))) - {""}
-        if paths:
-            last.unlink(missing_ok=True)
-            stdin = b"".join(os.fsencode(path) + b"\0" for path in sorted(paths))
-            self.files.run(
-                "update-index", "-z", "--add", "--remove", "--replace", "--stdin", given=stdin, timeout=600
-            )
-        return bool(paths)
+    def _find_changes(self) -> _FileChanges:
+        """Return what changed since the known tree, or since the last update of the index."""
+        known_trees = {self.git.git_dir: None} if self.known_trees is None else self.known_trees
+        known = known_trees.get(self.git.git_dir)
+        if self.git.git_dir in known_trees and not known:
+            return self._list_changes(None)
+        if not known or not self.compared:
+            ignored = self._ignored_folders()
+            stamps = read_file_stamps(self.git.directory, ignored, _rule_files(self.git))
+            return self._list_changes(stamps)
+        files, changed = self.compared
+        if changed <= known.included and known.index_stamp == file_stamp(str(self.index_path)):
+            removed = {path for path in changed if path not in files.stamps}
+            return _FileChanges(frozenset(changed), files, known.included - removed)
+        return self._list_changes(files)
 
-    def _missing_tracked_files(self, stamp_file: Path) -> set[str]:
+    def _list_changes(self, files: FileStamps | None) -> _FileChanges:
+        """Ask git which files changed; `files` were read before."""
+        flags = ("-z", "-t", "--cached", "--modified", "--deleted", "--others", "--exclude-standard")
+        lines = self.files.run("ls-files", *flags, limit=1 << 30).split("\0")
+        paths = {line[2:] for line in lines if line[:1] in "CR?" and self._is_included(line)}
+        cached = {line[2:] for line in lines if line[:1] not in "CR?"}
+        deleted = {line[2:] for line in lines if line[:1] == "R"}
+        paths = (paths | self._missing_tracked_files(cached)) - {""}
+        return _FileChanges(frozenset(paths), files, frozenset(cached | paths) - deleted)
+
+    def _ignored_folders(self) -> list[str]:
+        """Return the folders that an ignore rule names; what is added in them is ignored too."""
+        flags = ("-z", "--ignored=matching", "--untracked-files=all", "--no-renames")
+        lines = self.files.run("status", "--porcelain", *flags, limit=1 << 30).split("\0")
+        return [line[3:] for line in lines if line.startswith("!! ") and line.endswith("/")]
+
+    def _update(self, paths: frozenset[str]) -> None:
+        stdin = b"".join(os.fsencode(path) + b"\0" for path in sorted(paths))
+        flags = ("-z", "--add", "--remove", "--replace", "--stdin")
+        self.files.run("update-index", *flags, given=stdin, timeout=600)
+
+    def _missing_tracked_files(self, cached: set[str]) -> set[str]:
         """Return the files in the user's index that ours lacks: tracked although they are ignored."""
         user_index = Path(self.git.git_dir) / "index"
+        stamp_file = self.index_path.with_suffix(".seen")
         if not user_index.is_file():
             return set()
         stat = user_index.stat()
@@ -76,15 +136,18 @@ class SnapshotIndex(NamedTuple):
             return set()
         env = {**self.files.environ, "GIT_INDEX_FILE": str(user_index)}
         tracked = set(self.files._replace(environ=env).run("ls-files", "-z", limit=1 << 30).split("\0"))
-        missing = tracked - set(self.files.run("ls-files", "-z", limit=1 << 30).split("\0"))
         stamp_file.write_text(stamp)
-        return {path for path in missing if self._is_file(path)}
+        return {path for path in tracked - cached if self._is_file(path)}
 
     def _is_file(self, path: str) -> bool:
         full_path = os.path.join(self.git.directory, path)  # noqa: PTH118 - names may be any bytes
         return os.path.islink(full_path) or os.path.isfile(full_path)  # noqa: PTH113, PTH114
 
-    def _is_included(self, path: str) -> bool:
+    def _is_included(self, line: str) -> bool:
+        """Return whether a file is part of the tree: every tracked one, and new ones that are not huge."""
+        path = line[2:]
+        if line[:1] != "?":
+            return True
         with suppress(OSError):
             return not path.endswith("/") and (
                 os.lstat(os.path.join(self.git.directory, path)).st_size <= MAX_FILE_BYTES  # noqa: PTH118
@@ -99,6 +162,8 @@ class SnapshotIndex(NamedTuple):
         try:
             return self._commit_snapshot(message, commits)
         except GitError:  # the index is damaged, refers to missing objects or is unmerged: rebuild it
+            if self.known_trees is not None:
+                self.known_trees.pop(self.git.git_dir, None)
             for suffix in (".index", ".tree", ".seen"):
                 self.index_path.with_suffix(suffix).unlink(missing_ok=True)
             return self._commit_snapshot(message, commits)
@@ -107,17 +172,39 @@ class SnapshotIndex(NamedTuple):
         tree = self._write_tree()
         if tree in commits:
             return Snapshot(commits[tree], tree)
-        head = self.git.resolve("HEAD")
-        return Snapshot(self.git.commit_tree(tree, (head,) if head else (), message), tree)
+        return Snapshot(self._commit_on_head(tree, message), tree)
+
+    def _commit_on_head(self, tree: str, message: str) -> str:
+        try:
+            return self.git.commit_tree(tree, ("HEAD",), message)
+        except GitError:
+            if self.git.resolve("HEAD"):
+                raise
+            return self.git.commit_tree(tree, (), message)  # the branch has no commit yet
 
     def _write_tree(self) -> str:
         """Return the tree of the files; reuse the last one if nothing changed."""
         last = self.index_path.with_suffix(".tree")
         tree = last.read_text() if last.is_file() else ""
-        if self.refresh(last) or not tree:
+        changes = self._find_changes()
+        if changes.paths:
+            last.unlink(missing_ok=True)
+            self._update(changes.paths)
+        if changes.paths or not tree:
             tree = self.files.run("write-tree").strip()
             last.write_text(tree)
+        self._remember_tree(changes, tree)
         return tree
+
+    def _remember_tree(self, changes: _FileChanges, tree: str) -> None:
+        if self.known_trees is None:
+            return
+        self.known_trees.pop(self.git.git_dir, None)
+        if changes.files:
+            index = file_stamp(str(self.index_path))
+            self.known_trees[self.git.git_dir] = KnownTree(changes.files, tree, changes.included, index)
+        elif len(changes.included) > MAX_FILES:
+            self.known_trees[self.git.git_dir] = None
 
     def checkout_tree(self, now: Snapshot, tree: str) -> None:
         """Change the files from the snapshot `now` to a tree.
@@ -130,10 +217,18 @@ class SnapshotIndex(NamedTuple):
 
 
 @contextmanager
-def open_index(git: Git, *, exact: bool = True) -> Iterator[SnapshotIndex]:
+def open_index(
+    git: Git,
+    *,
+    exact: bool = True,
+    known_trees: KnownTrees | None = None,
+    compared: Comparison = None,
+) -> Iterator[SnapshotIndex]:
     """Lock and yield the index of ours for the working tree of `git`.
 
     With `exact`, bytes are kept as they are; otherwise line endings are converted as in a commit.
+    `known_trees` has the trees of an index of the same kind, and receives the new one. `compared` is how
+    the files differ from the known tree.
 
     Raises:
         StepError: another process holds the lock for longer than `LOCK_TIMEOUT`.
@@ -147,7 +242,7 @@ def open_index(git: Git, *, exact: bool = True) -> Iterator[SnapshotIndex]:
             files = git.with_clean_config(index, exact=exact)
             if not index.exists():
                 _seed_index(git, files, index, exact=exact)
-            yield SnapshotIndex(git, files)
+            yield SnapshotIndex(git, files, known_trees, compared)
     except TimeoutError as error:
         raise StepError(f"another process holds {index}") from error
     except OSError as error:
@@ -196,17 +291,54 @@ def _clear_hidden_flags(files: Git) -> None:
 
 
 def save_snapshot(
-    git: Git, ref: str, message: str, commits: Mapping[str, str] = {}, *, anew: bool = True
+    git: Git,
+    ref: str,
+    message: str,
+    commits: Mapping[str, str] = {},
+    known_trees: KnownTrees | None = None,
 ) -> Snapshot:
-    """Take a snapshot and store it under a ref. `commits` maps trees to earlier snapshots.
+    """Take a snapshot and store it under a ref.
 
-    Without `anew`, an earlier snapshot gets no new ref.
+    `commits` maps trees to earlier snapshots that have a ref: one of the same files is returned instead.
+    `known_trees` makes it unnecessary to start git while nothing changes.
     """
-    with open_index(git) as index:
+    known = known_trees.get(git.git_dir) if known_trees else None
+    compared = changed_paths(known.files, git.directory, _rule_files(git)) if known else None
+    if known and known_trees and compared and not compared[1] and known.tree in commits:
+        known_trees[git.git_dir] = known._replace(files=compared[0])
+        return Snapshot(commits[known.tree], known.tree)
+    with open_index(git, known_trees=known_trees, compared=compared) as index:
         saved = index.take_snapshot(message, commits)
-        if anew or saved.tree not in commits:
+        if saved.tree not in commits:
             git.run("update-ref", ref, saved.commit)
     return saved
+
+
+def _rule_files(git: Git) -> tuple[str, ...]:
+    """Return the files outside of the working tree that decide which of its files count."""
+    home = git.environ.get("HOME", "")
+    user = f"{git.environ.get('XDG_CONFIG_HOME') or f'{home}/.config'}/git"
+    named = (git.environ.get("GIT_CONFIG_GLOBAL"), git.environ.get("GIT_CONFIG_SYSTEM"))
+    config: tuple[str, ...] = (
+        f"{git.git_dir}/config.worktree",
+        f"{git.common}/config",
+        f"{home}/.gitconfig",
+        f"{user}/config",
+    )
+    config += tuple(name for name in named if name)
+    excludes = _excludes_file(git, (git.git_dir, *map(file_stamp, config)))
+    return (*config, f"{git.git_dir}/index", f"{git.common}/info/exclude", excludes or f"{user}/ignore")
+
+
+_excludes_files: dict[tuple[Any, ...], str] = {}
+
+
+def _excludes_file(git: Git, key: tuple[Any, ...]) -> str:
+    """Return `core.excludesFile`, or "". It is read again if `key`, which is about the settings, is new."""
+    if key not in _excludes_files:
+        answer = git.try_run("config", "--type=path", "--get", "core.excludesFile")
+        _excludes_files[key] = os.fsdecode(answer.stdout).removesuffix("\n")
+    return _excludes_files[key]
 
 
 def current_snapshot(git: Git, *, exact: bool = True) -> Snapshot:
@@ -226,7 +358,7 @@ def diff_stats(git: Git, old: str, new: str) -> list[DiffStat]:
     """Return the files that differ between two trees or commits, with their numbers of lines."""
     flags = ("--numstat", "-z", "-r", "--no-renames", "--no-ext-diff", "--no-textconv")
     files = git.with_clean_config(Path(git.git_dir) / "index", exact=True)
-    output = files.run("diff-tree", *flags, _resolve_tree(git, old), new, "--", limit=1 << 28)
+    output = files.run("diff-tree", *flags, old or _resolve_tree(git, ""), new, "--", limit=1 << 28)
     rows = (line.split("\t", 2) for line in output.split("\0") if line)
     return [DiffStat(path, _parse_count(added), _parse_count(removed)) for added, removed, path in rows]
 

@@ -20,6 +20,7 @@ from prunejuice.errors import ConflictError, GitError, PruneJuiceError, StepErro
 from prunejuice.system import process
 from prunejuice.system.lock import hold_lock
 from prunejuice.system.private import make_private_folder
+from prunejuice.system.process_tags import kill_tagged
 from prunejuice.text import safe_line
 from prunejuice.worktrees import checkout, oplog, trash
 from prunejuice.worktrees.git import Git
@@ -433,7 +434,7 @@ def remove_dead_checks(git: Git, *, dry_run: bool = False) -> list[Path]:
     checks = [(entry, owner.split(":")[1]) for entry, owner in owned if owner.startswith(CHECK_PREFIX)]
     dead = [entry.path for entry, pid in checks if not process.is_alive(int(pid))]
     for path in () if dry_run else dead:
-        process.kill_tagged(f"{CHECK_PREFIX}{path.name}")
+        kill_tagged(f"{CHECK_PREFIX}{path.name}")
         discard(git, path)
     return dead
 
