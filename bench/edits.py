@@ -1,4 +1,4 @@
-"""How often an edit lands in the right place: single hunks of real commits, each malformed in 20 ways.
+"""How often an edit lands in the right place: single hunks of real commits, each malformed in 29 ways.
 
     python bench/edits.py REPOSITORY… [--hunks 1000] [--aider FOLDER]
 
@@ -47,13 +47,19 @@ class Hunk(NamedTuple):
 
 
 class Case(NamedTuple):
-    """`wanted` is the file that is right; None when only a refusal is."""
+    """`wanted` is the file that is right; None when only a refusal is.
+
+    `anchors` and `line` are hints of the place; `whole` if `replace` is given as the whole file.
+    """
 
     path: str
     file: str
     search: list[str]
     replace: list[str]
     wanted: str | None
+    anchors: tuple[str, ...] = ()
+    line: int = 0
+    whole: bool = False
 
 
 # -- hunks of real commits --------------------------------------------------------------------------
@@ -334,18 +340,111 @@ def misremembered(hunk, rng, others):
     return as_case(hunk, search=search)
 
 
+DEFINITION = re.compile(
+    r"\s*(?:export |async |public |default )*(?:def|class|func|function)\s+(?:\([^)]*\) )?(\w+)"
+)
+
+
+def renamed(hunk, name):
+    """The edit with another name in the first definition line of its context, on both sides."""
+    for at, to in pairs(hunk).items():
+        found = DEFINITION.match(hunk.search[at])
+        if found and count(hunk.before, [hunk.search[at]]) == 1:
+            new = name(found[1])
+            if any(re.search(rf"\b{re.escape(new)}\b", line) for line in hunk.before):
+                return None
+            line = hunk.search[at][: found.start(1)] + new + hunk.search[at][found.end(1) :]
+            search = [*hunk.search[:at], line, *hunk.search[at + 1 :]]
+            replace = [*hunk.replace[:to], line, *hunk.replace[to + 1 :]]
+            return as_case(hunk, search=search, replace=replace, wanted=None)
+    return None
+
+
+def sibling_named(hunk, rng, others):
+    return renamed(hunk, lambda name: name + rng.choice(["_all", "2", "_many", "Async", "_old"]))
+
+
+def other_name(hunk, rng, others):
+    return renamed(hunk, lambda _: rng.choice(["render", "settle", "Harvest", "collect_rows", "flush"]))
+
+
+def later_definition(hunk, rng):
+    """A definition below the hunk, at the margin, that no other line equals."""
+    below = hunk.before[hunk.start + len(hunk.search) :]
+    found = [line for line in below if DEFINITION.match(line) and not line[0].isspace()]
+    found = [line for line in found if count(hunk.before, [line]) == 1]
+    return rng.choice(found) if found else None
+
+
+def other_anchor(hunk, rng, others):
+    line = later_definition(hunk, rng)
+    return as_case(hunk, anchors=(line,), wanted=None) if line else None
+
+
+def anchor_nowhere(hunk, rng, others):
+    line = {
+        ".py": "def gone_from_here(rows):",
+        ".ts": "function goneFromHere(rows) {",
+        ".go": "func GoneFromHere() {",
+    }
+    return as_case(hunk, anchors=(line[Path(hunk.path).suffix],), wanted=None)
+
+
+def other_section(hunk, rng, others):
+    line = later_definition(hunk, rng)
+    return (
+        as_case(hunk, anchors=(line,), line=hunk.start + 1 + rng.randint(-3, 3), wanted=None)
+        if line
+        else None
+    )
+
+
+def part_as_whole(hunk, rng, others):
+    definitions = [line for line in hunk.before if DEFINITION.match(line)]
+    kept = [line for line in hunk.replace if line in definitions]
+    if len(definitions) - len(kept) < 2 or not parses(hunk.path, hunk.replace):
+        return None
+    return as_case(hunk, whole=True, wanted=None)
+
+
+def search_numbered(hunk, rng, others):
+    case = numbered(hunk, rng, others)
+    return case._replace(replace=hunk.replace)
+
+
+def numbered_but_new(hunk, rng, others):
+    """Both sides have the numbers of the file; a new line has none."""
+    case = numbered(hunk, rng, others)
+    replace = list(hunk.replace)
+    for at, to in pairs(hunk).items():
+        replace[to] = case.search[at]
+    return case._replace(replace=replace)
+
+
+def search_unindented(hunk, rng, others):
+    lead = margin(hunk)
+    if not lead:
+        return None
+    search = [line.removeprefix(lead) if line.strip() else line for line in hunk.search]
+    return as_case(hunk, search=search)
+
+
 RECOVERABLE = (
     exact, stray_space, no_indent, less_indent, tabs, leading_blank, context_typo, stale_context, elided, numbered,
     escaped, entities, curly_file, crlf, fenced,
 )  # fmt: skip
-TRAPS = (ambiguous, from_elsewhere, other_body, already, misremembered)
+TRAPS = (
+    ambiguous, from_elsewhere, other_body, already, misremembered, sibling_named, other_name, other_anchor,
+    anchor_nowhere, other_section, part_as_whole, search_numbered, numbered_but_new, search_unindented,
+)  # fmt: skip
 
 
 # -- those who place them ---------------------------------------------------------------------------
 
 
 def ladder(case):
-    edit = Edit("replace", case.path, tuple(case.search), tuple(case.replace))
+    operation, search = ("write", ()) if case.whole else ("replace", tuple(case.search))
+    edit = Edit(operation, case.path, search, tuple(case.replace), anchors=case.anchors, line=case.line)
     overlay = Overlay(lambda _: Version(case.file.encode()))
     if proposal.apply_edits([edit], overlay).rejected_edits:
         return None
@@ -417,6 +516,8 @@ def measure(found, placers, rng):
             if case is None:
                 continue
             for name, place in placers.items():
+                if name != "ladder" and (case.anchors or case.whole):
+                    continue  # it has no such hints
                 begun = time.perf_counter()
                 made = place(case)
                 times[name].append(time.perf_counter() - begun)

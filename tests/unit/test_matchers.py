@@ -105,6 +105,24 @@ def test_line_numbers_are_stripped_from_the_search_block(form):
     assert (made, how.strategy) == (WANTED, "unwrapped")
 
 
+@pytest.mark.parametrize("new", ["    37|42)", "    3: low", "   99| high", "\t12|", "    plain"])
+def test_a_new_line_that_looks_numbered_is_kept_beside_numbered_ones(new):
+    file = "case $type in\n*)\n    each\n    ;;\nesac\n"
+    old = "  7|case $type in\n  8|*)\n"
+    made, _ = placed(
+        old + "  9|    each", f"{old.removesuffix('  8|*)' + chr(10))}{new}\n  8|*)\n  9|    every", file
+    )
+    assert made == f"case $type in\n{new}\n*)\n    every\n    ;;\nesac\n"
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_replaced_line_may_keep_its_number_beside_new_ones_without(numbered):
+    file = "one\ntwo\nthree\n"
+    changed = "6|TWO" if numbered else "TWO"
+    made, _ = placed("5|one\n6|two\n7|three", f"5|one\nnew\n{changed}\n7|three", file)
+    assert made == "one\nnew\nTWO\nthree\n"
+
+
 def test_entities_and_escapes_absent_from_the_file_are_unescaped():
     file = 'if a < b and c:\n    say("hello there")\n'
     made, _ = placed("if a &lt; b and c:", "if a &lt; b and d:", file)

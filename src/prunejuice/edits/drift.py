@@ -8,7 +8,7 @@ from collections import Counter
 from difflib import SequenceMatcher
 
 from prunejuice.edits.edit import Edit
-from prunejuice.edits.line_keys import edit_opcodes, is_significant, spaceless_key
+from prunejuice.edits.line_keys import edit_opcodes, is_significant, keys_of_lines, spaceless_key
 from prunejuice.edits.line_search import _MAX_COMPARED_CHARS, Texts
 
 _MIN_RATIO = 0.6  # similarity of a context line that differs from the file
@@ -169,7 +169,7 @@ def drifted_starts(texts: Texts, edit: Edit) -> list[int]:
     search_keys = [spaceless_key(text) for text in edit.search]
     if len(search_keys) < 3 or not is_significant(edit.search):
         return []
-    keys = [spaceless_key(text) for text in texts]
+    keys = keys_of_lines(tuple(texts), spaceless_key)
     changed, adjacent = _changed_and_adjacent_lines(edit)
     return [
         start

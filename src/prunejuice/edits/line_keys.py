@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from prunejuice.edits.edit import Edit
 
@@ -21,17 +22,28 @@ def exact_key(text: str) -> str:
 
 def punctuation_key(text: str) -> str:
     """Return the line without trailing space and typographic punctuation."""
-    return text.translate(_PUNCTUATION).rstrip()
+    return _plain(text).rstrip()
 
 
 def stripped_key(text: str) -> str:
     """Return the same without indentation."""
-    return text.translate(_PUNCTUATION).strip()
+    return _plain(text).strip()
 
 
 def spaceless_key(text: str) -> str:
     """Return the same without any white space."""
-    return "".join(text.translate(_PUNCTUATION).split())
+    return "".join(_plain(text).split())
+
+
+def _plain(text: str) -> str:
+    """Return the line with plain punctuation; ASCII, which nearly every line is, has no other."""
+    return text if text.isascii() else text.translate(_PUNCTUATION)
+
+
+@lru_cache(maxsize=8)
+def keys_of_lines(texts: tuple[str, ...], key: LineKey) -> tuple[str, ...]:
+    """Return the key of each line of a file, which several matchers and variants of an edit ask for."""
+    return tuple(map(key, texts))
 
 
 def edit_opcodes(edit: Edit, key: LineKey) -> Opcodes:

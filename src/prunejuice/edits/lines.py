@@ -6,6 +6,7 @@ Bytes that are invalid in UTF-8 pass through unchanged.
 import codecs
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -76,6 +77,7 @@ class FileText(NamedTuple):
         )
 
 
+@lru_cache(maxsize=8)
 def decode_text(data: bytes) -> FileText | None:
     """Decode the bytes of a file; return None if they are not text."""
     bom, encoding = next(((bom, name) for bom, name in _BOMS if data.startswith(bom)), (b"", "utf-8"))
@@ -92,5 +94,8 @@ def split_lines(text: str) -> tuple[Line, ...]:
     """Split a text into lines at `\\n` and `\\r\\n`."""
     parts = text.split("\n")
     last = parts.pop()
-    lines = [Line(part[:-1], "\r\n") if part.endswith("\r") else Line(part, "\n") for part in parts]
+    if "\r" not in text:
+        lines = [Line(part, "\n") for part in parts]
+    else:
+        lines = [Line(part[:-1], "\r\n") if part.endswith("\r") else Line(part, "\n") for part in parts]
     return tuple([*lines, Line(last, "")] if last else lines)

@@ -26,6 +26,7 @@ from prunejuice.edits.line_keys import (
     edit_opcodes,
     exact_key,
     is_significant,
+    keys_of_lines,
     punctuation_key,
     spaceless_key,
     stripped_key,
@@ -67,7 +68,7 @@ def place(content: FileText, edit: Edit, original: Texts | None = None) -> tuple
         EditRejectedError: The edit matches no place or several, is partly applied already, or contains a
             placeholder for omitted lines.
     """
-    texts = content.texts
+    texts = tuple(content.texts)
     edit = _expand_to_lines(content, edit) if edit.is_text else edit
     _refuse_omission(texts, edit)
     if not any(line.strip() for line in edit.search):
@@ -142,7 +143,7 @@ def _match_lines(texts: Texts, edit: Edit) -> list[EditMatch]:
 
 
 def _match_by_key(texts: Texts, edit: Edit, strategy: MatchStrategy, key: LineKey) -> list[EditMatch]:
-    keys = texts if key is exact_key else [key(text) for text in texts]
+    keys = texts if key is exact_key else keys_of_lines(tuple(texts), key)
     search_keys = edit.search if key is exact_key else [key(text) for text in edit.search]
     starts = find_runs(keys, search_keys)
     locations = [
@@ -200,7 +201,7 @@ def _match_elided(texts: Texts, edit: Edit) -> list[EditMatch]:
     if len(pieces) != len(replacements) or not all(pieces):
         return []
     for _, key in _KEYS[:3]:
-        keys = [key(text) for text in texts]
+        keys = keys_of_lines(tuple(texts), key)
         if chain := _find_chain(keys, [[key(text) for text in piece] for piece in pieces]):
             return [EditMatch(_expand_elisions(texts, edit, chain), _chain_location(chain), "elided")]
     return []
@@ -347,7 +348,8 @@ def _has_mixed_quotes(text: str) -> bool:
 def _find_already_applied(texts: Texts, edit: Edit) -> int | None:
     """Return where the result of the edit already is; None if it is absent or not distinctive."""
     old, new = [line.rstrip() for line in edit.search], [line.rstrip() for line in edit.replace]
-    starts = find_runs([text.rstrip() for text in texts], new) if new and new != old else []
+    keys = keys_of_lines(tuple(texts), str.rstrip)
+    starts = find_runs(keys, new) if new and new != old else []
     return starts[0] if len(starts) == 1 and _is_distinctive_result(old, new) else None
 
 

@@ -112,23 +112,27 @@ def _counted_line(edit: Edit) -> int:
 
 def _find_breaking_edit(path: str, old: bytes | None, file_steps: Sequence[_FileStep]) -> int | None:
     """Return the index of the edit that broke the syntax of a file; None if the file still parses."""
-    if (old is not None and _is_parsable(path, old) is not True) or _is_parsable(
-        path, file_steps[-1].data
-    ) is not False:
+    if _is_parsable(path, old, file_steps[-1].data) is not False:
         return None
     low, high = -1, len(file_steps) - 1  # bisect: the file parses after `low`, but not after `high`
     while high - low > 1:
         middle = (low + high) // 2
-        if _is_parsable(path, file_steps[middle].data) is False:
+        if _is_parsable(path, old, file_steps[middle].data) is False:
             high = middle
         else:
             low = middle
     return file_steps[high].number
 
 
-def _is_parsable(path: str, data: bytes | None) -> bool | None:
-    text = None if data is None else lines.decode_text(data)
-    return None if text is None else syntax.is_well_formed(path, text.text)
+def _is_parsable(path: str, old: bytes | None, data: bytes | None) -> bool | None:
+    """Return whether a file parses; None if it did not before, or nobody can tell."""
+    new_text = None if data is None else lines.decode_text(data)
+    if new_text is None:
+        return None
+    if old is None:
+        return syntax.is_well_formed(path, new_text.text)
+    old_text = lines.decode_text(old)
+    return None if old_text is None else syntax.stays_well_formed(path, old_text.text, new_text.text)
 
 
 def _broken_syntax_error(old: bytes | None) -> EditRejectedError:

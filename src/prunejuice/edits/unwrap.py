@@ -1,6 +1,7 @@
 """Removal of what models wrap around the lines of an edit: fences, line numbers, entities, escapes."""
 
 import html
+import math
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -49,15 +50,24 @@ def _without_numbers(edit: Edit, space: str = "") -> Edit | None:
     search, replace = _strip_numbers(edit.search, space), _strip_numbers(edit.replace, space)
     if search is None:
         return None
-    if replace is None:  # only the unchanged lines are numbered
-        numbered = set(edit.search) & set(edit.replace)
-        replace = [_strip_number(line, space) if numbered else line for line in edit.replace]
-    return replace_lines(edit, search, replace)
+    return replace_lines(edit, search, replace or _strip_some_numbers(edit, space))
 
 
-def _strip_number(line: str, space: str) -> str:
-    match = _NUMBERED.match(line)
-    return _numbered_text(match, space) if match else line
+def _strip_some_numbers(edit: Edit, space: str) -> list[str]:
+    """Return the lines of `replace`, of which only some are numbered: in the order of `search`.
+
+    Without a line that both sides have, none is numbered.
+    """
+    numbers = [int(match[1]) for line in edit.search if (match := _NUMBERED.match(line))]
+    highest = max(numbers) + max(0, len(edit.replace) - len(edit.search))
+    last = min(numbers) - 1 if set(edit.search) & set(edit.replace) else math.inf
+    stripped = []
+    for line in edit.replace:
+        match = _NUMBERED.match(line)
+        is_numbered = match is not None and last < int(match[1]) <= highest
+        last = int(match[1]) if match and is_numbered else last
+        stripped.append(_numbered_text(match, space) if match and is_numbered else line)
+    return stripped
 
 
 def _numbered_text(match: re.Match[str], space: str) -> str:
