@@ -73,5 +73,7 @@ def format_count(number: int, word: str) -> str:
 
 
 def format_dollars(amount: float) -> str:
-    """Return an amount in US dollars, with enough digits to show small amounts."""
+    """Return an amount in US dollars: in cents from one dollar on, with more digits for small amounts."""
+    if amount >= 1:
+        return f"${amount:,.2f}"
     return f"${amount:.4f}" if amount >= 0.001 or not amount else f"${max(amount, 1e-8):.8f}".rstrip("0")

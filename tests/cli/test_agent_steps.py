@@ -115,7 +115,7 @@ def test_without_a_model_a_person_is_waited_for_and_a_model_can_be_set_later(sho
             7,
             "decide what runs",
         ),
-        ([{"text": "no", "times": 0, "input_tokens": 600}], 5, "tokens are used up"),
+        ([{"text": "no", "times": 0, "input_tokens": 600}], 5, "token limit reached"),
     ],
 )
 def test_failed_agent_step_sets_the_exit_code_and_changes_nothing(shop, script, answers, code, said):

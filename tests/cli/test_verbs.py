@@ -631,7 +631,7 @@ def test_a_day_has_a_limit(shop, says, monkeypatch):
     assert shop.codebot("refactor", "shop/cart.py").code == 0
     answer = shop.codebot("refactor", "shop/cart.py")
     assert answer.code == 5
-    assert "the daily limit is reached" in answer.err
+    assert "today's cost limit reached" in answer.err
     assert len(server.asked) == 1
 
 

@@ -147,7 +147,7 @@ def test_a_fault_that_stays_has_a_name(ask):
 def test_exhausted_quota_is_reported_with_a_billing_hint(ask):
     said = "You exceeded your current quota, please check your plan and billing details."
     events, _ = ask("chat", [Reply(said, status=429, headers={"retry-after-ms": "1"})], Task("?"))
-    assert "the quota is used up: You exceeded your current quota" in events[-1].error
+    assert "the quota is exceeded: You exceeded your current quota" in events[-1].error
     assert "billing" in events[-1].fix
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prunejuice.text import safe_line, safe_text, spelling_hint
+from prunejuice.text import format_dollars, safe_line, safe_text, spelling_hint
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,11 @@ def test_a_line_is_one_line_and_short():
 def test_the_nearest_word_is_named():
     assert spelling_hint("stauts", ["status", "list"]) == "did you mean 'status'?"
     assert spelling_hint("zzz", ["status"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [(0, "$0.0000"), (0.00002, "$0.00002"), (0.0015, "$0.0015"), (1.13, "$1.13"), (1234.5, "$1,234.50")],
+)
+def test_amounts_show_cents_or_the_digits_that_matter(amount, shown):
+    assert format_dollars(amount) == shown

@@ -13,7 +13,7 @@ def require_budget(limits: Limits, spent: Usage, prompt: str, model: str) -> Usa
     The cost is None if the price of the model is unknown.
 
     Raises:
-        LimitError: the tokens or the cost are used up, or the prompt alone would exceed them.
+        LimitError: the limit of tokens or cost is reached, or the prompt alone would exceed it.
     """
     if limits.tokens is None and limits.cost is None:
         return NO_USAGE
@@ -26,9 +26,19 @@ def require_budget(limits: Limits, spent: Usage, prompt: str, model: str) -> Usa
     return estimate
 
 
+def reached_token_limit(used: int, limit: int) -> str:
+    """Return the message about a limit of tokens that was reached."""
+    return f"token limit reached ({used:,} of {limit:,})"
+
+
+def reached_cost_limit(used: float, limit: float) -> str:
+    """Return the message about a limit of cost, in US dollars, that was reached."""
+    return f"cost limit reached ({format_dollars(used)} of {format_dollars(limit)})"
+
+
 def _require_tokens(limit: int, used: int, needed: int) -> None:
     if used >= limit:
-        raise LimitError(f"{used:,} of {limit:,} tokens are used up", "raise --max-tokens")
+        raise LimitError(reached_token_limit(used, limit), "raise --max-tokens")
     if needed > limit - used:
         message = f"the prompt has about {needed:,} tokens, but {limit - used:,} of {limit:,} are left"
         raise LimitError(message, "raise --max-tokens, or shorten the request")
@@ -36,9 +46,7 @@ def _require_tokens(limit: int, used: int, needed: int) -> None:
 
 def _require_money(limit: float, used: float, needed: float | None) -> None:
     if used >= limit:
-        raise LimitError(
-            f"{format_dollars(used)} of {format_dollars(limit)} are used up", "raise --max-cost"
-        )
+        raise LimitError(reached_cost_limit(used, limit), "raise --max-cost")
     if needed is not None and needed > limit - used:
         left = f"{format_dollars(limit - used)} of {format_dollars(limit)} are left"
         message = f"the prompt costs about {format_dollars(needed)}, but {left}"

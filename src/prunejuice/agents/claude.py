@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prunejuice.agents import conversation, endpoint, program
+from prunejuice.agents.budget import reached_token_limit
 from prunejuice.agents.endpoint import Endpoint
 from prunejuice.agents.protocol import (
     Access,
@@ -152,9 +153,8 @@ class _ClaudeStream:
 
     def _end_event(self, running: program.AgentProcess) -> AgentEnded:
         if self.over_limit:
-            return AgentEnded(
-                "limit", error=f"{self.task.limits.tokens:,} tokens are used up", fix="raise --max-tokens"
-            )
+            message = reached_token_limit(sum(self.used.values()), self.task.limits.tokens or 0)
+            return AgentEnded("limit", error=message, fix="raise --max-tokens")
         if self.result is None or (running.exit and (running.exit.stopped or running.exit.timed_out)):
             return conversation.end_without_result("claude", running)
         result = self.result

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prunejuice.agents import conversation, endpoint, prices, program
+from prunejuice.agents.budget import reached_cost_limit, reached_token_limit
 from prunejuice.agents.endpoint import Endpoint
 from prunejuice.agents.protocol import (
     Access,
@@ -22,7 +23,6 @@ from prunejuice.agents.protocol import (
     Usage,
 )
 from prunejuice.system.stop_request import Stop
-from prunejuice.text import format_dollars
 
 PROGRAM = "codex"
 _INSTALL_HINT = "install it (npm install -g @openai/codex) and log in: codex login"
@@ -197,9 +197,9 @@ def _to_usage(usage: Mapping[str, Any], model: str) -> Usage:
 def _exceeded_limit(spent: Usage, limits: Limits) -> str:
     """Return which limit a turn exceeded; empty if none."""
     if limits.tokens is not None and spent.input + spent.output > limits.tokens:
-        return f"more than {limits.tokens:,} tokens were used"
-    if limits.cost is not None and (spent.cost or 0.0) > limits.cost:
-        return f"more than {format_dollars(limits.cost)} were used"
+        return reached_token_limit(spent.input + spent.output, limits.tokens)
+    if limits.cost is not None and (cost := spent.cost or 0.0) > limits.cost:
+        return reached_cost_limit(cost, limits.cost)
     return ""
 
 

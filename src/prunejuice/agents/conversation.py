@@ -218,7 +218,7 @@ _REFUSALS: tuple[tuple[tuple[str, ...], tuple[int, ...], str, str], ...] = (
     (
         ("quota", "credit balance", "usage limit", "billing"),
         (),
-        "the quota is used up",
+        "the quota is exceeded",
         "check billing, or use another agent: --agent",
     ),
     (("too many requests", "rate limit"), (429,), "too many requests", "wait, and try again"),

@@ -141,7 +141,7 @@ def _tool_definitions(task: Task, *, approves: bool) -> Iterator[dict[str, Any]]
     if task.schema is not None:
         yield {
             "name": "submit_result",
-            "description": "Hand in the result of your work. It must fit the schema of `result`.",
+            "description": "Submit the result of your work. It must fit the schema of `result`.",
             "input_schema": {
                 "type": "object",
                 "properties": {"result": dict(task.schema)},

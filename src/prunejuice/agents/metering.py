@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from prunejuice.agents.budget import reached_cost_limit
 from prunejuice.agents.protocol import Agent, AgentEnded, AgentEvent, AgentStarted, Task, Usage
 from prunejuice.errors import StoreError
 from prunejuice.system.private import make_private_folder
@@ -99,7 +100,7 @@ class MeteredAgent:
         """Yield the agent's events, and record its usage."""
         if self._most and (spent := self._ledger.cost_today()) >= self._most:
             yield AgentStarted(self.name, task.model)
-            message = f"the daily limit is reached: ${spent:.2f} of ${self._most:.2f} are spent"
+            message = f"today's {reached_cost_limit(spent, self._most)}"
             yield AgentEnded(
                 "limit",
                 error=message,

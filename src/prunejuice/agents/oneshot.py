@@ -310,7 +310,7 @@ def _known_faults(errors: Any) -> tuple[tuple[type[BaseException], str, str], ..
     return (
         (TimeoutError, "no answer in time", "try again, or use a faster model"),
         (errors.ModelAuthenticationError, "the key was refused", "set a valid API key for the provider"),
-        (errors.ModelQuotaExceededError, "the quota is used up", "check billing, or use another model"),
+        (errors.ModelQuotaExceededError, "the quota is exceeded", "check billing, or use another model"),
         (errors.ModelRateLimitError, "too many requests", "wait, or send fewer requests at once"),
         (errors.ModelOverloadedError, "overloaded", "wait, or name a second model: --model A,B"),
         (errors.ModelUnavailableError, "not available now", "wait, or name a second model: --model A,B"),

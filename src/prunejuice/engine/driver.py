@@ -137,7 +137,7 @@ def recover_lost_runs(runtime: Runtime) -> tuple[RunSummary, ...]:
             run = load_run(summary.id, runtime.store)
             if run.status in {"running", "pending"}:  # it may have ended before the lock was taken
                 runtime.step_runner.kill_processes(summary.id)
-                _RunRecorder(run, runtime).record_interruption("its driver exited unexpectedly")
+                _RunRecorder(run, runtime).record_interruption("the process running it died")
                 lost.append(summary)
     return tuple(lost)
 

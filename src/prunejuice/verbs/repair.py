@@ -66,7 +66,7 @@ def repair_until_passing(request: AskRequest, check: RepairCheck, context: AskCo
     """Ask for edits, apply them to a copy, run the check there, and ask again with the failures.
 
     Raises:
-        LimitError: the rounds are used up, or no progress is made.
+        LimitError: no rounds are left, or no progress is made.
         DeniedError: a change weakens tests or checks.
         GateError: the behaviour changed in the last round.
         AgentError, ConflictError: asking failed.
@@ -323,7 +323,7 @@ class _RepairLoop:
         state, output = self._diff_text(), _normalize_output(failure)
         self.failure_counts[output] += 1
         if state in self.seen_states or self.failure_counts[output] >= _MAX_SAME_FAILURES:
-            raise self._failure_error(f"no progress: {self.check.command!r} fails as before")
+            raise self._failure_error(f"no progress: {self.check.command!r} fails the same way")
         self.seen_states.add(state)
 
     def _no_progress_error(self, why: str) -> LimitError:

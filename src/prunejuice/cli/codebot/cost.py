@@ -63,17 +63,17 @@ def _sum_usage(name: str, entries: "Iterable[LedgerEntry]") -> dict[str, Any]:
         "calls": sum(entry.calls for entry in listed),
         "input": sum(entry.input for entry in listed),
         "output": sum(entry.output for entry in listed),
-        "cost": round(sum(entry.cost or 0.0 for entry in listed), 6),
+        "cost": round(sum(entry.cost or 0.0 for entry in listed), 8),
         "unknown": sum(entry.cost is None for entry in listed),
         **({"estimated": estimated} if (estimated := sum(entry.is_estimate for entry in listed)) else {}),
     }
 
 
 def _usage_row(name: str, usage: dict[str, Any]) -> tuple[str, ...]:
-    from prunejuice.text import format_dollars  # noqa: PLC0415
+    from prunejuice.text import format_count, format_dollars  # noqa: PLC0415
 
     notes = f"plus {usage['unknown']} of unknown price" if usage["unknown"] else ""
     if usage.get("estimated"):
         notes = ", ".join(filter(None, [notes, f"tokens of {usage['estimated']} estimated"]))
     tokens = f"{usage['input'] + usage['output']:,} tokens"
-    return name, f"{usage['calls']} calls", tokens, format_dollars(usage["cost"]), notes
+    return name, format_count(usage["calls"], "call"), tokens, format_dollars(usage["cost"]), notes

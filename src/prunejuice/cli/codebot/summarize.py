@@ -12,7 +12,7 @@ import click
 
 from prunejuice.cli.param_type import TokenCount
 from prunejuice.errors import UsageError
-from prunejuice.text import format_count, safe_line
+from prunejuice.text import format_count, format_dollars, safe_line
 
 if TYPE_CHECKING:
     from prunejuice.engine.run import Run
@@ -223,7 +223,7 @@ def _format_totals(summary: "SummaryReport", path: str) -> str:
     components = format_count(len(summary.result.components), "component")
     parts = [f"{format_count(summary.files, 'file')}, {components}, by {summary.source}"]
     if summary.calls:
-        cost = "" if summary.usage.cost is None else f", ${summary.usage.cost:.4f}"
+        cost = "" if summary.usage.cost is None else f", {format_dollars(summary.usage.cost)}"
         tokens = summary.usage.input + summary.usage.output
         parts.append(f"{format_count(summary.calls, 'call')}, {tokens:,} tokens{cost}")
     elif summary.cached:

@@ -18,7 +18,7 @@ from prunejuice.engine.driver import Runtime
 from prunejuice.engine.run import Run, StepRun
 from prunejuice.errors import AgentError
 from prunejuice.system.stop_request import Stop
-from prunejuice.text import format_count, safe_text
+from prunejuice.text import format_count, format_dollars, safe_text
 from prunejuice.verbs import report
 from prunejuice.verbs.agent_in_copy import NO_CHANGES
 from prunejuice.workflow import project
@@ -139,7 +139,7 @@ def _report_no_changes(invocation: VerbInvocation, run: Run, visit: StepRun) -> 
 
 def _format_usage(visit: StepRun) -> str:
     outputs = visit.outputs
-    cost = "" if outputs.get("cost") is None else f", ${outputs['cost']:.4f}"
+    cost = "" if outputs.get("cost") is None else f", {format_dollars(outputs['cost'])}"
     return f"{format_count(outputs.get('rounds', 1), 'round')}, {outputs['tokens']:,} tokens{cost}"
 
 
