@@ -73,7 +73,8 @@ def test_the_diff_in_a_pipe_is_a_patch_that_git_can_apply(project, edited, tmp_p
         assert (project.root / name).read_bytes() == Path(edited["worktree"], name).read_bytes()
 
 
-def test_the_diff_on_a_terminal_is_safe_and_in_colour(project, edited):
+def test_the_diff_on_a_terminal_is_safe_and_in_colour(project, edited, monkeypatch):
+    monkeypatch.setenv("PAGER", "cat")
     Path(edited["worktree"], "evil").write_text("\x1b]52;c;x\x07 [/foo]\n")
     out = on_a_terminal(project, "diff", edited["id"])
     assert "\\x1b]52" in out

@@ -7,6 +7,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 all_projects_option = click.option(
     "--all", "everywhere", is_flag=True, help="Include the runs of all projects."
 )
+wide_option = click.option("--wide", is_flag=True, help="Do not cut rows to the width of the terminal.")
 allow_option = click.option(
     "--allow",
     "--grant",

@@ -37,6 +37,10 @@ def start_runs(
     if detach:
         _report_started(runs, as_json=as_json)
         return 0
+    if not as_json:
+        render.print_message(
+            f"{len(runs)} runs in the background; Ctrl-C detaches and leaves them running: see `prj status`"
+        )
     try:
         summaries = _RunFollower(app, runs, quiet=as_json).follow_to_end()
     except KeyboardInterrupt:
@@ -68,8 +72,7 @@ def _report_runs(summaries: Sequence[RunSummary], *, as_json: bool) -> None:
     if as_json:
         render.print_json("runs", [view.summary_to_dict(summary) for summary in summaries])
         return
-    for row in render.align_columns(render.run_row(summary) for summary in summaries):
-        render.print_line(row)
+    render.print_run_rows(render.run_row(summary) for summary in summaries)
 
 
 class _RunFollower:
@@ -77,6 +80,7 @@ class _RunFollower:
 
     def __init__(self, app: wiring.App, runs: Sequence[Run], *, quiet: bool) -> None:
         self.app = app
+        self.history = history.RunHistory(app.settings.home, app.store)
         self.arguments = {run.id: safe_line(view.format_arguments(run), 60) for run in runs}
         self.lines = [view.summarize_run(run) for run in runs]
         self.quiet = quiet
@@ -137,11 +141,11 @@ class _RunFollower:
         table = Table.grid(padding=(0, 2))
         for line in self.lines:
             colour = render.STATUS_COLOURS[line.status].replace("bright_black", "dim")
-            duration = (
-                render.format_duration((line.ended or time.time()) - line.started) if line.started else ""
-            )
+            seconds = view.seconds_worked(line, time.time())
+            duration = render.format_duration(seconds) if line.started else ""
             progress = f"{line.steps_done}/{line.steps_total}"
-            note = line.step or line.error
+            output = render.last_output(self.history, line)
+            note = "  ".join(filter(None, (line.step, line.called or line.error or output)))
             cells = (
                 line.id[:8],
                 self.arguments[line.id],

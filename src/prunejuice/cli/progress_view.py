@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -43,9 +43,8 @@ class PlainProgress:
                 visit = next((v for v in run.visits_of(event.step) if v.visit == event.visit), None)
                 if visit is not None:
                     # The run may be ahead of the event: a started step is shown as it was at its start.
-                    row = render.step_row(
-                        _as_started(visit) if isinstance(event, events.StepStarted) else visit
-                    )
+                    shown = _as_started(visit) if isinstance(event, events.StepStarted) else visit
+                    row = render.step_row(run, shown)
                     self.write("  ".join(cell for cell in row if cell.strip()))
             case events.FilesRestored() if event.operation:
                 note = f"reverted the incomplete changes of {safe_line(event.step)}"
@@ -101,22 +100,28 @@ class LiveProgress:
         from rich.text import Text  # noqa: PLC0415
 
         table = Table.grid(padding=(0, 2))
-        for step in self.run.plan.workflow.steps.values() if self.run else ():
-            visit = self.run.last_visit(step.id) if self.run else None
-            status = visit.status if visit else "pending"
-            if step.stage == "cleanup" and visit is None:
+        run = self.run
+        for step in run.plan.workflow.steps.values() if run else ():
+            visit = run.last_visit(step.id) if run else None
+            if run is None or (step.stage == "cleanup" and visit is None):
                 continue
-            colour = render.STATUS_COLOURS[status].replace("bright_black", "dim")
-            output = self.last_output.get(step.id, "") if visit and status == "running" else ""
-            note = (visit.error if visit else "") or output
-            cells = (STATUS_SYMBOLS[status], safe_line(step.id, 40), status, _format_elapsed(visit), note)
-            styles = (colour, "bold" if status == "running" else "", colour, "dim", "dim")
             row = (
-                Text(safe_line(cell, 100), style, no_wrap=True)
-                for cell, style in zip(cells, styles, strict=True)
+                Text(safe_line(cell, 100), style, no_wrap=True) for cell, style in self.cells(run, step.id)
             )
             table.add_row(*row)
         return table
+
+    def cells(self, run: Run, step: str) -> Iterable[tuple[str, str]]:
+        """Return the cells of a step, each with its style."""
+        visit = run.last_visit(step)
+        status = visit.status if visit else "pending"
+        color = (render.step_color(run, visit) if visit else "dim").replace("bright_black", "dim")
+        output = self.last_output.get(step, "") if visit and status == "running" else ""
+        note = (visit.error if visit else "") or output
+        if visit and render.may_have_failed(run, visit):
+            note = f"allowed to fail: {note}"
+        cells = (STATUS_SYMBOLS[status], safe_line(step, 40), status, _format_elapsed(visit), note)
+        return zip(cells, (color, "bold" if status == "running" else "", color, "dim", "dim"), strict=True)
 
     def close(self) -> None:
         """Stop redrawing and leave the last state on the screen."""

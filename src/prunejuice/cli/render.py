@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from prunejuice.engine.run import Run, StepRun
-from prunejuice.engine.view import RunSummary
+from prunejuice.engine.run import Run, StepRun, is_tolerated
+from prunejuice.engine.view import RunSummary, seconds_worked
 from prunejuice.text import safe_json, safe_line, safe_text, to_unicode
 
 if TYPE_CHECKING:
+    from prunejuice.engine.history import RunHistory
     from prunejuice.worktrees.snapshot import DiffStat
 
 STATUS_COLOURS = {
@@ -27,6 +29,9 @@ STATUS_COLOURS = {
     "pending": "bright_black",
     "skipped": "bright_black",
 }
+
+
+_COLOR_OR_CHARACTER = re.compile(r"\x1b\[[0-9;]*m|.", re.DOTALL)
 
 
 def _color_choice() -> bool | None:
@@ -45,6 +50,22 @@ def print_line(text: str = "") -> None:
 def print_text(chunk: str) -> None:
     """Print data without a line end."""
     click.echo(chunk, nl=False, color=_color_choice())
+
+
+def page_lines(lines: Iterable[str]) -> None:
+    """Show lines of data in the user's pager ($PAGER, or `less`) on a terminal; print them elsewhere."""
+    from prunejuice.system import settings  # noqa: PLC0415 - not for the help
+
+    environ = settings.environment()
+    pager, can_page = environ.get("PAGER", "less"), environ.get("TERM", "") not in {"", "dumb"}
+    if pager.strip() in {"", "cat"} or not (can_page or "PAGER" in environ):
+        for line in lines:
+            print_line(line)
+        return
+    settings.prepare_pager()
+    # Click strips colours for any pager but `less`.
+    color = True if _color_choice() is None and "less" not in pager else _color_choice()
+    click.echo_via_pager((f"{line}\n" for line in lines), color=color)
 
 
 def print_bytes(chunk: bytes) -> None:
@@ -98,12 +119,46 @@ def align_columns(rows: Iterable[Sequence[str]]) -> Iterable[str]:
     """Yield rows as aligned lines. Cells may be coloured."""
     table = [list(row) for row in rows]
     widths = [
-        max((len(click.unstyle(row[index])) for row in table), default=0)
+        max((_display_width(row[index]) for row in table), default=0)
         for index in range(max(map(len, table), default=0))
     ]
     for row in table:
-        padded = [cell + " " * (widths[index] - len(click.unstyle(cell))) for index, cell in enumerate(row)]
+        padded = [cell + " " * (widths[index] - _display_width(cell)) for index, cell in enumerate(row)]
         yield "  ".join(padded).rstrip()
+
+
+def _display_width(text: str) -> int:
+    """Return how many columns of a terminal a text takes, without its colours."""
+    from unicodedata import east_asian_width  # noqa: PLC0415 - not for the help
+
+    plain = click.unstyle(text)
+    return len(plain) if plain.isascii() else sum(1 + (east_asian_width(char) in "WF") for char in plain)
+
+
+def row_width() -> int:
+    """Return how long a row may be: COLUMNS, or the width of the terminal, or 0 for a pipe (no limit)."""
+    from prunejuice.system import settings  # noqa: PLC0415 - not for the help
+
+    columns = settings.environment().get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):  # not a terminal
+        return 0
+
+
+def cut_row(text: str, width: int) -> str:
+    """Return a row cut to `width` columns (0: not at all). It may be coloured."""
+    if not width or _display_width(text) <= width:
+        return text
+    kept, used = [], 0
+    for piece in _COLOR_OR_CHARACTER.findall(text):
+        used += 0 if piece.startswith("\x1b") else _display_width(piece)
+        if used >= width:
+            break
+        kept.append(piece)
+    return "".join(kept) + "…" + ("\x1b[0m" if "\x1b" in text else "")
 
 
 def format_duration(duration: float) -> str:
@@ -134,14 +189,13 @@ def format_change_size(run: RunSummary) -> str:
 
 def run_row(run: RunSummary) -> tuple[str, ...]:
     """Return the table row of a run."""
-    end = run.ended or time.time()
-    duration = format_duration(end - run.started) if run.started else ""
+    duration = format_duration(seconds_worked(run, time.time())) if run.started else ""
     progress = f"{run.steps_done}/{run.steps_total}"
     branch = safe_line(run.branch, 40)
     note = safe_line(": ".join(filter(None, (run.step, run.error or run.called))), 80)
     return (
         run.id[:8],
-        safe_line(run.command, 30),
+        safe_line(f"{run.command} {run.arguments}".strip(), 40),
         format_status(run.status),
         progress,
         duration,
@@ -152,22 +206,52 @@ def run_row(run: RunSummary) -> tuple[str, ...]:
     )
 
 
-def step_row(visit: StepRun) -> tuple[str, ...]:
-    """Return the table row of a step of a run."""
+def print_run_rows(rows: Iterable[Sequence[str]], *, wide: bool = False, indent: str = "") -> None:
+    """Print the rows of a table of runs, each cut to the width of the terminal unless `wide`."""
+    width = 0 if wide else row_width()
+    for row in align_columns(rows):
+        print_line(cut_row(indent + row, width))
+
+
+def step_row(run: Run, visit: StepRun) -> tuple[str, ...]:
+    """Return the table row of a visit to a step of a run."""
     duration = format_duration((visit.ended or time.time()) - visit.started) if visit.log else ""
     visit_number = f"#{visit.visit}" if visit.visit > 1 else ""
     attempt = f"try {visit.attempt}" if visit.attempt > 1 else ""
     status = "blocked" if visit.status == "pending" else visit.status
     called = visit.called if visit.status == "running" else ""
     note = visit.error or called or last_line(visit.output)
+    color, reason = step_color(run, visit), "allowed to fail: " if may_have_failed(run, visit) else ""
     return (
         " ",
         safe_line(visit.step, 40) + visit_number,
-        format_status(status),
+        click.style(status, fg=color),
         duration,
         attempt,
-        safe_line(note, 80),
+        safe_line(reason + note, 80),
     )
+
+
+def may_have_failed(run: Run, visit: StepRun) -> bool:
+    """Return whether a step failed that its command allows to fail."""
+    return visit.status == "failed" and is_tolerated(run.plan, visit)
+
+
+def step_color(run: Run, visit: StepRun) -> str:
+    """Return the colour of a visit to a step: yellow for a failure that is allowed."""
+    status = "blocked" if visit.status == "pending" else visit.status
+    return "yellow" if may_have_failed(run, visit) else STATUS_COLOURS.get(status, "yellow")
+
+
+def last_output(history: "RunHistory", line: RunSummary) -> str:
+    """Return the last line of output of a running step, or nothing; it is not yet made safe."""
+    if line.status != "running" or not line.log or line.called:
+        return ""
+    log = history.run_directory(line.id) / line.log
+    with contextlib.suppress(OSError), log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 2000))
+        return last_line(file.read().decode("utf-8", "replace"))
+    return ""
 
 
 def last_line(text: str) -> str:
@@ -178,7 +262,7 @@ def last_line(text: str) -> str:
 def run_summary(run: Run, directory: str) -> Iterable[str]:
     """Yield the closing lines about a run: its result, its directory and the next commands."""
     short = run.id[:8]
-    duration = f" in {format_duration(run.ended - run.started)}" if run.ended and run.started else ""
+    duration = f" in {format_duration(seconds_worked(run, time.time()))}" if run.started else ""
     yield f"run {short} {format_status(run.status)}{duration}"
     if run.cause or run.error:
         yield f"  cause      {safe_line(': '.join(filter(None, (run.cause, run.error))), 300)}"
@@ -193,7 +277,7 @@ def run_summary(run: Run, directory: str) -> Iterable[str]:
     if run.artifacts:
         yield f"  artifacts  {len(run.artifacts)} in {safe_line(directory, 300)}"
     yield f"  inspect    prj show {short} · prj logs {short}"
-    if run.status != "completed":
+    if run.status not in {"completed", "running", "pending"}:
         yield f"  resume     prj resume {short}"
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from prunejuice.app import wiring
-from prunejuice.cli import progress_view
+from prunejuice.cli import notification, progress_view
 from prunejuice.engine import driver
 from prunejuice.engine import event as events
 from prunejuice.engine.run import Run
@@ -36,6 +36,7 @@ def stoppable_tools(
     def publish(run: Run, event: events.Event) -> None:
         diagnostics.log_event(events.event_kind(event), run=run.id, step=getattr(event, "step", ""))
         progress.show_event(run, event)
+        notification.notify_user(app, run, event)
 
     def on_signal(number: int, _frame: Any) -> None:
         stop.request(KILL if stop.level or number == KILL_SIGNAL else STOP)

@@ -183,6 +183,12 @@ class RunLanded(BaseEvent, frozen=True, tag="run.landed"):
     operation: str = ""
 
 
+class RunDismissed(BaseEvent, frozen=True, tag="run.dismissed"):
+    """A person dismissed the run: it needs nobody any more; `dismissed` is false if that was undone."""
+
+    dismissed: bool = True
+
+
 class ConversationStarted(BaseEvent, frozen=True, tag="conversation.begun"):
     """An agent began a conversation that can continue after an interruption of the step."""
 
@@ -227,6 +233,7 @@ Event = (
     | SnapshotTaken
     | FilesRestored
     | RunLanded
+    | RunDismissed
 )
 
 _encoder = msgspec.json.Encoder()

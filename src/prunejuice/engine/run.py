@@ -76,7 +76,8 @@ class Run(Struct, frozen=True):
     """The state of a run after a number of events; `sequence` is the number of the last event.
 
     `interrupted_visits` are visits that were cut off and `interrupted_at` is the time of the first
-    interruption; `landed` records the branch that the work was merged into.
+    interruption; `landed` records the branch that the work was merged into. `worked` is the number of
+    seconds that earlier drivers worked; the present one began at `driven_since` (0: there is none).
     """
 
     id: str
@@ -101,6 +102,9 @@ class Run(Struct, frozen=True):
     interrupted_at: float = 0
     landed: events.RunLanded | None = None
     conversations: tuple[events.ConversationStarted, ...] = ()
+    worked: float = 0
+    driven_since: float = 0
+    dismissed: bool = False
 
     def visits_of(self, step: str) -> tuple[StepRun, ...]:
         """Return the visits to a step, oldest first."""
@@ -127,6 +131,12 @@ class Run(Struct, frozen=True):
     last = renamed("Run.last", "Run.last_visit")
     running = renamed("Run.running", "Run.running_visits")
     blocked = renamed("Run.blocked", "Run.blocked_visits")
+
+
+def is_tolerated(plan: Plan, visit: StepRun) -> bool:
+    """Return whether the failure of a visit does not fail the run."""
+    step = plan.workflow.steps[visit.step]
+    return step.continue_on_error or step.stage == "cleanup"
 
 
 def replay(run_id: str, history: Iterable[Event]) -> Run:
@@ -171,6 +181,7 @@ def apply_event(run: Run, event: Event) -> Run:
             | events.SnapshotTaken()
             | events.FilesRestored()
             | events.RunLanded()
+            | events.RunDismissed()
         ):
             return _apply_record_event(run, event)
         case events.RunCreated():
@@ -186,6 +197,7 @@ _RecordEvent = (
     | events.SnapshotTaken
     | events.FilesRestored
     | events.RunLanded
+    | events.RunDismissed
 )
 
 
@@ -203,6 +215,8 @@ def _apply_record_event(run: Run, event: _RecordEvent) -> Run:
             return replace(run, snapshots=(*run.snapshots, event))
         case events.FilesRestored():
             return replace(run, interrupted_visits=(), interrupted_at=0)
+        case events.RunDismissed():
+            return replace(run, dismissed=event.dismissed)
         case _:
             return replace(run, landed=event if event.into else None)
 
@@ -216,12 +230,18 @@ def _apply_status_event(run: Run, event: _StatusEvent) -> Run:
     """Apply an event that changes the status of a run."""
     match event:
         case events.RunWaiting():
-            return replace(run, status="waiting")
+            return replace(_stop_clock(run, event.at), status="waiting")
         case events.RunInterrupted():
             # Edits after the first interruption are a person's: restoring files must not revert them.
             first_at = run.interrupted_at or event.at
+            # When the driver died is unknown; the run is found dead later, perhaps after days.
+            seen = max(run.driven_since, *(max(v.started, v.ended) for v in run.visits), 0)
             return replace(
-                run, status="interrupted", ended=event.at, error=event.reason, interrupted_at=first_at
+                _stop_clock(run, seen),
+                status="interrupted",
+                ended=event.at,
+                error=event.reason,
+                interrupted_at=first_at,
             )
         case events.RunStarted():
             return replace(
@@ -236,6 +256,8 @@ def _apply_status_event(run: Run, event: _StatusEvent) -> Run:
                 reason="",
                 cause="",
                 landed=None,
+                dismissed=False,
+                driven_since=event.at,
                 # Blocked steps are tried again; those that asked for a decision keep waiting for it.
                 visits=tuple(v for v in run.visits if v.status != "pending" or v.asked),
             )
@@ -243,13 +265,20 @@ def _apply_status_event(run: Run, event: _StatusEvent) -> Run:
             return replace(run, cancelling=True, error=event.reason)
         case _:
             return replace(
-                run,
+                _stop_clock(run, event.at),
                 status=event.status,
                 ended=event.at,
                 error=event.error or run.error,
                 reason=event.reason,
                 cause=event.step,
             )
+
+
+def _stop_clock(run: Run, at: float) -> Run:
+    """Return the run with the time of its present driver, until `at`, added to the time it worked."""
+    if not run.driven_since:
+        return run
+    return replace(run, worked=run.worked + max(0.0, at - run.driven_since), driven_since=0)
 
 
 def _remove_visit(run: Run, event: events.StepInterrupted | events.StepReset) -> Run:

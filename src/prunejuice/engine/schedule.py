@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from msgspec.structs import replace
 
 from prunejuice.engine.event import FailureReason, StepOutcome
-from prunejuice.engine.run import FINAL_STATUSES, Run, StepRun
+from prunejuice.engine.run import FINAL_STATUSES, Run, StepRun, is_tolerated
 from prunejuice.errors import ConditionError
 from prunejuice.workflow import condition
 from prunejuice.workflow.graph import STAGES, Link, Stage, Step, Workflow
@@ -248,16 +248,11 @@ def _find_failed_need(run: Run, step: Step) -> str:
     return ""
 
 
-def _is_tolerated(plan: Plan, visit: StepRun) -> bool:
-    step = plan.workflow.steps[visit.step]
-    return step.continue_on_error or step.stage == "cleanup"
-
-
 def _find_unhandled_failure(plan: Plan, run: Run) -> StepRun | None:
     """Return the first failed visit that no failure link handled, or None."""
     for visit in run.visits:
         handled = any(name.startswith("failure:") for name in visit.fires)
-        if visit.status == "failed" and not handled and not _is_tolerated(plan, visit):
+        if visit.status == "failed" and not handled and not is_tolerated(plan, visit):
             return visit
     return None
 
@@ -267,7 +262,7 @@ def _find_unresolved_failure(plan: Plan, run: Run) -> StepRun | None:
     for visit in run.visits:
         if (
             visit.status == "failed"
-            and not _is_tolerated(plan, visit)
+            and not is_tolerated(plan, visit)
             and run.last_visit(visit.step) == visit
         ):
             return visit

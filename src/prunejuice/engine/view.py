@@ -45,6 +45,10 @@ class RunSummary(Struct, frozen=True):
     common: str = ""
     called: str = ""
     watched: bool = False
+    arguments: str = ""
+    worked: float = 0
+    driven_since: float = 0
+    dismissed: bool = False
 
 
 def _is_watched(run: Run) -> bool:
@@ -59,7 +63,6 @@ _NO_SNAPSHOT = SnapshotTaken(step="", visit=0, when="after")
 def summarize_run(run: Run) -> RunSummary:
     """Return the summary of a run."""
     steps = run.plan.workflow.steps
-    ended = {v.step for v in run.visits if v.status not in {"running", "pending"}}
     active = run.running_visits() or run.blocked_visits()
     last = next((snapshot for snapshot in reversed(run.snapshots) if snapshot.commit), _NO_SNAPSHOT)
     counted = {step.id for step in steps.values() if step.stage != "cleanup"}
@@ -77,7 +80,7 @@ def summarize_run(run: Run) -> RunSummary:
         session=run.workspace.session,
         parent=run.parent,
         step=", ".join(visit.step for visit in active) or run.cause,
-        steps_done=len(ended & counted),
+        steps_done=len(_finished_steps(run) & counted),
         steps_total=len(counted),
         error=safe_line(run.error or (active[0].error if active else ""), 300),
         pid=run.pid,
@@ -91,13 +94,40 @@ def summarize_run(run: Run) -> RunSummary:
         common=run.workspace.common,
         watched=_is_watched(run),
         called=next((visit.called for visit in run.running_visits() if visit.called), ""),
+        arguments=safe_line(format_arguments(run), 200),
+        worked=run.worked,
+        driven_since=run.driven_since,
+        dismissed=run.dismissed,
     )
 
 
+def _finished_steps(run: Run) -> set[str]:
+    """Return the steps that are over, except those that failed the run or were skipped for a failure."""
+    ended = {v.step for v in run.visits if v.status in {"completed", "failed"}}
+    return (ended | {v.step for v in run.visits if v.status == "skipped" and not v.reason}) - {run.cause}
+
+
+def seconds_worked(run: Run | RunSummary, now: float) -> float:
+    """Return how many seconds a run was driven until `now`; its waits for a person do not count."""
+    if run.driven_since:
+        return run.worked + max(0.0, now - run.driven_since)
+    # A summary of version 0.6 or older has no such times.
+    return run.worked or (max(0.0, run.ended - run.started) if run.ended and run.started else 0.0)
+
+
 def format_arguments(run: Run) -> str:
-    """Return the arguments of a run as `name=value` words."""
+    """Return the arguments of a run as `name=value` words, with secrets masked and long values cut."""
     arguments = run.plan.arguments.items()
-    return " ".join(f"{name}={value}" for name, value in arguments if value is not None)
+    return " ".join(
+        f"{name}={_format_argument(name, str(value))}" for name, value in arguments if value is not None
+    )
+
+
+def _format_argument(name: str, value: str) -> str:
+    from prunejuice.system.redact import MASK, secret_values  # noqa: PLC0415 - not for lists of runs
+
+    start = value[:400]  # a value may be a whole file
+    return MASK.decode() if secret_values({name: start}) else safe_line(start, 60)
 
 
 StatusGroup = Literal["needs you", "ready", "working", "done"]
@@ -112,19 +142,16 @@ class RunStatusLine(Struct, frozen=True):
 
 def status_line(line: RunSummary, *, has_worktree: bool, has_session: bool) -> RunStatusLine:
     """Return the status group of a run; the flags tell whether its worktree and session exist."""
+    group = _status_group(line, has_worktree=has_worktree)
     evidence = [f"event: the run is {line.status}"]
-    group: StatusGroup = "done"
     if line.status in {"pending", "running"}:
-        group = "working"
         evidence.append(f"lock: process {line.pid} holds it" if line.pid else "lock: waiting for its turn")
-        if line.called:
-            group = "needs you"
-            evidence.append(f"event: {line.called}")
-    elif line.status in {"waiting", "interrupted"} or (line.status == "failed" and not line.watched):
-        group = "needs you"
-        evidence += [f"event: {line.step or 'the run'}: {line.error}"] if line.error else []
-    elif line.status == "completed" and line.files and has_worktree and not line.landed:
-        group = "ready"
+        evidence += [f"event: {line.called}"] if line.called else []
+    elif line.dismissed:
+        evidence.append("event: dismissed with `prj dismiss`")
+    elif group == "needs you" and line.error:
+        evidence.append(f"event: {line.step or 'the run'}: {line.error}")
+    elif group == "ready":
         evidence.append(f"snapshot: {line.files} files changed, in no other branch by prj merge")
     if line.landed:
         evidence.append(f"event: landed in {line.landed}")
@@ -133,6 +160,17 @@ def status_line(line: RunSummary, *, has_worktree: bool, has_session: bool) -> R
     if line.session:
         evidence.append(f"tmux: session {line.session} {'is alive' if has_session else 'is gone'}")
     return RunStatusLine(group, tuple(evidence))
+
+
+def _status_group(line: RunSummary, *, has_worktree: bool) -> StatusGroup:
+    if line.status in {"pending", "running"}:
+        return "needs you" if line.called else "working"
+    if line.dismissed:
+        return "done"
+    if line.status in {"waiting", "interrupted"} or (line.status == "failed" and not line.watched):
+        return "needs you"
+    is_ready = line.status == "completed" and line.files and has_worktree and not line.landed
+    return "ready" if is_ready else "done"
 
 
 def find_overlaps(lines: Sequence[RunSummary]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -178,6 +216,7 @@ def summary_to_dict(line: RunSummary) -> dict[str, Any]:
         added=line.added or None,
         removed=line.removed or None,
         landed=line.landed,
+        dismissed=line.dismissed or None,
     )
 
 

@@ -49,7 +49,8 @@ class Settings(NamedTuple):
     limit in US dollars (0: no limit). `agent` is the kind of agent. `agent_env` names additional variables
     that agent programs inherit. `output_tokens` limits one answer of a model (0: the model's own limit).
     `secret_names` are further names of variables and arguments whose values are masked; `*` stands for any
-    part. `gates` are gates of other packages that every change must pass. `sources` maps each setting that
+    part. `gates` are gates of other packages that every change must pass. `notify` is a shell command
+    that runs when a run waits, failed or ended; no project can set it. `sources` maps each setting that
     is not a default to its source.
     """
 
@@ -74,9 +75,12 @@ class Settings(NamedTuple):
     output_tokens: int = 0
     secret_names: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
+    notify: str = ""
     sources: Mapping[str, Source] = {}
 
 
+USER_SETTINGS = frozenset({"notify"})
+"""Settings that a project cannot set: they act for the user, outside of every run."""
 SETTING_TYPES: Mapping[str, type] = {
     name: type(default) for name, default in Settings._field_defaults.items() if name != "sources"
 }
@@ -92,6 +96,11 @@ def exclude_loopback_from_proxies() -> None:
         hosts = [host.strip() for host in os.environ.get(name, "").split(",") if host.strip()]
         if "*" not in hosts and (hosts or name == "NO_PROXY"):
             os.environ[name] = ",".join(dict.fromkeys([*hosts, *_LOOPBACK]))
+
+
+def prepare_pager() -> None:
+    """Let `less` show colours and end by itself where the text fits on the screen, as git does."""
+    os.environ.setdefault("LESS", "FRX")
 
 
 def environment() -> Mapping[str, str]:
@@ -161,6 +170,9 @@ def load(
         sourced.update({key: (value, "user") for key, value in values.items()})
     if project_config is not None:
         values = _parse_config(project_content, project_config)
+        if refused := sorted(USER_SETTINGS & values.keys()):
+            fix = f"move it to your own {user_config}"
+            raise UsageError(f"{project_config}: a project cannot set {refused[0]}", fix)
         sourced.update({key: (value, "project") for key, value in values.items()})
     for key in SETTING_TYPES:
         if (text := environ.get(f"PRUNEJUICE_{key.upper()}")) is not None:

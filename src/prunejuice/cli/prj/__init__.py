@@ -18,6 +18,7 @@ COMMANDS = (
     "resume",
     "stop",
     "status",
+    "dismiss",
     "show",
     "logs",
     "history",

@@ -1,6 +1,6 @@
 """Show what a run, or one step of it, changed.
 
-Piped output is a patch that git can apply.
+Piped output is a patch that git can apply. A terminal shows it in your pager ($PAGER, or `less`).
 """
 
 import sys
@@ -74,5 +74,4 @@ def _show_patch_file(path: Path) -> None:
             while chunk := file.read(1 << 20):
                 render.print_bytes(chunk)
             return
-        for line in file:
-            render.print_line(render.format_patch_line(safe_text(line.rstrip(b"\n"))))
+        render.page_lines(render.format_patch_line(safe_text(line.rstrip(b"\n"))) for line in file)

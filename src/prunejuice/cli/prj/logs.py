@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 from prunejuice.cli import render
+from prunejuice.cli.options import json_option
 from prunejuice.cli.run_history import open_history
+from prunejuice.engine.history import RunHistory
 from prunejuice.engine.run import Run, StepRun
 from prunejuice.text import safe_line, safe_text, spelling_hint
 
@@ -18,10 +20,16 @@ from prunejuice.text import safe_line, safe_text, spelling_hint
 @click.argument("run")
 @click.argument("step", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Follow the output until the run ends; Ctrl-C detaches.")
-def logs_command(*, run: str, step: str | None, follow: bool) -> None:
+@json_option
+def logs_command(*, run: str, step: str | None, follow: bool, as_json: bool) -> None:
+    if follow and as_json:
+        raise click.UsageError("--follow and --json cannot be combined")
     history = open_history()
     run_id = history.find_run_id(run)
     _require_step(history.load_run(run_id), step)
+    if as_json:
+        _print_logs_as_json(history, run_id, step)
+        return
     printer = _LogPrinter(single_step=bool(step))
     while True:
         loaded = history.load_run(run_id)
@@ -45,6 +53,17 @@ def _require_step(run: Run, step: str | None) -> None:
 
 def _visits_with_log(run: Run, step: str | None) -> Iterator[StepRun]:
     return (v for v in run.visits if v.log and step in {None, v.step})
+
+
+def _print_logs_as_json(history: RunHistory, run_id: str, step: str | None) -> None:
+    """Print each visit with the text of its log, or without `text` if the log is gone."""
+    items = []
+    for visit in _visits_with_log(history.load_run(run_id), step):
+        path = history.run_directory(run_id) / visit.log
+        text = {"text": path.read_bytes().decode("utf-8", "backslashreplace")} if path.is_file() else {}
+        head = {"step": visit.step, "visit": visit.visit, "attempt": visit.attempt, "status": visit.status}
+        items.append({**head, "path": str(path), **text})
+    render.print_json("logs", {"run": run_id, "items": items})
 
 
 class _LogPrinter:

@@ -23,7 +23,7 @@ def show_command(*, run: str, as_json: bool) -> None:
         return
     for line in render.run_summary(loaded, directory):
         render.print_line(line)
-    for row in render.align_columns(render.step_row(visit) for visit in loaded.visits):
+    for row in render.align_columns(render.step_row(loaded, visit) for visit in loaded.visits):
         render.print_line(row)
     for line in render.failure_tail(loaded):
         render.print_line(line)

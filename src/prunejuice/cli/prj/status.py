@@ -1,60 +1,105 @@
 """Show the runs of this project, grouped by what needs you."""
 
-from collections.abc import Collection, Mapping, Sequence
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import click
 
 from prunejuice.cli import render
-from prunejuice.cli.options import all_projects_option, json_option
+from prunejuice.cli.options import all_projects_option, json_option, wide_option
 from prunejuice.cli.run_history import open_history, project_filter
 from prunejuice.engine import view
 from prunejuice.engine.history import RunHistory
 from prunejuice.engine.stores.registry import open_store
 from prunejuice.engine.view import RunSummary
+from prunejuice.errors import UsageError
 from prunejuice.system import settings
 from prunejuice.text import safe_line
 from prunejuice.workflow import project
 from prunejuice.workflow.project import Project
 from prunejuice.worktrees import tmux
 
+WATCH_SECONDS = 1.0
+
 
 @click.command("status")
 @all_projects_option
+@click.option("--watch", is_flag=True, help="Redraw the list every second until Ctrl-C.")
+@wide_option
 @json_option
-def status_command(*, everywhere: bool, as_json: bool) -> None:
-    history, lines = _load_runs(project_filter(everywhere=everywhere))
+def status_command(*, everywhere: bool, watch: bool, wide: bool, as_json: bool) -> None:
+    project_root = project_filter(everywhere=everywhere)
+    if watch:
+        if as_json or not sys.stdout.isatty():
+            raise UsageError("--watch needs a terminal and no --json", "run `prj status --json` in a loop")
+        _watch_status(project_root, wide=wide)
+        return
+    overview = _load_overview(project_root)
+    if as_json:
+        render.print_json("runs", overview.to_dicts())
+        return
+    if _has_interrupted_operation(project.find_project(project.current_directory())):
+        render.print_message("a merge or a removal was interrupted: finish it with `prj doctor --repair`")
+    for line in overview.text_lines(wide=wide):
+        render.print_line(line)
+
+
+def _watch_status(project_root: str, *, wide: bool) -> None:
+    from rich.live import Live
+    from rich.text import Text
+
+    with suppress(KeyboardInterrupt), Live(screen=True, auto_refresh=False) as live:
+        while True:
+            text = "\n".join(_load_overview(project_root).text_lines(wide=wide))
+            live.update(Text.from_ansi(text, no_wrap=True, overflow="crop"), refresh=True)
+            time.sleep(WATCH_SECONDS)
+
+
+class _Overview(NamedTuple):
+    """The newest runs of a project, with their status groups and overlaps by run id."""
+
+    history: RunHistory
+    lines: Sequence[RunSummary]
+    standings: Mapping[str, view.RunStatusLine]
+    overlaps: Mapping[str, Mapping[str, Sequence[str]]]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        return [
+            {
+                **view.summary_to_dict(line),
+                **_standing_to_dict(self.standings[line.id], self.overlaps.get(line.id, {})),
+            }
+            for line in self.lines
+        ]
+
+    def text_lines(self, *, wide: bool) -> Iterator[str]:
+        """Yield the lines of the list, cut to the width of the terminal unless `wide`."""
+        if not self.lines:
+            yield "no runs yet: run `prj list` to see the available commands"
+        width = 0 if wide else render.row_width()
+        for title in get_args(view.StatusGroup):
+            group = [line for line in self.lines if self.standings[line.id].group == title]
+            if group:
+                yield click.style(f"{title} ({len(group)})", bold=True)
+            rows = (
+                _status_row(self.history, line, self.overlaps.get(line.id, {}))
+                for line in group[: 5 if title == "done" else 50]
+            )
+            for row in render.align_columns(rows):
+                yield render.cut_row(f"  {row}", width)
+
+
+def _load_overview(project_root: str) -> _Overview:
+    history, lines = _load_runs(project_root)
     lines = [line for line in lines if not line.parent][:50]
     sessions = _live_sessions(lines)
     standings = {line.id: _run_standing(line, sessions) for line in lines}
     live = [line for line in lines if standings[line.id].group != "done" and Path(line.worktree).is_dir()]
-    overlaps = view.find_overlaps(live)
-    if as_json:
-        items = [
-            {
-                **view.summary_to_dict(line),
-                **_standing_to_dict(standings[line.id], overlaps.get(line.id, {})),
-            }
-            for line in lines
-        ]
-        render.print_json("runs", items)
-        return
-    if _has_interrupted_operation(project.find_project(project.current_directory())):
-        render.print_message("a merge or a removal was interrupted: finish it with `prj doctor --repair`")
-    if not lines:
-        render.print_line("no runs yet: run `prj list` to see the available commands")
-    for title in get_args(view.StatusGroup):
-        group = [line for line in lines if standings[line.id].group == title]
-        if group:
-            render.print_line(click.style(f"{title} ({len(group)})", bold=True))
-        rows = (
-            _status_row(history, line, overlaps.get(line.id, {}))
-            for line in group[: 5 if title == "done" else 50]
-        )
-        for row in render.align_columns(rows):
-            render.print_line(f"  {row}")
+    return _Overview(history, lines, standings, view.find_overlaps(live))
 
 
 def _has_interrupted_operation(here: Project) -> bool:
@@ -101,17 +146,6 @@ def _status_row(
 ) -> tuple[str, ...]:
     """Return the row of a run, with its last output and the runs that changed the same files."""
     row = render.run_row(line)
-    output = (
-        _last_log_line(history.run_directory(line.id) / line.log)
-        if line.status == "running" and line.log and not line.called
-        else ""
-    )
+    output = render.last_output(history, line)
     overlap = f"changed the same files as {', '.join(other[:8] for other in overlaps)}" if overlaps else ""
     return (*row[:-1], "  ".join(filter(None, (row[-1], safe_line(output, 60), overlap))))
-
-
-def _last_log_line(log: Path) -> str:
-    with suppress(OSError), log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 2000))
-        return render.last_line(file.read().decode("utf-8", "replace"))
-    return ""
