@@ -155,6 +155,11 @@ def config_directory(environ: Mapping[str, str]) -> Path:
     return platformdirs.user_config_path("prunejuice", appauthor=False)
 
 
+def user_config_path(environ: Mapping[str, str]) -> Path:
+    """Return the path of the user's `config.yaml`, whether or not it exists."""
+    return config_directory(environ) / "config.yaml"
+
+
 def load(
     environ: Mapping[str, str], project_config: Path | None = None, project_content: bytes = b""
 ) -> Settings:
@@ -164,7 +169,7 @@ def load(
         UsageError: a setting is unknown or has the wrong type. The message names the file and line.
     """
     sourced: dict[str, tuple[Any, Source]] = {}
-    user_config = config_directory(environ) / "config.yaml"
+    user_config = user_config_path(environ)
     if user_config.is_file():
         values = _parse_config(user_config.read_bytes(), user_config)
         sourced.update({key: (value, "user") for key, value in values.items()})
@@ -176,7 +181,7 @@ def load(
         sourced.update({key: (value, "project") for key, value in values.items()})
     for key in SETTING_TYPES:
         if (text := environ.get(f"PRUNEJUICE_{key.upper()}")) is not None:
-            sourced[key] = (_convert_value(f"PRUNEJUICE_{key.upper()}", key, text), "environment")
+            sourced[key] = (convert_value(f"PRUNEJUICE_{key.upper()}", key, text), "environment")
     if environ.get("PRUNEJUICE_HOME"):
         sourced["home"] = (state_directory(environ), "environment")
     values = {key: value for key, (value, _) in sourced.items()}
@@ -202,10 +207,15 @@ def _parse_config(content: bytes, path: Path) -> dict[str, Any]:
     )
     if problems:
         raise DefinitionError(problems)
-    return {key: _convert_value(f"{path}: {key}", key, value) for key, value in data.items()}
+    return {key: convert_value(f"{path}: {key}", key, value) for key, value in data.items()}
 
 
-def _convert_value(place: str, key: str, value: Any) -> Any:
+def convert_value(place: str, key: str, value: Any) -> Any:
+    """Return a value of a file or of the environment as the type of a setting; `place` is for the message.
+
+    Raises:
+        UsageError: the value has the wrong type.
+    """
     kind = SETTING_TYPES[key]
     try:
         typed = _PARSERS.get(kind, kind)(value)

@@ -31,6 +31,7 @@ COMMANDS = (
     "attach",
     "mcp",
     "cleanup",
+    "config",
     "doctor",
     "demo",
 )
