@@ -315,7 +315,8 @@ def test_unknown_tool_argument_is_reported_and_starts_no_run(shop):
 
     text, wrong = memory(shop, work)
     assert wrong
-    assert "arguments" in str(text)
+    assert "executeCommand has no argument 'arguments' (did you mean 'args'?)" in str(text)
+    assert "its arguments are command, args, worktree, wait" in str(text)
     assert shop.prj("history", "--json").json["items"] == []
 
 

@@ -17,17 +17,11 @@ def made(project, *words):
     return Path(answer.json["path"]), answer.json["branch"]
 
 
-def test_create_says_what_the_shell_tool_says_and_what_programs_look_for(project):
+def test_create_names_the_branch_and_says_what_programs_look_for(project):
     answer = project.plum("create", "fix")
     path = project.root.parent / "shop-worktrees" / "shop-fix"
     assert answer.out.splitlines() == [
-        "Creating worktree with branch: shop-fix",
-        f"Creating worktree: {path}",
-        "With branch: shop-fix",
-        "From base: main",
-        "✅ Worktree created successfully!",
-        f"   Path: {path}",
-        "   Branch: shop-fix",
+        "Branch: shop-fix (from main)",
         f"Worktree created at: {path}",
     ]
     assert (path / "a.txt").read_text() == "one\n"
@@ -65,7 +59,7 @@ def test_the_variables_of_the_shell_tool_count(project, surroundings, monkeypatc
     answer = project.plum("create", "fix", "-m", "web")
     path = project.root.parent / "trees" / "me-fix"
     assert git(path, "log", "-1", "--format=%s") == "develop"
-    assert "From base: develop" in answer.out
+    assert "(from develop)" in answer.out
     assert "  ✓ Copied .vscode/tasks.json" in answer.out
     assert "  ⚠ gone not found in source directory" in answer.out
     assert "  Files copied: 1, failed: 1" in answer.out

@@ -53,12 +53,15 @@ def test_init_trusts_what_it_made_and_nothing_that_was_there(project):
 def test_list_says_where_commands_come_from(project):
     project.command(
         "mine",
-        "description: My own\ncategory: x\narguments: [{name: a, description: An a}]\nsteps: [{name: s, script: 'true'}]",
+        "description: My own\ncategory: x\narguments: [{name: a, description: An a}, {name: b, required: false}, {name: c, default: ''}, {name: d, type: boolean, default: true}]\nsteps: [{name: s, script: 'true'}]",
     )
     project.command("broken", "steps: 3")
     out = project.prj("list", "-v").out
     assert re.search(r"mine +x +project +My own", out)
     assert "a= (string, required)  An a" in out
+    assert re.search(
+        r"b= \(string, optional\)\n +c= \(string, optional\)\n +d= \(boolean, default true\)", out
+    )
     assert "must be a list of steps" in out
     assert re.search(r"tdd +workflow +built-in", out)
     items = {item["name"]: item for item in project.prj("list", "--json").json["items"]}

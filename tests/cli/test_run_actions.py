@@ -547,7 +547,7 @@ def test_a_detached_run_is_driven_in_a_session_with_the_callers_environment(proj
     (tmp_path / "go").write_text("")
     wait_for(lambda: project.prj("show", run_id, "--json").json["status"] == "completed")
     wait_for(lambda: project.pots("list", "--json").json["items"] == [])
-    assert "has no session" in project.prj("attach", run_id).err
+    assert f"has ended\n  fix: read its output: prj logs {run_id[:8]}" in project.prj("attach", run_id).err
 
 
 def test_detached_run_completes_without_tmux(project, monkeypatch, tmp_path):

@@ -22,6 +22,9 @@ from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.merge import MergeMethod, MergeSource
 from prunejuice.worktrees.oplog import Operation
 
+_CANNOT_START = {126, 127}
+"""Exit codes of a shell that could not execute a program, or did not find it."""
+
 
 class CommitRange(NamedTuple):
     """The commits before and after some work, and the repository that has them."""
@@ -228,11 +231,42 @@ def _find_tip(git: Git, run: Run, title: str) -> str:
     branch = run.workspace.branch
     tip = git.resolve(f"refs/heads/{branch}") if branch else ""
     if not tip:
-        raise UsageError(
-            f"run {run.id[:8]} has neither a worktree nor a branch to merge",
-            "start the run with --worktree",
-        )
+        raise _no_work_error(git, run)
     return tip
+
+
+def _no_work_error(git: Git, run: Run) -> UsageError:
+    """Return the error about a run without a worktree and a branch to merge."""
+    short = run.id[:8]
+    if run.landed:
+        return UsageError(
+            f"run {short} is merged into {run.landed.into} already",
+            f"undo the merge first: prj undo {run.landed.operation}",
+        )
+    if removal := find_removal(git, run.workspace.worktree):
+        return UsageError(
+            f"the worktree of run {short} was removed", f"restore it first: prj undo {removal.id}"
+        )
+    return UsageError(
+        f"run {short} has neither a worktree nor a branch to merge", "start the run with --worktree"
+    )
+
+
+def find_removal(git: Git, name: str) -> Operation | None:
+    """Return the last removal, if not undone, of a worktree of this path, folder or branch (or its end)."""
+    return next(
+        (
+            operation
+            for operation in oplog.open_log(git).list_operations()
+            if (operation.kind, operation.state) == ("remove", "done")
+            and name
+            and (
+                name in {operation.path, Path(operation.path).name, operation.branch}
+                or operation.branch.endswith((f"-{name}", f"/{name}"))
+            )
+        ),
+        None,
+    )
 
 
 def _run_check(app: App, git: Git, commit: str, command: str) -> None:
@@ -258,10 +292,14 @@ def _run_check(app: App, git: Git, commit: str, command: str) -> None:
         ended = process.run(spec, keep_tail)
     if ended.code:
         lines = safe_text(bytes(tail)).rstrip().splitlines()[-12:]
-        message = "\n".join(["the check failed on the merged files: " + safe_line(command), *lines])
-        raise GateError(
-            message, "fix it in the worktree of the run and merge again; the branch is unchanged"
+        could_start = ended.code not in _CANNOT_START
+        problem = "the check failed on the merged files" if could_start else "the check could not start"
+        fix = (
+            "fix it in the worktree of the run and merge again; the branch is unchanged"
+            if could_start
+            else "it runs in a new checkout without ignored files such as .venv: name a program on PATH"
         )
+        raise GateError("\n".join([f"{problem}: {safe_line(command)}", *lines]), fix)
 
 
 # -- compare ----------------------------------------------------------------------------------------

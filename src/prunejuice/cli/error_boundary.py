@@ -103,13 +103,7 @@ def _report_error(error: Exception, arguments: list[str]) -> int:
         click.echo(error.format_message(), err=True)
         return 2
     if isinstance(error, click.ClickException):
-        context = getattr(error, "ctx", None)
-        render.print_error(
-            error.format_message(),
-            f"run `{context.command_path} --help`" if context else "",
-            as_json=as_json,
-            exit_code=2,
-        )
+        render.print_error(*_describe_usage_error(error), as_json=as_json, exit_code=2)
         return 2
     if isinstance(error, errors.PruneJuiceError):
         code = next((code for kind, code in _ERROR_CODES.items() if isinstance(error, kind)), 1)
@@ -129,6 +123,26 @@ def _report_error(error: Exception, arguments: list[str]) -> int:
     fix = f"report this bug and attach {report}" if report else "report this bug"
     render.print_error(f"unexpected {type(error).__name__}: {error}", fix, as_json=as_json)
     return 1
+
+
+def _describe_usage_error(error: click.ClickException) -> tuple[str, str]:
+    """Return the message and the fix for an error in the words of a command line."""
+    context = getattr(error, "ctx", None)
+    fix = f"run `{context.command_path} --help`" if context else ""
+    if not isinstance(error, click.NoSuchOption) or context is None:
+        return error.format_message(), fix
+    from prunejuice.text import safe_line, spelling_hint  # noqa: PLC0415
+
+    name = safe_line(error.option_name, 60)
+    options = (param.opts + param.secondary_opts for param in context.command.get_params(context))
+    known = {each.lstrip("-"): each for names in options for each in names if each.startswith("--")}
+    # Compared without dashes, which would make all options alike.
+    if hint := spelling_hint(name.lstrip("-"), known):
+        close = known[hint.split("'")[1]]
+        return f"unknown option {name}: did you mean {close}?", fix
+    if any("NAME=VALUE" in str(param.metavar) for param in context.command.params if param.metavar):
+        fix = f"write an argument as {name.lstrip('-')}=VALUE, without dashes; options: {fix[4:]}"
+    return f"unknown option {name}", fix
 
 
 def _write_crash_report(error: Exception, arguments: list[str]) -> "Path | None":

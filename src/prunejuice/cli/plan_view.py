@@ -28,7 +28,7 @@ def show_plans(plans: Sequence[Plan], *, as_json: bool) -> None:
         render.print_line(f"  {len(plans)} runs:")
         for plan in plans:
             arguments = " ".join(
-                f"{name}={safe_line(_format_value(value), 40)}" for name, value in plan.arguments.items()
+                f"{name}={safe_line(format_value(value), 40)}" for name, value in plan.arguments.items()
             )
             render.print_line(f"    {arguments or '(no arguments)'}")
 
@@ -43,7 +43,7 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
     render.print_line(f"  directory    {safe_line(plan.directory, 300)}")
     render.print_line(f"  timeout      {command.timeout:g} s, at most {plan.workflow.max_parallel} at once")
     for name, value in plan.arguments.items():
-        render.print_line(f"  argument     {name} = {safe_line(_format_value(value))}")
+        render.print_line(f"  argument     {name} = {safe_line(format_value(value))}")
     for name, text in command.environment.items():
         value_shown = "(inherited)" if text is None else safe_line(text)
         render.print_line(f"  environment  {name}={value_shown}")
@@ -93,12 +93,13 @@ def _step_notes(step: Step) -> Iterator[str]:
 def _step_limits(step: Step) -> Iterator[str]:
     for key in ("max_visits", "retries", "args", "environment", "working_directory"):
         if value := getattr(step, key):
-            yield f"{key} {safe_line(_format_value(value))}"
+            yield f"{key} {safe_line(format_value(value))}"
     if step.timeout != step.default_timeout:
         yield f"timeout {step.timeout:g} s"
     if step.continue_on_error:
         yield "continue on error"
 
 
-def _format_value(value: Any) -> str:
+def format_value(value: Any) -> str:
+    """Return a value of an argument as text, or as JSON if it is none."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -18,6 +18,7 @@ from prunejuice.engine import event as events
 from prunejuice.engine import view
 from prunejuice.errors import PruneJuiceError
 from prunejuice.mcp import backend
+from prunejuice.text import safe_line, spelling_hint
 from prunejuice.version import __version__
 
 _INSTRUCTIONS = (
@@ -126,12 +127,25 @@ def build_server(directory: Path) -> MCPServer:
         instructions=_INSTRUCTIONS,
         log_level="ERROR",
         tools=[
-            _forbid_extra_arguments(Tool.from_function(function, name, description=description))
+            _forbid_extra_arguments(_StrictTool.from_function(function, name, description=description))
             for name, function, description in tool_specs
         ],
     )
     _register_resources(server, lambda: tools.app)
     return server
+
+
+class _StrictTool(Tool):
+    """A tool that names the arguments it knows when it gets another one."""
+
+    async def run(self, arguments: dict[str, Any], *args: Any, **options: Any) -> Any:
+        known = self.parameters.get("properties", {})
+        for name in arguments.keys() - known.keys():
+            hint = f" ({hint})" if (hint := spelling_hint(name, known)) else ""
+            listed = ", ".join(known) or "none"
+            problem = f"usage: {self.name} has no argument {safe_line(name, 60)!r}{hint}"
+            raise ToolError(f"{problem}; its arguments are {listed}")
+        return await super().run(arguments, *args, **options)
 
 
 def _forbid_extra_arguments(tool: Tool) -> Tool:

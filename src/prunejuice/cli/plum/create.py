@@ -86,13 +86,6 @@ def create_command(
         _show_dry_run(request, as_json=as_json)
         return
     write = _print_nothing if as_json else _print_line
-    for line in (
-        f"Creating worktree with branch: {request.branch}",
-        f"Creating worktree: {request.path}",
-        f"With branch: {request.branch}",
-        f"From base: {request.base_name}",
-    ):
-        write(line)
     spec = worktree.WorktreeSpec(
         request.path, request.branch, request.base, _worktree_owner(environment, request)
     )
@@ -105,13 +98,8 @@ def create_command(
         render.print_json("worktree", {**data, "copied": [result._asdict() for result in copied]})
         return
     _open_editor(environment, record.path)
-    for line in (
-        "✅ Worktree created successfully!",
-        f"   Path: {record.path}",
-        f"   Branch: {record.branch}",
-        f"Worktree created at: {record.path}",
-    ):
-        write(line)
+    write(f"Branch: {record.branch} (from {request.base_name})")
+    write(f"Worktree created at: {record.path}")  # programs look for this line
 
 
 def _worktree_owner(environment: PlumEnvironment, request: WorktreeRequest) -> str:

@@ -1,6 +1,7 @@
 """Lookup of worktrees by name."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from prunejuice.errors import NotFoundError, UsageError
@@ -32,6 +33,17 @@ def find_worktree(git: Git, name: str) -> Worktree:
         if entry.branch.endswith(f"-{name}") or entry.branch.endswith(f"/{name}")
     ]
     if len(matches) != 1:
-        problem = "several worktrees match" if matches else "unknown worktree"
-        raise NotFoundError(f"{problem} {safe_line(name, 80)!r}", "run `plum list` to see the worktrees")
+        raise _lookup_error(git, name, matches)
     return matches[0]
+
+
+def _lookup_error(git: Git, name: str, matches: Sequence[Worktree]) -> NotFoundError:
+    """Return the error about a name that fits several worktrees, or none, or one that was removed."""
+    from prunejuice.app.run_actions import find_removal  # noqa: PLC0415 - only after a mistake
+
+    if not matches and (removal := find_removal(git, name)):
+        return NotFoundError(
+            f"worktree {safe_line(name, 80)!r} was removed", f"restore it: prj undo {removal.id}"
+        )
+    problem = "several worktrees match" if matches else "unknown worktree"
+    return NotFoundError(f"{problem} {safe_line(name, 80)!r}", "run `plum list` to see the worktrees")

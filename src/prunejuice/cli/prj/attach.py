@@ -3,15 +3,14 @@
 Press Ctrl-b d to detach.
 """
 
-import sys
-
 import click
 
 from prunejuice.app import wiring
 from prunejuice.cli.run_lookup import driver_session_name
+from prunejuice.cli.session_terminal import attach_terminal
 from prunejuice.engine.history import RunHistory
+from prunejuice.engine.run import FINAL_STATUSES
 from prunejuice.errors import UsageError
-from prunejuice.system import process
 from prunejuice.worktrees import tmux
 
 
@@ -20,7 +19,7 @@ from prunejuice.worktrees import tmux
 @click.option(
     "--driver", is_flag=True, help="Attach to the session that drives the run, not the one it works in."
 )
-def attach_command(*, run: str, driver: bool) -> int:
+def attach_command(*, run: str, driver: bool) -> None:
     app = wiring.open_app()
     history = RunHistory(app.settings.home, app.store)
     loaded = history.load_run(history.find_run_id(run))
@@ -35,9 +34,8 @@ def attach_command(*, run: str, driver: bool) -> int:
     )
     name = next((session for session in names if session in sessions), None)
     if name is None:
-        raise UsageError(
-            f"run {loaded.id[:8]} has no session", f"follow it with `prj logs -f {loaded.id[:8]}`"
-        )
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("attaching needs a terminal", f"attach to session {name} from a terminal")
-    process.exec_program(tmux.attach_command(name, app.settings.tmux_socket, app.environ), app.environ)
+        short = loaded.id[:8]
+        if loaded.status in FINAL_STATUSES:
+            raise UsageError(f"run {short} has ended", f"read its output: prj logs {short}")
+        raise UsageError(f"run {short} has no session", f"follow it: prj logs -f {short}")
+    attach_terminal(name, app.settings.tmux_socket, app.environ)

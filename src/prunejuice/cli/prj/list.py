@@ -5,6 +5,7 @@ import click
 from prunejuice.app import wiring
 from prunejuice.cli import render
 from prunejuice.cli.options import json_option
+from prunejuice.cli.plan_view import format_value
 from prunejuice.errors import DefinitionError
 from prunejuice.text import safe_line
 from prunejuice.workflow.catalog import Catalog
@@ -61,7 +62,9 @@ def _show_details(catalog: Catalog, name: str) -> None:
 
 
 def _format_argument(argument: Argument) -> str:
-    requirement = "required" if argument.required else f"default {safe_line(str(argument.default), 60)}"
+    has_default = argument.default not in (None, "")
+    default = f"default {safe_line(format_value(argument.default), 60)}" if has_default else "optional"
+    requirement = "required" if argument.required else default
     description = safe_line(argument.description)
     return f"{argument.name}= ({argument.type}, {requirement})" + (
         f"  {description}" if description else ""
