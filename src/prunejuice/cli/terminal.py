@@ -14,7 +14,7 @@ from prunejuice.text import safe_line
 
 def is_interactive() -> bool:
     """Tell whether a human can read messages and answer them."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return bool(sys.stdin and sys.stdin.isatty() and sys.stderr.isatty())
 
 
 def read_key(choices: str) -> str:

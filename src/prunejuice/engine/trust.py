@@ -1,10 +1,11 @@
 """Trust in project files: code of a repository runs only if a person trusted its exact bytes."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from prunejuice.engine import trusted_copies
 from prunejuice.engine.ports import TrustStore
 from prunejuice.errors import DeniedError
 from prunejuice.text import safe_line
@@ -13,10 +14,15 @@ from prunejuice.workflow.project import Project, fingerprint
 
 
 class TrustState(NamedTuple):
-    """The trust state of a project. `changes` lists untrusted differences as `path (new|changed|gone)`."""
+    """The trust state of a project. `changes` lists untrusted differences as `path (new|changed|gone)`.
+
+    `digests` and `trusted` are the digests of its files by path: now, and when they were trusted.
+    """
 
     is_trusted: bool
     changes: tuple[str, ...] = ()
+    digests: Mapping[str, str] = {}
+    trusted: Mapping[str, str] = {}
 
 
 def trust_state(project: Project, store: TrustStore) -> TrustState:
@@ -28,12 +34,18 @@ def trust_state(project: Project, store: TrustStore) -> TrustState:
         f"{name} (changed)" for name in current if trusted.get(name, current[name]) != current[name]
     ]
     changes += [f"{name} (gone)" for name in trusted if name not in current]
-    return TrustState(not changes, tuple(changes))
+    return TrustState(not changes, tuple(changes), current, trusted)
 
 
-def trust_project(project: Project, store: TrustStore) -> dict[str, str]:
-    """Trust the current files of a project's `.prj`; return their digests by path."""
-    digests = fingerprint(project)
+def trust_project(
+    project: Project, store: TrustStore, home: Path, digests: Mapping[str, str] | None = None
+) -> Mapping[str, str]:
+    """Trust files of a project by their digests (default: as they are now); return the digests by path.
+
+    Their copies in the state directory `home` let the next question show what changed since.
+    """
+    digests = fingerprint(project) if digests is None else digests
+    trusted_copies.keep_copies(home, project, digests)
     store.trust_files(str(project.root), digests)
     return digests
 

@@ -29,7 +29,7 @@ def init_command(*, path: Path, as_json: bool) -> None:
     was_trusted = trust.trust_state(new_project, app.trust_store).is_trusted
     created = list(init_project(new_project))
     if was_trusted:
-        trust.trust_project(new_project, app.trust_store)
+        trust.trust_project(new_project, app.trust_store, app.settings.home)
     if as_json:
         render.print_json(
             "init", {"project": str(new_project.root), "created": created, "trusted": was_trusted}

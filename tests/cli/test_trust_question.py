@@ -1,0 +1,80 @@
+"""On a terminal, `prj trust` shows what changed since the last time, and asks."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+
+import pytest
+
+STEPS = "steps: [{name: a, script: 'true'}]\n"
+
+
+def answer_on_terminal(project, words, typed):
+    """Call prj on a terminal and type an answer to its question; its exit code and what it showed."""
+    main, terminal = pty.openpty()
+    environ = os.environ | {"TERM": "xterm", "NO_COLOR": "1"}
+    program = [sys.executable, "-m", "prunejuice", *words]
+    with subprocess.Popen(
+        program, cwd=project.root, env=environ, stdin=terminal, stdout=terminal, stderr=terminal
+    ) as child:
+        os.close(terminal)
+        seen = b""
+        while select.select([main], [], [], 60)[0]:
+            try:
+                chunk = os.read(main, 4096)
+            except OSError:  # the end, on Linux
+                break
+            if not chunk:
+                break
+            seen += chunk
+            if typed and b"[y/N]" in seen:
+                os.write(main, typed)
+                typed = b""
+        child.wait()
+    os.close(main)
+    return child.returncode, seen.decode().replace("\r\n", "\n")
+
+
+@pytest.fixture
+def changed(project):
+    (project.root / ".env").write_text("API_KEY=old-secret-value\n")
+    project.command("c", "description: Old\n" + STEPS)
+    (project.root / ".env").write_text("API_KEY=new-secret-value\n")
+    project.command("c", "description: New \x1b[2J\n" + STEPS, trust=False)
+    project.command("d", STEPS, trust=False)
+    return project
+
+
+@pytest.mark.parametrize("words", [["trust"], ["run", "d"]])
+def test_the_difference_is_shown_and_a_yes_trusts(changed, words):
+    code, shown = answer_on_terminal(changed, words, b"y\n")
+    assert code == 0, shown
+    assert "-description: Old" in shown
+    assert "+description: New \\x1b[2J" in shown
+    assert "+++ b/.prj/commands/d.yaml" in shown
+    assert ".env (changed)" in shown
+    assert "secret-value" not in shown  # a copy of secrets is not even kept
+    assert changed.prj("run", "d").code == 0
+
+
+def test_a_no_trusts_nothing(changed):
+    code, shown = answer_on_terminal(changed, ["trust"], b"\n")
+    assert (code, "you declined" in shown) == (7, True)
+    assert changed.prj("run", "d").code == 7
+
+
+def test_no_copy_of_secrets_is_kept(changed):
+    changed.prj("trust")
+    kept = [path.read_text() for path in (changed.home / "trusted").iterdir()]
+    assert any("description: New" in text for text in kept)
+    assert not any("secret-value" in text for text in kept)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (changed.home / "trusted").iterdir())
+
+
+def test_yes_and_pipes_do_not_ask(changed):
+    code, shown = answer_on_terminal(changed, ["trust", "--yes"], b"")
+    assert (code, "[y/N]" in shown) == (0, False)
+    changed.command("d", "description: x\n" + STEPS, trust=False)
+    assert changed.prj("trust").out.startswith(".prj/commands/d.yaml (changed)\ntrusted 3 files in ")
