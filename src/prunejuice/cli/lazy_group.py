@@ -56,7 +56,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the arguments name; fail with a spelling hint for an unknown one."""
-        if args and not args[0].startswith("-") and not self.has_command(args[0]):
+        is_word = bool(args) and not args[0].startswith("-") and not ctx.resilient_parsing
+        if is_word and not self.has_command(args[0]):
             from prunejuice.text import spelling_hint  # noqa: PLC0415 - only for the message
 
             hint = spelling_hint(args[0], self.command_names())

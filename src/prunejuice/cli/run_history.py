@@ -6,11 +6,16 @@ from prunejuice.system import settings
 from prunejuice.workflow import project
 
 
-def open_history() -> RunHistory:
-    """Return the history of runs on this machine, after marking runs whose driver died."""
+def open_reading_history() -> RunHistory:
+    """Return the history of runs on this machine as it is."""
     environ = settings.environment()
     home = settings.state_directory(environ)
-    history = RunHistory(home, open_store(home, environ))
+    return RunHistory(home, open_store(home, environ))
+
+
+def open_history() -> RunHistory:
+    """Return the history of runs on this machine, after marking runs whose driver died."""
+    history = open_reading_history()
     if history.lost_runs():
         from prunejuice.app.wiring import open_app  # noqa: PLC0415 - slow, and needed only after a crash
         from prunejuice.engine.driver import recover_lost_runs  # noqa: PLC0415 - slow, and needed only after a crash

@@ -6,6 +6,7 @@ Each command is a module of its name.
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from prunejuice.cli import error_boundary
 from prunejuice.cli.lazy_group import LazyGroup
 from prunejuice.cli.options import CONTEXT_SETTINGS
 from prunejuice.version import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = (
     "list",
@@ -40,6 +44,14 @@ class VerbGroup(LazyGroup):
         from prunejuice.cli.codebot import verb  # noqa: PLC0415 - slow
 
         return verb.build_command(cmd_name) if verb.has_verb(cmd_name) else None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Return the commands and verbs that start as typed."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for a completion
+
+        offered = super().shell_complete(ctx, incomplete)
+        verbs = [name for name in self.command_names() if name not in self.names]
+        return [*offered, *(CompletionItem(name) for name in verbs if name.startswith(incomplete))]
 
     def command_names(self) -> Iterable[str]:
         """Return the names of commands and verbs."""

@@ -9,12 +9,12 @@ import click
 
 from prunejuice.cli import render
 from prunejuice.cli.plum.environment import open_environment
-from prunejuice.cli.plum.worktree_lookup import find_worktree
+from prunejuice.cli.plum.worktree_lookup import complete_worktree, find_worktree
 from prunejuice.text import safe_line
 
 
 @click.command("path")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_worktree)
 def path_command(*, name: str) -> None:
     environment = open_environment()
     path = str(find_worktree(environment.git, name).path)

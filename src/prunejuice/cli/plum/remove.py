@@ -11,7 +11,7 @@ import click
 from prunejuice.cli import render
 from prunejuice.cli.options import json_option
 from prunejuice.cli.plum.environment import PlumEnvironment, open_environment
-from prunejuice.cli.plum.worktree_lookup import find_worktree
+from prunejuice.cli.plum.worktree_lookup import complete_worktree, find_worktree
 from prunejuice.engine.run import FINAL_STATUSES
 from prunejuice.errors import UsageError
 from prunejuice.system import settings
@@ -20,7 +20,7 @@ from prunejuice.worktrees import tmux, worktree
 
 
 @click.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_worktree)
 @click.option(
     "-f", "--force", is_flag=True, help="Remove it even with unsaved work; `prj undo` restores it."
 )

@@ -1,9 +1,13 @@
 """Lookup of worktrees by name."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import click
+
+from prunejuice.cli.completion import offer_words
+from prunejuice.cli.plum.environment import open_environment
 from prunejuice.errors import NotFoundError, UsageError
 from prunejuice.text import safe_line
 from prunejuice.worktrees import listing
@@ -35,6 +39,14 @@ def find_worktree(git: Git, name: str) -> Worktree:
     if len(matches) != 1:
         raise _lookup_error(git, name, matches)
     return matches[0]
+
+
+def _find_names(_context: click.Context) -> Iterable[tuple[str, str]]:
+    git = open_environment().git
+    return ((each.path.name, each.branch) for each in listing.list_worktrees(git))
+
+
+complete_worktree = offer_words(_find_names)
 
 
 def _lookup_error(git: Git, name: str, matches: Sequence[Worktree]) -> NotFoundError:

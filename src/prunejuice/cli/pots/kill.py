@@ -5,13 +5,13 @@ import shlex
 import click
 
 from prunejuice.cli import render
-from prunejuice.cli.pots.session_lookup import find_session, socket_name
+from prunejuice.cli.pots.session_lookup import complete_session, find_session, socket_name
 from prunejuice.errors import DeniedError
 from prunejuice.worktrees import tmux
 
 
 @click.command("kill")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_session)
 @click.option("-f", "--force", is_flag=True, help="Do not ask for confirmation.")
 def kill_command(*, name: str, force: bool) -> None:
     if find_session(name).mark is None:

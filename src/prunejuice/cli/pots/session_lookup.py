@@ -1,7 +1,11 @@
 """Lookup of tmux sessions. Only sessions that PruneJuice created count as orphans."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import click
+
+from prunejuice.cli.completion import offer_words
 from prunejuice.errors import MissingToolError, NotFoundError, PruneJuiceError, UsageError
 from prunejuice.system import settings
 from prunejuice.text import safe_line, spelling_hint
@@ -31,6 +35,13 @@ def find_session(name: str) -> Session:
         raise NotFoundError(f"unknown session {safe_line(name, 100)!r}", hint)
     _require_own_project(sessions[name])
     return sessions[name]
+
+
+def _find_names(_context: click.Context) -> Iterable[tuple[str, str]]:
+    return ((each.name, "") for each in tmux.list_sessions(socket_name()).values() if each.mark)
+
+
+complete_session = offer_words(_find_names)
 
 
 def _require_own_project(session: Session) -> None:

@@ -3,6 +3,7 @@
 import click
 
 from prunejuice.cli import render
+from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
 from prunejuice.cli.run_history import open_history
 from prunejuice.engine import view
@@ -10,7 +11,7 @@ from prunejuice.text import safe_line
 
 
 @click.command("artifacts")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @json_option
 def artifacts_command(*, run: str, as_json: bool) -> None:
     history = open_history()

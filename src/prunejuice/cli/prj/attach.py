@@ -6,6 +6,7 @@ Press Ctrl-b d to detach.
 import click
 
 from prunejuice.app import wiring
+from prunejuice.cli.completion import complete_run
 from prunejuice.cli.run_lookup import driver_session_name
 from prunejuice.cli.session_terminal import attach_terminal
 from prunejuice.engine.history import RunHistory
@@ -15,7 +16,7 @@ from prunejuice.worktrees import tmux
 
 
 @click.command("attach")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option(
     "--driver", is_flag=True, help="Attach to the session that drives the run, not the one it works in."
 )

@@ -7,6 +7,7 @@ import click
 
 from prunejuice.app import run_actions, wiring
 from prunejuice.cli import render
+from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
 from prunejuice.cli.render import change_to_dict, format_duration, format_status
 from prunejuice.cli.run_lookup import find_run
@@ -47,7 +48,7 @@ def _format_counts(change: "DiffStat | None") -> str:
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=complete_run)
 @json_option
 def compare_command(*, runs: tuple[str, ...], as_json: bool) -> None:
     if len(runs) < 2:

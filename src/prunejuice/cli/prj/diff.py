@@ -11,6 +11,7 @@ import click
 
 from prunejuice.app import run_actions, verb_run, wiring
 from prunejuice.cli import render
+from prunejuice.cli.completion import complete_run, complete_step
 from prunejuice.cli.options import json_option
 from prunejuice.cli.render import change_to_dict
 from prunejuice.cli.run_lookup import find_run
@@ -20,8 +21,8 @@ from prunejuice.worktrees import snapshot
 
 
 @click.command("diff")
-@click.argument("run")
-@click.argument("step", required=False, default="")
+@click.argument("run", shell_complete=complete_run)
+@click.argument("step", required=False, default="", shell_complete=complete_step)
 @click.option("--stat", is_flag=True, help="Show only the files, with lines added and removed.")
 @json_option
 def diff_command(*, run: str, step: str, stat: bool, as_json: bool) -> None:

@@ -9,6 +9,7 @@ import click
 
 from prunejuice.app import wiring
 from prunejuice.cli import render
+from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
 from prunejuice.engine import driver, view
 from prunejuice.engine import event as events
@@ -19,7 +20,7 @@ _STATUSES = ("failed", "interrupted", "waiting")
 
 
 @click.command("dismiss")
-@click.argument("runs", nargs=-1, metavar="RUN…")
+@click.argument("runs", nargs=-1, metavar="RUN…", shell_complete=complete_run)
 @click.option(
     "--all", "every", is_flag=True, help="Dismiss all failed, interrupted and waiting runs of the project."
 )

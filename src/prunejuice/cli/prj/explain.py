@@ -7,6 +7,7 @@ import click
 
 from prunejuice.app import wiring
 from prunejuice.cli import command_form, plan_view, render, yaml_writer
+from prunejuice.cli.completion import complete_command
 from prunejuice.cli.mermaid import flowchart_lines
 from prunejuice.cli.options import json_option
 from prunejuice.text import safe_line
@@ -14,7 +15,7 @@ from prunejuice.workflow.command import Command
 
 
 @click.command("explain")
-@click.argument("command")
+@click.argument("command", shell_complete=complete_command)
 @click.option("--mermaid", is_flag=True, help="Print the graph as a Mermaid flowchart.")
 @json_option
 def explain_command(*, command: str, mermaid: bool, as_json: bool) -> None:

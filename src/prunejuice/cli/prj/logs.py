@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from prunejuice.cli import render
+from prunejuice.cli.completion import complete_run, complete_step
 from prunejuice.cli.options import json_option
 from prunejuice.cli.run_history import open_history
 from prunejuice.engine.history import RunHistory
@@ -17,8 +18,8 @@ from prunejuice.text import safe_line, safe_text, spelling_hint
 
 
 @click.command("logs")
-@click.argument("run")
-@click.argument("step", required=False)
+@click.argument("run", shell_complete=complete_run)
+@click.argument("step", required=False, shell_complete=complete_step)
 @click.option("-f", "--follow", is_flag=True, help="Follow the output until the run ends; Ctrl-C detaches.")
 @json_option
 def logs_command(*, run: str, step: str | None, follow: bool, as_json: bool) -> None:

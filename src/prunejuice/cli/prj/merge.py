@@ -10,6 +10,7 @@ import click
 from prunejuice.app import run_actions, wiring
 from prunejuice.app.run_actions import MergeOptions
 from prunejuice.cli import render
+from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
 from prunejuice.cli.run_lookup import find_run
 from prunejuice.engine import trust
@@ -19,7 +20,7 @@ from prunejuice.worktrees.merge import MergeMethod
 
 
 @click.command("merge")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--squash", "method", flag_value="squash", help="Create one commit with all changes.")
 @click.option(
     "--rebase", "method", flag_value="rebase", help="Put the commits of the run on top of the branch."

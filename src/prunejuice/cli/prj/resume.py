@@ -6,6 +6,7 @@ import click
 
 from prunejuice.app import wiring
 from prunejuice.cli import ask_for_trust, error_boundary, signals
+from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option, verbose_option
 from prunejuice.cli.param_type import parse_assignments
 from prunejuice.cli.run_report import report_run
@@ -16,7 +17,7 @@ from prunejuice.system import diagnostics, settings
 
 
 @click.command("resume")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option(
     "--decide",
     "decisions",

@@ -11,6 +11,7 @@ import click
 
 from prunejuice.app import wiring
 from prunejuice.cli import ask_for_trust, error_boundary, parallel_runs, plan_view, render, signals
+from prunejuice.cli.completion import complete_argument, complete_command
 from prunejuice.cli.options import json_option, verbose_option
 from prunejuice.cli.param_type import parse_assignments
 from prunejuice.cli.run_lookup import driver_session_name
@@ -26,8 +27,8 @@ from prunejuice.worktrees import tmux
 
 
 @click.command("run")
-@click.argument("command")
-@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
+@click.argument("command", shell_complete=complete_command)
+@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=complete_argument)
 @click.option("--dry-run", is_flag=True, help="Show the plan without running it.")
 @click.option("--detach", is_flag=True, help="Run in the background, in a session; prints the run's id.")
 @click.option(

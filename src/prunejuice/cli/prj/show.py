@@ -6,13 +6,14 @@ RUN is an id, or a unique prefix of one.
 import click
 
 from prunejuice.cli import render
+from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
 from prunejuice.cli.run_history import open_history
 from prunejuice.engine import view
 
 
 @click.command("show")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @json_option
 def show_command(*, run: str, as_json: bool) -> None:
     history = open_history()

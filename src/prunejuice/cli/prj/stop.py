@@ -9,6 +9,7 @@ import click
 
 from prunejuice.app import wiring
 from prunejuice.cli import render
+from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
 from prunejuice.engine import driver, view
 from prunejuice.engine.driver import Runtime
@@ -22,7 +23,7 @@ KILL_AFTER = 10.0
 
 
 @click.command("stop")
-@click.argument("runs", nargs=-1, metavar="RUN…")
+@click.argument("runs", nargs=-1, metavar="RUN…", shell_complete=complete_run)
 @click.option("--all", "every", is_flag=True, help="Stop all unfinished runs of the project.")
 @click.option("--now", is_flag=True, help="Kill the runs at once, without clean-up.")
 @json_option

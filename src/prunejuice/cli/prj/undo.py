@@ -12,6 +12,7 @@ from prunejuice.app import run_actions, verb_run, wiring
 from prunejuice.changes import pending, tree_state
 from prunejuice.changes.change_set_store import ChangeSetStore
 from prunejuice.cli import render
+from prunejuice.cli.completion import complete_undoable
 from prunejuice.cli.options import json_option
 from prunejuice.cli.run_lookup import find_run
 from prunejuice.engine.run import Run
@@ -26,7 +27,9 @@ NOTHING_LEFT = "nothing to undo: none of the changes remain"
 
 
 @click.command("undo")
-@click.argument("what", required=False, default="", metavar="[RUN|RUN/STEP|OPERATION]")
+@click.argument(
+    "what", required=False, default="", metavar="[RUN|RUN/STEP|OPERATION]", shell_complete=complete_undoable
+)
 @click.argument("step", required=False, default="")
 @click.option(
     "--list", "listed", is_flag=True, help="List the operations that can be undone in this repository."

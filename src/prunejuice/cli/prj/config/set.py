@@ -10,6 +10,7 @@ import click
 
 from prunejuice.app import wiring
 from prunejuice.cli import render
+from prunejuice.cli.completion import complete_setting
 from prunejuice.cli.prj.config.setting_value import find_setting
 from prunejuice.cli.yaml_writer import yaml_lines
 from prunejuice.errors import UsageError
@@ -18,7 +19,7 @@ from prunejuice.text import safe_line
 
 
 @click.command("set")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_setting)
 @click.argument("value")
 def set_command(*, name: str, value: str) -> None:
     app = wiring.open_app()
