@@ -594,6 +594,28 @@ def test_approving_a_kind_by_number_and_by_glob(shop, review):
     assert not (shop.root / "x.py").exists()
 
 
+def test_a_wrong_key_shows_no_row_of_keys_and_question_mark_does(shop, review):
+    terminal = review(3, 15)
+    terminal.key("x")
+    terminal.key("?", after="no such key; ? shows the keys\r\n? ")
+    terminal.key("q")
+    assert terminal.end() == 0
+
+
+def test_a_review_starts_with_the_explanation_and_takes_no_empty_reason(shop):
+    change = json.loads(changes(write("t.txt", changed(3))))
+    text = json.dumps({**change, "summary": "I made it \x1b[2Jlouder."})
+    (shop.root / "c.json").write_text(text)
+    (shop.root / "again").write_text("#!/bin/sh\ncat > asked\necho '{\"file_changes\": []}'\n")
+    (shop.root / "again").chmod(0o755)
+    terminal = Terminal(shop.root, "apply", "c.json", "-r", "--again", "./again")
+    terminal.wait("I made it \\x1b[2Jlouder.")
+    terminal.key("r")
+    terminal.key("\r", after="why (Enter: no reason)")
+    terminal.end()
+    assert json.loads((shop.root / "asked").read_text())["sent_back"][0]["reason"] == "no reason given"
+
+
 def test_by_file(shop, review):
     terminal = review(3, 15, words=("--review", "file"))
     terminal.wait("[1/1] t")

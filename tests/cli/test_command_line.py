@@ -68,3 +68,12 @@ def test_attaching_to_an_ended_run_leads_to_its_output(project):
         2,
         True,
     )
+
+
+def test_a_check_that_passes_already_asks_no_agent(project, monkeypatch):
+    monkeypatch.setenv("PRUNEJUICE_AGENT", "claude")  # which is never started
+    answer = project.codebot("fix", ".", "--check", "true")
+    assert answer.code == 0, answer.err
+    assert "no agent was asked" in answer.err
+    assert "'true' passes without changes" in answer.err
+    assert "changed nothing" not in answer.err

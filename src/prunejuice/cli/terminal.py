@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import sys
 import termios
 import tty
@@ -9,6 +10,7 @@ import tty
 import click
 
 from prunejuice.cli import render
+from prunejuice.system import settings
 from prunejuice.text import safe_line
 
 
@@ -78,11 +80,24 @@ def confirm(question: str) -> bool:
     return read_answer(f"{question} [y/N]").lower() in {"y", "yes"}
 
 
+def _find_editor() -> str:
+    """Return the user's editor, or a common one; click would open a menu of the system."""
+    environ = settings.environment()
+    if chosen := environ.get("VISUAL") or environ.get("EDITOR"):
+        return chosen
+    path = environ.get("PATH")
+    return next((name for name in ("nano", "vim", "vi") if shutil.which(name, path=path)), "")
+
+
 def edit_text(text: str, name: str) -> str | None:
     """Return the text as edited in the user's editor, or None if it was not saved."""
     suffix = name[name.rfind(".") :] if "." in name.rpartition("/")[2] else ".txt"
+    editor = _find_editor()
+    if not editor:
+        render.print_message("no editor was found: set $EDITOR")
+        return None
     try:
-        return click.edit(text, extension=suffix)
+        return click.edit(text, editor, extension=suffix)
     except click.ClickException as error:
         render.print_message(safe_line(error.format_message(), 200))
         return None

@@ -117,7 +117,8 @@ def _review_changes(answer: PlacedAnswer, options: ApplyOptions) -> Review:
     unreviewed = review.begin_review(answer.differences, "file" if options.grain == "file" else "hunk")
     if options.decisions:
         return review_decisions.apply_json_decisions(unreviewed, read_changes(options.decisions))
-    return interactive.review_interactively(unreviewed, change_set.reasons_by_path(answer.change_set))
+    reasons = change_set.reasons_by_path(answer.change_set)
+    return interactive.review_interactively(unreviewed, reasons, answer.change_set.summary)
 
 
 def _apply_review(

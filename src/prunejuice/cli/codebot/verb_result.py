@@ -128,17 +128,25 @@ def _report_no_changes(invocation: VerbInvocation, run: Run, visit: StepRun) -> 
         render.print_json("nothing", {**_run_to_dict(run), "files": []})
     else:
         agent = str(visit.outputs.get("agent", ""))
-        if agent not in _NON_EDITING_AGENTS:  # an autonomous agent explains itself in its own output
-            render.print_message(f"{agent} changed nothing")
-            return 0
-        render.print_message("no changes needed")
-        summary = str(visit.outputs.get("summary", "")).strip()
-        render.print_message(safe_text(summary.removeprefix(NO_CHANGES).strip()))
+        summary = str(visit.outputs.get("summary", "")).strip().removeprefix(NO_CHANGES).strip()
+        if agent in _NON_EDITING_AGENTS or not _was_asked(visit):
+            render.print_message("no changes needed")
+        else:
+            render.print_message(f"{agent} changed nothing" + ("; it says:" if summary else ""))
+        if summary:
+            render.print_message(safe_text(summary))
     return 0
+
+
+def _was_asked(visit: StepRun) -> bool:
+    """Return whether an agent was asked: not if the check passed before."""
+    return bool(visit.outputs.get("rounds", 1))
 
 
 def _format_usage(visit: StepRun) -> str:
     outputs = visit.outputs
+    if not _was_asked(visit):
+        return "no agent was asked"
     cost = "" if outputs.get("cost") is None else f", {format_dollars(outputs['cost'])}"
     return f"{format_count(outputs.get('rounds', 1), 'round')}, {outputs['tokens']:,} tokens{cost}"
 

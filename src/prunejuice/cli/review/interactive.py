@@ -18,10 +18,8 @@ from prunejuice.system import settings
 from prunejuice.text import safe_line, safe_text
 
 MAX_LINES_SHOWN = 400
-_KEYS = (
-    "a approve · r reject · m describe a change · e edit · s split · "
-    "A approve all of a kind · b back · q quit"
-)
+MAX_EXPLANATION_LINES = 20
+_KEYS = "a approve, r reject, m modify, e edit, s split, A approve alike, b back, q quit"
 
 
 def require_terminal() -> None:
@@ -35,14 +33,18 @@ def require_terminal() -> None:
         raise HumanNeededError("a review needs a terminal", fix)
 
 
-def review_interactively(review: Review, reasons: Mapping[str, str]) -> Review:
+def review_interactively(review: Review, reasons: Mapping[str, str], explanation: str = "") -> Review:
     """Ask about every hunk in the terminal, and return the review.
+
+    `reasons` are shown with the files of these paths, the `explanation` of the whole change first.
 
     Raises:
         HumanNeededError: there is no terminal.
         click.Abort: the person cancels the review.
     """
     require_terminal()
+    for line in explanation.strip().splitlines()[:MAX_EXPLANATION_LINES]:
+        render.print_message(safe_line(line, 300))
     review = reviews.skip_to_undecided(review)
     while (hunk := review.current) is not None:
         _show_hunk(review, hunk, reasons.get(hunk.path, ""))
@@ -117,8 +119,8 @@ def _hunk_lines(hunk: Hunk) -> list[str]:
 
 def _read_decision(review: Review, hunk: Hunk) -> Review | None:
     """Return the review after one key, or None if the person quits."""
+    key = terminal.read_key(_KEYS)
     while True:
-        key = terminal.read_key(_KEYS)
         if key == "q":
             return None
         if key in {"a", "r"}:
@@ -132,15 +134,19 @@ def _read_decision(review: Review, hunk: Hunk) -> Review | None:
         updated = _ask_for_details(key, review, hunk)
         if updated is not None:
             return updated
+        is_known = key in {"m", "e", "A", "?"}
+        key = terminal.read_key(_KEYS if is_known else "no such key; ? shows the keys")
 
 
 def _simple_decision(key: str, hunk: Hunk) -> ReviewDecision:
     if key == "a":
         return ReviewDecision(hunk.id, "approve")
-    return ReviewDecision(hunk.id, "reject", reason=terminal.read_answer("why"))
+    reason = terminal.read_answer("why (Enter: no reason)") or "no reason given"
+    return ReviewDecision(hunk.id, "reject", reason=reason)
 
 
 def _ask_for_details(key: str, review: Review, hunk: Hunk) -> Review | None:
+    """Return the review after a key that needs an answer, or None if nothing was decided."""
     if key == "m":
         reason = terminal.read_answer("how should it change")
         return (
