@@ -65,6 +65,16 @@ def test_an_agent_step_changes_the_worktree_of_the_run(shop, script):
     assert "asked: " in log
 
 
+def test_the_tokens_and_the_cost_of_agent_steps_are_those_of_the_run(shop, script):
+    script({"text": GOLD, "input_tokens": 900, "output_tokens": 100})
+    shop.command("build", BUILD.replace("python3 -c", "echo tokens=7 >> $PRUNEJUICE_OUTPUT; python3 -c"))
+    _answer, run = shop.run("build", "what=sum them")
+    assert run["status"] == "completed"
+    assert run["tokens"] == 1000  # without the number that a script put out
+    [line] = shop.prj("status", "--json").json["items"]
+    assert line["tokens"] == 1000
+
+
 LOOP = """
     steps:
       - {name: work, uses: create-worktree}

@@ -74,6 +74,12 @@ def test_rows_of_a_command_show_its_arguments_and_mask_secrets(project):
         assert "abcdefgh" not in out
 
 
+def test_columns_that_are_empty_take_no_room(failing):
+    failing.prj("run", "solve")
+    row = failing.prj("history").out
+    assert "ago  bad: exit code 3" in row
+
+
 def test_rows_are_cut_to_the_width_unless_wide(failing, monkeypatch):
     failing.prj("run", "solve", "issue=7")
     whole = failing.prj("history").out

@@ -153,9 +153,10 @@ class _RunFollower:
                 progress,
                 duration,
                 render.format_change_size(line),
+                render.format_usage(line),
                 note,
             )
-            styles = ("bold", "", colour, "dim", "dim", "", "dim")
+            styles = ("bold", "", colour, "dim", "dim", "", "dim", "dim")
             row = (
                 Text(safe_line(cell, 80), style, no_wrap=True)
                 for cell, style in zip(cells, styles, strict=True)

@@ -13,7 +13,7 @@ import msgspec
 
 from prunejuice.engine.run import Run, StepRun, is_tolerated
 from prunejuice.engine.view import RunSummary, seconds_worked
-from prunejuice.text import safe_json, safe_line, safe_text, to_unicode
+from prunejuice.text import format_dollars, safe_json, safe_line, safe_text, to_unicode
 
 if TYPE_CHECKING:
     from prunejuice.engine.history import RunHistory
@@ -124,7 +124,7 @@ def align_columns(rows: Iterable[Sequence[str]]) -> Iterable[str]:
     ]
     for row in table:
         padded = [cell + " " * (widths[index] - _display_width(cell)) for index, cell in enumerate(row)]
-        yield "  ".join(padded).rstrip()
+        yield "  ".join(cell for cell in padded if cell).rstrip()  # without columns that are empty
 
 
 def _display_width(text: str) -> int:
@@ -185,6 +185,12 @@ def format_age(timestamp: float) -> str:
 def format_change_size(run: RunSummary) -> str:
     """Return the lines that a run added and removed, or nothing if it changed no file."""
     return f"+{run.added} -{run.removed}" if run.files else ""
+
+
+def format_usage(run: RunSummary) -> str:
+    """Return the tokens and the cost of the finished agent steps of a run, or nothing."""
+    tokens = f"{run.tokens:,} tokens" if run.tokens else ""
+    return ", ".join(filter(None, (tokens, format_dollars(run.cost) if run.cost else "")))
 
 
 def run_row(run: RunSummary) -> tuple[str, ...]:

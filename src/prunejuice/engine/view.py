@@ -1,5 +1,6 @@
 """Views of a run: its state as summaries and plain data, shared by all interfaces."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import combinations
@@ -49,6 +50,8 @@ class RunSummary(Struct, frozen=True):
     worked: float = 0
     driven_since: float = 0
     dismissed: bool = False
+    tokens: int = 0
+    cost: float = 0
 
 
 def _is_watched(run: Run) -> bool:
@@ -98,7 +101,16 @@ def summarize_run(run: Run) -> RunSummary:
         worked=run.worked,
         driven_since=run.driven_since,
         dismissed=run.dismissed,
+        tokens=int(_sum_outputs(run, "tokens")),
+        cost=_sum_outputs(run, "cost"),
     )
+
+
+def _sum_outputs(run: Run, name: str) -> float:
+    """Return the sum of a number that the agent steps put out; other steps put out what they like."""
+    steps = run.plan.workflow.steps
+    values = (visit.outputs.get(name) for visit in run.visits if steps[visit.step].agent)
+    return sum(value for value in values if isinstance(value, int | float) and 0 < value < math.inf)
 
 
 def _finished_steps(run: Run) -> set[str]:
@@ -217,6 +229,8 @@ def summary_to_dict(line: RunSummary) -> dict[str, Any]:
         removed=line.removed or None,
         landed=line.landed,
         dismissed=line.dismissed or None,
+        tokens=line.tokens or None,
+        cost=line.cost or None,
     )
 
 
