@@ -136,16 +136,13 @@ def _display_width(text: str) -> int:
 
 
 def row_width() -> int:
-    """Return how long a row may be: COLUMNS, or the width of the terminal, or 0 for a pipe (no limit)."""
+    """Return how long a row may be: COLUMNS or the width of the terminal; 0 (no limit) for a pipe."""
     from prunejuice.system import settings  # noqa: PLC0415 - not for the help
 
-    columns = settings.environment().get("COLUMNS", "")
-    if columns.isdecimal() and int(columns):
-        return int(columns)
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
-    except (OSError, ValueError):  # not a terminal
+    if not sys.stdout.isatty():
         return 0
+    columns = settings.environment().get("COLUMNS", "")
+    return int(columns) if columns.isdecimal() else os.get_terminal_size(sys.stdout.fileno()).columns
 
 
 def cut_row(text: str, width: int) -> str:
