@@ -75,6 +75,14 @@ def test_the_tokens_and_the_cost_of_agent_steps_are_those_of_the_run(shop, scrip
     assert line["tokens"] == 1000
 
 
+def test_the_template_of_a_feature_needs_no_description(shop, script):
+    script(GOLD)
+    shop.prj("init")
+    answer, run = shop.run("feature-branch", "branch_name=feat/totals")
+    assert run["status"] == "completed", answer.err
+    assert "+    return sum(prices)" in shop.prj("diff", run["id"]).out
+
+
 LOOP = """
     steps:
       - {name: work, uses: create-worktree}
