@@ -117,8 +117,9 @@ def _review_changes(answer: PlacedAnswer, options: ApplyOptions) -> Review:
     unreviewed = review.begin_review(answer.differences, "file" if options.grain == "file" else "hunk")
     if options.decisions:
         return review_decisions.apply_json_decisions(unreviewed, read_changes(options.decisions))
-    reasons = change_set.reasons_by_path(answer.change_set)
-    return interactive.review_interactively(unreviewed, reasons, answer.change_set.summary)
+    interactive.require_terminal()
+    interactive.show_explanation(answer.change_set.summary)
+    return interactive.review_interactively(unreviewed, change_set.reasons_by_path(answer.change_set))
 
 
 def _apply_review(

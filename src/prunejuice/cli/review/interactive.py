@@ -33,18 +33,20 @@ def require_terminal() -> None:
         raise HumanNeededError("a review needs a terminal", fix)
 
 
-def review_interactively(review: Review, reasons: Mapping[str, str], explanation: str = "") -> Review:
-    """Ask about every hunk in the terminal, and return the review.
+def show_explanation(explanation: str) -> None:
+    """Print what the author of a change says about the whole of it."""
+    for line in explanation.strip().splitlines()[:MAX_EXPLANATION_LINES]:
+        render.print_message(safe_line(line, 300))
 
-    `reasons` are shown with the files of these paths, the `explanation` of the whole change first.
+
+def review_interactively(review: Review, reasons: Mapping[str, str]) -> Review:
+    """Ask about every hunk in the terminal, and return the review.
 
     Raises:
         HumanNeededError: there is no terminal.
         click.Abort: the person cancels the review.
     """
     require_terminal()
-    for line in explanation.strip().splitlines()[:MAX_EXPLANATION_LINES]:
-        render.print_message(safe_line(line, 300))
     review = reviews.skip_to_undecided(review)
     while (hunk := review.current) is not None:
         _show_hunk(review, hunk, reasons.get(hunk.path, ""))
