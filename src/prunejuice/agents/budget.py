@@ -28,7 +28,7 @@ def require_budget(limits: Limits, spent: Usage, prompt: str, model: str) -> Usa
 
 def reached_token_limit(used: int, limit: int) -> str:
     """Return the message about a limit of tokens that was reached."""
-    return f"token limit reached ({used:,} of {limit:,})"
+    return f"token limit reached ({used:,} of {limit:,} tokens)"
 
 
 def reached_cost_limit(used: float, limit: float) -> str:
