@@ -17,7 +17,7 @@ from prunejuice.engine.run import Run
 from prunejuice.engine.stores.registry import open_store, open_trust_store
 from prunejuice.errors import DefinitionError, MisspeltError, NotFoundError, UsageError
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
-from prunejuice.system import file_limit, process, settings
+from prunejuice.system import file_limit, settings
 from prunejuice.system.process_tags import TAG_VARIABLE
 from prunejuice.system.settings import Settings
 from prunejuice.system.stop_request import Stop
@@ -198,6 +198,8 @@ def _require_verb(app: App, step: Step) -> None:
 
 def drive_in_background(app: App, run: Run) -> None:
     """Drive a pending run in a detached process, which outlives this one."""
+    from prunejuice.system import process  # noqa: PLC0415 - commands that only read start no process
+
     argv = [*process.SELF_ARGV, "resume", run.id, "--json", "--if-pending"]
     call = process.ProcessSpec(argv, run.plan.directory, app.environ)
     process.start_detached(call, app.build_runtime().run_directory(run.id) / "logs" / "driver.log")

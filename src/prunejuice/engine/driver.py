@@ -8,7 +8,6 @@ import contextlib
 import math
 import os
 import platform
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +66,7 @@ class Runtime(NamedTuple):
 
 def new_run_id() -> str:
     """Return a random run id of twelve hexadecimal digits."""
-    return secrets.token_hex(6)
+    return os.urandom(6).hex()
 
 
 def create_run(plan: Plan, runtime: Runtime, *, run_id: str = "", parent: str = "") -> Run:

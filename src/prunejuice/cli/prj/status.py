@@ -21,7 +21,6 @@ from prunejuice.system import settings
 from prunejuice.text import safe_line
 from prunejuice.workflow import project
 from prunejuice.workflow.project import Project
-from prunejuice.worktrees import tmux
 
 WATCH_SECONDS = 1.0
 
@@ -123,6 +122,8 @@ def _live_sessions(lines: Sequence[RunSummary]) -> Collection[str]:
     """Return the names of live sessions; tmux is asked only if a run has a session."""
     if not any(line.session for line in lines):
         return ()
+    from prunejuice.worktrees import tmux  # noqa: PLC0415 - it can start processes, which reads need not
+
     environ = settings.environment()
     return tmux.list_sessions(settings.load(environ).tmux_socket, environ)
 
