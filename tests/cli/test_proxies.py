@@ -1,10 +1,8 @@
 """Proxies of the environment stand in the way of no server on this machine."""
 
-import os
-
 import pytest
 
-from prunejuice.system import settings
+from prunejuice.agents.model_environment import prepare_model_environment
 from prunejuice.testing import ModelServer, Reply
 
 ANSWER = "app.py\n<<<<<<< SEARCH\nx = 1\n=======\nx = 2\n>>>>>>> REPLACE\n"
@@ -34,13 +32,7 @@ def test_a_local_model_is_asked_directly(project, monkeypatch, name, proxy):
         ({"NO_PROXY": "*"}, {"NO_PROXY": "*"}),
     ],
 )
-def test_hosts_without_a_proxy_are_kept(monkeypatch, before, after):
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in before.items():
-        monkeypatch.setenv(name, value)
-    settings.exclude_loopback_from_proxies()
-    found = {name: os.environ[name] for name in ("NO_PROXY", "no_proxy") if name in os.environ}
-    for name in found.keys() - before.keys():
-        monkeypatch.delenv(name)
-    assert found == after
+def test_hosts_without_a_proxy_are_kept(before, after):
+    environ = dict(before)
+    prepare_model_environment(environ, "m")
+    assert environ == after

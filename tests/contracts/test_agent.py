@@ -8,6 +8,7 @@ import yaml
 
 from prunejuice.agents import prices, scripted
 from prunejuice.agents.metering import Ledger, LedgerEntry, MeteredAgent
+from prunejuice.agents.model_environment import prepare_model_environment
 from prunejuice.agents.oneshot import OneshotAgent
 from prunejuice.agents.protocol import (
     AgentEnded,
@@ -151,6 +152,51 @@ def test_exhausted_quota_is_reported_with_a_billing_hint(ask):
     assert "billing" in events[-1].fix
 
 
+def test_a_server_that_loads_its_model_is_waited_for(ask):
+    loading = Reply("Loading model", status=503, headers={"retry-after-ms": "1"})
+    events, server = ask("ollama", [*[loading] * 6, Reply("done")], Task("?"))
+    assert events[-1] == AgentEnded("ok", output="done")
+    assert len(server.asked) == 7
+
+
+def test_a_server_that_is_busy_is_not_waited_for(ask):
+    events, server = ask("ollama", [Reply("busy", status=503, headers={"retry-after-ms": "1"})], Task("?"))
+    assert "not available now: busy" in events[-1].error
+    assert len(server.asked) == 5
+
+
+NEARLY_RIGHT = {
+    "null counts": {"usage": {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}},
+    "float counts": {"usage": {"prompt_tokens": 5.0, "completion_tokens": "7", "total_tokens": 12}},
+    "missing counts": {"usage": {"prompt_tokens": 5}},
+    "integer id": {"id": 7},
+}
+
+
+@pytest.mark.parametrize("difference", NEARLY_RIGHT.values(), ids=NEARLY_RIGHT)
+def test_an_answer_that_is_nearly_in_the_format_is_read(ask, difference):
+    message = {"role": "assistant", "content": "done"}
+    body = {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+    }
+    events, _ = ask("ollama", [Reply(body={**body, **difference})], Task("?"))
+    assert events[-1] == AgentEnded("ok", output="done")
+    [usage] = [event for event in events if isinstance(event, Usage)]
+    assert usage.input > 0
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=iso-8859-1", "; charset=nonsense"])
+def test_an_answer_in_another_charset_is_read(ask, charset):
+    headers = {"content-type": f"application/json{charset}"}
+    reply = Reply("Gr\u00fc\u00dfe", headers=headers, charset="latin-1")
+    events, _ = ask("ollama", [reply], Task("?"))
+    assert events[-1] == AgentEnded("ok", output="Gr\u00fc\u00dfe")
+
+
 def test_another_model_answers_when_the_first_fails(ask, stop, monkeypatch):
     with ModelServer(lambda a: Reply("no", status=401) if a.model == "one" else Reply("two")) as server:
         for name, value in server.environment.items():
@@ -190,6 +236,62 @@ def test_a_server_that_is_not_there(stop, monkeypatch):
     [_, ended] = agent.run(Task("?", model=MODELS["chat"], limits=Limits(seconds=30)), stop)
     agent.close()
     assert "could not connect" in ended.error
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"SSL_CERT_FILE": "/none/ca.pem"}, "SSL_CERT_FILE names a file that does not exist: /none/ca.pem"),
+        ({"OPENAI_API_KEY": "one\ntwo"}, "OPENAI_API_KEY has a line break"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:9"}, "All connection attempts failed"),
+    ],
+)
+def test_a_fault_of_the_environment_names_its_variable(stop, monkeypatch, environ, said):
+    for name, value in {
+        "OPENAI_API_KEY": "x",
+        "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+        **environ,
+    }.items():
+        monkeypatch.setenv(name, value)
+    agent = OneshotAgent()
+    [_, ended] = agent.run(Task("?", model=MODELS["chat"]), stop)
+    agent.close()
+    assert said in ended.error
+    assert next(iter(environ)) in ended.fix
+
+
+def test_a_base_url_without_a_path_is_named(stop, monkeypatch):
+    with ModelServer(lambda _: Reply("404 page not found", status=404)) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "x")
+        agent = OneshotAgent()
+        [_, ended] = agent.run(Task("?", model=MODELS["chat"]), stop)
+        agent.close()
+    assert f"set OPENAI_BASE_URL to {server.url}/v1" in ended.fix
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({}, "http://127.0.0.1:11434/v1"),
+        ({"OLLAMA_HOST": "0.0.0.0"}, "http://127.0.0.1:11434/v1"),
+        ({"OLLAMA_HOST": "box:1234"}, "http://box:1234/v1"),
+        ({"OLLAMA_HOST": "https://ollama.test"}, "https://ollama.test:443/v1"),
+        ({"OLLAMA_HOST": "[::1]:9"}, "http://[::1]:9/v1"),
+        ({"OLLAMA_BASE_URL": "http://box:1"}, "http://box:1/v1"),
+        ({"OLLAMA_BASE_URL": "http://box:1/api/v1", "OLLAMA_HOST": "other"}, "http://box:1/api/v1"),
+    ],
+)
+def test_the_address_of_ollama_is_found(environ, url):
+    prepare_model_environment(environ, "ollama:m")
+    assert environ["OLLAMA_BASE_URL"] == url
+
+
+def test_a_line_break_after_a_key_is_no_part_of_it():
+    environ = {"OPENAI_API_KEY": "abc\n", "DEPLOY_KEY": "-----\n"}
+    prepare_model_environment(environ, "openai:m")
+    assert environ["OPENAI_API_KEY"] == "abc"
+    assert environ["DEPLOY_KEY"] == "-----\n"
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for(ask):

@@ -5,9 +5,15 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import Any
 
+from prunejuice.agents.model_environment import (
+    prepare_model_environment,
+    proxy_hint,
+    require_valid_key,
+    url_hint,
+)
 from prunejuice.agents.protocol import (
     Agent,
     AgentEnded,
@@ -20,7 +26,9 @@ from prunejuice.agents.protocol import (
     Task,
     Usage,
 )
+from prunejuice.agents.response_repair import repair_responses
 from prunejuice.code import tokens
+from prunejuice.errors import UsageError
 from prunejuice.system import settings
 from prunejuice.system.stop_request import Stop
 
@@ -30,6 +38,7 @@ _MAX_ATTEMPTS = 4
 """The most attempts for a request after transient faults: rate limits, overload, lost connections."""
 _MAX_CORRECTIONS = 2
 """How often a model may correct an invalid answer."""
+_LOADING_PAUSE = 1.0
 _LEAST_CHECKED_CHARS = 8_000
 _MOST_CHARS_PER_TOKEN = 7.0
 """Prompts of which a server reports fewer tokens were cut; code has about 3.5 characters for each."""
@@ -88,7 +97,7 @@ class OneshotAgent:
 
     async def _ask(self, task: Task) -> tuple[Usage | None, AgentEnded, str]:
         import pydantic_ai  # noqa: PLC0415 - slow
-        from pydantic_ai import Agent, RunUsage, UsageLimits, exceptions  # noqa: PLC0415 - slow
+        from pydantic_ai import Agent, RunUsage, exceptions  # noqa: PLC0415 - slow
 
         pydantic_ai.BANNER_ENABLED = False  # it would be printed among our messages
         usage = RunUsage()
@@ -102,14 +111,11 @@ class OneshotAgent:
             )
             if task.schema is not None:
                 agent.output_validator(_output_validator(task))
-            answer = await agent.run(
-                task.prompt,
-                usage=usage,
-                usage_limits=UsageLimits(request_limit=task.limits.rounds or _MAX_CORRECTIONS + 1),
-                model_settings=_model_settings(task, seconds),
-                timeout=seconds,
-            )
-        except (exceptions.AgentRunError, exceptions.UserError, ExceptionGroup, *_PROVIDER_ERRORS) as error:
+            async with asyncio.timeout(seconds):
+                answer = await _run_once_loaded(agent, task, usage, seconds)
+        except (
+            exceptions.AgentRunError, exceptions.UserError, ExceptionGroup, UsageError, *_PROVIDER_ERRORS
+        ) as error:  # fmt: skip
             return _to_usage(usage, task), _failure_event(error, task), ""
         spent = _to_usage(
             usage, task, answer.output, _answering_model(task.model, answer.response.model_name)
@@ -129,13 +135,32 @@ class OneshotAgent:
         if key not in self._models:
             model = self._models[key] = _build_model(names)
             for each in getattr(model, "models", [model]):
-                _show_errors_in_bodies(each)
+                repair_responses(each)
                 if is_text:
                     each.profile = {**each.profile, "thinking_tags": _NO_TAGS}
             await self._open.enter_async_context(model)
         return self._models[key]
 
 
+async def _run_once_loaded(agent: Any, task: Task, usage: Any, seconds: float) -> Any:
+    """Run an agent; wait while its server loads the model, which takes a local one minutes."""
+    from pydantic_ai import UsageLimits, exceptions  # noqa: PLC0415 - slow
+
+    limits = UsageLimits(request_limit=task.limits.rounds or _MAX_CORRECTIONS + 1)
+    model_settings = _model_settings(task, seconds)
+    while True:
+        try:
+            return await agent.run(
+                task.prompt, usage=usage, usage_limits=limits, model_settings=model_settings
+            )
+        except exceptions.ModelUnavailableError as error:
+            if not _LOADING.search(_provider_message(error)):
+                raise
+        await asyncio.sleep(_LOADING_PAUSE)
+
+
+_LOADING = re.compile(r"\bloading\b|\bwarming up\b", re.IGNORECASE)
+"""Words of servers that answer 503 until the model is in their memory."""
 _NO_TAGS = ("\0think", "\0/think")
 """Tags that no answer has, so that PydanticAI takes nothing out of the text."""
 _UNFINISHED = {
@@ -173,38 +198,18 @@ def _build_model(names: str) -> Any:
     from pydantic_ai.models import infer_model  # noqa: PLC0415
     from pydantic_ai.models.fallback import FallbackModel  # noqa: PLC0415
 
-    settings.exclude_loopback_from_proxies()
+    environ = settings.environment()
+    prepare_model_environment(environ, names)
     models = [infer_model(name.strip()) for name in names.split(",") if name.strip()]
     if not models:
         raise ValueError("no model is named")
+    for model in models:
+        require_valid_key(getattr(getattr(model, "client", None), "api_key", None), environ)
     if len(models) == 1:
         return models[0]
     faults = (exceptions.ModelAPIError, exceptions.UnexpectedModelBehavior, *_PROVIDER_ERRORS)
     cut_off = (exceptions.ContentFilterError, exceptions.OutputTokenLimitExceeded)
     return FallbackModel(*models, fallback_on=(*faults, *cut_off))
-
-
-def _show_errors_in_bodies(model: Any) -> None:
-    """Let the client of a model see an error that a server sends with status 200.
-
-    Gateways do so; the client would complain of the missing answer, and the server's words would be lost.
-    """
-    client: Any = getattr(getattr(model, "client", None), "_client", None)
-    if hooks := getattr(client, "event_hooks", None):
-        client.event_hooks = {**hooks, "response": [*hooks.get("response", ()), _correct_status]}
-
-
-async def _correct_status(response: Any) -> None:
-    if response.status_code != 200 or "json" not in response.headers.get("content-type", ""):
-        return
-    await response.aread()
-    with suppress(ValueError, AttributeError):
-        body = response.json()
-        error = body.get("error")
-        if error and not any(body.get(key) for key in ("choices", "output", "content", "candidates")):
-            code = error.get("code") if isinstance(error, Mapping) else None
-            is_status = isinstance(code, int) and 400 <= code < 600
-            response.status_code = code if is_status else 502
 
 
 def _output_type(task: Task) -> Any:
@@ -287,7 +292,7 @@ def _failure_event(error: BaseException, task: Task) -> AgentEnded:
 
     is_quota = isinstance(error, exceptions.ModelRateLimitError) and _QUOTA.search(_provider_message(error))
     error_type = exceptions.ModelQuotaExceededError if is_quota else type(error)
-    for known_type, message, fix in _known_faults(exceptions):
+    for known_type, message, fix in _known_faults(exceptions, task.model):
         if issubclass(error_type, known_type):
             status: Status = (
                 "limit" if known_type in {exceptions.UsageLimitExceeded, TimeoutError} else "failed"
@@ -298,6 +303,8 @@ def _failure_event(error: BaseException, task: Task) -> AgentEnded:
     if isinstance(error, ExceptionGroup):
         last_error = error.exceptions[-1]
         return _failure_event(last_error, task)
+    if isinstance(error, UsageError):
+        return AgentEnded("failed", error=error.message, fix=error.fix)
     return AgentEnded("failed", error=f"{task.model or 'the model'}: {error}"[:2000], fix=_MODEL_FIX)
 
 
@@ -306,7 +313,10 @@ _QUOTA = re.compile(r"\bquota\b|\bbilling\b|\bcredits?\b", re.IGNORECASE)
 _MODEL_FIX = "name the model as provider:model, and set the provider's API key in the environment"
 
 
-def _known_faults(errors: Any) -> tuple[tuple[type[BaseException], str, str], ...]:
+def _known_faults(errors: Any, names: str) -> tuple[tuple[type[BaseException], str, str], ...]:
+    environ = settings.environment()
+    list_fix = f"see the provider's list of models{url_hint(environ, names)}"
+    network_fix = f"check the network and the base URL{proxy_hint(environ)}"
     return (
         (TimeoutError, "no answer in time", "try again, or use a faster model"),
         (errors.ModelAuthenticationError, "the key was refused", "set a valid API key for the provider"),
@@ -315,9 +325,9 @@ def _known_faults(errors: Any) -> tuple[tuple[type[BaseException], str, str], ..
         (errors.ModelOverloadedError, "overloaded", "wait, or name a second model: --model A,B"),
         (errors.ModelUnavailableError, "not available now", "wait, or name a second model: --model A,B"),
         (errors.ModelServerError, "the provider failed", "wait, or name a second model: --model A,B"),
-        (errors.ModelNotFoundError, "no such model", "see the provider's list of models"),
+        (errors.ModelNotFoundError, "no such model", list_fix),
         (errors.ModelContextWindowExceededError, "the prompt is too long", "name fewer PATHS"),
-        (errors.ModelConnectionError, "could not connect", "check the network and the base URL"),
+        (errors.ModelConnectionError, "could not connect", network_fix),
         (errors.UsageLimitExceeded, "a limit was reached", "raise --max-tokens or --max-cost"),
         (errors.ModelAPIError, "the request was refused", ""),
         (errors.ContentFilterError, "the provider's filter ended the answer", "rephrase the request"),
@@ -335,14 +345,24 @@ def _provider_message(error: BaseException) -> str:
         inner = body.get("error", body)
         body = inner.get("message", "") if isinstance(inner, Mapping) else inner
     text = str(body or "") or str(error)
-    with suppress(AttributeError):
-        if cause := error.__cause__:
-            text = text if body or isinstance(error, TimeoutError) else f"{text} ({cause})"
+    if error.__cause__ and not body and not isinstance(error, TimeoutError):
+        text = f"{text} ({_root_cause(error)})"
     if text.lstrip().startswith(("[", "{")):  # PydanticAI's own data, not words of the provider
         return ""
-    message = re.split(r"\s*To try Pydantic AI", text)[0]  # PydanticAI's own advice does not apply here
+    message = _ADVICE.sub("", text)
     summary = " ".join(" ".join(message.strip().splitlines()[:4]).split())[:400]
     return f": {summary}" if summary else ""
+
+
+_ADVICE = re.compile(r"\s*To try Pydantic AI.*|,? or pass (?:it|the API key) via\s*`[^`]*`", re.DOTALL)
+"""Advice of PydanticAI for programs that use it."""
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """Return the first error of a chain: clients wrap what the network said in their own words."""
+    while error.__cause__:
+        error = error.__cause__
+    return error
 
 
 def create(_request: AgentRequest) -> Agent:

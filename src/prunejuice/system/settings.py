@@ -8,7 +8,7 @@ environment > the trusted project's `.prj/config.yaml` > the user's `config.yaml
 import io
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -87,23 +87,12 @@ SETTING_TYPES: Mapping[str, type] = {
 """The type of each setting, by that of its default."""
 
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-def exclude_loopback_from_proxies() -> None:
-    """Let no proxy of the environment stand before a server on this machine, such as a local model."""
-    for name in ("NO_PROXY", "no_proxy"):
-        hosts = [host.strip() for host in os.environ.get(name, "").split(",") if host.strip()]
-        if "*" not in hosts and (hosts or name == "NO_PROXY"):
-            os.environ[name] = ",".join(dict.fromkeys([*hosts, *_LOOPBACK]))
-
-
 def prepare_pager() -> None:
     """Let `less` show colours and end by itself where the text fits on the screen, as git does."""
     os.environ.setdefault("LESS", "FRX")
 
 
-def environment() -> Mapping[str, str]:
+def environment() -> MutableMapping[str, str]:
     """Return the environment of this process."""
     return os.environ
 

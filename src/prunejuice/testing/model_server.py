@@ -70,15 +70,14 @@ class _ModelEndpoint(BaseHTTPRequestHandler):
             return
         if reply.body is not None:
             text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
-            self._send_text(200, text, {"content-type": "application/json", **reply.headers})
+            self._send_text(200, text, {"content-type": "application/json", **reply.headers}, reply.charset)
             return
         response = wire_format.RESPONSE_FORMATS[wire](request, _resolve_output(request, reply))
         if request.body.get("stream") or path.endswith(":streamGenerateContent"):
             self._send_stream(wire_format.STREAM_FORMATS[wire](response), reply.headers)
         else:
-            self._send_text(
-                200, json.dumps(response), {"content-type": "application/json", **reply.headers}
-            )
+            text = json.dumps(response, ensure_ascii=False)
+            self._send_text(200, text, {"content-type": "application/json", **reply.headers}, reply.charset)
 
     def _send_stream(self, events: Iterable[StreamEvent], headers: Mapping[str, str]) -> None:
         rows = (f"event: {name}\n" * bool(name) + f"data: {json.dumps(data)}\n\n" for name, data in events)
@@ -89,8 +88,10 @@ class _ModelEndpoint(BaseHTTPRequestHandler):
         body = json.dumps({"type": "error", "error": error})
         self._send_text(status, body, {"content-type": "application/json", **headers})
 
-    def _send_text(self, status: int, text: str, headers: Mapping[str, str]) -> None:
-        data = text.encode()
+    def _send_text(
+        self, status: int, text: str, headers: Mapping[str, str], charset: str = "utf-8"
+    ) -> None:
+        data = text.encode(charset)
         try:
             self.send_response(status)
             for name, value in headers.items():

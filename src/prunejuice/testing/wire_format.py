@@ -24,6 +24,7 @@ class Reply(NamedTuple):
     A `status` other than 200 is an error with `text` as its message; `delay` is in seconds. `finish` says
     how the answer ends. `usage` are the tokens read and written that the server reports: counted if
     None, and none at all if empty. `body` replaces the whole response: an object, or text.
+    `charset` encodes the response.
     """
 
     text: str = ""
@@ -35,6 +36,7 @@ class Reply(NamedTuple):
     finish: Finish = "stop"
     usage: tuple[int, int] | tuple[()] | None = None
     body: Any = None
+    charset: str = "utf-8"
 
 
 class Asked(NamedTuple):
