@@ -16,10 +16,19 @@ import psutil
 import pytest
 
 from prunejuice.agents import codex, conversation
+from prunejuice.agents import program as program_agents
 from prunejuice.agents.acp import AcpAgent
 from prunejuice.agents.claude import ClaudeAgent
 from prunejuice.agents.codex import CodexAgent
-from prunejuice.agents.protocol import AgentEnded, AgentStarted, Limits, Task, ToolRefused, collect_result
+from prunejuice.agents.protocol import (
+    AgentEnded,
+    AgentStarted,
+    Limits,
+    Task,
+    ToolRefused,
+    Usage,
+    collect_result,
+)
 from prunejuice.changes.change_set import ChangeSet
 from prunejuice.system.stop_request import STOP, Stop
 from prunejuice.testing import Call, ModelServer, Reply
@@ -222,6 +231,44 @@ def test_nothing_outside_of_its_directory_is_changed(world, kind, tmp_path):
     assert events[-1].output.startswith("NO CHANGES")
     if kind in {"claude", "acp"}:
         assert any(isinstance(each, ToolRefused) for each in events)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_agent_that_repeats_itself_is_stopped(world, kind, monkeypatch):
+    monkeypatch.setattr(program_agents, "MAX_TURNS", 3)
+    monkeypatch.setattr(program_agents, "MAX_ACTIONS", 3)
+    found = world(kind)
+    turn = {"write": ["cart.py", DONE]}
+    events = found.run(Task("loop"), [turn] * 50 if kind == "acp" else turn)
+    assert events[-1].status == "limit", events[-1]
+    assert events[-1].fix
+    assert len(found.server.asked) < 20
+
+
+def test_requests_and_the_model_of_an_agent_are_counted(world):
+    found = world("claude")
+    calls = [Call("Write", {"file_path": f"{found.inside}/{name}.py", "content": DONE}) for name in "abc"]
+    found.say({"text": "done"})
+    found.left[:0] = [Reply("I change them.", calls)]
+    working = AgentInCopy(found.agent(), found.place, found.environ)
+    task = Task("fix it", model="claude-haiku-4-5", directory=str(found.tree), tag=found.tag)
+    events = list(working.run(task, found.stop))
+    working.close()
+    [usage] = [each for each in events if isinstance(each, Usage)]
+    assert usage.calls == 2
+    assert usage.model == "claude-haiku-4-5"
+
+
+def test_a_tool_that_an_agent_does_not_have_is_refused(world):
+    found = world("claude")
+    found.say({"text": "done"})
+    found.left[:0] = [Reply("I run it.", [Call("Bash", {"command": "ls"})])]
+    working = AgentInCopy(found.agent(), found.place, found.environ)
+    events = list(
+        working.run(Task("run it", access="read", directory=str(found.tree), tag=found.tag), found.stop)
+    )
+    working.close()
+    assert any(isinstance(each, ToolRefused) and each.tool == "Bash" for each in events), events
 
 
 @pytest.mark.parametrize("kind", ["claude", "acp"])

@@ -129,6 +129,7 @@ class _AcpTurn:
         self.text: list[str] = []
         self.cost: float | None = None
         self.last_activity = time.monotonic()
+        self.actions = 0
 
     def events(self, stdin: IO[bytes], stdout: IO[bytes], stop: Stop) -> Iterator[AgentEvent]:
         def run_client() -> None:
@@ -225,6 +226,9 @@ class _AcpTurn:
                 fix = "check the network and the provider, and try again"
                 message = f"{self.name} sent nothing for {program.MAX_IDLE_SECONDS:g} seconds"
                 return AgentEnded("failed", error=message, fix=fix)
+            if self.actions > program.MAX_ACTIONS:
+                message = f"{self.name} used more than {program.MAX_ACTIONS} tools"
+                return AgentEnded("limit", error=message, fix=program.LESS_FIX)
             await asyncio.sleep(0.1)
         return AgentEnded("cancelled", error="stopped")
 
@@ -254,6 +258,7 @@ class _AcpTurn:
         if kind == "agent_message_chunk" and getattr(update.content, "type", "") == "text":
             self.text.append(update.content.text)
         elif kind == "tool_call":
+            self.actions += 1
             self.queue.put(ToolUsed(str(update.kind or "tool"), safe_line(update.title, 120)))
         elif kind == "usage_update" and update.cost is not None and update.cost.currency == "USD":
             self.cost = float(update.cost.amount)

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from prunejuice.agents import conversation, endpoint, program
 from prunejuice.agents.budget import reached_token_limit
@@ -20,10 +23,12 @@ from prunejuice.agents.protocol import (
     Capabilities,
     Task,
     TextDelta,
+    ToolRefused,
     ToolUsed,
     Usage,
 )
 from prunejuice.system.stop_request import Stop
+from prunejuice.text import safe_line
 
 PROGRAM = "claude"
 _INSTALL_HINT = "install it (npm install -g @anthropic-ai/claude-code) and log in: claude /login"
@@ -102,8 +107,7 @@ def _command_options(task: Task) -> list[str]:
         options += ["--model", first.strip(), *(["--fallback-model", rest.strip()] if rest else [])]
     if task.limits.cost is not None:
         options += ["--max-budget-usd", f"{task.limits.cost:.8f}"]
-    if task.limits.turns is not None:
-        options += ["--max-turns", str(task.limits.turns)]
+    options += ["--max-turns", str(task.limits.turns or program.MAX_TURNS)]
     return options
 
 
@@ -119,6 +123,7 @@ class _ClaudeStream:
         self.used: dict[str, int] = {}
         self.result: Mapping[str, Any] | None = None
         self.over_limit = False
+        self.model = ""
 
     def events(self, running: program.AgentProcess) -> Iterator[AgentEvent]:
         for line in running.lines():
@@ -128,18 +133,22 @@ class _ClaudeStream:
                 self.over_limit = True
                 running.request_stop()
         if self.result is not None:
-            yield _to_usage(self.result)
+            # `num_turns` of the result counts blocks of content, not requests.
+            yield replace(_to_usage(self.result), calls=len(self.used) or 1, model=self.model)
         elif self.used:
-            yield Usage(sum(self.used.values()), 0, calls=len(self.used))
+            yield Usage(sum(self.used.values()), 0, calls=len(self.used), model=self.model)
         yield self._end_event(running)
 
     def _line_events(self, line: bytes) -> Iterator[AgentEvent]:
         message = conversation.parse_message(line)
         if message.get("type") == "result":
             self.result = message
+        reply = message.get("message") or {}
+        if message.get("type") == "user":
+            yield from _refusal_events(reply)
         if message.get("type") != "assistant":
             return
-        reply = message.get("message") or {}
+        self.model = _model_name(reply) or self.model
         usage = reply.get("usage") or {}
         # A reply may come in several messages with the same id; its usage counts once.
         self.used[str(reply.get("id"))] = sum(
@@ -163,6 +172,22 @@ class _ClaudeStream:
         return _error_event(result)
 
 
+def _model_name(reply: Mapping[str, Any]) -> str:
+    """Return the model of a reply; replies that Claude Code writes itself have a name in brackets."""
+    name = str(reply.get("model") or "")
+    return "" if name.startswith("<") else name
+
+
+def _refusal_events(reply: Mapping[str, Any]) -> Iterator[AgentEvent]:
+    """Yield the tools that the model called and does not have."""
+    content = reply.get("content")
+    for part in content if isinstance(content, list) else ():
+        text = str(part.get("content") or "") if isinstance(part, Mapping) and part.get("is_error") else ""
+        if found := _NO_TOOL.search(text):
+            yield ToolRefused(safe_line(found[1], 80), "the agent does not have this tool")
+
+
+_NO_TOOL = re.compile(r"No such tool available: ([\w-]+)")
 _INPUT_KEYS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
 
@@ -171,7 +196,7 @@ def _to_usage(result: Mapping[str, Any]) -> Usage:
     read = sum(usage.get(key) or 0 for key in _INPUT_KEYS)
     cached = usage.get("cache_read_input_tokens") or 0
     cost = result.get("total_cost_usd")
-    return Usage(read, usage.get("output_tokens") or 0, cached, result.get("num_turns") or 1, cost)
+    return Usage(read, usage.get("output_tokens") or 0, cached, cost=cost)
 
 
 def _error_event(result: Mapping[str, Any]) -> AgentEnded:

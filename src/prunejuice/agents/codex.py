@@ -116,11 +116,16 @@ class _CodexStream:
         self.completed = False
         self.fault = ""
         self.over_limit = ""
+        self.actions = 0
 
     def events(self, running: program.AgentProcess) -> Iterator[AgentEvent]:
         for line in running.lines():
             message = conversation.parse_message(line)
-            yield from self._message_events(message)
+            for event in self._message_events(message):
+                self.actions += isinstance(event, ToolUsed)
+                yield event
+            if self.actions > program.MAX_ACTIONS:
+                self.over_limit = f"codex used more than {program.MAX_ACTIONS} tools"
             if self.over_limit:
                 running.request_stop()
         yield self._end_event(running)
@@ -157,6 +162,8 @@ class _CodexStream:
             yield ToolUsed(str(item.get("tool")), "")
 
     def _end_event(self, running: program.AgentProcess) -> AgentEnded:
+        if self.actions > program.MAX_ACTIONS:
+            return AgentEnded("limit", error=self.over_limit, fix=program.LESS_FIX)
         if self.completed and not self.fault:
             if self.over_limit:
                 return AgentEnded("limit", error=self.over_limit, fix="raise --max-tokens or --max-cost")

@@ -18,6 +18,11 @@ MAX_SECONDS = 3600.0
 """The time limit of a task if none is set."""
 MAX_IDLE_SECONDS = 600.0
 """How long an agent may print nothing: long enough for a slow model, not for a dead network."""
+MAX_TURNS = 200
+"""How many requests an agent may make if no limit is set: one that loops does not end by itself."""
+MAX_ACTIONS = 500
+"""How many tools an agent may use whose requests cannot be counted."""
+LESS_FIX = "ask for less at once, or look at the log for what it repeats"
 _MAX_LINE_BYTES = 32 << 20
 """Bytes of an unfinished line that are kept, so that a program cannot exhaust the memory."""
 _PASSED_VARIABLES = (

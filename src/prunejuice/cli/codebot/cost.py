@@ -52,7 +52,10 @@ def cost_command(*, by: str, days: int, as_json: bool) -> None:
 def _group_usage(entries: "Iterable[LedgerEntry]", by: str) -> "dict[str, list[LedgerEntry]]":
     groups: dict[str, list[LedgerEntry]] = {}
     for entry in entries:
-        groups.setdefault(str(getattr(entry, by)), []).append(entry)
+        name = str(getattr(entry, by))
+        if by == "model" and not name:
+            name = f"{entry.agent} (its own)"
+        groups.setdefault(name, []).append(entry)
     return groups
 
 
