@@ -12,6 +12,7 @@ import yaml
 
 from conftest import git
 from prunejuice.forges import github, submit
+from prunejuice.forges.request_template import fill_template
 from prunejuice.testing import Forge
 
 CART = "def total(prices):\n    return 0\n"
@@ -211,6 +212,72 @@ def test_a_change_that_does_not_fit_the_base(shop, forge):
     assert "--onto HEAD" in answer.err
     assert forge.sent == []
     assert shop.codebot("submit-pr", "--title", "Totals", "--onto", "HEAD").code == 0
+
+
+@pytest.mark.parametrize(
+    ("title", "slug"),
+    [
+        ("Größe prüfen", "große-prufen"),
+        ("Add up the prices!", "add-up-the-prices"),
+        ("Корзина и ваучеры", "корзина-и-ваучеры"),
+        ("カートを直す", "カートを直す"),
+        ("…", "changes"),
+    ],
+)
+def test_a_branch_is_named_after_the_title_in_any_script(shop, remote, forge, two, title, slug):
+    answer = shop.codebot("submit-pr", "--title", title, "--no-pr", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["branch"] == f"codebot/{slug}"
+    git(remote, "rev-parse", "--verify", f"refs/heads/codebot/{slug}")
+
+
+def test_a_draft_that_is_not_allowed_becomes_an_open_request(shop, forge, two):
+    forge.drafts = False
+    answer = shop.codebot("submit-pr", "--draft", "--title", "Totals")
+    assert answer.code == 0, answer.err
+    assert "does not allow drafts" in answer.err
+    assert [sent.body["draft"] for sent in forge.sent] == [True, False]
+
+
+TEMPLATE = "<!-- Thanks! -->\n\n## What does it change?\n\n## Checklist\n\n- [ ] tests\n"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".github/PULL_REQUEST_TEMPLATE.md", "pull_request_template.md", "docs/pull_request_template.md"],
+)
+def test_the_template_of_the_repository_is_filled(shop, forge, two, path):
+    (shop.root / path).parent.mkdir(exist_ok=True)
+    (shop.root / path).write_text(TEMPLATE)
+    git(shop.root, "add", ".")
+    git(shop.root, "commit", "-qm", "Ask for a description")
+    git(shop.root, "push", "-q", "origin", "main")
+    answer = shop.codebot("submit-pr", "--title", "Totals", "--description", "Closes #12.")
+    assert answer.code == 0, answer.err
+    body = forge.sent[0].body["body"]
+    assert body.startswith("<!-- Thanks! -->\n\n## What does it change?\n\nCloses #12.\n\n## fix (c-")
+    assert body.endswith("## Checklist\n\n- [ ] tests\n")
+
+
+def test_a_template_without_a_place_for_a_description_follows_it():
+    assert fill_template("- [ ] tests", "Closes #12.") == "Closes #12.\n\n- [ ] tests\n"
+    assert fill_template("", "Closes #12.\n") == "Closes #12.\n"
+
+
+def test_a_file_of_a_submodule_is_not_said_to_be_gone(shop, forge, tmp_path):
+    other = tmp_path / "other"
+    git(tmp_path, "init", "-q", str(other))
+    (other / "app.py").write_text("x = 1\n")
+    git(other, "add", ".")
+    git(other, "commit", "-qm", "Begin")
+    git(shop.root, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(other), "lib/mod")
+    git(shop.root, "commit", "-qm", "Use the other")
+    git(shop.root, "push", "-q", "origin", "main")
+    wait(shop, {"filepath": "lib/mod/app.py", "content": "x = 2\n"})
+    answer = shop.codebot("submit-pr", "--title", "Totals")
+    assert answer.code == 4
+    assert "belongs to the submodule lib/mod" in answer.err
+    assert "--onto" not in answer.err
 
 
 @pytest.mark.parametrize(

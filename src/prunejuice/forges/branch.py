@@ -119,6 +119,15 @@ def commit_file_reader(
     return see
 
 
+def find_submodule(git: Git, commit: str, path: str) -> str:
+    """Return the submodule of a commit that a path lies in; empty if it lies in none."""
+    parts = path.split("/")
+    folders = [f":(literal){'/'.join(parts[:count])}" for count in range(1, len(parts))]
+    listed = git.run("ls-tree", "-z", commit, "--", *folders) if folders else ""
+    modules = [entry.partition("\t")[2] for entry in listed.split("\0") if entry.startswith("160000 ")]
+    return modules[0] if modules else ""
+
+
 def _stored_blob(files: Git, path: str, content: bytes) -> str:
     """Return the id of the blob that git stores for a content at a path."""
     return files.run("hash-object", f"--path={path}", "--stdin", given=content).strip()

@@ -12,11 +12,12 @@ from prunejuice.changes import pending
 from prunejuice.changes.change_set import FileChange, reasons_by_path
 from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
 from prunejuice.edits import diff
-from prunejuice.errors import NotFoundError, PruneJuiceError, UsageError
+from prunejuice.errors import NotFoundError, PruneJuiceError, PublishError, UsageError
 from prunejuice.forges import branch as branches
 from prunejuice.forges.branch import Remote
 from prunejuice.forges.forge import Forge
 from prunejuice.forges.registry import find_forge
+from prunejuice.forges.request_template import fill_template, find_template
 from prunejuice.text import safe_line
 from prunejuice.worktrees.git import Git
 
@@ -71,11 +72,15 @@ SubmitStage = Literal["branch", "pushed", "requested"]
 
 
 class SubmitResult(NamedTuple):
-    """The result of a submission: the branch, the last `stage` reached, and the pull request's URL."""
+    """The result of a submission: the branch, the last `stage` reached, and the pull request's URL.
+
+    `draft` says whether the pull request is a draft, which not every repository allows.
+    """
 
     branch: str
     stage: SubmitStage
     url: str = ""
+    draft: bool = False
 
 
 def plan_submission(store: ChangeSetStore, git: Git, options: SubmitOptions) -> SubmitPlan:
@@ -98,18 +103,26 @@ def plan_submission(store: ChangeSetStore, git: Git, options: SubmitOptions) -> 
     stack, _ = pending.stack_records(records, branches.commit_file_reader(git, onto, find_bases))
     for stacked in stack:
         if stacked.conflict is not None:
-            stacked.conflict.fix = (
-                f"its files differ at {base}; use `--onto HEAD` to build on the current commit"
-            )
+            stacked.conflict.fix = _conflict_fix(git, onto, base, getattr(stacked.conflict, "files", ()))
         pending.require_no_conflict(stacked)
     title = options.title or _format_title(records)
     files = tuple(change for record in records for change in record.change_set.file_changes)
     body = _format_body(options.description, records, [stacked.differences for stacked in stack])
+    body = fill_template(find_template(git, onto), body)[:_MAX_BODY]
     name = options.branch or f"codebot/{_format_slug(title)}"
     submission = PRSubmission(title, body, name, files, base, options.draft)
     return SubmitPlan(
         submission, tuple(records), tuple(stacked.differences for stacked in stack), remote, onto
     )
+
+
+def _conflict_fix(git: Git, commit: str, base: str, paths: Sequence[str]) -> str:
+    """Return how to submit files that a commit does not have as the changes expect them."""
+    for path in paths:
+        if module := branches.find_submodule(git, commit, path):
+            name = safe_line(module, 120)
+            return f"the file belongs to the submodule {name}: apply the changes, and commit them in {name}"
+    return f"its files differ at {base}; use `--onto HEAD` to build on the current commit"
 
 
 def _find_remote(git: Git, name: str) -> Remote | None:
@@ -177,21 +190,25 @@ def submit_changes(
     # Find the token before the push: without one, nothing leaves this machine.
     forge = _require_login(plan.remote, environ, name) if request else None
     branches.push_branch(git, plan.remote, name)
-    url = ""
+    url, is_draft = "", False
     if forge is not None:
-        submission = plan.submission
         with _add_fix_on_failure(f"branch {name} is pushed, the change sets are still pending; try again"):
-            url = forge.open_pull_request(
-                name,
-                submission.base_branch,
-                submission.title,
-                submission.description,
-                draft=submission.draft,
-            )
+            url, is_draft = _open_pull_request(forge, name, plan.submission)
     for record in plan.records:
         state = "submitted" if record.state == "pending" else record.state
         store.save(record.with_event("submitted", state, note=url or f"branch {name}"))
-    return SubmitResult(name, "requested" if url else "pushed", url)
+    return SubmitResult(name, "requested" if url else "pushed", url, is_draft)
+
+
+def _open_pull_request(forge: Forge, name: str, submission: PRSubmission) -> tuple[str, bool]:
+    """Open a pull request; return its URL and whether it is a draft, which a forge may not allow."""
+    texts = name, submission.base_branch, submission.title, submission.description
+    try:
+        return forge.open_pull_request(*texts, draft=submission.draft), submission.draft
+    except PublishError as error:
+        if not submission.draft or "draft" not in error.message.lower():
+            raise
+    return forge.open_pull_request(*texts, draft=False), False
 
 
 @contextmanager
@@ -228,8 +245,8 @@ def _format_title(records: Sequence[ChangeSetRecord]) -> str:
 
 
 def _format_slug(title: str) -> str:
-    plain = normalize("NFKD", title.lower()).encode("ascii", "ignore").decode()  # u for ü
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:50].strip("-") or "changes"
+    plain = re.sub("(?<=[a-z])[\u0300-\u036f]+", "", normalize("NFKD", title.lower()))  # u for ü
+    return re.sub(r"[\W_]+", "-", normalize("NFC", plain)).strip("-")[:50].strip("-") or "changes"
 
 
 def _format_commit_message(record: ChangeSetRecord) -> str:
@@ -254,7 +271,7 @@ def _format_body(
 ) -> str:
     """Return the body of the pull request: the description, then a section per change set."""
     sections = [description.strip(), *map(_format_section, records, parts)]
-    return "\n\n".join(filter(None, sections))[:_MAX_BODY] + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
 
 
 def _format_section(record: ChangeSetRecord, differences: Sequence[diff.FileDiff]) -> str:

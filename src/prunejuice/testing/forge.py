@@ -23,7 +23,8 @@ class ForgeServer(LoopbackServer):
     """A forge that runs for the duration of a `with` statement.
 
     `sent` has the received requests. `refuses`, if set, is the status and message of every answer.
-    `branches`, if set, are those that exist, each as `owner:name`; a request for any other is refused.
+    Without `drafts` a draft is refused. `branches`, if set, are those that exist, each as `owner:name`; a
+    request for any other is refused.
     """
 
     def __init__(self, token: str = _TOKEN, issues: Mapping[int, tuple[str, str]] = {}) -> None:
@@ -31,6 +32,7 @@ class ForgeServer(LoopbackServer):
         self.sent: list[ForgeRequest] = []
         self.refuses: tuple[int, str] | None = None
         self.branches: set[str] | None = None
+        self.drafts = True
         self._open: list[Mapping[str, Any]] = []
         super().__init__(type("Handler", (_ForgeEndpoint,), {"forge": self}))
 
@@ -62,6 +64,8 @@ class ForgeServer(LoopbackServer):
         if self.branches is not None and f"{owner or 'shop'}:{branch}" not in self.branches:
             errors = [{"resource": "PullRequest", "field": "head", "code": "invalid"}]
             return 422, {"message": "Validation Failed", "errors": errors}
+        if body.get("draft") and not self.drafts:
+            return 422, {"message": "Draft pull requests are not supported in this repository."}
         if any(pull["head"] == body.get("head") for pull in self._open):
             errors = [{"message": f"A pull request already exists for shop:{body.get('head')}."}]
             return 422, {"message": "Validation Failed", "errors": errors}

@@ -61,6 +61,8 @@ def submit_pr_command(*, dry_run: bool, no_pr: bool, as_json: bool, **options: A
         return 0
     count = len(plan.records)
     render.print_message(f"{count} change {'set' if count == 1 else 'sets'} on {result.branch}")
+    if plan.submission.draft and result.url and not result.draft:
+        render.print_message("the repository does not allow drafts: the pull request is open for review")
     render.print_line(safe_line(result.url or result.branch, 300))
     return 0
 

@@ -1,0 +1,43 @@
+"""The template of a repository for pull requests, filled with a body."""
+
+import re
+from pathlib import Path
+
+from prunejuice.worktrees.git import Git
+
+_FOLDERS = (".github/", "", "docs/", ".gitlab/merge_request_templates/")
+"""Where forges look for a template, the first place first."""
+_NAME = re.compile(r"(?:pull_request_template|default)\.md", re.IGNORECASE)
+_MAX_BYTES = 100_000
+_DESCRIPTION = re.compile(
+    r"^#{1,6}[^\n]*\b(?:description|summary|overview|changes|what)\b[^\n]*$", re.IGNORECASE | re.MULTILINE
+)
+
+
+def find_template(git: Git, commit: str) -> str:
+    """Return the template for pull requests that a commit has; empty if it has none."""
+    files = git.with_clean_config(Path(git.git_dir) / "index")
+    for folder in _FOLDERS:
+        listed = files.run("ls-tree", "-z", commit, *([folder] if folder else []))
+        for entry in filter(None, listed.split("\0")):
+            details, _, path = entry.partition("\t")
+            _, kind, blob = details.split()
+            name = path.removeprefix(folder)
+            if kind == "blob" and _NAME.fullmatch(name) and _is_template(folder, name):
+                shown = files.try_run("cat-file", "blob", blob, limit=_MAX_BYTES)
+                return "" if shown.code else shown.stdout.decode("utf-8", "replace").strip()
+    return ""
+
+
+def _is_template(folder: str, name: str) -> bool:
+    """Return whether a name is that of a template in its folder: `default.md` is one on GitLab only."""
+    return folder.startswith(".gitlab") == (name.lower() == "default.md")
+
+
+def fill_template(template: str, body: str) -> str:
+    """Return a template with a body under its heading for descriptions, or else before the template."""
+    heading = _DESCRIPTION.search(template)
+    if not heading:
+        return "\n\n".join(filter(None, [body.strip(), template])) + "\n"
+    before, after = template[: heading.end()], template[heading.end() :]
+    return "\n\n".join(filter(None, [before, body.strip(), after.strip()])) + "\n"
