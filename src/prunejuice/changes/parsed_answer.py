@@ -1,10 +1,12 @@
 """Read an answer of a model, JSON or text with edits, as files before and after."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from prunejuice.agents.thinking import strip_thinking
+from prunejuice.changes.bare_names import caller_folder, find_namesakes, place_bare_names
 from prunejuice.changes.change_set import (
     ChangeSet,
     apply_to_overlay,
@@ -52,9 +54,16 @@ class PlacedAnswer(NamedTuple):
 
 
 def read_answer(
-    text: str, tree_state: TreeState, format_name: str | None = None, *, as_json: bool | None = None
+    text: str,
+    tree_state: TreeState,
+    format_name: str | None = None,
+    *,
+    as_json: bool | None = None,
+    directory: Path | None = None,
 ) -> PlacedAnswer:
     """Return the changes of an answer to the files of a tree as they are now.
+
+    Names without a folder are those of `directory`, by default the root of the tree.
 
     Raises:
         ConflictError: files are not what the changes were made for, or no edits could be read.
@@ -62,7 +71,15 @@ def read_answer(
         UsageError: the JSON does not match the schema.
     """
     with open_version_reader(tree_state) as read_version:
-        return place_answer(text, read_version, format_name, as_json=as_json)
+        overlay = Overlay(read_version, lambda name: find_namesakes(tree_state, name))
+        folder = caller_folder(tree_state, directory)
+        return _place_in_overlay(
+            text,
+            overlay,
+            format_name,
+            as_json=as_json,
+            locate=lambda edits: place_bare_names(edits, folder, read_version),
+        )
 
 
 def place_answer(
@@ -79,7 +96,17 @@ def place_answer(
         DeniedError: a path may not be written.
         UsageError: the JSON does not match the schema.
     """
-    overlay = Overlay(read_version)
+    return _place_in_overlay(text, Overlay(read_version), format_name, as_json=as_json)
+
+
+def _place_in_overlay(
+    text: str,
+    overlay: Overlay,
+    format_name: str | None,
+    *,
+    as_json: bool | None,
+    locate: Callable[[Sequence[Edit]], Sequence[Edit]] = lambda edits: edits,
+) -> PlacedAnswer:
     text = strip_thinking(text)
     if as_json or (as_json is None and format_name is None and _extract_json(text)):
         change_set = parse_change_set(_extract_json(text) or text)
@@ -92,7 +119,7 @@ def place_answer(
                 _refuse_partial_file(difference, removes)
         return PlacedAnswer(change_set, tuple(map(_keep_line_endings, changed)), "json")
     format_used, edits = formats.read(text, format_name)
-    proposed = proposal.apply_edits(edits, overlay)
+    proposed = proposal.apply_edits(locate(edits), overlay)
     if not proposed.outcomes:
         raise formats.no_edits_error(format_name)
     differences = tuple(overlay.diffs())

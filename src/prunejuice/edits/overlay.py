@@ -1,6 +1,6 @@
 """An in-memory view of files with pending changes; the files on disk stay untouched."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prunejuice.edits import path_rules
 from prunejuice.edits.diff import FileDiff, Version
@@ -11,10 +11,18 @@ MISSING = Version(None)
 
 
 class Overlay:
-    """A tree with pending changes; `read_version` reads the original of a path, once for each path."""
+    """A tree with pending changes; `read_version` reads the original of a path, once for each path.
 
-    def __init__(self, read_version: Callable[[str], Version]) -> None:
+    `find_namesakes` returns the paths of files in other folders that have a name.
+    """
+
+    def __init__(
+        self,
+        read_version: Callable[[str], Version],
+        find_namesakes: Callable[[str], Sequence[str]] = lambda _name: (),
+    ) -> None:
         self._read_version = read_version
+        self.find_namesakes = find_namesakes
         self._before: dict[str, Version] = {}
         self._now: dict[str, Version] = {}
         self._origin: dict[str, str] = {}

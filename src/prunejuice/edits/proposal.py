@@ -1,5 +1,6 @@
 """Apply the edits of an answer to an overlay, and collect a placement or a rejection for each."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -150,6 +151,7 @@ def _apply_edit(edit: Edit, overlay: Overlay) -> Placement:
     ):
         return _write_file(edit, current, overlay)
     if current.data is None:
+        _refuse_namesake(edit, overlay)
         raise EditRejectedError(
             "absent", f"no such file: {edit.path}", "write the whole file, or use an existing path"
         )
@@ -227,6 +229,8 @@ def _delete_file(edit: Edit, current: Version, overlay: Overlay) -> Placement:
 def _write_file(edit: Edit, current: Version, overlay: Overlay) -> Placement:
     """Write the whole file; keep its line endings, byte order mark and encoding."""
     old = None if current.data is None else _require_text(edit, current.data)
+    if old is None and not edit.create and not _USUAL_NAME.match(edit.path):
+        _refuse_namesake(edit, overlay)
     if old is not None and edit.label and (old.texts or [""])[0].strip() != edit.label:
         edit = replace(edit, replace=edit.replace[1:])
     refuse_partial_file(old, edit)
@@ -242,6 +246,27 @@ def _write_file(edit: Edit, current: Version, overlay: Overlay) -> Placement:
     mode = 0o755 if edit.to == "755" and old is None else current.mode
     overlay.put(edit.path, Version(_encode_text(edit, new), mode, current.link))
     return Placement("whole")
+
+
+def _refuse_namesake(edit: Edit, overlay: Overlay) -> None:
+    """Refuse a name without a folder that exactly one file in another folder has.
+
+    Raises:
+        EditRejectedError: the answer must name the path.
+    """
+    namesakes = overlay.find_namesakes(edit.path) if "/" not in edit.path else ()
+    if len(namesakes) == 1:
+        path = namesakes[0]
+        fix = f"write the path {path}, or `*** Add File: {edit.path}` for a second file of that name"
+        raise EditRejectedError("absent", f"no such file: {edit.path}; there is {path}", fix)
+
+
+_USUAL_NAME = re.compile(
+    r"\.|__\w+__\.py$|(?:index|main|mod|lib|conftest|setup|README|CHANGELOG|LICENSE|Makefile|Dockerfile|"
+    r"package|tsconfig|pyproject)(?:\.|$)",
+    re.IGNORECASE,
+)
+"""Names that many folders have: a new file with one is no mistake."""
 
 
 def refuse_partial_file(old: FileText | None, edit: Edit) -> None:

@@ -174,7 +174,7 @@ def ask_for_edits(request: AskRequest, context: AskContext) -> AskResult:
         total = total_usage(total, usage)
         if _says_no_changes(text):
             return AskResult(None, text, total, round_number, bundle)
-        placed, problem = _place_edits(text, context.tree)
+        placed, problem = _place_edits(text, context)
         if placed is not None and not problem:
             return AskResult(placed, text, total, round_number, bundle)
         context.on_progress(mask_secrets("", problem))
@@ -304,10 +304,10 @@ def _says_no_changes(text: str) -> bool:
     return has_marker and not (_EDIT_MARKERS.search(text) or text.startswith("{"))
 
 
-def _place_edits(text: str, tree: TreeState) -> tuple[PlacedAnswer | None, str]:
+def _place_edits(text: str, context: AskContext) -> tuple[PlacedAnswer | None, str]:
     """Return the changes of an answer, and what is wrong with it; one of the two is empty."""
     try:
-        answer = parsed_answer.read_answer(text, tree)
+        answer = parsed_answer.read_answer(text, context.tree, directory=context.engine.directory)
     except (UnreadableAnswerError, ConflictError, UsageError) as error:
         return None, _error_message(error)
     problems = "\n".join(

@@ -1,7 +1,8 @@
 """Apply a pending change set, or the changes in a file.
 
-A FILE (- for stdin) holds JSON, or an answer with edits. Either all files change or none. File names
-are relative to the top of the working tree. `codebot undo` reverts it.
+A FILE (- for stdin) holds JSON, or an answer with edits. Either all files change or none. Paths are
+relative to the top of the working tree; in edits, a name without a folder is in your folder unless the
+top has such a file. `codebot undo` reverts it.
 """
 
 from pathlib import Path
@@ -21,6 +22,7 @@ from prunejuice.cli.options import allow_option, json_option
 from prunejuice.cli.param_type import FormatName
 from prunejuice.errors import NotFoundError, UsageError
 from prunejuice.text import safe_line
+from prunejuice.workflow.project import current_directory
 
 
 @click.command("apply")
@@ -72,7 +74,11 @@ def apply_command(
     if what != "-" and not (grain or reviewed or apply_options.decisions or dry_run):
         denial.require_not_denied(Path(what))
     answer = parsed_answer.read_answer(
-        read_changes(what), store.tree_state, edit_format(form), as_json=form == "json" or None
+        read_changes(what),
+        store.tree_state,
+        edit_format(form),
+        as_json=form == "json" or None,
+        directory=current_directory(),
     )
     if answer.rejected_edits:
         return report_rejected(answer, as_json=apply_options.as_json)

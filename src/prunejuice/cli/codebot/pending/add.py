@@ -11,6 +11,7 @@ from prunejuice.cli.codebot.pending.record_json import report_record
 from prunejuice.cli.options import allow_option, json_option
 from prunejuice.cli.param_type import FormatName
 from prunejuice.errors import UsageError
+from prunejuice.workflow.project import current_directory
 
 
 @click.command("add")
@@ -33,6 +34,7 @@ def add_command(
         store.tree_state,
         change_input.edit_format(form),
         as_json=form == "json" or None,
+        directory=current_directory(),
     )
     if answer.rejected_edits:
         return change_view.report_rejected(answer, as_json=as_json)
