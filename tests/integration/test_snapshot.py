@@ -1,9 +1,11 @@
 """A snapshot restores every byte, and keeps later changes of others."""
 
+import hashlib
 import os
 import shutil
 import stat
 import string
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -183,6 +185,30 @@ def test_a_file_of_the_same_size_in_the_same_moment_is_seen(door, repository):
         began = take(door, "1")
         (repository / "a.txt").write_text(f"{number + 1:04}\n")
         assert take(door, "2").tree != began.tree
+
+
+def set_times_in_index(index, name, status):
+    """Give the entry of a file in git's index the times of a status, as if git had read the file then."""
+    data = bytearray(index.read_bytes()[:-20])
+    start = data.index(b"DIRC") + 12
+    while data[start + 62 :].partition(b"\0")[0] != name:  # entries of version 2 are padded to 8 bytes
+        length = len(data[start + 62 :].partition(b"\0")[0])
+        start += (62 + length + 8) // 8 * 8
+    times = (status.st_ctime_ns, status.st_mtime_ns)
+    struct.pack_into(">4I", data, start, *(part for ns in times for part in divmod(ns, 10**9)))
+    index.write_bytes(data + hashlib.sha1(data).digest())
+    os.utime(index, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def test_a_change_in_the_moment_of_the_users_index_is_seen(door, repository):
+    """Git rereads files as new as its index; a copy of the index must not look newer."""
+    file = repository / "a.txt"
+    file.write_text("0001\n")
+    git(repository, "add", "a.txt")
+    file.write_text("0002\n")
+    os.utime(file, (0, 10**9))  # long before the copy of the index is made: git may compare seconds
+    set_times_in_index(repository / ".git/index", b"a.txt", file.stat())
+    assert git(repository, "show", f"{take(door, '1').commit}:a.txt") == "0002"
 
 
 NAMES = st.text(alphabet=string.ascii_letters + " ü'\"$\\\n\t*?[:~#%-", min_size=1, max_size=8).filter(
