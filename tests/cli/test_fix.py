@@ -112,6 +112,8 @@ def test_rounds_are_counted(shop, mend):
     answer = mend(*answers, args=["--max-rounds", "3"])
     assert answer.code == 5
     assert "still fails after 3 rounds" in answer.err
+    refused = mend(*answers, args=["--max-rounds", "1", "--json"])
+    assert refused.json["error"]["output"].endswith("AssertionError: 1 is not 3")
     assert mend("NO CHANGES: the test is wrong.").code == 5
 
 

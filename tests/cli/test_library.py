@@ -91,6 +91,16 @@ def test_a_command_answers_with_file_changes_and_writes_nothing(shop, script):
     assert "sum(prices)" in (shop.root / "cart.py").read_text()
 
 
+def test_tests_are_file_changes_with_a_verdict_on_each(shop, script):
+    code = "def test_total():\n    assert total([1, 2]) == 3\n"
+    case = {"test_name": "test_total", "test_type": "unit", "test_code": code}
+    case["imports_needed"] = ["from cart import total"]
+    script({"output": {"test_cases": [case], "setup_code": "", "imports": []}})
+    output = run(get_command("test").execute(ExecutionContext(paths=("cart.py",))))
+    assert [each.filepath for each in output.file_changes] == ["test_cart.py"]
+    assert output.metadata["tests"][0]["kept"]
+
+
 OPTIMIZATIONS = {
     "summary": "One loop.",
     "optimizations": [
@@ -191,10 +201,19 @@ def test_a_context_by_hand(shop):
     assert context.token_count > 10
 
 
+def test_a_context_by_hand_has_the_uncommitted_changes(shop):
+    (shop.root / "cart.py").write_text(CART + "\nRATE = 2\n")
+    context = ContextManager().gather_context(["cart.py"])
+    assert "+RATE = 2" in context.git_diff
+    assert ContextManager().gather_context(["cart.py"], diff="").git_diff == ""
+
+
 def test_a_summary_is_kept_and_made_once(shop):
     first = run(SummaryCache().get_or_create_summary(["cart.py"], token_limit=500))
     assert "cart.py" in first
     assert run(SummaryCache().get_or_create_summary(["cart.py"], token_limit=500)) == first
+    named = SummaryCache(Path(".codebot/summaries"))
+    assert run(named.get_or_create_summary(["cart.py"], token_limit=500)) == first
 
 
 def test_running_tests(shop):

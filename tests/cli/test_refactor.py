@@ -243,6 +243,19 @@ def test_a_refactoring_that_keeps_the_behaviour(shop, answers):
     assert "total returns the same for" in said
 
 
+def test_a_refactoring_without_a_check_says_how_much_was_compared(shop, answers):
+    git(shop.root, "rm", "-qr", "tests")
+    git(shop.root, "commit", "-qm", "Drop the tests")
+    answer = answers("refactor", {"text": SAME}, args=["cart.py"])
+    assert answer.code == 0, answer.err
+    assert "the calls of 1 function give the same results; nothing else was compared" in answer.err
+
+
+def test_a_test_on_faulty_code_has_a_bound_by_its_own_time():
+    assert generated_tests.fault_time_limit(0.5) == 10
+    assert generated_tests.fault_time_limit(50) == 60
+
+
 def test_behaviour_change_is_sent_back_with_the_differing_calls(shop, answers):
     answer = answers(
         "refactor",

@@ -131,7 +131,7 @@ class TestCommand(PythonCommand):
         proved = await invocation.run_in_thread(prove_tests)
         count = sum(verdict.kept for verdict in proved.verdicts)
         metadata = {"tests": [verdict.to_dict() for verdict in proved.verdicts]}
-        changes = list(change_set.changes_from_diffs(proved.diffs))
+        changes = list(change_set.changes_from_diffs(proved.differences))
         return CommandOutput(changes, f"Generated {count} test cases", metadata)
 
 

@@ -453,10 +453,10 @@ class ContextGatherer:
         self._directory = Path(directory)
 
     def gather_context(self, paths: Sequence[str] = (), **options: Any) -> ExecutionContext:
-        """Return the code of `paths` and related code as an execution context."""
-        request = ContextRequest(paths=tuple(paths), **{"diff": "", **options})
+        """Return the code of `paths`, related code, and the changes since `diff`, by default HEAD."""
         with closing(Engine(self._directory.absolute(), settings.environment())) as engine:
-            bundle = engine.gather(request)
+            head = "HEAD" if engine.git.resolve("HEAD") else ""
+            bundle = engine.gather(ContextRequest(paths=tuple(paths), **{"diff": head, **options}))
         files = {item.path: item.text for item in bundle.items}
         return ExecutionContext(
             working_directory=self._directory,

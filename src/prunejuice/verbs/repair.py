@@ -221,9 +221,9 @@ class _RepairLoop:
         if self.faults:
             return safe_line(self.faults[0], 300)
         if not self.check.command:
-            return (
-                "all compared calls give the same results" if self.compared_functions else _NOTHING_COMPARED
-            )
+            compared = format_count(self.compared_functions, "function")
+            same = f"the calls of {compared} give the same results; nothing else was compared"
+            return same if self.compared_functions else _NOTHING_COMPARED
         return f"{self.check.command!r} {'passes' if passed else 'fails'}"
 
     def _verify_copy(self) -> tuple[bool, str]:

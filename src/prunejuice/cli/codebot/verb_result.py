@@ -17,6 +17,7 @@ from prunejuice.engine import driver
 from prunejuice.engine.driver import Runtime
 from prunejuice.engine.run import Run, StepRun
 from prunejuice.errors import AgentError
+from prunejuice.system import settings
 from prunejuice.system.stop_request import Stop
 from prunejuice.text import format_count, format_dollars, safe_text
 from prunejuice.verbs import report
@@ -25,6 +26,8 @@ from prunejuice.workflow import project
 
 _NON_EDITING_AGENTS = {"", "oneshot", "scripted", "replay"}
 """Agents that change no files by themselves."""
+_LOG_END_LINES = 40
+_LOG_END_BYTES = 20_000
 
 
 def run_verb(invocation: VerbInvocation, tools: Runtime, stop: Stop, **overrides: Any) -> Run:
@@ -68,8 +71,23 @@ def report_failure(run: Run, *, as_json: bool) -> int:
     short, code = run.id[:8], error_boundary.run_exit_code(run.status, run.reason)
     default_fixes = {"usage": "", "stopped": f"continue it with `prj resume {short}`"}
     fix = fix or default_fixes.get(run.reason, f"see `prj show {short}`")
-    render.print_error(message, fix, as_json=as_json, exit_code=code, run=run.id)
+    details = {"exit_code": code, "run": run.id}
+    if output := _read_log_end(run, visit):
+        details["output"] = output
+    render.print_error(message, fix, as_json=as_json, **details)
     return code
+
+
+def _read_log_end(run: Run, visit: StepRun | None) -> str:
+    """Return the last lines that a verb reported, such as those of a check that fails."""
+    home = settings.state_directory(settings.environment())
+    log = home / "runs" / run.id / visit.log if visit and visit.log else None
+    if log is None or not log.is_file():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_END_BYTES))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    return "\n".join(lines[-_LOG_END_LINES:])
 
 
 def _show_report(invocation: VerbInvocation, run: Run, visit: StepRun) -> int:

@@ -12,6 +12,7 @@ import ast
 import io
 import json
 import re
+import time
 import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -45,8 +46,16 @@ _MISSING_NAME = re.compile(
 """How a test fails for want of what it tests."""
 _SUITE_SECONDS = 600.0
 _TEST_SECONDS = 60.0
+_LEAST_FAULT_SECONDS = 5.0
+_FAULT_FACTOR = 10
+"""How much longer a test may run on code with a fault, which may loop, than on the code as it is."""
 Arcs = frozenset[tuple[str, int, int]]
 """Executed jumps from line to line, each with its file."""
+
+
+def fault_time_limit(seconds: float) -> float:
+    """Return how many seconds a test may run on code with a fault, by those on the code as it is."""
+    return min(_TEST_SECONDS, _LEAST_FAULT_SECONDS + _FAULT_FACTOR * seconds)
 
 
 class GateVerdict(NamedTuple):
@@ -98,6 +107,7 @@ class TestGates:
         self.target, self.result, self.context = target, result, context
         self.must_fail = False
         self.coverage_file = copy.root.parent / "state" / "coverage"
+        self.fault_seconds = _TEST_SECONDS
 
     def run_all(self, *, must_fail: bool = False) -> tuple[list[TestCase], list[GateVerdict]]:
         """Return the tests that pass all gates, and the verdict on each test.
@@ -146,7 +156,9 @@ class TestGates:
         if duplicate := self.find_duplicate(case):
             return GateVerdict(name, False, "covers", f"it duplicates {duplicate}"), ()
         self.write_tests([case])
+        began = time.monotonic()
         result, arcs = self.run_with_coverage(f"{self.target}::{name}", seconds=_TEST_SECONDS)
+        self.fault_seconds = fault_time_limit(time.monotonic() - began)
         if self.must_fail:
             return _judge_failure(name, result)
         if result.code:
@@ -192,7 +204,7 @@ class TestGates:
                     text, {line for arc_path, _, line in arcs if arc_path == path}
                 ):
                     file.write_bytes(mutation.source.encode(_source_encoding(original), "replace"))
-                    run = self.python.run_pytest(self.root, test, seconds=_TEST_SECONDS)
+                    run = self.python.run_pytest(self.root, test, seconds=self.fault_seconds)
                     is_noticed = bool(run.code and _ASSERTION.search(run.out))
                     if is_noticed and alone:
                         suite_runs += 1
