@@ -233,7 +233,7 @@ def _decide_step(plan: Plan, run: Run, step: Step) -> StepDecision:
                     step, "skip", f"it needs {need!r}, which failed", caused_by_failure=True
                 )
         data = expression_data(plan, run, step.scope) if step.condition else {}
-        if condition.evaluate(expression, data, failing=failing):
+        if condition.is_true(condition.evaluate(expression, data, failing=failing)):
             return StepDecision(step, "start")
     except ConditionError as error:
         return StepDecision(step, "fail", f"condition: {error.message}")

@@ -4,7 +4,8 @@
 
 It has the operators `and or not == != < <= > >= in`, literals, lists, dotted access, and `FUNCTIONS`.
 Expressions cannot call other functions, access Python objects or loop, so those of an untrusted repository
-are safe to evaluate. Missing values are null, and texts are never converted to numbers.
+are safe to evaluate. Missing values are null. Outputs of steps are often text: compared with a number or a
+boolean, a text counts as what it spells, and the text `false` is not true.
 """
 
 import re
@@ -324,7 +325,7 @@ def evaluate(node: Expression, data: Mapping[str, Json], *, failing: bool = Fals
         case ListExpression(items):
             return [value(item) for item in items]
         case Negation(operand):
-            return not value(operand)
+            return not is_true(value(operand))
         case FunctionCall(name, arguments):
             return FUNCTIONS[name](failing, *map(value, arguments))
         case _:
@@ -334,9 +335,9 @@ def evaluate(node: Expression, data: Mapping[str, Json], *, failing: bool = Fals
 def _apply_operator(operator: str, left: Json, right: Callable[[], Json]) -> Json:
     """Apply an operator. `and` and `or` evaluate the right operand only if needed."""
     if operator == "and":
-        return left and right()
+        return right() if is_true(left) else left
     if operator == "or":
-        return left or right()
+        return left if is_true(left) else right()
     return _COMPARISONS[operator](left, right())
 
 
@@ -368,12 +369,40 @@ def _type_name(value: Json) -> str:
             return "object"
 
 
+def is_true(value: Json) -> bool:
+    """Return whether a value counts as true."""
+    return bool(value) and not (isinstance(value, str) and value.strip().lower() == "false")
+
+
+def _align_types(left: Json, right: Json) -> tuple[Json, Json]:
+    """Return two values with a text in the type of the other one, if it spells such a value."""
+    if isinstance(left, str) and not isinstance(right, str):
+        return _spelled_value(left, right), right
+    if isinstance(right, str) and not isinstance(left, str):
+        return left, _spelled_value(right, left)
+    return left, right
+
+
+def _spelled_value(text: str, other: Json) -> Json:
+    word = text.strip()
+    if isinstance(other, bool):
+        return {"true": True, "false": False}.get(word.lower(), text)
+    if isinstance(other, int | float) and _NUMBER.fullmatch(word):
+        return float(word) if "." in word else int(word)
+    return text
+
+
+_NUMBER = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?")
+
+
 def _is_equal(left: Json, right: Json) -> bool:
     # In Python, `True == 1`; here, values of different types are never equal.
+    left, right = _align_types(left, right)
     return _type_name(left) == _type_name(right) and bool(left == right)
 
 
 def _is_less(left: Json, right: Json) -> bool:
+    left, right = _align_types(left, right)
     kinds = {_type_name(left), _type_name(right)}
     if "null" in kinds:
         return False

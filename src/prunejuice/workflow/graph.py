@@ -71,7 +71,9 @@ class Step(Struct, frozen=True, omit_defaults=True):
         Raises:
             ConditionError: The condition is invalid, or compares values that have no order.
         """
-        return not self.condition or bool(condition.evaluate(condition.parse(self.condition), context))
+        return not self.condition or condition.is_true(
+            condition.evaluate(condition.parse(self.condition), context)
+        )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None) -> "Step":
         """Return a copy with other values for the fields in `update`."""
