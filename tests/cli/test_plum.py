@@ -27,6 +27,21 @@ def test_create_names_the_branch_and_says_what_programs_look_for(project):
     assert (path / "a.txt").read_text() == "one\n"
 
 
+def test_a_submodule_is_named_by_its_folder_and_is_said_to_be_empty(project, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    git(tmp_path, "init", "-q", str(other))
+    git(other, "commit", "-q", "--allow-empty", "-m", "Begin")
+    git(project.root, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(other), "mod")
+    git(project.root, "commit", "-qm", "Use the other")
+    answer = project.plum("create", "fix")
+    path = project.root.parent / "shop-worktrees" / "shop-fix"
+    assert f"run `git -C {path} submodule update --init`" in answer.out
+    monkeypatch.chdir(project.root / "mod")
+    listed = project.plum("list").out
+    assert listed.startswith(f"{project.root}/mod ")
+    assert ".git/modules" not in listed
+
+
 @pytest.mark.parametrize(
     ("words", "branch"),
     [

@@ -437,6 +437,8 @@ def test_in_a_subfolder_and_in_a_linked_worktree(project, monkeypatch):
         ("steps: [{name: a, script: 'echo \"{x\" >$PRUNEJUICE_OUTPUT'}]", 1, "is not valid JSON"),
         ("steps: [{name: a, script: 'head -c 2000000 /dev/zero >$PRUNEJUICE_OUTPUT'}]", 1, "at most 1 MiB"),
         ("steps: [{name: a, script: pwd, working_directory: nowhere}]", 1, "nowhere' does not exist"),
+        ("steps: [{name: a, script: pwd, working_directory: ../..}]", 1, "is outside of"),
+        ("steps: [{name: a, script: pwd, working_directory: /}]", 1, "is outside of"),
         (
             "steps: [{name: validate-prerequisites, args: {tools: [no-such-tool], files: [zz], environment: [ZZ]}}]",
             2,
@@ -690,6 +692,15 @@ def test_verbose_shows_what_the_program_does_and_the_log_keeps_it(project):
     answer = project.prj("run", "hello", "--verbose")
     assert "· step.started" in answer.err
     assert '"what": "step.ended"' in (project.home / "log" / "prunejuice.log").read_text()
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
+def test_a_stream_that_the_caller_closed_is_no_error(project, closed):
+    project.command("s", "steps: [{name: a, script: 'echo one; echo two >&2'}]")
+    done = subprocess.run(["bash", "-c", f"{sys.executable} -m prunejuice run s {closed}"], check=False)
+    assert done.returncode == 0
+    [run] = project.prj("history", "--json").json["items"]
+    assert run["status"] == "completed"
 
 
 def test_a_reader_that_goes_away_is_no_error(project):

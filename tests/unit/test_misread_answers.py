@@ -506,3 +506,16 @@ def test_a_tool_call_without_one_place_is_refused(answer):
 def test_other_json_is_no_edit(answer):
     with pytest.raises((ConflictError, UsageError)):
         place(answer, {"app.py": "x = 1\n"})
+
+
+# -- notebooks -------------------------------------------------------------------------------------------------
+
+
+def test_cells_given_as_plain_lines_are_refused_with_how_to_write_them():
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "source": ["price = 1\n", "tax = 2\n"]}
+    notebook = json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, indent=1)
+    for answer in (
+        block("n.ipynb", "price = 1\ntax = 2\n", "price = 2\ntax = 2\n"),
+        fence("n.ipynb", "price = 2\ntax = 2\n"),
+    ):
+        assert 'such as `"x = 1\\n",`' in refused(answer, {"n.ipynb": f"{notebook}\n"}).fix

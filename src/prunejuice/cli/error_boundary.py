@@ -8,6 +8,7 @@ Modules that only error handling needs are imported when an error occurs, to kee
 """
 
 import errno
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -60,6 +61,7 @@ def run_exit_code(status: "RunStatus", reason: "FailureReason") -> int:
 def run_command_line(group: click.Command, arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code; print every error instead of a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _open_closed_streams()
     try:
         code = group.main(arguments, standalone_mode=False)
         if sys.stdout:
@@ -78,6 +80,21 @@ def run_command_line(group: click.Command, arguments: list[str] | None = None) -
             sys.stderr.write(f"error: {output_error}\n")
             return 1
     return code if isinstance(code, int) else 0
+
+
+def _open_closed_streams() -> None:
+    """Open the null device in place of standard streams that the caller closed (`2>&-`).
+
+    Otherwise the next file that is opened would be taken for the terminal.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            fd = os.open(os.devnull, os.O_RDWR)
+            if fd != number:
+                os.dup2(fd, number)
+                os.close(fd)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def _wants_json(arguments: list[str]) -> bool:

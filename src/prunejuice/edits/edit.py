@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from prunejuice.code.mask_secrets import mask_secrets
+from prunejuice.code.notebook import is_notebook
 from prunejuice.errors import ConflictError
 
 EditOperation = Literal["replace", "write", "delete", "rename", "mode"]
@@ -100,3 +101,9 @@ def numbered_excerpt(path: str, texts: Sequence[str], lines: Sequence[int], widt
         n for line in lines[:3] for n in range(line - 2, line - 2 + width) if 1 <= n <= len(texts)
     })
     return "\n".join(f"{number:>5} | {texts[number - 1]}" for number in numbers)
+
+
+def notebook_hint(path: str) -> str:
+    """Return how to write the lines of a notebook; empty for any other file."""
+    hint = r'a notebook is JSON: write each line of a cell as in the file, such as `"x = 1\n",`; '
+    return hint if is_notebook(path) else ""

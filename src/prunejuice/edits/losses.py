@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from prunejuice.code import grammar
 from prunejuice.code.chunk import Definition
 from prunejuice.code.languages import language_for_path
-from prunejuice.edits.edit import EditRejectedError
+from prunejuice.edits.edit import EditRejectedError, notebook_hint
 from prunejuice.edits.lines import FileText
 from prunejuice.edits.sections import list_imports, list_sections
 
@@ -66,7 +66,8 @@ def refuse_losses(path: str, old: FileText, new: Sequence[str], removed: frozens
         raise EditRejectedError(
             "elided",
             f"the new file has {len(new_lines)} of {len(old_lines)} lines, and keeps {kept} of them",
-            f"write every line of the file; if it is meant, say in a sentence: rewrite {path}",
+            f"{notebook_hint(path)}write every line of the file; if it is meant, say in a sentence: "
+            f"rewrite {path}",
         )
 
 

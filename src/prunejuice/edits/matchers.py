@@ -11,7 +11,14 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from prunejuice.edits.drift import drifted_starts
-from prunejuice.edits.edit import Edit, EditRejectedError, MatchStrategy, Placement, numbered_excerpt
+from prunejuice.edits.edit import (
+    Edit,
+    EditRejectedError,
+    MatchStrategy,
+    Placement,
+    notebook_hint,
+    numbered_excerpt,
+)
 from prunejuice.edits.elision import find_placeholder, is_elision
 from prunejuice.edits.hints import (
     contradicts_anchors,
@@ -460,7 +467,9 @@ def _not_found_error(texts: Texts, edit: Edit) -> EditRejectedError:
         if nearest
         else ""
     )
-    return EditRejectedError("not found", "could not find the search lines in the file", fix, nearest)
+    return EditRejectedError(
+        "not found", "could not find the search lines in the file", notebook_hint(edit.path) + fix, nearest
+    )
 
 
 def _wrong_anchor_error(texts: Texts, edit: Edit, first: int) -> EditRejectedError:

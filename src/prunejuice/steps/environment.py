@@ -10,6 +10,7 @@ from prunejuice.errors import StepError
 from prunejuice.system import settings
 from prunejuice.system.process_tags import TAG_VARIABLE
 from prunejuice.system.redact import secret_values
+from prunejuice.text import safe_line
 from prunejuice.workflow import interpolation
 from prunejuice.workflow.graph import Step
 from prunejuice.workflow.plan import Plan
@@ -89,14 +90,20 @@ def require_working_directory(handle: StepContext) -> Path:
     """Return the directory of a step: its own or its command's, relative to the workspace.
 
     Raises:
-        StepError: the directory does not exist.
+        StepError: the directory does not exist, or is outside of the workspace.
     """
     workspace = Path(handle.workspace.directory)
     template_text = handle.step.working_directory or handle.plan.command.working_directory
     directory = workspace / str(interpolation.render(template_text, handle.expression_data) or ".")
     if not directory.is_dir():
         raise StepError(f"directory {str(directory)!r} does not exist")
-    return Path(os.path.normpath(directory))
+    directory = Path(os.path.normpath(directory))
+    if not directory.is_relative_to(workspace):
+        raise StepError(
+            f"working_directory {safe_line(template_text, 80)!r} is outside of {workspace}",
+            "use a folder of the project; a script may `cd` elsewhere",
+        )
+    return directory
 
 
 def outputs_file(handle: StepContext) -> Path:

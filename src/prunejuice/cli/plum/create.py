@@ -100,6 +100,8 @@ def create_command(
     _open_editor(environment, record.path)
     write(f"Branch: {record.branch} (from {request.base_name})")
     write(f"Worktree created at: {record.path}")  # programs look for this line
+    if (Path(record.path) / ".gitmodules").is_file():
+        write(f"Its submodules are empty: run `git -C {record.path} submodule update --init`")
 
 
 def _worktree_owner(environment: PlumEnvironment, request: WorktreeRequest) -> str:

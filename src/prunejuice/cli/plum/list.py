@@ -27,9 +27,12 @@ def list_command(*, verbose: bool, as_json: bool) -> None:
             ],
         )
         return
-    listing_text = environment.git.run("worktree", "list", *(["-v"] if verbose else []))
-    for line in listing_text.splitlines():
-        render.print_line(safe_line(line, 1000))
+    git = environment.git
+    for line in git.run("worktree", "list", *(["-v"] if verbose else [])).splitlines():
+        # In a submodule, git names the git directory instead of the main worktree.
+        is_git_dir = git.main_worktree and line.startswith(f"{git.common} ")
+        shown = line.replace(git.common, git.main_worktree, 1) if is_git_dir else line
+        render.print_line(safe_line(shown, 1000))
 
 
 def _worktree_to_dict(git: Git, entry: Worktree) -> dict[str, Any]:
