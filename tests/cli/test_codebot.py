@@ -52,6 +52,23 @@ def test_last_applied_is_undone_first_after_the_clock_was_set_back(project, monk
     assert project.codebot("redo", "--json").json["files"] == ["one.txt"]
 
 
+@pytest.mark.parametrize("pending", [False, True])
+def test_other_names_of_a_changed_file_are_told(project, pending):
+    os.link(project.root / "a.txt", project.root.parent / "other.txt")
+    given = changes(write("a.txt", "two\n"), write("new.txt", "x\n"))
+    if pending:
+        project.codebot("pending", "add", "-", given=given)
+    answer = (
+        project.codebot("apply", "--all", "-y")
+        if pending
+        else project.codebot("apply", "-", "-y", given=given)
+    )
+    assert answer.code == 0
+    assert answer.err.count("a.txt has 1 other name (hard links), which keep the old content") == 1
+    assert "new.txt has" not in answer.err
+    assert (project.root.parent / "other.txt").read_text() == "one\n"
+
+
 def test_the_json_of_the_seed_is_applied_at_once(project):
     given = changes(
         write("a.txt", "two\n", operation="write"),

@@ -27,6 +27,34 @@ def test_create_names_the_branch_and_says_what_programs_look_for(project):
     assert (path / "a.txt").read_text() == "one\n"
 
 
+@pytest.mark.parametrize("home", ["a.txt", "a.txt/state", "/proc/nowhere"])
+def test_a_state_directory_that_cannot_be_used_is_named(project, monkeypatch, home):
+    monkeypatch.setenv("PRUNEJUICE_HOME", str(project.root / home))
+    answer = project.plum("create", "fix")
+    assert answer.code in {1, 2}
+    assert "PRUNEJUICE_HOME" in answer.err
+    assert "unexpected" not in answer.err
+
+
+def test_a_branch_below_another_branch_is_refused_with_a_fix(project):
+    git(project.root, "branch", "feat")
+    answer = project.plum("create", "feat/x")
+    assert answer.code == 1
+    assert "choose a branch name that does not begin with feat/" in answer.err
+
+
+def test_a_filter_that_is_not_installed_is_named(project):
+    (project.root / ".gitattributes").write_text("*.bin filter=lfs\n")
+    (project.root / "a.bin").write_text("x\n")
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "Add a large file")
+    for key, value in (("smudge", "git-lfs-none smudge -- %f"), ("required", "true")):
+        git(project.root, "config", "--global", f"filter.lfs.{key}", value)
+    answer = project.plum("create", "fix")
+    assert answer.code == 1
+    assert "install git-lfs-none" in answer.err
+
+
 def test_a_submodule_is_named_by_its_folder_and_is_said_to_be_empty(project, tmp_path, monkeypatch):
     other = tmp_path / "other"
     git(tmp_path, "init", "-q", str(other))

@@ -132,7 +132,7 @@ def _report_error(error: Exception, arguments: list[str]) -> int:
             f"{error.filename or 'the output'}: {error.strerror}", "free some disk space", as_json=False
         )
         return 1
-    if isinstance(error, PermissionError | NotADirectoryError) and error.filename:
+    if isinstance(error, OSError) and error.filename and _is_unusable(error):
         fix = "make it writable, or set PRUNEJUICE_HOME to a writable directory"
         render.print_error(f"{error.filename}: {error.strerror}", fix, as_json=as_json)
         return 2
@@ -160,6 +160,17 @@ def _describe_usage_error(error: click.ClickException) -> tuple[str, str]:
     if any("NAME=VALUE" in str(param.metavar) for param in context.command.params if param.metavar):
         fix = f"write an argument as {name.lstrip('-')}=VALUE, without dashes; options: {fix[4:]}"
     return f"unknown option {name}", fix
+
+
+def _is_unusable(error: OSError) -> bool:
+    """Return whether an error says that a file, or the state directory, cannot be used as it is."""
+    from pathlib import Path  # noqa: PLC0415
+
+    if isinstance(error, PermissionError | NotADirectoryError) or error.errno == errno.EROFS:
+        return True
+    path, state = Path(os.fsdecode(error.filename)), log_file().parents[1]
+    is_of_state = path.is_relative_to(state) or state.is_relative_to(path)
+    return is_of_state and isinstance(error, FileExistsError | FileNotFoundError)
 
 
 def _write_crash_report(error: Exception, arguments: list[str]) -> "Path | None":

@@ -69,7 +69,18 @@ _ALLOWED_CONFIG = (
     "core.protecthfs",
     "core.protectntfs",
 )
-_LOCK_EXISTS = re.compile(r"Unable to create '([^']+\.lock)': File exists")
+_FIXES = (
+    (re.compile(r"Unable to create '([^']+\.lock)': File exists"), r"if no other git runs here, delete \1"),
+    (
+        re.compile(r"'refs/heads/([^']+)' exists; cannot create"),
+        r"choose a branch name that does not begin with \1/, or rename the branch \1",
+    ),
+    (
+        re.compile(r"(git-[a-z-]+)[^:]{0,200}: (?:\d+: )?git-[a-z-]+: (?:command )?not found"),
+        r"install \1, which the repository's filters need, or remove it with `\1 uninstall`",
+    ),
+)
+"""Words of git, and what to do about them."""
 _config_cache: dict[tuple[Any, ...], tuple[tuple[tuple[str, str], ...], str]] = {}
 _EXACT_ATTRIBUTES = "* -text -ident -working-tree-encoding\n"
 
@@ -104,8 +115,8 @@ class Git(NamedTuple):
         result = self.try_run(*args, given=given, timeout=timeout, limit=limit)
         if result.code:
             reason = safe_line(result.stderr.strip() or result.stdout.strip() or b"no reason given", 400)
-            lock = _LOCK_EXISTS.search(reason)
-            fix = f"if no other git runs here, delete {lock[1]}" if lock else ""
+            found = ((pattern.search(reason), fix) for pattern, fix in _FIXES)
+            fix = next((match.expand(fix) for match, fix in found if match), "")
             raise GitError(f"git {args[0]} failed in {self.directory}: {reason}", fix)
         if result.truncated:
             raise GitError(f"git {args[0]} printed more than {limit >> 20} MiB in {self.directory}")

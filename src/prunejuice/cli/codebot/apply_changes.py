@@ -16,6 +16,7 @@ from prunejuice.cli.codebot.change_view import (
     show_files,
     show_placements,
     show_preview,
+    warn_of_hard_links,
 )
 from prunejuice.cli.review import decisions as review_decisions
 from prunejuice.cli.review import interactive, revision
@@ -50,6 +51,7 @@ def apply_records(
         )
     _confirm_changes(len({difference.path for difference in differences}), options)
     approved = _confirm_protected_files(differences, options)
+    warn_of_hard_links(store.tree_state.root, [path for record in records for path in record.paths])
     applied = pending.apply(store, records, options.grant, approved)
     report_applied(applied, differences, options, None)
     return 0
@@ -104,6 +106,7 @@ def _apply_new_record(
     store: ChangeSetStore, record: ChangeSetRecord, options: ApplyOptions, approved: Sequence[str]
 ) -> list[Any]:
     """Apply a record that was created for this purpose; delete it again if that fails."""
+    warn_of_hard_links(store.tree_state.root, record.paths)
     try:
         applied = pending.apply(store, [record], options.grant, approved)
     except (ConflictError, DeniedError):

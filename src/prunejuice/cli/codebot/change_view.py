@@ -1,7 +1,10 @@
 """Changes and the results of applying them, as text and JSON."""
 
+import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
@@ -40,6 +43,18 @@ def report_rejected(answer: PlacedAnswer, *, as_json: bool) -> int:
             },
         )
     return 4
+
+
+def warn_of_hard_links(root: Path, paths: Iterable[str]) -> None:
+    """Print a line for each file that has other names: they keep the old file when it is replaced."""
+    for path in dict.fromkeys(paths):
+        with suppress(OSError):
+            status = (root / path).lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+                others = format_count(status.st_nlink - 1, "other name")
+                render.print_message(
+                    f"warning: {safe_line(path, 120)} has {others} (hard links), which keep the old content"
+                )
 
 
 def show_preview(differences: Sequence[FileDiff], about: Mapping[str, Any], *, as_json: bool) -> int:
