@@ -327,3 +327,12 @@ def test_the_agent_can_be_set_once(shop, model):
     answer = shop.codebot("optimize-perf", "cart.py", "--json")
     assert answer.code == 0, answer.err
     assert answer.json["agent"] == "codex"
+
+
+def test_the_agents_own_summary_is_kept_when_a_check_passes(shop, model):
+    model(edits)
+    check = f"{sys.executable} -c 'import cart; assert cart.total([1, 2]) == 3'"
+    words = ["fix", "cart.py", "--agent", "claude", "--check", check, "--json"]
+    answer = shop.codebot(*words)
+    assert answer.code == 0, answer.err
+    assert answer.json["summary"] == SAID

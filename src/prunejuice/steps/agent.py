@@ -298,7 +298,7 @@ def _ask_agent(agent_step: _AgentStep) -> AskResult:
     if check is None:
         return ask.ask_for_edits(agent_step.request, agent_step.ask_context)
     repaired = repair.repair_until_passing(agent_step.request, check, agent_step.ask_context)
-    placed = _build_placed_answer(repaired.differences, repaired.evidence)
+    placed = _build_placed_answer(repaired.differences, repaired.evidence, repaired.summary)
     context = repaired.context or ask.EMPTY_BUNDLE
     return AskResult(
         placed if repaired.differences else None, repaired.text, repaired.usage, repaired.rounds, context
@@ -319,11 +319,12 @@ def _prove_tests(agent_step: _AgentStep) -> AskResult:
     )
 
 
-def _build_placed_answer(diffs: tuple[FileDiff, ...], evidence: Sequence[str]) -> PlacedAnswer:
+def _build_placed_answer(
+    diffs: tuple[FileDiff, ...], evidence: Sequence[str], summary: str = ""
+) -> PlacedAnswer:
     metadata = {"evidence": list(evidence)} if evidence else {}
-    return PlacedAnswer(
-        ChangeSet(change_set.changes_from_diffs(diffs), metadata=metadata), diffs, "checked"
-    )
+    changes = ChangeSet(change_set.changes_from_diffs(diffs), summary, metadata)
+    return PlacedAnswer(changes, diffs, "checked")
 
 
 def _select_check(agent_step: _AgentStep) -> RepairCheck | None:

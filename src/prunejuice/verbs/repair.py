@@ -60,6 +60,7 @@ class RepairResult(NamedTuple):
     rounds: int
     context: Bundle | None
     evidence: tuple[str, ...] = ()
+    summary: str = ""
 
 
 def repair_until_passing(request: AskRequest, check: RepairCheck, context: AskContext) -> RepairResult:
@@ -215,7 +216,8 @@ class _RepairLoop:
 
     def _repair_result(self, diffs: tuple[FileDiff, ...], answer: ask.AskResult) -> RepairResult:
         evidence = tuple(self.evidence)
-        return RepairResult(diffs, answer.text, self.spent, self.rounds, answer.context, evidence)
+        summary = answer.placed_answer.change_set.summary if answer.placed_answer else ""
+        return RepairResult(diffs, answer.text, self.spent, self.rounds, answer.context, evidence, summary)
 
     def _verdict_text(self, *, passed: bool) -> str:
         if self.faults:
