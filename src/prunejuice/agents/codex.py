@@ -19,10 +19,12 @@ from prunejuice.agents.protocol import (
     Limits,
     Task,
     TextDelta,
+    ToolRefused,
     ToolUsed,
     Usage,
 )
 from prunejuice.system.stop_request import Stop
+from prunejuice.text import safe_line
 
 PROGRAM = "codex"
 _INSTALL_HINT = "install it (npm install -g @openai/codex) and log in: codex login"
@@ -155,6 +157,9 @@ class _CodexStream:
             yield TextDelta(self.text)
         elif kind == "command_execution" and not ended:
             yield ToolUsed("command", conversation.tool_title(item))
+        elif kind == "command_execution" and item.get("exit_code"):
+            if found := _SANDBOX_REFUSAL.search(str(item.get("aggregated_output") or "")):
+                yield ToolRefused("command", f"the sandbox of codex: {safe_line(found[0].strip(), 200)}")
         elif kind == "file_change" and ended:
             paths = [str(change.get("path")) for change in item.get("changes") or ()]
             yield ToolUsed("edit", conversation.tool_title({"path": ", ".join(paths)}))
@@ -179,6 +184,12 @@ class _CodexStream:
         return conversation.end_without_result("codex", running)
 
 
+_SANDBOX_REFUSAL = re.compile(
+    r"^.*(?:Read-only file system|Operation not permitted|Permission denied"
+    r"|\bsandbox|\bbwrap:|landlock).*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What a command says that the sandbox did not let do its work, or that the sandbox could not start."""
 _STATUS = re.compile(r"(?:status|error|code|http)\D{0,12}\b([45]\d\d)\b|^([45]\d\d)\b", re.IGNORECASE)
 
 
