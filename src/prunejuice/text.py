@@ -55,9 +55,15 @@ def to_utf8(text: str) -> str:
 
 def spelling_hint(word: str, known: "Iterable[str]") -> str:
     """Return a hint such as `did you mean 'test'?`, or an empty text if no known word is similar."""
+    similar = most_similar_word(word, known)
+    return f"did you mean {similar!r}?" if similar else ""
+
+
+def most_similar_word(word: str, known: "Iterable[str]") -> str:
+    """Return the known word that may have been meant, or an empty text if none is similar."""
     # The comparison is quadratic in the length of the word, which may come from an untrusted file.
     matches = get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
-    return f"did you mean {matches[0]!r}?" if matches else ""
+    return matches[0] if matches else ""
 
 
 def _escape_match(match: re.Match[str]) -> str:

@@ -694,6 +694,16 @@ def test_verbose_shows_what_the_program_does_and_the_log_keeps_it(project):
     assert '"what": "step.ended"' in (project.home / "log" / "prunejuice.log").read_text()
 
 
+def test_runs_of_a_project_that_was_moved_are_named(project, monkeypatch):
+    project.command("s", "steps: [{name: a, script: 'true'}]")
+    project.run("s")
+    moved = project.root.rename(project.root.with_name("moved"))
+    monkeypatch.chdir(moved)
+    shown = project.prj("status")
+    assert f"runs are kept of {project.root}, which is gone: `prj status --all`" in shown.err
+    assert "s  completed" in project.prj("status", "--all").out
+
+
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
 def test_a_stream_that_the_caller_closed_is_no_error(project, closed):
     project.command("s", "steps: [{name: a, script: 'echo one; echo two >&2'}]")

@@ -148,15 +148,14 @@ def _describe_usage_error(error: click.ClickException) -> tuple[str, str]:
     fix = f"run `{context.command_path} --help`" if context else ""
     if not isinstance(error, click.NoSuchOption) or context is None:
         return error.format_message(), fix
-    from prunejuice.text import safe_line, spelling_hint  # noqa: PLC0415
+    from prunejuice.text import most_similar_word, safe_line  # noqa: PLC0415
 
     name = safe_line(error.option_name, 60)
     options = (param.opts + param.secondary_opts for param in context.command.get_params(context))
     known = {each.lstrip("-"): each for names in options for each in names if each.startswith("--")}
     # Compared without dashes, which would make all options alike.
-    if hint := spelling_hint(name.lstrip("-"), known):
-        close = known[hint.split("'")[1]]
-        return f"unknown option {name}: did you mean {close}?", fix
+    if similar := most_similar_word(name.lstrip("-"), known):
+        return f"unknown option {name}: did you mean {known[similar]}?", fix
     if any("NAME=VALUE" in str(param.metavar) for param in context.command.params if param.metavar):
         fix = f"write an argument as {name.lstrip('-')}=VALUE, without dashes; options: {fix[4:]}"
     return f"unknown option {name}", fix

@@ -79,6 +79,8 @@ class _Overview(NamedTuple):
         """Yield the lines of the list, cut to the width of the terminal unless `wide`."""
         if not self.lines:
             yield "no runs yet: run `prj list` to see the available commands"
+            for folder in _missing_projects(self.history)[:3]:
+                yield f"runs are kept of {safe_line(folder, 200)}, which is gone: `prj status --all`"
         width = 0 if wide else render.row_width()
         for title in get_args(view.StatusGroup):
             group = [line for line in self.lines if self.standings[line.id].group == title]
@@ -99,6 +101,12 @@ def _load_overview(project_root: str) -> _Overview:
     standings = {line.id: _run_standing(line, sessions) for line in lines}
     live = [line for line in lines if standings[line.id].group != "done" and Path(line.worktree).is_dir()]
     return _Overview(history, lines, standings, view.find_overlaps(live))
+
+
+def _missing_projects(history: RunHistory) -> list[str]:
+    """Return the folders of projects with runs that no longer exist: they may have been moved here."""
+    projects = dict.fromkeys(line.project for line in history.list_runs("", (), 500))
+    return [folder for folder in projects if not Path(folder).is_dir()]
 
 
 def _has_interrupted_operation(here: Project) -> bool:
