@@ -43,6 +43,8 @@ def status_command(*, everywhere: bool, watch: bool, wide: bool, as_json: bool) 
         return
     if _has_interrupted_operation(project.find_project(project.current_directory())):
         render.print_message("a merge or a removal was interrupted: finish it with `prj doctor --repair`")
+    for folder in () if overview.lines else _missing_projects(overview.history)[:3]:
+        render.print_message(f"runs are kept of {safe_line(folder, 200)}, which is gone: `prj status --all`")
     for line in overview.text_lines(wide=wide):
         render.print_line(line)
 
@@ -79,8 +81,6 @@ class _Overview(NamedTuple):
         """Yield the lines of the list, cut to the width of the terminal unless `wide`."""
         if not self.lines:
             yield "no runs yet: run `prj list` to see the available commands"
-            for folder in _missing_projects(self.history)[:3]:
-                yield f"runs are kept of {safe_line(folder, 200)}, which is gone: `prj status --all`"
         width = 0 if wide else render.row_width()
         for title in get_args(view.StatusGroup):
             group = [line for line in self.lines if self.standings[line.id].group == title]
