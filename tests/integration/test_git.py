@@ -8,6 +8,7 @@ from conftest import git
 from prunejuice.errors import GitError, MissingToolError, UsageError
 from prunejuice.system.stop_request import KILL, Stop
 from prunejuice.workflow.workspace import Workspace
+from prunejuice.worktrees import clean_git_dir
 from prunejuice.worktrees import git as gits
 
 
@@ -92,7 +93,7 @@ def test_no_commit_yet(tmp_path):
 def test_clean_git_dir_is_created_once_and_never_overwritten(door, tmp_path):
     files = [door.with_clean_config(tmp_path / "i").git_dir for _ in range(2)]
     assert files[0] == files[1]
-    gits._create_git_dir(gits.Path(files[0]), {"HEAD": b"x"})
+    clean_git_dir._create_git_dir(gits.Path(files[0]), {"HEAD": b"x"})
     assert (gits.Path(files[0]) / "HEAD").read_bytes() == b"ref: refs/heads/none\n"
 
 

@@ -398,21 +398,6 @@ def test_worktree_index_keeps_staged_content_when_advancing_fails(door):
     assert git(path, "show", ":a.txt") == "staged"
 
 
-def test_merge_into_a_sparse_checkout_is_refused(door, repository):
-    for folder in ("in", "out"):
-        (repository / folder).mkdir()
-        (repository / folder / "f").write_text("x\n")
-    git(repository, "add", ".")
-    git(repository, "commit", "-qm", "folders")
-    path, tree = make(door)
-    (path / "out" / "f").write_text("changed\n")
-    tip = merge.commit_worktree(tree, "rest")
-    git(repository, "sparse-checkout", "set", "in")
-    with pytest.raises(ConflictError, match="sparse"):
-        merge.advance_branch(door, "main", door.head_commit(), tip)
-    assert not (repository / "out").exists()
-
-
 def test_index_locked_by_another_git_is_reported(door, repository):
     _, tree = make(door)
     (Path(tree.directory) / "new").write_text("x")

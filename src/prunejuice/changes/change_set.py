@@ -286,9 +286,25 @@ def resolve_diffs(change_set: ChangeSet, tree_state: TreeState) -> list[FileDiff
 
 @contextmanager
 def open_version_reader(tree_state: TreeState) -> Iterator[Callable[[str], Version]]:
-    """Open a tree, and yield a function that returns the version of a file at a path."""
+    """Open a tree, and yield a function that returns the version of a file at a path.
+
+    The function raises a ConflictError for a file that a sparse checkout leaves out.
+    """
     with dirfd.open_tree(tree_state.root, tree_state.git_folders | {tree_state.state_dir}) as tree:
-        yield lambda path: version_from_snapshot(tree.read_path(tree.require_writable(path)))
+
+        def read_version(path: str) -> Version:
+            version = version_from_snapshot(tree.read_path(tree.require_writable(path)))
+            if version.data is None and tree_state.is_hidden(path):
+                raise _hidden_file_error(path)
+            return version
+
+        yield read_version
+
+
+def _hidden_file_error(path: str) -> ConflictError:
+    name = safe_line(path, 120)
+    fix = f"run `git sparse-checkout add {name.rpartition('/')[0] or name}`, then try again"
+    return ConflictError(f"{name} is outside your sparse checkout", fix, (path,))
 
 
 def version_from_snapshot(snapshot: FileSnapshot) -> Version:

@@ -1,7 +1,8 @@
 """Locate the stored changes of a tree: in its git directory, or else in the user's state directory."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,13 +10,14 @@ from prunejuice.changes.filesystem import Disk
 from prunejuice.system import settings
 from prunejuice.system.private import make_private_folder
 from prunejuice.worktrees import git as gits
-from prunejuice.worktrees import oplog
+from prunejuice.worktrees import hidden_files, oplog
 
 
 class TreeState(NamedTuple):
     """A tree, the folder that stores its changes, and the lock file that guards both.
 
-    `git_folders` belong to git and are never written to; `key` signs the stored files.
+    `git_folders` belong to git and are never written to; `key` signs the stored files. `is_hidden` says
+    whether a sparse checkout leaves out a path.
     """
 
     root: Path
@@ -24,6 +26,7 @@ class TreeState(NamedTuple):
     key: bytes
     git_folders: frozenset[Path] = frozenset()
     disk: Disk = Disk()
+    is_hidden: Callable[[str], bool] = lambda _path: False
 
     @property
     def pending_dir(self) -> Path:
@@ -43,7 +46,8 @@ def find_tree_state(directory: Path, environ: Mapping[str, str]) -> TreeState:
         git_dir = Path(git.git_dir)  # of this worktree: each worktree has its own changes
         git_folders = frozenset({git_dir, Path(git.common)})
         state_dir, lock_path = git_dir / "prunejuice/changes", git_dir / "prunejuice.exact.lock"
-        return TreeState(Path(git.directory), state_dir, lock_path, key, git_folders)
+        is_hidden = partial(hidden_files.is_hidden, git)
+        return TreeState(Path(git.directory), state_dir, lock_path, key, git_folders, is_hidden=is_hidden)
     root = directory.resolve()
     name = hashlib.sha256(str(root).encode("utf-8", "surrogateescape")).hexdigest()[:24]
     folder = settings.state_directory(environ) / "trees" / name

@@ -105,15 +105,10 @@ def lock_index(git: Git) -> Iterator[Git]:
     removes the stale lock: it is a hard link to a file with a name of ours.
 
     Raises:
-        ConflictError: another git process holds the lock, or the checkout is sparse.
+        ConflictError: another git process holds the lock.
     """
     git_dir = Path(git.git_dir)
     index, lock, marker = git_dir / "index", git_dir / "index.lock", git_dir / "prunejuice.index.lock"
-    if (git_dir / "info/sparse-checkout").is_file() and git.try_run(
-        "config", "core.sparseCheckout"
-    ).code == 0:
-        fix = "run `git sparse-checkout disable`, then try again"
-        raise ConflictError(f"{git.directory} is a sparse checkout, which is not supported", fix)
     if marker.exists() and lock.exists() and marker.samefile(lock):
         lock.unlink()
     marker.write_bytes(b"")
@@ -146,7 +141,7 @@ def finish_fast_forward(git: Git, old: str, new: str) -> None:
     with lock_index(git) as checkout:
         entries = diff_trees(checkout, old, new)
         updated = _find_updated_paths(checkout, entries)
-        lines = [_format_index_line(entry) for entry in entries if entry.path in updated]
+        lines = [format_index_line(entry) for entry in entries if entry.path in updated]
         checkout.run("update-index", "-z", "--index-info", given=b"".join(lines))
         checkout.try_run("update-index", "-q", "--refresh")
         if blocking := blocking_files(
@@ -159,19 +154,11 @@ def finish_fast_forward(git: Git, old: str, new: str) -> None:
 
 def _find_updated_paths(checkout: Git, entries: list[DiffEntry]) -> set[str]:
     """Return the paths whose files already have their new content."""
-    scratch = Path(checkout.environ["GIT_INDEX_FILE"]).with_suffix(".scratch")
-    scratch_git = checkout._replace(environ={**checkout.environ, "GIT_INDEX_FILE": str(scratch)})
     written = [entry for entry in entries if entry.status != "D"]
-    try:
-        scratch_git.run(
-            "update-index", "-z", "--index-info", given=b"".join(map(_format_index_line, written))
-        )
-        scratch_git.try_run("update-index", "-q", "--refresh")
-        changed = set(
-            scratch_git.run("diff-files", "-z", "--name-only", "--ignore-submodules=all").split("\0")
-        )
-    finally:
-        scratch.unlink(missing_ok=True)
+    with scratch_index(checkout) as scratch:
+        scratch.run("update-index", "-z", "--index-info", given=b"".join(map(format_index_line, written)))
+        scratch.try_run("update-index", "-q", "--refresh")
+        changed = set(scratch.run("diff-files", "-z", "--name-only", "--ignore-submodules=all").split("\0"))
     deleted = {
         entry.path
         for entry in entries
@@ -180,7 +167,19 @@ def _find_updated_paths(checkout: Git, entries: list[DiffEntry]) -> set[str]:
     return deleted | {entry.path for entry in written if entry.path not in changed}
 
 
-def _format_index_line(entry: DiffEntry) -> bytes:
+@contextmanager
+def scratch_index(files: Git) -> Iterator[Git]:
+    """Yield git with an empty index, which is deleted at the end."""
+    index = Path(files.environ["GIT_INDEX_FILE"]).with_suffix(".scratch")
+    index.unlink(missing_ok=True)  # left by a killed process
+    try:
+        yield files._replace(environ={**files.environ, "GIT_INDEX_FILE": str(index)})
+    finally:
+        index.unlink(missing_ok=True)
+
+
+def format_index_line(entry: DiffEntry) -> bytes:
+    """Return the line of `git update-index --index-info` for the new version of a path."""
     if entry.status == "D":
         return b"0 " + b"0" * len(entry.new_hash) + b"\t" + os.fsencode(entry.path) + b"\0"
     return f"{entry.new_mode} {entry.new_hash}\t".encode() + os.fsencode(entry.path) + b"\0"

@@ -7,22 +7,19 @@ monitors of the repository do not exist. Programs in the *user's* configuration,
 work.
 """
 
-import hashlib
 import os
 import re
-import shutil
-import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from prunejuice.errors import GitError, MissingToolError, StoreError, UsageError
+from prunejuice.errors import GitError, MissingToolError, UsageError
 from prunejuice.system import process, settings
-from prunejuice.system.private import make_private_folder
 from prunejuice.system.stop_request import Stop
 from prunejuice.text import safe_line
 from prunejuice.workflow.workspace import Workspace
+from prunejuice.worktrees.clean_git_dir import SPARSE_PATTERNS, ensure_clean_git_dir, read_optional
 
 MINIMUM_VERSION = (2, 38)
 """The first version with `git merge-tree --write-tree`, which merges without a working tree."""
@@ -68,6 +65,8 @@ _ALLOWED_CONFIG = (
     "core.excludesfile",
     "core.protecthfs",
     "core.protectntfs",
+    "core.sparsecheckout",
+    "core.sparsecheckoutcone",
 )
 _FIXES = (
     (re.compile(r"Unable to create '([^']+\.lock)': File exists"), r"if no other git runs here, delete \1"),
@@ -81,8 +80,9 @@ _FIXES = (
     ),
 )
 """Words of git, and what to do about them."""
+WORKTREE_CONFIG = "config.worktree"
+"""The file in the git directory of a worktree with its own settings."""
 _config_cache: dict[tuple[Any, ...], tuple[tuple[tuple[str, str], ...], str]] = {}
-_EXACT_ATTRIBUTES = "* -text -ident -working-tree-encoding\n"
 
 
 class Git(NamedTuple):
@@ -322,21 +322,26 @@ class Git(NamedTuple):
         environ["GIT_INDEX_FILE"] = str(index)
         allowed, hash_name = self._allowed_config()
         config = (*allowed, ("core.autocrlf", "false")) if exact else allowed
-        git_dir = _ensure_clean_git_dir(
-            Path(self.common), settings.state_directory(self.environ), hash_name, exact=exact
-        )
+        patterns = read_optional(Path(self.git_dir) / SPARSE_PATTERNS)
+        home = settings.state_directory(self.environ)
+        git_dir = ensure_clean_git_dir(Path(self.common), home, hash_name, patterns, exact=exact)
         return self._replace(environ=environ, git_dir=git_dir, common=git_dir, extra_config=config)
 
     def _allowed_config(self) -> tuple[tuple[tuple[str, str], ...], str]:
-        """Return the allowed settings of the repository, and the name of its hash algorithm."""
-        config = Path(self.common) / "config"
-        stat = config.stat() if config.is_file() else None
-        key = (self.common, stat and stat.st_mtime_ns, stat and stat.st_size)
+        """Return the allowed settings of the worktree, and the name of its repository's hash algorithm."""
+        own = Path(self.git_dir) / WORKTREE_CONFIG
+        key = (self.common, *_file_stamp(Path(self.common) / "config"), *_file_stamp(own))
         if key not in _config_cache:
-            output = self.run("config", "--local", "--includes", "--null", "--list")
-            pairs = [entry.partition("\n")[::2] for entry in output.split("\0")]
+            fields = self.run("config", "--show-scope", "--null", "--list").split("\0")
+            pairs = [
+                _setting(entry)
+                for scope, entry in zip(fields[::2], fields[1::2], strict=False)
+                if scope in {"local", "worktree"}
+            ]
             allowed = {name: value for name, value in pairs if name in _ALLOWED_CONFIG}
             allowed["lfs.storage"] = f"{self.common}/lfs"
+            # `git update-index` leaves two entries for one path in a sparse index.
+            allowed["index.sparse"] = "false"
             _config_cache[key] = (
                 tuple(allowed.items()),
                 dict(pairs).get("extensions.objectformat", "sha1"),
@@ -344,11 +349,25 @@ class Git(NamedTuple):
         return _config_cache[key]
 
 
+def _file_stamp(path: Path) -> tuple[Path, int, int] | tuple[()]:
+    """Return the path, time and size of a file, which change with its content; nothing without a file."""
+    with suppress(OSError):
+        stat = path.stat()
+        return path, stat.st_mtime_ns, stat.st_size
+    return ()
+
+
+def _setting(entry: str) -> tuple[str, str]:
+    """Return the name and value of an entry of `git config --list`; no value means true."""
+    name, has_value, value = entry.partition("\n")
+    return name, value if has_value else "true"
+
+
 def _belongs_to(top: Path, git_dir: Path) -> bool:
     """Return whether the `.git` of a folder, be it a folder, link or file, is this git directory."""
     dot_git = top / ".git"
     if dot_git.is_file():
-        target = os.fsdecode(_read_optional(dot_git)).removeprefix("gitdir: ").rstrip("\n")
+        target = os.fsdecode(read_optional(dot_git)).removeprefix("gitdir: ").rstrip("\n")
         dot_git = top / target
     return dot_git.resolve() == git_dir.resolve()
 
@@ -360,51 +379,6 @@ def _author_environment(author: str) -> dict[str, str]:
         for role in ("AUTHOR", "COMMITTER")
         for key, value in (("NAME", name), ("EMAIL", mail.rstrip(">")))
     }
-
-
-def _ensure_clean_git_dir(common: Path, home: Path, algorithm: str, *, exact: bool) -> str:
-    """Return a git directory without any settings; create it on first use.
-
-    Its name is a hash of its files, so that repositories with equal rules share one.
-    """
-    version = "0" if algorithm == "sha1" else "1"
-    extension = f"[extensions]\n\tobjectFormat = {algorithm}\n" if version == "1" else ""
-    files = {
-        "HEAD": b"ref: refs/heads/none\n",
-        "config": f"[core]\n\trepositoryformatversion = {version}\n\tbare = false\n{extension}".encode(),
-        "info/attributes": _read_optional(common / "info/attributes")
-        + (f"\n{_EXACT_ATTRIBUTES}".encode() if exact else b""),
-        "info/exclude": _read_optional(common / "info/exclude"),
-        "shallow": _read_optional(common / "shallow"),
-    }
-    name = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:24]
-    git_dir = home / "doors" / name
-    if not git_dir.is_dir():
-        _create_git_dir(git_dir, files)
-    return str(git_dir)
-
-
-def _create_git_dir(git_dir: Path, files: dict[str, bytes]) -> None:
-    try:
-        make_private_folder(git_dir.parent)
-        temporary = Path(tempfile.mkdtemp(dir=git_dir.parent))
-    except OSError as error:
-        fix = "set PRUNEJUICE_HOME to a writable folder"
-        raise StoreError(f"could not write {git_dir.parent}: {error.strerror}", fix) from error
-    for folder in ("refs", "info", "objects"):
-        (temporary / folder).mkdir()
-    for name, content in files.items():
-        if content or name == "info/attributes":
-            (temporary / name).write_bytes(content)
-    with suppress(OSError):  # another process was faster
-        temporary.rename(git_dir)
-    shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _read_optional(path: Path) -> bytes:
-    with suppress(OSError):
-        return path.read_bytes()
-    return b""
 
 
 def open_git(directory: str | Path, environ: dict[str, str], stop: Stop | None = None) -> Git:
@@ -423,9 +397,7 @@ def open_git(directory: str | Path, environ: dict[str, str], stop: Stop | None =
 def open_git_outside_repository(directory: str | Path, environ: dict[str, str]) -> Git:
     """Return git for a folder in no repository, to list its files and apply ignore rules."""
     git = open_git(directory, environ)
-    git_dir = _ensure_clean_git_dir(
-        Path(os.devnull), settings.state_directory(environ), "sha1", exact=False
-    )
+    git_dir = ensure_clean_git_dir(Path(os.devnull), settings.state_directory(environ), "sha1", exact=False)
     return git._replace(git_dir=git_dir, common=git_dir)
 
 

@@ -62,7 +62,7 @@ def advance_worktree(git: Git, tip: str) -> None:
     """Move the branch and index of a worktree to a commit of its own files, made by `commit_worktree`.
 
     Raises:
-        ConflictError: the index is locked, or the checkout is sparse.
+        ConflictError: the index is locked.
         GitError: the index has other changes, or the branch moved.
     """
     head, branch = git.head_commit(), git.current_branch()

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from prunejuice.errors import ConflictError, GitError, StepError
 from prunejuice.system.lock import hold_lock
-from prunejuice.worktrees import checkout, oplog
+from prunejuice.worktrees import checkout, hidden_files, oplog
 from prunejuice.worktrees.file_stamps import (
     MAX_FILES,
     FileStamps,
@@ -105,13 +105,22 @@ class SnapshotIndex(NamedTuple):
 
     def _list_changes(self, files: FileStamps | None) -> _FileChanges:
         """Ask git which files changed; `files` were read before."""
-        flags = ("-z", "-t", "--cached", "--modified", "--deleted", "--others", "--exclude-standard")
-        lines = self.files.run("ls-files", *flags, limit=1 << 30).split("\0")
+        missing = self._adopt_user_index()
+        lines = self._list_files()
+        if hidden_files.may_be_sparse(self.git) and any(line[:1] == "R" for line in lines):
+            # A file outside the patterns that is gone again is hidden, not deleted.
+            self.index_path.with_suffix(".seen").unlink(missing_ok=True)
+            missing |= self._adopt_user_index()
+            lines = self._list_files()
         paths = {line[2:] for line in lines if line[:1] in "CR?" and self._is_included(line)}
         cached = {line[2:] for line in lines if line[:1] not in "CR?"}
         deleted = {line[2:] for line in lines if line[:1] == "R"}
-        paths = (paths | self._missing_tracked_files(cached)) - {""}
+        paths = (paths | missing) - {""}
         return _FileChanges(frozenset(paths), files, frozenset(cached | paths) - deleted)
+
+    def _list_files(self) -> list[str]:
+        flags = ("-z", "-t", "--cached", "--modified", "--deleted", "--others", "--exclude-standard")
+        return self.files.run("ls-files", *flags, limit=1 << 30).split("\0")
 
     def _ignored_folders(self) -> list[str]:
         """Return the folders that an ignore rule names; what is added in them is ignored too."""
@@ -124,8 +133,11 @@ class SnapshotIndex(NamedTuple):
         flags = ("-z", "--add", "--remove", "--replace", "--stdin")
         self.files.run("update-index", *flags, given=stdin, timeout=600)
 
-    def _missing_tracked_files(self, cached: set[str]) -> set[str]:
-        """Return the files in the user's index that ours lacks: tracked although they are ignored."""
+    def _adopt_user_index(self) -> set[str]:
+        """Hide the files that the user's index hides, if that index changed.
+
+        Return the files in it that ours lacks: tracked although they are ignored.
+        """
         user_index = Path(self.git.git_dir) / "index"
         stamp_file = self.index_path.with_suffix(".seen")
         if not user_index.is_file():
@@ -135,9 +147,12 @@ class SnapshotIndex(NamedTuple):
         if stamp_file.is_file() and stamp_file.read_text() == stamp:
             return set()
         env = {**self.files.environ, "GIT_INDEX_FILE": str(user_index)}
-        tracked = set(self.files._replace(environ=env).run("ls-files", "-z", limit=1 << 30).split("\0"))
+        theirs = hidden_files.read_entries(self.files._replace(environ=env))
+        ours = hidden_files.read_entries(self.files)
+        last = self.index_path.with_suffix(".tree")
+        hidden_files.adopt_hidden_files(self.files, ours, theirs, lambda: last.unlink(missing_ok=True))
         stamp_file.write_text(stamp)
-        return {path for path in tracked - cached if self._is_file(path)}
+        return {path for path in theirs.keys() - ours.keys() if self._is_file(path)}
 
     def _is_file(self, path: str) -> bool:
         full_path = os.path.join(self.git.directory, path)  # noqa: PTH118 - names may be any bytes
@@ -185,8 +200,8 @@ class SnapshotIndex(NamedTuple):
     def _write_tree(self) -> str:
         """Return the tree of the files; reuse the last one if nothing changed."""
         last = self.index_path.with_suffix(".tree")
-        tree = last.read_text() if last.is_file() else ""
         changes = self._find_changes()
+        tree = last.read_text() if last.is_file() else ""
         if changes.paths:
             last.unlink(missing_ok=True)
             self._update(changes.paths)
@@ -213,7 +228,9 @@ class SnapshotIndex(NamedTuple):
             ConflictError: a file changed since, or would be overwritten; no file was changed.
         """
         self.index_path.with_suffix(".tree").unlink(missing_ok=True)
-        checkout.update_files(self.files, now.tree, tree)
+        # The index has new files outside the sparse patterns, too, which git would remove.
+        everywhere = (*self.files.extra_config, ("core.sparsecheckout", "false"))
+        checkout.update_files(self.files._replace(extra_config=everywhere), now.tree, tree)
 
 
 @contextmanager
@@ -302,6 +319,8 @@ def save_snapshot(
     `commits` maps trees to earlier snapshots that have a ref: one of the same files is returned instead.
     `known_trees` makes it unnecessary to start git while nothing changes.
     """
+    # Which files a sparse checkout hides is known by git alone.
+    known_trees = None if hidden_files.may_be_sparse(git) else known_trees
     known = known_trees.get(git.git_dir) if known_trees else None
     compared = changed_paths(known.files, git.directory, _rule_files(git)) if known else None
     if known and known_trees and compared and not compared[1] and known.tree in commits:
@@ -419,7 +438,17 @@ def restore_files(git: Git, commit: str, what: str, run: str = "") -> Operation 
     """Change the files to those of a commit, with a backup. Return None if they are the same."""
     with open_index(git) as index:
         now = index.take_snapshot("before going back")
-        return _restore_tree(index, now, _resolve_tree(git, commit), what, run)
+        tree = _resolve_tree(git, commit)
+        return _restore_tree(index, now, _keep_hidden_files(index, now, tree, commit), what, run)
+
+
+def _keep_hidden_files(index: SnapshotIndex, now: Snapshot, tree: str, source: str) -> str:
+    """Return the tree without changes to files that are hidden now and were so in `source`."""
+    if not (source and hidden_files.is_sparse(index.files)):
+        return tree
+    # What differs from HEAD in a snapshot was on the disk.
+    written = {stat.path for stat in diff_stats(index.git, index.git.resolve(f"{source}^"), source)}
+    return hidden_files.keep_hidden_files(index.files, now.tree, tree, written)
 
 
 def revert_changes(git: Git, before: str, after: str, what: str, run: str = "") -> Operation | None:
@@ -430,7 +459,8 @@ def revert_changes(git: Git, before: str, after: str, what: str, run: str = "") 
     """
     with open_index(git) as index:
         now = index.take_snapshot("before undo")
-        return _restore_tree(index, now, revert_tree(git, now, before, after), what, run)
+        tree = revert_tree(git, now, before, after)
+        return _restore_tree(index, now, _keep_hidden_files(index, now, tree, before), what, run)
 
 
 def _restore_tree(index: SnapshotIndex, now: Snapshot, tree: str, what: str, run: str) -> Operation | None:

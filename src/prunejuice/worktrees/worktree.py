@@ -35,16 +35,11 @@ from prunejuice.worktrees.listing import (
 )
 from prunejuice.worktrees.oplog import Operation
 from prunejuice.worktrees.unsaved_work import can_delete_branch, inspect_unsaved_work, reason_to_keep
+from prunejuice.worktrees.worktree_config import copy_settings
 
 LOCK_TIMEOUT = 120.0
-
-
 """How long to wait for the lock of a repository, in seconds."""
-
-
 CHECK_PREFIX = "check:"
-
-
 """The prefix of the owner of a temporary worktree; the process id follows."""
 
 
@@ -138,7 +133,7 @@ def create(git: Git, spec: WorktreeSpec) -> WorktreeRecord:
     if not spec.path.parent.parent.is_dir():
         raise UsageError(f"directory {spec.path.parent.parent} does not exist", "create it first")
     with lock_worktrees(git) as locked:
-        return _find_reusable_worktree(locked, spec) or _create_new(locked, spec)
+        return _find_reusable_worktree(locked, spec) or _create_new(locked, spec, git.locate())
 
 
 def _find_reusable_worktree(git: Git, spec: WorktreeSpec) -> WorktreeRecord | None:
@@ -155,7 +150,7 @@ def _find_reusable_worktree(git: Git, spec: WorktreeSpec) -> WorktreeRecord | No
     return replace(record, reused=True) if matches else None
 
 
-def _create_new(git: Git, spec: WorktreeSpec) -> WorktreeRecord:
+def _create_new(git: Git, spec: WorktreeSpec, source: Git) -> WorktreeRecord:
     if os.path.lexists(spec.path) and not _is_empty(spec.path):
         is_worktree = list_worktrees(git, spec.path)
         name = spec.path.name
@@ -170,7 +165,7 @@ def _create_new(git: Git, spec: WorktreeSpec) -> WorktreeRecord:
     records = worktree_records(git)
     records.write(record, finished=False)
     try:
-        _build_worktree(git, record)
+        _build_worktree(git, record, source)
     except PruneJuiceError:
         _delete_unfinished_worktree(git._replace(stop=None), record)
         records.forget(record)
@@ -179,11 +174,11 @@ def _create_new(git: Git, spec: WorktreeSpec) -> WorktreeRecord:
     return record
 
 
-def _build_worktree(git: Git, record: WorktreeRecord) -> None:
+def _build_worktree(git: Git, record: WorktreeRecord, source: Git) -> None:
     if record.made_branch:
         git.update_refs((f"refs/heads/{record.branch}", record.base, ""))
     try:
-        _register_worktree(Path(git.common), record)
+        _register_worktree(Path(git.common), record, source)
     except OSError as error:
         fix = "free the path, or set worktree_parent to another folder"
         problem = f"could not create {error.filename or record.path}: {error.strerror}"
@@ -194,8 +189,8 @@ def _build_worktree(git: Git, record: WorktreeRecord) -> None:
     files_git.run("read-tree", "--reset", "-u", worktree_git.head_commit(), timeout=3600)
 
 
-def _register_worktree(common: Path, record: WorktreeRecord) -> None:
-    """Register the worktree with git, as `git worktree add` does, but with one rename."""
+def _register_worktree(common: Path, record: WorktreeRecord, source: Git) -> None:
+    """Register the worktree with git, as `git worktree add` in `source` does, but with one rename."""
     git_dir, path = Path(record.git_dir), Path(record.path)
     staging_dir = common / "prunejuice" / f"new-{git_dir.name}"
     shutil.rmtree(staging_dir, ignore_errors=True)
@@ -203,6 +198,7 @@ def _register_worktree(common: Path, record: WorktreeRecord) -> None:
     files = {"HEAD": f"ref: refs/heads/{record.branch}", "commondir": "../..", "gitdir": f"{path}/.git"}
     for name, content in files.items():
         (staging_dir / name).write_bytes(os.fsencode(f"{content}\n"))
+    copy_settings(source, staging_dir)
     path.mkdir(parents=True, exist_ok=True)
     (path / ".git").write_bytes(os.fsencode(f"gitdir: {git_dir}\n"))
     git_dir.parent.mkdir(exist_ok=True)
