@@ -80,6 +80,7 @@ SLOW = (
     "test_trust_and_secrets",
     "test_unfinished_answers",
     "test_verbs",
+    "test_verbs_on_terminal",
     "test_worktree_regressions",
 )
 """Files with agents, model servers and whole runs, storms of processes, or a crash at every call."""

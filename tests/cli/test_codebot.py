@@ -2,9 +2,7 @@
 
 import json
 import os
-import pty
 import re
-import select
 import subprocess
 import sys
 import time
@@ -12,6 +10,7 @@ import time
 import pytest
 
 from conftest import NEEDS_TMUX
+from terminal import Terminal
 
 TEN = "".join(f"line {n}\n" for n in range(30))
 
@@ -453,48 +452,6 @@ def test_a_maker_that_fails_leaves_what_was_approved(shop):
 
 
 # -- review by a person -----------------------------------------------------------------------------
-
-
-class Terminal:
-    """`codebot` on a terminal of its own, typed at key by key."""
-
-    def __init__(self, root, *words, **env):
-        self.child, self.fd = pty.fork()
-        if self.child == 0:
-            os.chdir(root)
-            os.environ |= {"TERM": "xterm", "COLUMNS": "120", **env}
-            text = "import sys; from prunejuice.cli.codebot import main; main()"
-            os.execv(sys.executable, [sys.executable, "-c", text, *words])
-        self.seen = ""
-
-    def wait(self, text, seconds=20):
-        deadline = time.monotonic() + seconds
-        while text not in self.seen:
-            if not select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0]:
-                raise AssertionError(f"{text!r} did not come: {self.seen}")
-            try:
-                self.seen += os.read(self.fd, 65536).decode("utf-8", "replace")
-            except OSError as error:
-                raise AssertionError(f"{text!r} did not come: {self.seen}") from error
-        self.seen = self.seen.split(text, 1)[1]
-
-    def key(self, keys, after="q quit"):
-        self.wait(after)
-        os.write(self.fd, keys.encode())
-
-    def end(self, seconds=20):
-        deadline = time.monotonic() + seconds
-        while select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0]:
-            try:
-                data = os.read(self.fd, 65536)
-            except OSError:
-                data = b""
-            if not data:
-                return os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
-            self.seen += data.decode("utf-8", "replace")
-        os.kill(self.child, 9)
-        os.waitpid(self.child, 0)
-        raise AssertionError(f"it did not end: {self.seen}")
 
 
 @pytest.fixture

@@ -149,7 +149,10 @@ def test_several_commands_gather(shop, says):
     assert "strip()" in (shop.root / "shop/mail.py").read_text()
 
 
-def test_rejected_hunks_are_revised_by_the_same_agent(shop, says, monkeypatch):
+@pytest.mark.parametrize(("folder", "path"), [(".", "shop/cart.py"), ("shop", "cart.py"), ("doc", "")])
+def test_rejected_hunks_are_revised_by_the_same_agent(shop, says, monkeypatch, folder, path):
+    (shop.root / folder).mkdir(exist_ok=True)
+    monkeypatch.chdir(shop.root / folder)
     better = GOLD.replace("return sum(prices)", "return sum(prices, start=0)")
     server = says(GOLD, better)
     rounds = iter([("reject", "say where it starts"), ("approve", "")])
@@ -164,7 +167,7 @@ def test_rejected_hunks_are_revised_by_the_same_agent(shop, says, monkeypatch):
 
     monkeypatch.setattr(interactive, "review_interactively", judged)
     monkeypatch.setattr(interactive, "require_terminal", lambda: None)
-    answer = shop.codebot("refactor", "shop/cart.py", "-r")
+    answer = shop.codebot("refactor", path or "../shop/cart.py", "-r")
     assert answer.code == 0, answer.err
     assert "sum(prices, start=0)" in (shop.root / "shop/cart.py").read_text()
     assert "reject: say where it starts" in server.asked[1].prompt

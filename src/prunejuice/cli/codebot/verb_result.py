@@ -1,5 +1,6 @@
 """The run of a verb and its result: changes that are shown, reviewed, applied or kept pending."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def _finish_changes(invocation: VerbInvocation, run: Run, tools: Runtime, stop: 
     store = ChangeSetStore(tree)
     record = store.find(data["change_set"])
     if invocation.apply_options.grain:
-        again = _revision_callback(invocation, tools, stop)
+        again = _revision_callback(invocation, tools, stop, tree.root)
         try:
             return apply_changes.apply_records(
                 store, [record], invocation.apply_options._replace(again=again)
@@ -170,7 +171,7 @@ def _format_usage(visit: StepRun) -> str:
 
 
 def _revision_callback(
-    invocation: VerbInvocation, tools: Runtime, stop: Stop
+    invocation: VerbInvocation, tools: Runtime, stop: Stop, root: Path
 ) -> Callable[[Sequence[Any]], str]:
     """Return a function that asks the same agent to revise hunks that a review sent back."""
 
@@ -184,7 +185,10 @@ def _revision_callback(
             "A person looked at your changes. What was approved is in the "
             f"files. These were sent back, with the reason; make them again, and nothing else:\n\n{shown}"
         )
-        paths = list(dict.fromkeys(hunk["filepath"] for hunk in hunks))
+        names = dict.fromkeys(hunk["filepath"] for hunk in hunks)
+        # The diff shows the new files; they are not in the tree.
+        paths = [os.path.relpath(root / name) for name in names if (root / name).is_file()]
+        paths = paths or invocation.arguments.get("paths", [])
         revision_run = run_verb(
             invocation, tools, stop, prompt=prompt, paths=paths, changes="keep", check=""
         )
