@@ -66,6 +66,7 @@ SLOW = (
     "test_process",
     "test_programs",
     "test_protected_check",
+    "test_protected_check_languages",
     "test_proxies",
     "test_refactor",
     "test_regressions",

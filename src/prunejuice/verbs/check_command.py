@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from prunejuice.errors import LimitError, UsageError
 from prunejuice.system import process, settings
 from prunejuice.system.grace_period import DEFAULT_GRACE
 from prunejuice.system.stop_request import Stop
-from prunejuice.verbs.verify import interpreter, pytest_outcome
+from prunejuice.verbs.verify import go_outcome, interpreter, node_outcome, pytest_outcome
 from prunejuice.verbs.verify.pytest_outcome import Outcomes
 from prunejuice.worktrees import installed_packages
 
@@ -24,7 +25,8 @@ _PLAIN_COMMAND = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
 class CheckRun(NamedTuple):
     """One run of a check: its exit code, the end of its output, and the outcome of each test.
 
-    `outcomes` is empty when the check does not run pytest, or turned its report off.
+    `outcomes` is empty when the check runs none of pytest, `node --test` and `go test`, or turned their
+    reports off.
     """
 
     code: int
@@ -69,26 +71,36 @@ class CheckCommand(NamedTuple):
         Raises:
             LimitError: a stop was requested.
         """
-        report = root.parent / pytest_outcome.REPORT_NAME
-        report.unlink(missing_ok=True)
+        reports = [root.parent / name for name in (pytest_outcome.REPORT_NAME, node_outcome.REPORT_NAME)]
+        for report in reports:
+            report.unlink(missing_ok=True)
         environ = installed_packages.relocate_variables(settings.environment(), self.tree, root)
-        env = {
-            **interpreter.tree_environment(root, environ),
-            "PYTEST_ADDOPTS": pytest_outcome.pytest_options(str(report)),
+        env = interpreter.tree_environment(root, environ)
+        status, text = self._call(root, {**env, **_report_variables(env, *map(str, reports))})
+        if node_outcome.refuses_options(text):
+            status, text = self._call(root, {**env, **_report_variables(env, str(reports[0]))})
+        if status.timed_out:
+            text += f"\n{self.command!r} was stopped after {self.seconds:g} seconds"
+        if self.stop.is_requested():
+            raise LimitError("stopped")
+        of_pytest, of_node = map(_read_report, reports)
+        outcomes = {
+            **pytest_outcome.parse_summary(text),
+            **of_pytest,
+            **node_outcome.without_files(of_node, root),
+            **go_outcome.parse_output(text),
         }
+        shown = go_outcome.strip_passed_lines(pytest_outcome.strip_passed_lines(text))[-_OUTPUT_LIMIT:]
+        return CheckRun(status.code, status.timed_out, shown, outcomes)
+
+    def _call(self, root: Path, env: dict[str, str]) -> tuple[process.ExitStatus, str]:
+        """Run the command once; return how it ended, and its output."""
         argv = process.bash_argv(self.command, env.get("PATH"))
         call = process.ProcessSpec(argv, root / self.folder, env, self.seconds, self.grace, self.tag)
         output = bytearray()
         status = process.run(call, lambda chunk: _append_bounded(output, chunk), self.stop)
         # Absolute paths of the copy would mislead the agent, which sees paths of the tree.
-        text = bytes(output).decode("utf-8", "replace").replace(str(root), ".")
-        if status.timed_out:
-            text += f"\n{self.command!r} was stopped after {self.seconds:g} seconds"
-        if self.stop.is_requested():
-            raise LimitError("stopped")
-        outcomes = {**pytest_outcome.parse_summary(text), **_read_report(report)}
-        shown = pytest_outcome.strip_passed_lines(text)[-_OUTPUT_LIMIT:]
-        return CheckRun(status.code, status.timed_out, shown, outcomes)
+        return status, bytes(output).decode("utf-8", "replace").replace(str(root), ".")
 
     def require_program(self, root: Path) -> None:
         """Check that the program of the command is installed, because no change can fix a missing one.
@@ -106,6 +118,17 @@ class CheckCommand(NamedTuple):
             if process.capture_output(process.ProcessSpec(argv, str(root), env, 30)).code:
                 fix = "install it, or name another check with --check"
                 raise UsageError(f"could not run the check {self.command!r}: {program} not found", fix)
+
+
+def _report_variables(env: Mapping[str, str], pytest_report: str, node_report: str = "") -> dict[str, str]:
+    """Return the variables by which test runners say how each test ended."""
+    variables = {
+        "PYTEST_ADDOPTS": pytest_outcome.pytest_options(pytest_report),
+        "GOFLAGS": go_outcome.go_flags(env.get("GOFLAGS", "")),
+    }
+    if node_report:
+        variables["NODE_OPTIONS"] = node_outcome.node_options(node_report, env.get("NODE_OPTIONS", ""))
+    return variables
 
 
 def _read_report(report: Path) -> Outcomes:

@@ -1,0 +1,33 @@
+"""Options by which Node's own test runner reports each test, and keeps its assertions. Pure."""
+
+from pathlib import Path
+
+from prunejuice.verbs.verify.pytest_outcome import Outcomes
+
+REPORT_NAME = "node-report.xml"
+_GUARD = Path(__file__).with_name("node_guard.cjs")
+_REFUSALS = (
+    "must match the number of specified '--test-reporter-destination'",
+    "not allowed in NODE_OPTIONS",
+)
+
+
+def node_options(report: str, inherited: str = "") -> str:
+    """Return the value of `NODE_OPTIONS` with which `node --test` writes a JUnit report to a path."""
+    outputs = (("spec", "stdout"), ("junit", report))
+    reporters = [
+        f'--test-reporter={reporter} --test-reporter-destination="{target}"' for reporter, target in outputs
+    ]
+    return " ".join(filter(None, [inherited, f'--require "{_GUARD}"', *reporters]))
+
+
+def refuses_options(output: str) -> bool:
+    """Return whether node refuses the options: it is too old, or the check has a reporter of its own."""
+    return any(text in output for text in _REFUSALS)
+
+
+def without_files(outcomes: Outcomes, root: Path) -> Outcomes:
+    """Return the outcomes without those of files, which node reports where a file has no test."""
+    return {
+        name: word for name, word in outcomes.items() if not (root / name.removeprefix("test::")).is_file()
+    }
