@@ -44,7 +44,9 @@ def status_command(*, everywhere: bool, watch: bool, wide: bool, as_json: bool) 
     if _has_interrupted_operation(project.find_project(project.current_directory())):
         render.print_message("a merge or a removal was interrupted: finish it with `prj doctor --repair`")
     for folder in () if overview.lines else _missing_projects(overview.history)[:3]:
-        render.print_message(f"runs are kept of {safe_line(folder, 200)}, which is gone: `prj status --all`")
+        render.print_message(
+            f"runs are kept of {safe_line(folder, 200)}, which is gone: `prj status --all`"
+        )
     for line in overview.text_lines(wide=wide):
         render.print_line(line)
 
