@@ -292,6 +292,14 @@ def test_indentation_is_added_once(path, old, search, replace):
     assert place(block(path, search, replace), {path: old}).files[path] == old.replace("1", "2")
 
 
+def test_lines_are_compared_once_the_search_has_its_indentation_again():
+    old = "def register():\n    if on:\n        add(\n            1,\n        )\n    # next\n    add(\n        2,\n    )\n"
+    search = "    add(\n        1,\n    )\n# next\nadd(\n"
+    replace = "        add(\n            1,\n        )\n        add(\n            3,\n        )\n    # next\n    add(\n"
+    wanted = old.replace("    # next", "        add(\n            3,\n        )\n    # next")
+    assert place(block("a.py", search, replace), {"a.py": old}).files["a.py"] == wanted
+
+
 # -- names in headers --------------------------------------------------------------------------------------
 
 

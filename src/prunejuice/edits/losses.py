@@ -6,6 +6,7 @@ A model that was asked for one function often writes that function alone, as if 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import dropwhile
 
 from prunejuice.code import grammar
 from prunejuice.code.chunk import Definition
@@ -27,6 +28,7 @@ _KEEPS = re.compile(
 )
 _CLAUSE_END = re.compile(r";|\.\s|\bbut\b", re.IGNORECASE)
 _NAME = re.compile(r"[\w./-]+")
+_NamedLines = tuple[str, list[str]]
 
 
 def find_removed_names(prose: Sequence[str]) -> frozenset[str]:
@@ -47,9 +49,10 @@ def refuse_losses(path: str, old: FileText, new: Sequence[str], removed: frozens
     if not new_lines:
         return
     new_text = "\n".join(new)
-    before = list(_definition_names(path, old.text))
+    before, after = list(_named_definitions(path, old.text)), list(_named_definitions(path, new_text))
     lost = (
-        _lost_names(before, list(_definition_names(path, new_text)), removed)
+        _lost_names([name for name, _ in before], [name for name, _ in after], removed)
+        or [f"the rest of {name}" for name in _cut_names(before, after) if not _is_named(name, removed)]
         or _lost_names(list(list_sections(path, old.text)), list(list_sections(path, new_text)), removed)
         or _lost_imports(path, old.text, new_text)
     )
@@ -85,19 +88,38 @@ def _lost_names(before: Sequence[str], after: Sequence[str], removed: frozenset[
     return unnamed if len(unnamed) > added else []
 
 
+def _cut_names(before: Sequence[_NamedLines], after: Sequence[_NamedLines]) -> list[str]:
+    """Return the names of definitions that end early: only the first lines of the old ones are left."""
+    new_lines = dict(after)
+    return [
+        name
+        for name, lines in before
+        if (kept := new_lines.get(name)) is not None
+        and len(kept) * 2 < len(lines)
+        and len(lines) - len(kept) >= _FEWEST_LINES
+        and kept == lines[: len(kept)]
+    ]
+
+
 def _is_named(name: str, removed: frozenset[str]) -> bool:
     words = {word.strip("./") for word in _NAME.findall(name)}
     return bool(removed & {name, name.rpartition(".")[2]}) or (bool(words) and words <= removed)
 
 
-def _definition_names(path: str, text: str) -> Iterator[str]:
+def _named_definitions(path: str, text: str) -> Iterator[_NamedLines]:
+    """Yield each definition: its name, and the lines with words, without decorators and indentation."""
     language = language_for_path(path)
     if language:
         found = grammar.definitions(language, text.encode("utf-8", "replace"))
-        yield from _qualified_names(found, "")
+        lines = [line.strip() for line in text.split("\n")]
+        for name, each in _qualified_definitions(found, ""):
+            inner = dropwhile(lambda line: line.startswith("@"), lines[each.first - 1 : each.last])
+            yield name, [line for line in inner if re.search(r"\w", line)]
 
 
-def _qualified_names(definitions: Sequence[Definition], within: str) -> Iterator[str]:
+def _qualified_definitions(
+    definitions: Sequence[Definition], within: str
+) -> Iterator[tuple[str, Definition]]:
     for definition in definitions:
-        yield within + definition.name
-        yield from _qualified_names(definition.children, f"{within}{definition.name}.")
+        yield within + definition.name, definition
+        yield from _qualified_definitions(definition.children, f"{within}{definition.name}.")

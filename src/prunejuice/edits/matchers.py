@@ -160,8 +160,8 @@ def _match_by_key(texts: Texts, edit: Edit, strategy: MatchStrategy, key: LineKe
         # Without indentation, lines of only brackets match almost anywhere.
         if not is_significant(edit.search, FEW_SIGNIFICANT_CHARS):
             return []
-        fitted = (_fit_indent(texts, edit, location) for location in locations)
-        locations = [location for location in fitted if location]
+        fitted = (_fit_indent(texts, edit, location, strategy) for location in locations)
+        return [match for match in fitted if match]
     return [EditMatch(edit, location, strategy) for location in locations]
 
 
@@ -264,15 +264,17 @@ def _match_masked(texts: Texts, edit: Edit) -> list[EditMatch]:
 def _match_drifted(texts: Texts, edit: Edit) -> list[EditMatch]:
     """Match places where the changed lines are equal, and at most two context lines differ."""
     size = len(edit.search)
-    locations = [
-        _fit_indent(texts, edit, MatchLocation(tuple(range(start, start + size)), same_indent))
+    fitted = (
+        _fit_indent(texts, edit, MatchLocation(tuple(range(start, start + size)), same_indent), "drift")
         for start in drifted_starts(texts, edit)
-    ]
-    return [EditMatch(edit, location, "drift") for location in locations if location]
+    )
+    return [match for match in fitted if match]
 
 
-def _fit_indent(texts: Texts, edit: Edit, location: MatchLocation) -> MatchLocation | None:
-    """Return the location with an indentation rule that fits all its lines; None without one."""
+def _fit_indent(
+    texts: Texts, edit: Edit, location: MatchLocation, strategy: MatchStrategy
+) -> EditMatch | None:
+    """Return the match with an indentation rule that fits all its lines; None without one."""
     pairs = {
         (leading_space(searched), leading_space(texts[line]))
         for searched, line in zip(edit.search, location.lines, strict=True)
@@ -280,12 +282,17 @@ def _fit_indent(texts: Texts, edit: Edit, location: MatchLocation) -> MatchLocat
     }
     new_leads = {leading_space(line) for line in edit.replace if line.strip()}
     if pairs and new_leads and _has_own_indent(pairs, new_leads):
-        return location
+        # Lines of both sides can only be compared once `search` has its indentation again.
+        search = [
+            leading_space(texts[line]) + searched.lstrip()
+            for searched, line in zip(edit.search, location.lines, strict=True)
+        ]
+        return EditMatch(replace_lines(edit, search, edit.replace), location, strategy)
     for rule in candidate_indent_rules(pairs):
         if all(rule(edit_lead) == file_lead for edit_lead, file_lead in pairs) and all(
             rule(lead) is not None for lead in new_leads
         ):
-            return location._replace(indent=rule)
+            return EditMatch(edit, location._replace(indent=rule), strategy)
     return None
 
 
