@@ -1,13 +1,14 @@
 """`codebot test` and `codebot refactor`: answers are executed before they are accepted."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from conftest import git
-from prunejuice.verbs.verify import generated_tests
+from prunejuice.verbs.verify import generated_tests, test_runs
 from prunejuice.verbs.verify.interpreter import PythonResult
 
 CART = '''"""The cart."""
@@ -138,6 +139,37 @@ def test_a_test_has_to_detect_a_fault_by_an_assertion(shop, answers):
     assert "test_twin: dropped (covers): it duplicates test_alone" in answer.err
 
 
+@pytest.fixture
+def started(shop):
+    """Return the command lines of the Python programs that were started in the copy."""
+    log, program = shop.home / "started.txt", shop.root / ".venv/bin/python"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    return lambda: [line for line in log.read_text().splitlines() if " pytest " in f" {line} "]
+
+
+def test_five_tests_are_proved_in_few_runs(shop, answers, started):
+    cases = [
+        case(
+            f"test_sum_{n}",
+            f"def test_sum_{n}():\n    assert total([{n}, {n + 1}]) == {2 * n + 1}\n",
+            IMPORT,
+        )
+        for n in range(3, 7)
+    ]
+    answer = answers("test", {"output": {"test_cases": [*cases, EDGE]}}, args=["cart.py", "--json"])
+    assert answer.json["evidence"][0].startswith("5 of 5 tests"), answer.err
+    assert len(started()) <= 6 + 5
+
+
+def test_a_test_that_ends_the_program_leaves_the_others_their_verdict(shop, answers):
+    ends = case("test_ends", "def test_ends():\n    import os\n    os._exit(0)\n", IMPORT)
+    answer = answers("test", {"output": {"test_cases": [ends, GOOD]}}, args=["cart.py", "--json"])
+    assert "test_ends: dropped (passes): it ends the program that runs the tests" in answer.err
+    assert "test_total: kept" in answer.err
+
+
 def test_a_fault_that_raises_is_not_detected_by_a_test_without_assertions(shop, answers):
     (shop.root / "first.py").write_text("def first(xs):\n    return xs[0]\n")
     git(shop.root, "add", ".")
@@ -190,9 +222,9 @@ def test_tests_of_a_feature_that_does_not_exist_have_to_fail(shop, tmp_path, mon
     ],
 )
 def test_a_test_must_fail_for_want_of_what_it_tests(output, kept):
-    verdict, _ = generated_tests._judge_failure("t", PythonResult(1, output, ""))
+    verdict = generated_tests._judge_failure("t", PythonResult(1, output, ""))
     assert verdict.kept == kept
-    assert not generated_tests._judge_failure("t", PythonResult(0, "1 passed", ""))[0].kept
+    assert not generated_tests._judge_failure("t", PythonResult(0, "1 passed", "")).kept
 
 
 def test_a_test_that_hangs_on_its_order_is_dropped(shop, answers):
@@ -252,8 +284,8 @@ def test_a_refactoring_without_a_check_says_how_much_was_compared(shop, answers)
 
 
 def test_a_test_on_faulty_code_has_a_bound_by_its_own_time():
-    assert generated_tests.fault_time_limit(0.5) == 10
-    assert generated_tests.fault_time_limit(50) == 60
+    assert test_runs.fault_time_limit(0.5) == 10
+    assert test_runs.fault_time_limit(50) == 60
 
 
 def test_behaviour_change_is_sent_back_with_the_differing_calls(shop, answers):

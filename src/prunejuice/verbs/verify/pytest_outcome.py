@@ -42,19 +42,34 @@ def parse_report(report: bytes) -> Outcomes:
 
     A report with a document type is refused: its entities could expand without end.
     """
-    if b"<!DOCTYPE" in report:
-        return {}
-    try:
-        root = ET.fromstring(report)  # noqa: S314 - without a document type there are no entities
-    except ET.ParseError:
-        return {}
     outcomes: dict[str, str] = {}
-    for case in root.iter("testcase"):
+    for case in _test_cases(report):
         name = f"{case.get('classname') or ''}::{case.get('name') or ''}".removeprefix("::")
         words = [_ELEMENTS[child.tag] for child in case if child.tag in _ELEMENTS]
         candidates = [*words, *([outcomes[name]] if name in outcomes else [])] or ["PASSED"]
         outcomes[name] = min(candidates, key=_WORST_FIRST.index)
     return outcomes
+
+
+def parse_failures(report: bytes) -> Mapping[str, str]:
+    """Return the text of the failures of each test function in a JUnit report; empty if it passed."""
+    failures: dict[str, str] = {}
+    for case in _test_cases(report):
+        function = _function(case.get("name") or "")
+        failed = [child for child in case if child.tag in {"error", "failure"}]
+        texts = [f"{child.text or child.get('message') or child.tag}\n" for child in failed]
+        failures[function] = failures.get(function, "") + "".join(texts)
+    return failures
+
+
+def _test_cases(report: bytes) -> list[ET.Element]:
+    if b"<!DOCTYPE" in report:
+        return []
+    try:
+        root = ET.fromstring(report)  # noqa: S314 - without a document type there are no entities
+    except ET.ParseError:
+        return []
+    return list(root.iter("testcase"))
 
 
 def parse_summary(output: str) -> Outcomes:

@@ -1,4 +1,4 @@
-"""Print the arcs of a coverage data file by source file, as JSON."""
+"""Print the arcs of a coverage data file by test function, then by source file, as JSON."""
 
 import json
 import sys
@@ -7,4 +7,8 @@ from coverage import CoverageData
 
 data = CoverageData(basename=sys.argv[1])
 data.read()
-json.dump({path: data.arcs(path) or [] for path in data.measured_files()}, sys.stdout)
+found = {}
+for context in data.measured_contexts():
+    data.set_query_context(context)
+    found[context.rpartition(".")[2]] = {path: data.arcs(path) or [] for path in data.measured_files()}
+json.dump(found, sys.stdout)
