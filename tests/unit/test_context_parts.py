@@ -14,6 +14,7 @@ from prunejuice.context import ranking
 from prunejuice.context.bundle import Bundle, Item, render_bundle
 from prunejuice.context.packing import (
     FULL_TEXT,
+    LISTED,
     SIGNATURE_ONLY,
     ChunkCandidate,
     DefinitionGroup,
@@ -171,13 +172,14 @@ PIECES = st.lists(st.tuples(st.floats(0, 1), st.integers(1, 300)), min_size=1, m
 
 @settings(max_examples=60)
 @given(st.lists(PIECES, min_size=1, max_size=8), st.integers(8, 800))
-def test_the_budget_is_never_exceeded_and_signatures_come_first(files, budget):
+def test_the_budget_is_never_exceeded_and_names_come_first(files, budget):
     groups, price_of = [], {}
     for file, pieces in enumerate(files):
         made = tuple(ChunkCandidate(n, worth, size) for n, (worth, size) in enumerate(pieces))
         groups.append(DefinitionGroup(file, 0, 0.3, min(5, made[0].tokens), made))
         price_of |= {(file, n, FULL_TEXT): size for n, (_, size) in enumerate(pieces)}
-        price_of[file, 0, SIGNATURE_ONLY] = min(5, made[0].tokens)
+        price_of[file, 0, LISTED] = min(5, made[0].tokens)
+        price_of[file, 0, SIGNATURE_ONLY] = made[0].tokens
     ordered = packing_steps(groups, dict.fromkeys(range(len(files)), (0.1, 10)))
     rates = [step.rate for step in ordered]
     assert rates == sorted(rates, reverse=True)
@@ -189,6 +191,8 @@ def test_the_budget_is_never_exceeded_and_signatures_come_first(files, budget):
         return whole(file, after) - whole(file, before) + (0 if before else 10)
 
     picked = choose_chunks(ordered, budget, cost)
+    assert all(0 in forms for forms in picked.values())
+    assert all(forms[0] > LISTED for forms in picked.values() if len(forms) > 1)
     assert sum(10 + whole(file, forms) for file, forms in picked.items()) <= budget
 
 

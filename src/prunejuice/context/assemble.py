@@ -21,7 +21,7 @@ from prunejuice.context.bundle import (
     render_bundle,
 )
 from prunejuice.context.corpus import Corpus
-from prunejuice.context.packing import FULL_TEXT
+from prunejuice.context.packing import FULL_TEXT, LISTED
 from prunejuice.context.ranking import MEANINGS, Signals, chances
 from prunejuice.context.render import FileRenderer
 
@@ -53,7 +53,8 @@ def build_item(
         form == FULL_TEXT for form in forms.values()
     )
     if mode != "pinned" or not (is_whole or ranges):
-        mode = "full" if is_whole else "slice" if ranges else "signatures"
+        introduced: Mode = "names" if all(form == LISTED for form in forms.values()) else "signatures"
+        mode = "full" if is_whole else "slice" if ranges else introduced
     return Item(
         path=corpus.paths[file],
         blob=corpus.blobs[file],

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Literal, get_args
 
@@ -10,12 +10,11 @@ import msgspec
 
 from prunejuice.text import safe_text
 
-Mode = Literal["pinned", "full", "slice", "signatures"]
+Mode = Literal["pinned", "full", "slice", "signatures", "names"]
 Strategy = Literal["ranked", "static"]
 Style = Literal["text", "markdown", "xml", "json"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 STYLES: tuple[Style, ...] = get_args(Style)
-GAP = "...\n"
 
 
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -74,6 +73,11 @@ class Bundle(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+def gap_line(names: Sequence[str] = ()) -> str:
+    """Return the line that marks omitted lines, with the names of the definitions in them."""
+    return f"... {', '.join(names)}\n" if names else "...\n"
+
+
 def item_frame(style: Style, item: Item) -> tuple[str, str]:
     """Return the text before and after the content of a file."""
     label = "" if item.mode in {"full", "pinned"} and not item.ranges else _MODE_LABELS[item.mode]
@@ -92,6 +96,7 @@ _MODE_LABELS: Mapping[Mode, str] = {
     "pinned": " (in part)",
     "slice": " (in part)",
     "signatures": " (signatures)",
+    "names": " (names)",
     "full": "",
 }
 _FENCES = re.compile(r"^\s*(`{3,})", re.M)

@@ -14,10 +14,11 @@ from prunejuice.context import assemble, fixed_weights, history, retrieval
 from prunejuice.context.bundle import Bundle, Item, OmittedFile, Reason, escape_body
 from prunejuice.context.changed import TreeDiff, changed_by_hand, read_tree_diff
 from prunejuice.context.corpus import Corpus
+from prunejuice.context.fill import MIN_RATE, fill_budget, plan_steps
 from prunejuice.context.index import CodeIndex, IndexEntry
 from prunejuice.context.index_location import locate_index
-from prunejuice.context.packing import FULL_TEXT, SIGNATURE_ONLY, PackingStep, choose_chunks, packing_steps
-from prunejuice.context.ranking import OUTSIDE_SHARE, chances, chunk_shares
+from prunejuice.context.packing import FULL_TEXT
+from prunejuice.context.ranking import chances
 from prunejuice.context.render import FileRenderer, TokenCache
 from prunejuice.context.request import ContextRequest, PathScope, resolve_paths
 from prunejuice.errors import DamagedStoreError, GitError, UsageError
@@ -25,10 +26,6 @@ from prunejuice.worktrees import file_listing
 
 MAX_FILES = 128
 """The most ranked files that are considered for packing."""
-MIN_RATE = 1.5e-6
-"""The worth per token below which nothing is shown, however much of the budget is left."""
-_WHOLE = 0.85
-"""If at least this share of a file's chunks is chosen, the whole file is shown if it fits."""
 T = TypeVar("T")
 _PINNED = 0.75
 """The share of the budget for files that were named or changed."""
@@ -65,7 +62,7 @@ class Engine:
         self.index = CodeIndex(index_path)
         self._past: tuple[str, history.CommitHistory] = ("", history.CommitHistory([]))
         self._corpus: tuple[file_listing.FileListing, frozenset[str], Corpus] | None = None
-        self._counted = TokenCache({}, {}, set())
+        self._counted = TokenCache({}, {}, {}, set())
         self._warnings: list[str] = []
         self._known: dict[str, IndexEntry] = self.run_with_rebuild(self.index.entries)
 
@@ -116,7 +113,7 @@ class Engine:
         except DamagedStoreError as error:
             self.index.rebuild(error.message)
             self._known, self._corpus, self._past = {}, None, ("", history.CommitHistory([]))
-            self._counted = TokenCache({}, {}, set())
+            self._counted = TokenCache({}, {}, {}, set())
             return operation()
 
     def listed_files(self) -> Collection[str]:
@@ -161,8 +158,8 @@ class Engine:
         results = retrieval.search(corpus, self.commit_history(corpus.listing.head), query, numbers)
         renderer = FileRenderer(corpus, "text", self._counted)
         likely = _likely_files(results, frozenset(numbers), None)
-        steps, price = self._packing_steps(renderer, results, likely)
-        chosen = {budget: self._pack_chunks(renderer, steps, budget, price) for budget in budgets}
+        steps = plan_steps(renderer, results, likely)
+        chosen = {budget: fill_budget(renderer, steps, budget) for budget in budgets}
         items = {
             budget: tuple(
                 assemble.build_item(renderer, file, forms[file], "slice", results, likely)
@@ -268,8 +265,7 @@ class Engine:
                 budget -= item.tokens
         likely = _likely_files(results, frozenset(selection.pinned), selection.allowed)
         least = MIN_RATE if results.query.weights else 0.0
-        steps, price = self._packing_steps(renderer, results, likely, least)
-        chosen = self._pack_chunks(renderer, steps, budget, price)
+        chosen = fill_budget(renderer, plan_steps(renderer, results, likely, least), budget)
         items += [
             assemble.build_item(renderer, file, chosen[file], "slice", results, likely)
             for file in likely
@@ -302,60 +298,11 @@ class Engine:
         ) <= room:
             forms = {file: all_chunks}
         else:
-            steps, price = self._packing_steps(renderer, results, pinned)
-            forms = choose_chunks(steps, room, price)
-            left = room - sum(price(shown, {}, chunks) for shown, chunks in forms.items())
-            forms = _add_enclosing(renderer, forms, left, price)
+            forms = fill_budget(renderer, plan_steps(renderer, results, pinned), room)
         if file not in forms:
             return None
         item = assemble.build_item(renderer, file, forms[file], "pinned", results, pinned)
         return msgspec.structs.replace(item, reasons=(Reason(reason, 10.0), *item.reasons))
-
-    def _packing_steps(
-        self,
-        renderer: FileRenderer,
-        results: retrieval.SearchResult,
-        likely: Mapping[int, float],
-        least: float = MIN_RATE,
-    ) -> tuple[list[PackingStep], "PriceFunction"]:
-        groups = []
-        for file, chance in likely.items():
-            _, first, count, _ = renderer.corpus.entries[file]
-            if not count:
-                continue
-            scores = results.chunk_scores[first : first + count]
-            names = results.name_scores[first : first + count]
-            shares = chunk_shares(renderer.chunks(file), scores, names, results.best_score)
-            groups += renderer.definition_groups(file, chance, shares, least)
-        entries = {
-            file: (0.5 * OUTSIDE_SHARE * chance, renderer.frame_tokens(file))
-            for file, chance in likely.items()
-        }
-
-        def price(file: int, before: Mapping[int, int], after: Mapping[int, int]) -> int:
-            frame = 0 if before else renderer.frame_tokens(file)
-            return frame + renderer.chunk_tokens(file, after) - renderer.chunk_tokens(file, before)
-
-        steps = [step for step in packing_steps(groups, entries) if step.rate >= least]
-        return steps, price
-
-    def _pack_chunks(
-        self, renderer: FileRenderer, steps: Sequence[PackingStep], budget: int, price: "PriceFunction"
-    ) -> dict[int, dict[int, int]]:
-        """Return the chunks within a budget; complete a file that is nearly whole while there is room."""
-        chosen = choose_chunks(steps, budget, price)
-        left = budget - sum(price(file, {}, forms) for file, forms in chosen.items())
-        for file, forms in chosen.items():
-            all_chunks = renderer.whole_file(file)
-            shown = sum(form == FULL_TEXT for form in forms.values())
-            if (
-                forms != all_chunks
-                and shown >= len(all_chunks) * _WHOLE
-                and (extra := price(file, forms, all_chunks)) <= left
-            ):
-                chosen[file] = all_chunks
-                left -= extra
-        return _add_enclosing(renderer, chosen, left, price)
 
     def _save_counts(self, renderer: FileRenderer) -> None:
         if renderer.new:
@@ -452,19 +399,6 @@ class Engine:
         return assemble.fit_budget(bundle, request.style)
 
 
-def _add_enclosing(
-    renderer: FileRenderer, chosen: Mapping[int, dict[int, int]], left: int, price: "PriceFunction"
-) -> dict[int, dict[int, int]]:
-    """Return the chunks with the signatures of the definitions around them, as far as there is room."""
-    enclosed = {}
-    for file, forms in chosen.items():
-        extended = dict.fromkeys(renderer.enclosing_chunks(file, forms), SIGNATURE_ONLY) | forms
-        cost = price(file, forms, extended) if len(extended) > len(forms) else 0
-        enclosed[file] = extended if cost <= left else forms
-        left -= cost if cost <= left else 0
-    return enclosed
-
-
 class _ExtraText(NamedTuple):
     """The texts that are shown besides files, and the selection."""
 
@@ -474,7 +408,6 @@ class _ExtraText(NamedTuple):
 
 
 _PinReason = tuple[str, Sequence[tuple[int, int]]]
-PriceFunction = Callable[[int, Mapping[int, int], Mapping[int, int]], int]
 
 
 def _test_files(corpus: Corpus, files: Iterable[int], scope: PathScope) -> list[int]:

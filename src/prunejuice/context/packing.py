@@ -1,13 +1,14 @@
 """Packing: choose the chunks of the ranked files with the most worth per token, within a budget.
 
-A file is introduced by its path and a definition by its signature, before their chunks are shown. Each is
-a chain of steps that are merged until the worth per token only falls, so that one sort orders all steps.
+A file is introduced by its path and a definition by its name, before their chunks are shown. Each is a
+chain of steps that are merged until the worth per token only falls, so that one sort orders all steps.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-SIGNATURE_ONLY, FULL_TEXT = 1, 2
+LISTED, SIGNATURE_ONLY, FULL_TEXT = 1, 2, 3
+"""The forms of a chunk: its name in a gap, its signature, its lines."""
 MAX_MISSES = 400
 """Consecutive steps that do not fit before packing ends."""
 
@@ -21,9 +22,9 @@ class ChunkCandidate(NamedTuple):
 
 
 class DefinitionGroup(NamedTuple):
-    """A definition: the chunk with its signature, the signature's worth and tokens, and all chunks.
+    """A definition: the chunk with its signature, the worth and tokens of its name, and all chunks.
 
-    `head` is -1 if there is no signature to show.
+    `head` is -1 if there is no name to list.
     """
 
     file: int
@@ -75,7 +76,7 @@ def _group_steps(group: DefinitionGroup) -> Iterator[PackingStep]:
             group.file,
             piece.worth,
             piece.tokens - (group.tokens if piece.chunk == group.head else 0),
-            ((piece.chunk, FULL_TEXT),),
+            _shown_forms(group.head, piece.chunk),
         )
         for piece in group.pieces
     ]
@@ -83,8 +84,14 @@ def _group_steps(group: DefinitionGroup) -> Iterator[PackingStep]:
     if group.head < 0:
         yield from pieces
     else:
-        signature = PackingStep(group.file, group.worth, group.tokens, ((group.head, SIGNATURE_ONLY),))
-        yield from _merge_until_falling(signature, pieces)
+        name = PackingStep(group.file, group.worth, group.tokens, ((group.head, LISTED),))
+        yield from _merge_until_falling(name, pieces)
+
+
+def _shown_forms(head: int, chunk: int) -> tuple[tuple[int, int], ...]:
+    """Return the forms with which a chunk is shown: below the signature of its definition."""
+    shown = (chunk, FULL_TEXT)
+    return (shown,) if head in {-1, chunk} else ((head, SIGNATURE_ONLY), shown)
 
 
 def _merge_until_falling(first: PackingStep, rest: Sequence[PackingStep]) -> Iterator[PackingStep]:

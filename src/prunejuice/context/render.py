@@ -9,9 +9,9 @@ from prunejuice.code.chunk import Chunk, group_by_definition, signature, split_l
 from prunejuice.code.exclude import MAX_NAMED_BYTES
 from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.code.notebook import shown_text
-from prunejuice.context.bundle import GAP, Item, Style, item_frame
+from prunejuice.context.bundle import Item, Style, gap_line, item_frame
 from prunejuice.context.corpus import Corpus
-from prunejuice.context.packing import FULL_TEXT, ChunkCandidate, DefinitionGroup
+from prunejuice.context.packing import FULL_TEXT, LISTED, ChunkCandidate, DefinitionGroup
 from prunejuice.context.ranking import OUTSIDE_SHARE
 from prunejuice.worktrees import file_listing
 
@@ -19,8 +19,8 @@ CHARACTERS = 3.6
 """Characters per token, roughly."""
 _MARGIN = 2
 """How much higher the rate of a definition's best chunk may be than that of the whole."""
-_SIGNATURE = 12
-"""Tokens per line of a signature, roughly."""
+_NAME = 0.25
+"""The worth of a definition's name, as a share of the worth of showing where the definition is."""
 _GAP = 2
 """Tokens of the line that marks omitted lines."""
 
@@ -28,11 +28,12 @@ _GAP = 2
 class TokenCache(NamedTuple):
     """Counts that hold for any task, because they depend on contents and paths alone.
 
-    `chunk_tokens` are counts by the row of a content, `frame_tokens` counts by style and path. `clean` are
-    paths with the id of a content without secrets.
+    `chunk_tokens` are counts by the row of a content, `name_tokens` counts by the name of a definition,
+    `frame_tokens` counts by style and path. `clean` are paths with the id of a content without secrets.
     """
 
     chunk_tokens: "dict[int, array[int]]"
+    name_tokens: dict[str, int]
     frame_tokens: dict[tuple[Style, str], int]
     clean: set[tuple[str, str]]
 
@@ -63,24 +64,20 @@ class FileRenderer:
         groups: list[DefinitionGroup] = []
         for head, members in group_by_definition(chunks):
             share = sum(shares[i] for i in members)
-            signature_worth = 0.5 * chance * (1 - OUTSIDE_SHARE) * share
+            name_worth = 0.5 * chance * (1 - OUTSIDE_SHARE) * share * _NAME
             size = sum(chunks[i].size for i in members)
             if chance * share * _MARGIN < least * size / CHARACTERS:
                 continue
             pieces = tuple(
                 ChunkCandidate(i, 0.5 * chance * shares[i], _estimate_tokens(chunks[i])) for i in members
             )
-            if head < 0:
+            name = _listed_name(chunks[head]) if head >= 0 else ""
+            if not name:
                 pieces = tuple(piece._replace(worth=piece.worth * (2 - OUTSIDE_SHARE)) for piece in pieces)
-                groups.append(DefinitionGroup(file, head, 0.0, 0, pieces))
+                groups.append(DefinitionGroup(file, -1, 0.0, 0, pieces))
             else:
-                signature_lines = chunks[head].head - chunks[head].first + 1
-                signature_tokens = 6 + signature_lines * _SIGNATURE
-                groups.append(
-                    DefinitionGroup(
-                        file, head, signature_worth, min(signature_tokens, pieces[0].tokens), pieces
-                    )
-                )
+                name_tokens = min(2 + len(name) // 5, pieces[0].tokens)
+                groups.append(DefinitionGroup(file, head, name_worth, name_tokens, pieces))
         return groups
 
     def _token_counts(self, file: int) -> "array[int]":
@@ -108,28 +105,49 @@ class FileRenderer:
     def chunk_tokens(self, file: int, forms: Mapping[int, int]) -> int:
         """Return the tokens of chunks of a file in the given forms, with the gaps between them."""
         counts = self._token_counts(file)
-        total = _GAP * sum(self._gaps(file, forms).values())
-        for number in sorted(forms):
-            position = 2 * number + (forms[number] == FULL_TEXT)
+        gaps = self._gaps(file, forms)
+        total = _GAP * len(gaps) + sum(self._name_tokens(name) for names in gaps.values() for name in names)
+        for number, form in forms.items():
+            if form == LISTED:
+                continue
+            position = 2 * number + (form == FULL_TEXT)
             if not counts[position]:
-                counts[position] = tokens.count(self._chunk_text(file, number, forms[number]))
+                counts[position] = tokens.count(self._chunk_text(file, number, form))
                 self.new.add(self.corpus.entries[file].id)
             total += counts[position]
         return total
 
-    def _gaps(self, file: int, forms: Mapping[int, int]) -> dict[int, bool]:
-        """Return before which chunks, and whether at the end (-1), omitted lines need a mark.
+    def growth_tokens(self, file: int, before: Mapping[int, int], after: Mapping[int, int]) -> int:
+        """Return the tokens of growing one set of chunks into another, with the frame of a new file."""
+        frame = 0 if before else self.frame_tokens(file)
+        return frame + self.chunk_tokens(file, after) - self.chunk_tokens(file, before)
+
+    def _name_tokens(self, name: str) -> int:
+        count = self.cache.name_tokens.get(name)
+        if count is None:
+            count = self.cache.name_tokens[name] = tokens.count(f", {name}")
+        return count
+
+    def _gaps(self, file: int, forms: Mapping[int, int]) -> dict[int, tuple[str, ...]]:
+        """Return before which chunks, and at the end (-1), a mark stands for omitted lines, with its names.
 
         A signature implies that its body is omitted, unless another chunk of the body comes next.
         """
         chunks, gaps, before = self.chunks(file), {}, -1
+        names: dict[str, None] = {}
         for number in sorted(forms):
+            if forms[number] == LISTED:
+                names[_listed_name(chunks[number])] = None
+                continue
             is_cut = (
                 before >= 0 and forms[before] != FULL_TEXT and chunks[before].last > chunks[before].head
             )
-            gaps[number] = number != before + 1 or (is_cut and forms[number] == FULL_TEXT)
+            if names or number != before + 1 or (is_cut and forms[number] == FULL_TEXT):
+                gaps[number] = tuple(names)
+                names = {}
             before = number
-        gaps[-1] = before >= 0 and forms[before] == FULL_TEXT and before + 1 < len(chunks)
+        if names or (before >= 0 and forms[before] == FULL_TEXT and before + 1 < len(chunks)):
+            gaps[-1] = tuple(names)
         return gaps
 
     def whole_file(self, file: int) -> dict[int, int]:
@@ -137,18 +155,18 @@ class FileRenderer:
         return dict.fromkeys(range(self.corpus.entries[file].length), FULL_TEXT)
 
     def enclosing_chunks(self, file: int, forms: Mapping[int, int]) -> set[int]:
-        """Return the chunks with the signatures around the given chunks, as the class of a method."""
+        """Return chunks whose signatures are missing around shown chunks, as the class of a method."""
         chunks = self.chunks(file)
         heads: dict[str, int] = {}
         enclosing: set[int] = set()
         for number, chunk in enumerate(chunks):
-            if number in forms:
+            if forms.get(number, LISTED) > LISTED:
                 names = chunk.name.split(".")
                 prefixes = (".".join(names[:end]) for end in range(1, len(names)))
                 enclosing.update(heads[name] for name in prefixes if name in heads)
             if chunk.head:
                 heads[chunk.name] = number
-        return enclosing - forms.keys()
+        return {number for number in enclosing if forms.get(number, LISTED) == LISTED}
 
     def file_lines(self, file: int) -> list[str]:
         """Return the lines of a file, secrets masked."""
@@ -177,9 +195,10 @@ class FileRenderer:
         text: list[str] = []
         ranges: list[tuple[int, int]] = []
         gaps = self._gaps(file, forms)
-        for number in sorted(forms):
+        for number in sorted(number for number, form in forms.items() if form > LISTED):
             chunk = chunks[number]
-            text.append(GAP if gaps[number] else "")
+            if number in gaps:
+                text.append(self._gap_line(file, gaps[number]))
             text.append(self._chunk_text(file, number, forms[number]))
             if forms[number] == FULL_TEXT:
                 is_adjacent = bool(ranges) and ranges[-1][1] + 1 == chunk.first
@@ -188,9 +207,18 @@ class FileRenderer:
                     if is_adjacent
                     else [*ranges[-1:], (chunk.first, chunk.last)]
                 )
-        if gaps[-1]:
-            text.append(GAP if text[-1].endswith("\n") else f"\n{GAP}")
+        if -1 in gaps:
+            text.append("" if not text or text[-1].endswith("\n") else "\n")
+            text.append(self._gap_line(file, gaps[-1]))
         return "".join(text), tuple(ranges)
+
+    def _gap_line(self, file: int, names: Sequence[str]) -> str:
+        return mask_secrets(self.corpus.paths[file], gap_line(names))
+
+
+def _listed_name(chunk: Chunk) -> str:
+    """Return the name of a definition as a gap lists it: without the names around it, on one line."""
+    return " ".join((chunk.name.rpartition(".")[2] or chunk.name).split())
 
 
 def _estimate_tokens(chunk: Chunk) -> int:

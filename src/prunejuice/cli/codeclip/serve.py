@@ -64,7 +64,7 @@ def _answer_request(engines: dict[str, Engine], request: ServeRequest) -> dict[s
 
 
 def _file_to_dict(item: Item) -> Mapping[str, Any]:
-    mode = "skeleton" if item.mode == "signatures" else item.mode
+    mode = "skeleton" if item.mode in {"signatures", "names"} else item.mode
     return {
         "path": item.path,
         "mode": mode,
