@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from prunejuice.code import exclude, grammar, mask_secrets
 from prunejuice.code.chunk import Chunk, chunks, group_by_definition, signature, split_lines
 from prunejuice.code.languages import language_for_path
-from prunejuice.code.terms import identifier_terms, identifiers, stem, terms
+from prunejuice.code.terms import distinct_terms, identifier_terms, identifiers, stem, terms
 from prunejuice.context import ranking
 from prunejuice.context.bundle import Bundle, Item, render_bundle
+from prunejuice.context.corpus import PathTexts
 from prunejuice.context.packing import (
     FULL_TEXT,
     LISTED,
@@ -47,6 +48,34 @@ def test_words_that_say_nothing_are_no_terms():
 
 def test_identifiers_are_distinguished_from_prose():
     assert set(identifiers("Make fooBar call run_all and help() of HTML")) == {"fooBar", "run_all", "help"}
+
+
+PATH_WORDS = st.sampled_from([
+    "queries",
+    "Query",
+    "HTTPHeader",
+    "parse",
+    "_",
+    "-",
+    ".",
+    "stories",
+    "Y",
+    "b\u00fcro",
+    "\u0130x",
+    "\u03a3\u03a3",
+    "v2",
+    "classes",
+    "\n",
+])
+PATHS = st.lists(st.lists(PATH_WORDS | st.just("/"), min_size=1, max_size=6).map("".join), max_size=12)
+
+
+@given(PATHS)
+def test_every_file_with_a_term_in_its_path_is_possible(paths):
+    texts = PathTexts(paths)
+    for file, path in enumerate(paths):
+        for term in distinct_terms(path.replace("/", " ").replace(".", " ")):
+            assert file in texts.possible_files({term})
 
 
 # -- parts --------------------------------------------------------------------------------------

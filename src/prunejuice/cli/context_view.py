@@ -1,5 +1,6 @@
 """Options, request and output of `codeclip` and `codebot context`."""
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +112,7 @@ def _open_engine() -> "Engine":
     from prunejuice.system import settings  # noqa: PLC0415
     from prunejuice.workflow import project  # noqa: PLC0415
 
+    gc.set_threshold(200_000, 20, 20)  # the index is large and free of cycles
     return Engine(project.current_directory(), settings.environment())
 
 

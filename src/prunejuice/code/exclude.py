@@ -68,13 +68,28 @@ _COPY = re.compile(
 )
 """The end of the name of a copy."""
 _SAMPLE = re.compile(r"\.(example|sample|template|dist)$")
+_UNUSUAL = re.compile(
+    r"env|account|id_|secret|credential|gcp|firebase|private|kubeconfig|orig|tmp|temp|back|bak|old|sav|copy|swp"
+    r"|disabled|enc|new|prev|[~)\d]$"
+)
+"""In every name to which one of the patterns above applies; most names have nothing of it."""
 
 
-@lru_cache(maxsize=1 << 17)
 def exclusion_reason(path: str) -> str:
     """Return the reason why a path is excluded, or an empty string if it is not."""
     folder, _, name = path.rpartition("/")
-    lowered = name.lower()
+    return _name_reason(name.lower()) or _folder_reason(folder.lower())
+
+
+@lru_cache(maxsize=1 << 16)
+def _folder_reason(lowered: str) -> str:
+    return next((_BY_FOLDER[part] for part in lowered.split("/") if part in _BY_FOLDER), "")
+
+
+@lru_cache(maxsize=1 << 17)
+def _name_reason(lowered: str) -> str:
+    if not _UNUSUAL.search(lowered):
+        return _BY_NAME.get(lowered) or _suffix_reason(lowered)
     if _ENV.search(lowered) and not _SAMPLE.search(lowered):
         return "may hold secrets"
     original = _COPY.sub("", lowered)
@@ -82,14 +97,11 @@ def exclusion_reason(path: str) -> str:
         reason = _BY_NAME.get(each) or _suffix_reason(each) or ("a key" if _KEY_NAME.search(each) else "")
         if reason and (each == lowered or reason == "a key"):
             return reason
-    if original != lowered and _ENV.search(original):
-        return "may hold secrets"
-    return next((_BY_FOLDER[part] for part in folder.lower().split("/") if part in _BY_FOLDER), "")
+    return "may hold secrets" if original != lowered and _ENV.search(original) else ""
 
 
 def _suffix_reason(name: str) -> str:
-    _, *rest = name.split(".")
-    for start in range(max(0, len(rest) - 2), len(rest)):
-        if reason := _BY_SUFFIX.get(".".join(rest[start:])):
-            return reason
+    _, *suffixes = name.rsplit(".", 2)
+    if reason := _BY_SUFFIX.get(".".join(suffixes)) or (_BY_SUFFIX.get(suffixes[-1]) if suffixes else ""):
+        return reason
     return "generated" if name.endswith(("_pb2.py", "_pb2.pyi")) else ""

@@ -62,6 +62,11 @@ def terms(text: str) -> dict[str, int]:
     return counts
 
 
+def distinct_terms(text: str) -> frozenset[str]:
+    """Return the terms of a text."""
+    return frozenset(term for word in _WORD.findall(text) for term in identifier_terms(word))
+
+
 def identifiers(text: str) -> Iterable[str]:
     """Yield the words that look like identifiers: with an underscore, an inner capital, or a call."""
     for match in _WORD.finditer(text):

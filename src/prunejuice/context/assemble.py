@@ -91,7 +91,7 @@ def _signal_evidence(
     """Return the words of the file and the task that a signal is based on; at most three."""
     query, first = search_result.query, corpus.entries[file].first
     if signal == "path":
-        return sorted(corpus.path_terms[file] & query.weights.keys())[:_MAX_EVIDENCE]
+        return sorted(corpus.path_terms(file) & query.weights.keys())[:_MAX_EVIDENCE]
     if signal == "mention":
         path = corpus.rooted_paths[file]
         return [

@@ -1,7 +1,9 @@
 """The files of one tree and their entries in the index."""
 
+import re
 from array import array
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 
 from prunejuice.code import grammar
@@ -9,10 +11,12 @@ from prunejuice.code.chunk import chunks, split_lines
 from prunejuice.code.exclude import MAX_BYTES, MAX_NAMED_BYTES, exclusion_reason
 from prunejuice.code.languages import language_for_path
 from prunejuice.code.notebook import is_notebook, shown_text
-from prunejuice.code.terms import terms
+from prunejuice.code.terms import distinct_terms
 from prunejuice.context.index import CodeIndex, IndexEntry, ParsedFile
 from prunejuice.worktrees import file_listing
 
+_MAX_PATH_TERMS = 100
+"""Wanted terms above which all paths are split: searching the text takes time for each of them."""
 _BINARY = 8_000
 """Bytes that are searched for a NUL, as git does, to recognize binary content."""
 
@@ -41,7 +45,7 @@ class Corpus:
         self.blobs = [keys[path].partition(".")[0] for path in self.paths]
         self.number = {path: number for number, path in enumerate(self.paths)}
         self.rooted_paths = [f"/{path}" for path in self.paths]
-        self.path_terms = [_path_terms(path) for path in self.paths]
+        self._path_texts = PathTexts(self.paths)
         chunk_count = max((entry.first + entry.length for entry in self.entries), default=0)
         self.owner = array("i", [-1]) * chunk_count
         self.file_of: dict[int, int] = {}
@@ -52,6 +56,16 @@ class Corpus:
                 self.owner[first : first + count] = array("i", [number]) * count
             else:
                 self.duplicates.setdefault(self.file_of[row], []).append(number)
+
+    def path_terms(self, file: int) -> frozenset[str]:
+        """Return the terms in the path of a file."""
+        return _path_terms(self.paths[file])
+
+    def files_with_path_terms(self, wanted: Set[str]) -> Iterator[tuple[int, frozenset[str]]]:
+        """Yield the files whose path has some of the wanted terms, and those terms."""
+        for file in self._path_texts.possible_files(wanted):
+            if shared := self.path_terms(file) & wanted:
+                yield file, shared
 
     def is_current(self) -> bool:
         """Return whether the files with uncommitted content still have the content that was read."""
@@ -79,6 +93,7 @@ class Corpus:
                 missing[path] = oid
         if missing:
             self.index.add(self._parse_missing(missing, keys, known_entries, requested))
+        if any(key not in known_entries for key in keys.values()):
             # Another process may have added the same contents first, with other numbers.
             known_entries.update(self.index.entries())
         return {path: key for path, key in keys.items() if key in known_entries}
@@ -110,6 +125,35 @@ class Corpus:
                 yield parse_file(key, path, data)
 
 
+class PathTexts:
+    """The text of all paths, in which terms are found without splitting each path into its terms."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        """Join the paths; those that are not ASCII are possible for every term."""
+        self._count = len(paths)
+        self._other = [file for file, path in enumerate(paths) if not path.isascii()]
+        # A term of several words has no underscores. No path contains a NUL.
+        self._text = "\0".join(paths).lower().replace("_", "")
+        self._starts = [0, *(match.end() for match in re.finditer("\0", self._text))]
+
+    def possible_files(self, wanted: Collection[str]) -> Iterable[int]:
+        """Return the files whose path may have one of the terms, in ascending order."""
+        if len(wanted) > _MAX_PATH_TERMS:
+            return range(self._count)
+        # A term is the beginning of a word, but for the `y` of a word that ends in `ies`.
+        texts = {term.removesuffix("y") for term in wanted}
+        return sorted({*self._other, *(file for text in texts for file in self._files_with_text(text))})
+
+    def _files_with_text(self, text: str) -> Iterator[int]:
+        position = self._text.find(text)
+        while position >= 0:
+            file = bisect_right(self._starts, position) - 1
+            yield file
+            if file + 1 == self._count:
+                return
+            position = self._text.find(text, self._starts[file + 1])
+
+
 def _unreadable_reason(data: bytes) -> str:
     """Return why content cannot be read as text; empty if it can."""
     return "not text" if b"\0" in data[:_BINARY] else ""
@@ -118,13 +162,19 @@ def _unreadable_reason(data: bytes) -> str:
 @lru_cache(maxsize=1 << 17)
 def _path_terms(path: str) -> frozenset[str]:
     folder, _, name = path.rpartition("/")
-    own_terms = frozenset(terms(name.rpartition(".")[0] or name))
+    own_terms = distinct_terms(name.rpartition(".")[0] or name)
     return own_terms | _path_terms(folder) if folder else own_terms
 
 
 def _parser_name(path: str) -> str:
     """Return what the chunks of a file depend on beside its content."""
-    return "notebook" if is_notebook(path) else language_for_path(path)
+    _, dot, suffix = path.rpartition(".")
+    return _parser_for_suffix(dot + suffix)
+
+
+@lru_cache(maxsize=1 << 12)
+def _parser_for_suffix(suffix: str) -> str:
+    return "notebook" if is_notebook(suffix) else language_for_path(suffix)
 
 
 def parse_file(key: str, path: str, data: bytes) -> ParsedFile:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import islice, pairwise
+from itertools import compress, islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from prunejuice.code.languages import language_for_path
@@ -258,8 +258,8 @@ def _square_roots(values: FileScores) -> dict[int, float]:
 def _file_scores(corpus: Corpus, scores: Sequence[float]) -> dict[int, float]:
     """Return the score of each file: its best chunk, and a quarter of the next two."""
     tops: dict[int, list[float]] = {}
-    for file, value in zip(corpus.owner, scores, strict=True):
-        if value and file >= 0:
+    for file, value in compress(zip(corpus.owner, scores, strict=True), scores):
+        if file >= 0:
             if file in tops:
                 tops[file].append(value)
             else:
@@ -275,15 +275,15 @@ def _combine_scores(values: list[float]) -> float:
 def _path_scores(corpus: Corpus, query: ParsedQuery) -> dict[int, float]:
     """Return a score for the words of a query in paths; rare words and short paths score higher."""
     files_by_term: dict[str, list[int]] = {}
-    for file, path_terms in enumerate(corpus.path_terms):
-        for term in path_terms & query.weights.keys():
+    for file, shared in corpus.files_with_path_terms(query.weights.keys()):
+        for term in shared:
             files_by_term.setdefault(term, []).append(file)
     scores: dict[int, float] = {}
     for term, numbers in files_by_term.items():
         gain = inverse_document_frequency(len(numbers), len(corpus.paths)) * query.weights[term]
         for file in numbers:
             scores[file] = scores.get(file, 0.0) + gain
-    return {file: value / (2 + len(corpus.path_terms[file])) ** 0.5 for file, value in scores.items()}
+    return {file: value / (2 + len(corpus.path_terms(file))) ** 0.5 for file, value in scores.items()}
 
 
 def _mention_scores(corpus: Corpus, query: ParsedQuery) -> dict[int, float]:

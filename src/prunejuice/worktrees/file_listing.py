@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ IGNORE_FILES = (
 SUBMODULE, LINK, HIDDEN = "a submodule", "a link", "ignored by "
 """Reasons why a path is not read; `HIDDEN` is followed by the name of an ignore file."""
 _TYPES = {"160000": SUBMODULE, "120000": LINK}
+_ORDINARY = "H 100"
+"""The tag and the beginning of the mode of a regular file that git knows."""
 
 
 class FileListing(NamedTuple):
@@ -42,75 +45,56 @@ def list_files(git: Git, wanted: Collection[str] = ()) -> FileListing:
     Raises:
         GitError: git failed.
     """
-    collector = _FileCollector()
     arguments = ("ls-files", "-z", "-t", "-s", "-m", "-d", "-o", "--exclude-standard")
     index = Path(git.git_dir) / "index"
     # A split index refers to another file in git's own directory, which a clean one does not have.
     files_git = git if _is_split_index(index) else git.with_clean_config(index)
-    for line in files_git.run(*arguments, limit=_MAX_OUTPUT_BYTES).split("\0"):
-        collector.add_line(line)
-    for name in IGNORE_FILES:
-        if (Path(git.directory) / name).is_file():
-            output = files_git.run(
-                "ls-files",
-                "-z",
-                "-c",
-                "-o",
-                "-i",
-                "-X",
-                str(Path(git.directory) / name),
-                limit=_MAX_OUTPUT_BYTES,
-            )
-            hidden_paths = (path for path in output.split("\0") if path and path not in wanted)
-            collector.skipped.update(dict.fromkeys(hidden_paths, f"{HIDDEN}{name}"))
-    for path in wanted:
-        if path not in collector.files and (Path(git.directory) / path).is_file():
-            collector.changed.add(path)
-    return collector.to_listing(git.directory, git.resolve("HEAD"))
+    output = files_git.run(*arguments, limit=_MAX_OUTPUT_BYTES)
+    hidden = {
+        path: f"{HIDDEN}{name}"
+        for name in IGNORE_FILES
+        if (Path(git.directory) / name).is_file()
+        for path in _paths_hidden_by(files_git, Path(git.directory) / name)
+        if path not in wanted
+    }
+    present = frozenset(path for path in wanted if (Path(git.directory) / path).is_file())
+    return _parse_listing(output, tuple(hidden.items()), present, git.directory, git.resolve("HEAD"))
 
 
-class _FileCollector:
-    def __init__(self) -> None:
-        self.files: dict[str, str] = {}
-        self.skipped: dict[str, str] = {}
-        self.changed: set[str] = set()
-        self.deleted: set[str] = set()
-        self.untracked: set[str] = set()
+def _paths_hidden_by(git: Git, ignore_file: Path) -> list[str]:
+    output = git.run("ls-files", "-z", "-c", "-o", "-i", "-X", str(ignore_file), limit=_MAX_OUTPUT_BYTES)
+    return [path for path in output.split("\0") if path]
 
-    def add_line(self, line: str) -> None:
-        tag = line[:1]
-        if tag == "?":
-            self.changed.add(line[2:])
-            self.untracked.add(line[2:])
-            return
+
+@lru_cache(maxsize=2)
+def _parse_listing(
+    output: str, hidden: tuple[tuple[str, str], ...], wanted: frozenset[str], root: str, head: str
+) -> FileListing:
+    """Return the listing that git printed; the same output gives the same object."""
+    files: dict[str, str] = {}
+    skipped: dict[str, str] = {}
+    paths_by_tag: dict[str, set[str]] = {"?": set(), "C": set(), "M": set(), "R": set()}
+    for line in output.split("\0"):
         metadata, _, path = line.partition("\t")  # tag, mode (6 digits), object id, stage (1 digit)
-        if not path:
-            return
-        mode, oid = metadata[2:8], metadata[9:-2]
-        if tag == "H" and mode not in _TYPES:
-            self.files[path] = oid
-        elif tag == "R":
-            self.deleted.add(path)
-        elif tag in {"C", "M"}:  # M: unmerged
-            self.changed.add(path)
-        elif tag == "S":
-            self.skipped[path] = "not checked out"
-        else:
-            self.skipped[path] = _TYPES[mode]
-
-    def to_listing(self, root: str, head: str) -> FileListing:
-        for path in [path for path in self.changed if path.endswith("/")]:
-            self.skipped[path.rstrip("/")] = "a separate repository"
-            self.changed.discard(path)
-        changed = self.changed - self.deleted - self.skipped.keys()
-        files = {
-            path: oid
-            for path, oid in self.files.items()
-            if path not in self.deleted and path not in self.skipped
-        }
-        files.update(dict.fromkeys(changed, ""))
-        untracked = frozenset(changed & self.untracked)
-        return FileListing(root, head, files, frozenset(changed), self.skipped, untracked)
+        tag = line[:1]
+        if metadata[:5] == _ORDINARY:
+            files[path] = metadata[9:-2]
+        elif tag == "?":
+            paths_by_tag["?"].add(line[2:])
+        elif tag in paths_by_tag:
+            paths_by_tag[tag].add(path)
+        elif path:
+            skipped[path] = "not checked out" if tag == "S" else _TYPES[metadata[2:8]]
+    skipped.update(hidden)
+    changed = paths_by_tag["?"] | paths_by_tag["C"] | paths_by_tag["M"]  # M: unmerged
+    changed |= wanted - files.keys()
+    skipped.update((path.rstrip("/"), "a separate repository") for path in changed if path.endswith("/"))
+    changed = {path for path in changed - paths_by_tag["R"] - skipped.keys() if not path.endswith("/")}
+    for path in (*paths_by_tag["R"], *skipped):
+        files.pop(path, None)
+    files.update(dict.fromkeys(changed, ""))
+    untracked = frozenset(changed & paths_by_tag["?"])
+    return FileListing(root, head, files, frozenset(changed), skipped, untracked)
 
 
 def find_ignored_paths(git: Git, paths: Collection[str]) -> set[str]:
