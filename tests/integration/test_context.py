@@ -16,7 +16,7 @@ from conftest import git
 from prunejuice.code import tokens
 from prunejuice.context import clipboard, history
 from prunejuice.context.bundle import render_bundle
-from prunejuice.context.corpus import parse_file
+from prunejuice.context.contents import parse_file
 from prunejuice.context.engine import Engine
 from prunejuice.context.index import CodeIndex
 from prunejuice.context.request import ContextRequest

@@ -3,22 +3,25 @@
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 
-from prunejuice.code import grammar
-from prunejuice.code.chunk import chunks, split_lines
-from prunejuice.code.exclude import MAX_BYTES, MAX_NAMED_BYTES, exclusion_reason
-from prunejuice.code.languages import language_for_path
-from prunejuice.code.notebook import is_notebook, shown_text
+from prunejuice.code.exclude import MAX_NAMED_BYTES, exclusion_reason
 from prunejuice.code.terms import distinct_terms
-from prunejuice.context.index import CodeIndex, IndexEntry, ParsedFile
+from prunejuice.context.contents import (
+    ContentRequest,
+    binary_reason,
+    largest_size,
+    parse_contents,
+    parser_name,
+)
+from prunejuice.context.index import CodeIndex, IndexEntry
+from prunejuice.context.parser_process import is_worth_processes, parse_in_processes
+from prunejuice.context.segment import Segment
 from prunejuice.worktrees import file_listing
 
 _MAX_PATH_TERMS = 100
 """Wanted terms above which all paths are split: searching the text takes time for each of them."""
-_BINARY = 8_000
-"""Bytes that are searched for a NUL, as git does, to recognize binary content."""
 
 
 class Corpus:
@@ -73,7 +76,7 @@ class Corpus:
             data = file_listing.read_content(self.listing.root, path, MAX_NAMED_BYTES)
             number = self.number.get(path)
             if number is None:
-                if data is not None and not _unreadable_reason(data) and not exclusion_reason(path):
+                if data is not None and not binary_reason(data) and not exclusion_reason(path):
                     return False
             elif data is None or file_listing.object_id(data, self.blobs[number]) != self.blobs[number]:
                 return False
@@ -83,46 +86,36 @@ class Corpus:
         self, known_entries: dict[str, IndexEntry], requested: frozenset[str]
     ) -> dict[str, str]:
         keys: dict[str, str] = {}
-        missing: dict[str, str] = {}
+        missing: list[str] = []
         for path, oid in self.listing.files.items():
             if (reason := exclusion_reason(path)) and path not in requested:
                 self.excluded[path] = reason
-            elif oid and (key := f"{oid}.{_parser_name(path)}") in known_entries:
+            elif oid and (key := f"{oid}.{parser_name(path)}") in known_entries:
                 keys[path] = key
             else:
-                missing[path] = oid
+                missing.append(path)
         if missing:
-            self.index.add(self._parse_missing(missing, keys, known_entries, requested))
+            largest = {
+                path: MAX_NAMED_BYTES if path in requested else largest_size(path) for path in missing
+            }
+            # The length of an id of this repository tells which hash it uses.
+            example_id = next(filter(None, self.listing.files.values()), self.listing.head)
+            request = ContentRequest(self.listing.root, example_id, largest, known_entries.keys())
+            self._add_missing(request, keys)
         if any(key not in known_entries for key in keys.values()):
             # Another process may have added the same contents first, with other numbers.
             known_entries.update(self.index.entries())
         return {path: key for path, key in keys.items() if key in known_entries}
 
-    def _parse_missing(
-        self,
-        missing: Mapping[str, str],
-        keys: dict[str, str],
-        known_entries: Mapping[str, IndexEntry],
-        requested: frozenset[str],
-    ) -> Iterator[ParsedFile]:
-        # The length of an id of this repository tells which hash it uses.
-        example_id = next(filter(None, self.listing.files.values()), self.listing.head)
-        parsed_keys: set[str] = set()
-        for path in missing:
-            is_large = path in requested or is_notebook(path)
-            largest = MAX_NAMED_BYTES if is_large else MAX_BYTES
-            data = file_listing.read_content(self.listing.root, path, largest)
-            if data is None:
-                self.excluded[path] = file_listing.unreadable_reason(self.listing.root, path, largest)
-                continue
-            if reason := _unreadable_reason(data):
-                self.excluded[path] = reason
-                continue
-            key = f"{file_listing.object_id(data, example_id)}.{_parser_name(path)}"
-            keys[path] = key
-            if key not in known_entries and key not in parsed_keys:
-                parsed_keys.add(key)
-                yield parse_file(key, path, data)
+    def _add_missing(self, request: ContentRequest, keys: dict[str, str]) -> None:
+        """Add the contents of files to the index; add their keys, and the reasons of unread files."""
+        if not is_worth_processes(request):
+            self.index.add(parse_contents(request, keys, self.excluded))
+            return
+        for answer in parse_in_processes(request):
+            self.index.add_segment(Segment.unpack(answer.segment))
+            keys.update(answer.keys_by_path())
+            self.excluded.update(answer.reasons_by_path())
 
 
 class PathTexts:
@@ -154,34 +147,8 @@ class PathTexts:
             position = self._text.find(text, self._starts[file + 1])
 
 
-def _unreadable_reason(data: bytes) -> str:
-    """Return why content cannot be read as text; empty if it can."""
-    return "not text" if b"\0" in data[:_BINARY] else ""
-
-
 @lru_cache(maxsize=1 << 17)
 def _path_terms(path: str) -> frozenset[str]:
     folder, _, name = path.rpartition("/")
     own_terms = distinct_terms(name.rpartition(".")[0] or name)
     return own_terms | _path_terms(folder) if folder else own_terms
-
-
-def _parser_name(path: str) -> str:
-    """Return what the chunks of a file depend on beside its content."""
-    _, dot, suffix = path.rpartition(".")
-    return _parser_for_suffix(dot + suffix)
-
-
-@lru_cache(maxsize=1 << 12)
-def _parser_for_suffix(suffix: str) -> str:
-    return "notebook" if is_notebook(suffix) else language_for_path(suffix)
-
-
-def parse_file(key: str, path: str, data: bytes) -> ParsedFile:
-    """Split the content of a file into chunks, and return them with its imports."""
-    language = language_for_path(path)
-    text = shown_text(path, data.decode("utf-8", "replace"))
-    lines = split_lines(text)
-    file_chunks = chunks(lines, grammar.definitions(language, data))
-    texts = ["".join(lines[chunk.first - 1 : chunk.last]) for chunk in file_chunks]
-    return ParsedFile(key, len(data), file_chunks, texts, grammar.import_targets(language, text))

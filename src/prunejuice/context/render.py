@@ -47,6 +47,7 @@ class FileRenderer:
         self.cache = cache
         self.new: set[int] = set()
         self._lines: dict[int, list[str]] = {}
+        self._names: dict[int, list[str]] = {}
 
     def chunks(self, file: int) -> Sequence[Chunk]:
         """Return the chunks of a file."""
@@ -71,7 +72,7 @@ class FileRenderer:
             pieces = tuple(
                 ChunkCandidate(i, 0.5 * chance * shares[i], _estimate_tokens(chunks[i])) for i in members
             )
-            name = _listed_name(chunks[head]) if head >= 0 else ""
+            name = self._listed_names(file)[head] if head >= 0 else ""
             if not name:
                 pieces = tuple(piece._replace(worth=piece.worth * (2 - OUTSIDE_SHARE)) for piece in pieces)
                 groups.append(DefinitionGroup(file, -1, 0.0, 0, pieces))
@@ -122,6 +123,12 @@ class FileRenderer:
         frame = 0 if before else self.frame_tokens(file)
         return frame + self.chunk_tokens(file, after) - self.chunk_tokens(file, before)
 
+    def _listed_names(self, file: int) -> list[str]:
+        """Return the names of the chunks of a file as a gap lists them."""
+        if file not in self._names:
+            self._names[file] = [_listed_name(chunk) for chunk in self.chunks(file)]
+        return self._names[file]
+
     def _name_tokens(self, name: str) -> int:
         count = self.cache.name_tokens.get(name)
         if count is None:
@@ -133,11 +140,11 @@ class FileRenderer:
 
         A signature implies that its body is omitted, unless another chunk of the body comes next.
         """
-        chunks, gaps, before = self.chunks(file), {}, -1
+        chunks, listed, gaps, before = self.chunks(file), self._listed_names(file), {}, -1
         names: dict[str, None] = {}
         for number in sorted(forms):
             if forms[number] == LISTED:
-                names[_listed_name(chunks[number])] = None
+                names[listed[number]] = None
                 continue
             is_cut = (
                 before >= 0 and forms[before] != FULL_TEXT and chunks[before].last > chunks[before].head

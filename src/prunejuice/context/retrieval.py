@@ -9,7 +9,6 @@ from prunejuice.code.languages import language_for_path
 from prunejuice.code.terms import identifier_terms, identifiers, terms
 from prunejuice.context.corpus import Corpus
 from prunejuice.context.history import CommitHistory
-from prunejuice.context.index import IMPACT_BITS, MAX_IMPACT
 from prunejuice.context.ranking import (
     WEIGHTS,
     WEIGHTS_WITHOUT_QUERY,
@@ -18,6 +17,7 @@ from prunejuice.context.ranking import (
     normalize,
     score,
 )
+from prunejuice.context.segment import IMPACT_BITS, MAX_IMPACT
 
 if TYPE_CHECKING:
     from array import array
