@@ -59,6 +59,8 @@ BIAS = -10.2
 KINDS: Mapping[str, float] = {"top": 1.25, "test": 0.37, "value": 0.2}
 OUTSIDE_SHARE = 0.3
 """The share of changes outside every definition; for those, the path is as useful as the place."""
+NAME_WORTH = 0.25
+"""The worth of the name of a definition, as a share of the worth of showing where the definition is."""
 
 
 def score(signals: Signals, weights: Signals = WEIGHTS) -> float:

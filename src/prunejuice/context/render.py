@@ -12,15 +12,13 @@ from prunejuice.code.notebook import shown_text
 from prunejuice.context.bundle import Item, Style, gap_line, item_frame
 from prunejuice.context.corpus import Corpus
 from prunejuice.context.packing import FULL_TEXT, LISTED, ChunkCandidate, DefinitionGroup
-from prunejuice.context.ranking import OUTSIDE_SHARE
+from prunejuice.context.ranking import NAME_WORTH, OUTSIDE_SHARE
 from prunejuice.worktrees import file_listing
 
 CHARACTERS = 3.6
 """Characters per token, roughly."""
 _MARGIN = 2
 """How much higher the rate of a definition's best chunk may be than that of the whole."""
-_NAME = 0.25
-"""The worth of a definition's name, as a share of the worth of showing where the definition is."""
 _GAP = 2
 """Tokens of the line that marks omitted lines."""
 
@@ -65,7 +63,7 @@ class FileRenderer:
         groups: list[DefinitionGroup] = []
         for head, members in group_by_definition(chunks):
             share = sum(shares[i] for i in members)
-            name_worth = 0.5 * chance * (1 - OUTSIDE_SHARE) * share * _NAME
+            name_worth = 0.5 * chance * (1 - OUTSIDE_SHARE) * share * NAME_WORTH
             size = sum(chunks[i].size for i in members)
             if chance * share * _MARGIN < least * size / CHARACTERS:
                 continue
