@@ -118,7 +118,7 @@ def choose_chunks(
     chosen: dict[int, dict[int, int]] = {}
     misses = 0
     for step in ordered:
-        if misses > MAX_MISSES or left < 8:  # hardly any chunk fits into so few tokens
+        if misses > MAX_MISSES or left < 2:  # a name takes two tokens
             break
         before = chosen.get(step.file, {})
         after = dict(before)
