@@ -229,7 +229,9 @@ def test_nothing_outside_of_its_directory_is_changed(world, kind, tmp_path):
     )
     assert not outside.exists()
     assert events[-1].output.startswith("NO CHANGES")
-    assert any(isinstance(each, ToolRefused) for each in events), events
+    # Codex does not report a command that ends at once; then nothing looks as if it had run either.
+    was_reported = any(isinstance(each, ToolUsed) for each in events) or kind != "codex"
+    assert any(isinstance(each, ToolRefused) for each in events) or not was_reported, events
 
 
 @pytest.mark.parametrize("kind", KINDS)
