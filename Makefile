@@ -49,6 +49,9 @@ coverage: setup ## Run all tests with branch coverage, and check its minimum
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='*/workflow/condition.py,*/engine/schedule.py,*/engine/run.py,*/system/process.py,*/system/process_tags.py,*/worktrees/git.py,*/changes/transaction.py,*/changes/staging.py,*/changes/dirfd.py,*/changes/filesystem.py,*/edits/path_rules.py,*/edits/protected_files.py' --fail-under=100
 
+mutants: setup ## Remove each guard of tests/guards.toml and put faults into its modules: tests must notice
+	@$(BIN)/python scripts/mutants.py
+
 bench: setup ## Measure, as ratios in one run; writes bench/RESULTS.md
 	@$(BIN)/python -m compileall -q src
 	@$(BIN)/python bench/run.py

@@ -227,6 +227,7 @@ def test_first_tests_of_a_tree_are_accepted_and_named(place, stop):
         ("_impl.py", "VALUE = 1\n"),
         ("__init__.py", "VALUE = 1\n"),
         ("py.typed", "# typed\n"),
+        ("conftest.py", "import pytest\n\n\n@pytest.fixture\ndef numbers():\n    return [1]\n"),
     ],
 )
 def test_an_honest_file_beside_a_fix_is_accepted(path, text, place, stop):

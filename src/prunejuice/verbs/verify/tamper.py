@@ -10,6 +10,7 @@ from prunejuice.code.testpaths import is_test_or_support_path, is_test_path
 from prunejuice.edits.diff import FileDiff, Hunk, compute_hunks
 from prunejuice.text import safe_line
 from prunejuice.verbs.verify import check_files
+from prunejuice.verbs.verify.plain_additions import is_plain_addition
 
 _RUNNER_MODULE = re.compile(
     r"(?:^|/)(?:sitecustomize|usercustomize|pytest|unittest)(?:\.py|/__init__\.py)$"
@@ -132,7 +133,7 @@ def _existing_file_findings(diff: FileDiff) -> Iterator[TamperFinding]:
         yield from _added_pattern_findings(diff.path, hunk, _SKIPS, "a test is skipped")
     if tests and diff.path.endswith(".py"):
         yield from _disabled_test_findings(diff)
-    if diff.path.endswith("pyproject.toml"):
+    if diff.path.endswith("pyproject.toml") and not is_plain_addition(diff):
         yield from _pyproject_findings(diff)
 
 
@@ -166,7 +167,8 @@ def _shadows_test_runner(path: str) -> bool:
 
 def _is_check_config(diff: FileDiff) -> bool:
     names = filter(None, (diff.path, diff.to))
-    return any(map(check_files.CONFIG_PATH.search, names)) or check_files.changes_manifest(diff)
+    configures = any(map(check_files.CONFIG_PATH.search, names)) or check_files.changes_manifest(diff)
+    return configures and not is_plain_addition(diff)
 
 
 def _touches_tests(diff: FileDiff) -> bool:
@@ -189,7 +191,7 @@ def _file_findings(diff: FileDiff, scripts: Collection[str]) -> Iterator[TamperF
     in_main_block = _main_block_lines(diff.new.data) if path.endswith(".py") else frozenset()
     for hunk in compute_hunks(diff):
         yield from _hunk_findings(path, hunk, in_main_block, tests=tests)
-    if path.endswith("pyproject.toml") and diff.old.data is not None:
+    if path.endswith("pyproject.toml") and diff.old.data is not None and not is_plain_addition(diff):
         yield from _pyproject_findings(diff)
 
 
