@@ -26,6 +26,7 @@ from prunejuice.agents.protocol import (
     Limits,
     Task,
     ToolRefused,
+    ToolUsed,
     Usage,
     collect_result,
 )

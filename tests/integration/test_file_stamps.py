@@ -54,6 +54,7 @@ CHANGES = {
     "executable": lambda top: (top / "new.txt").exists() and (top / "new.txt").chmod(0o755),
     "link": lambda top: (top / "link").is_symlink() or os.symlink("a.txt", top / "link"),
     "link elsewhere": lambda top: ((top / "link").unlink(missing_ok=True), os.symlink("b", top / "link")),
+    "link to a folder": lambda top: (top / "far").is_symlink() or os.symlink("../..", top / "far"),
     "ignored file": lambda top: write(top / "debug.log", "1\n"),
     "ignored folder": lambda top: write(top / "build/out.o", "1\n"),
     "in the ignored folder": lambda top: (top / "build").is_dir() and write(top / "build/sub/out.o", "2\n"),

@@ -99,6 +99,27 @@ def test_what_no_check_uses_is_accepted(name):
     assert not [*find_weakened_checks([diff], "pytest -q"), *find_rewritten_tests([diff])]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "install",
+        "prepare",
+        "prepublish",
+        "dependencies",
+        "test",
+        "start",
+        "stop",
+        "restart",
+        "prex",
+        "postx",
+    ],
+)
+def test_a_script_that_npm_runs_by_itself_is_not(name):
+    assert not is_plain_addition(
+        change("package.json", '{"scripts": {}}', f'{{"scripts": {{"{name}": "true"}}}}')
+    )
+
+
 @pytest.mark.parametrize("name", OTHER)
 def test_what_may_change_a_check_is_not(name):
     assert not is_plain_addition(change(*OTHER[name]))
