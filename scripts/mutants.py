@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 900
+_EMPTY = {"False", "[]", '""', "()", "{}"}
 
 sys.path.insert(0, str(ROOT / "src"))
 
@@ -75,6 +76,7 @@ def sampled_faults(table: Mapping[str, Any], count: int, rng: random.Random) -> 
             each
             for each in mutant.generate_mutants(text, range(len(lines) + 1))
             if (lines[each.line - 1].strip(), each.was, each.now) not in known
+            and not (each.now == "None" and each.was in _EMPTY)  # as false as before
         ]
         for each in rng.sample(found, min(count, len(found))):
             name = (

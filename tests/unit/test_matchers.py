@@ -11,7 +11,6 @@ from prunejuice.edits import lines as edits_lines
 from prunejuice.edits import matchers, proposal
 from prunejuice.edits.diff import Version
 from prunejuice.edits.edit import Edit, EditRejectedError
-from prunejuice.edits.hints import contradicts_anchors, find_anchor_block, find_anchor_lines
 from prunejuice.edits.overlay import Overlay
 
 FILE = '''import os
@@ -467,18 +466,3 @@ def test_braces_that_are_there_anyway_are_no_sign_that_an_edit_was_made():
     )
     assert how.strategy == "exact"
     assert made.count("end") == 2
-
-
-def test_the_block_of_an_anchor_ends_where_the_indentation_does():
-    assert find_anchor_block(["class A:", "x = 1", "    y = 2"], ("class A:",)) == (0, 1)
-    assert find_anchor_block(["class A:", "    y = 2", "x = 1"], ("class A:",)) == (0, 2)
-
-
-def test_a_line_that_equals_the_anchor_comes_before_lines_that_begin_with_it():
-    assert find_anchor_lines(["class AB", "x", "class A", "x"], ("class A",)) == [2]
-    assert find_anchor_lines(["class AB", "x", "class AC"], ("class A",)) == [0, 2]
-
-
-def test_a_sibling_right_below_an_anchor_ends_what_stands_under_it():
-    assert contradicts_anchors(["class A: pass", "class B:", "    x = 1"], ("class A: pass",), 2)
-    assert not contradicts_anchors(["class A:", "    x = 1", "class B:"], ("class A:",), 1)

@@ -51,17 +51,13 @@ def _may_hold(texts: Texts, anchor: int, first: int, known: Container[str] | Non
     """Return whether a line comes after an anchor, and before the next definition of its kind."""
     if first < anchor:
         return False
-    depth, word = len(leading_space(texts[anchor])), texts[anchor].split(maxsplit=1)[0]
+    depth = len(leading_space(texts[anchor]))
     return not any(
         len(leading_space(texts[n])) <= depth
-        and _opens_sibling(texts[n].strip(), word)
+        and _DEFINITION.match(texts[n].strip())
         and (known is None or texts[n].strip() in known)
         for n in range(anchor + 1, first)
     )
-
-
-def _opens_sibling(line: str, word: str) -> bool:
-    return bool(_DEFINITION.match(line)) or (bool(_DEFINITION.match(word)) and line.startswith(f"{word} "))
 
 
 def find_anchor_block(texts: Texts, anchors: Texts) -> tuple[int, int]:
