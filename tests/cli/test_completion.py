@@ -74,6 +74,15 @@ def test_commands_arguments_settings_and_verbs_are_offered(project, offered):
     assert not any(offered("prj", "logs", "zzz", ""))  # no such run: nothing, not an error
 
 
+@pytest.mark.parametrize(
+    "name", ["aa$(touch x)", "aa;touch x", "aa`touch x`", "aa&b", "aa b", "aa'b", "aa*"]
+)
+def test_a_name_that_a_shell_would_run_is_not_offered(project, offered, name):
+    project.command("aabb", SOLVE)
+    (project.root / ".prj/commands" / f"{name}.yaml").write_text(SOLVE)
+    assert offered("prj", "run", "aa") == ["aabb"]
+
+
 @NEEDS_TMUX
 def test_sessions_are_offered(project, offered):
     project.pots("create", ".", "review", "--no-attach")

@@ -426,6 +426,17 @@ def test_in_a_subfolder_and_in_a_linked_worktree(project, monkeypatch):
     assert os.path.dirname(second["worktree"]) == os.path.dirname(run["worktree"])
 
 
+@pytest.mark.parametrize("directory", ["../lib", "{top}/lib", ".."])
+def test_a_step_may_work_anywhere_in_the_project(project, monkeypatch, directory):
+    for name in ("lib", "sub"):
+        (project.root / name).mkdir()
+    project.command(
+        "c", f"steps: [{{name: a, script: pwd, working_directory: '{directory.format(top=project.root)}'}}]"
+    )
+    monkeypatch.chdir(project.root / "sub")
+    assert project.prj("run", "c").code == 0
+
+
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [
@@ -439,6 +450,12 @@ def test_in_a_subfolder_and_in_a_linked_worktree(project, monkeypatch):
         ("steps: [{name: a, script: pwd, working_directory: nowhere}]", 1, "nowhere' does not exist"),
         ("steps: [{name: a, script: pwd, working_directory: ../..}]", 1, "is outside of"),
         ("steps: [{name: a, script: pwd, working_directory: /}]", 1, "is outside of"),
+        (
+            "arguments: [{name: api_token, default: hunter2hunter2}]\n"
+            "steps: [{name: a, script: pwd, working_directory: '${{ args.api_token }}'}]",
+            1,
+            "/***' does not exist",
+        ),
         (
             "steps: [{name: validate-prerequisites, args: {tools: [no-such-tool], files: [zz], environment: [ZZ]}}]",
             2,

@@ -59,6 +59,37 @@ def test_the_difference_is_shown_and_a_yes_trusts(changed, words):
     assert changed.prj("run", "d").code == 0
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ("# example:\x0ctouch x\n", "# example:\ntouch x\n", "+touch x"),
+        ("# example:\u2028touch x\n", "# example:\ntouch x\n", "+touch x"),
+        ("echo\n", "echo" + " " * 620 + "; touch x\n", "; touch x"),
+        ("echo\n", "echo\r\n", "+echo\\x0d"),
+        ("echo\n", "echo\n" + "# long\n" * 40_000, "s.sh changed, and cannot be compared"),
+    ],
+)
+def test_no_change_of_a_step_is_hidden(project, old, new, shown):
+    step = project.root / ".prj/steps/s.sh"
+    step.parent.mkdir(parents=True, exist_ok=True)
+    step.write_bytes(old.encode())
+    project.prj("trust")
+    step.write_bytes(new.encode())
+    assert shown in answer_on_terminal(project, ["trust"], b"\n")[1]
+
+
+def test_secrets_in_configuration_are_neither_copied_nor_shown(project):
+    secret = project.root / ".prj/configs/.env"
+    secret.parent.mkdir(parents=True, exist_ok=True)
+    secret.write_text("API_TOKEN=old-secret-value\n")
+    project.prj("trust")
+    secret.write_text("API_TOKEN=new-secret-value\n")
+    _, shown = answer_on_terminal(project, ["trust"], b"\n")
+    assert "# .prj/configs/.env is not shown" in shown
+    assert "secret-value" not in shown
+    assert not any("secret-value" in path.read_text() for path in (project.home / "trusted").glob("*"))
+
+
 def test_a_no_trusts_nothing(changed):
     code, shown = answer_on_terminal(changed, ["trust"], b"\n")
     assert (code, "you declined" in shown) == (7, True)

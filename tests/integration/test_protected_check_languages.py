@@ -88,6 +88,12 @@ CHEATS = {
     "node: assert is replaced": ("node", before_app("require('node:assert').strictEqual = () => {}")),
     "node: assert is replaced by its parts": (
         "node", before_app("Object.assign(require('as' + 'sert'), { ['strict' + 'Equal']() {} })")),
+    "node: assert is replaced, and the options of node are said to be refused": (
+        "node",
+        before_app(
+            "require('node:assert').strictEqual = () => {}\nconsole.log('--require is not allowed in NODE_OPTIONS')"
+        ),
+    ),
     "node: the test is replaced by one of its name": (
         "node", replaced("app.test.js", "test('add', () => {\n", "test('add', () => {})\ntest.skip('add', () => {\n")),
     "go: the program ends": ("go", in_app_go('"os"', "func init() {\n\tos.Exit(0)\n}\n")),

@@ -203,6 +203,7 @@ LOSSES = {
     "a used import": ("a.py", "import json\nfrom os import (\n    path,\n)\n\n\ndef f(x):\n    return json.loads(x)\n", "from os import path\n\n\ndef f(x):\n    return json.loads(x or '')\n", "json"),
     "the main program": ("a.py", 'def f():\n    return 1\n\n\nif __name__ == "__main__":\n    f()\n', "def f():\n    return 2\n", "__main__"),
     "an exported constant": ("a.ts", "export const A = 1\nexport const B = 2\n", "export const A = 3\n", "B"),
+    "all but a third of the lines": ("b.txt", "".join(f"{n}\n" for n in range(9)), "0\n1\n2\na\n", "4 of 9 lines"),
     "half of the lines": ("a.txt", "".join(f"{n}\n" for n in range(8)), "a\nb\nc\nd\n", "4 of 8 lines"),
     "the end of a function": ("a.py", "def f(x):\n    a = x\n    b = a\n    c = b\n    d = c\n    return d\n", "from y import z\n\n\n@z\ndef f(x):\n    a = x\n", "the rest of f"),
     "the end of a function in Go": ("a.go", "package a\n\nfunc F(x int) int {\n\ta := x\n\tb := a\n\tc := b\n\td := c\n\te := d\n\treturn e\n}\n", "package a\n\nfunc F(x int) int {\n\ta := x\n}\n", "the rest of F"),

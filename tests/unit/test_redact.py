@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunejuice.system.redact import SecretFilter, secret_values
+from prunejuice.system.redact import SecretFilter, mask_argument, secret_values
 
 SECRET = 'hunter2/"tophat'
 
@@ -50,3 +50,21 @@ def test_secret_names_are_known():
         "PATH": "5",
     })
     assert found == ("1", "2", "3")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("issue", 12, 12),
+        ("title", "fix it", "fix it"),
+        ("api_token", "hunter2hunter2", "***"),
+        ("customer_code", "hunter2hunter2", "***"),
+        ("url", "https://bob:hunter2pass@host/x", "https://bob:***@host/x"),
+        ("url", "https://host/x?a=b:c@d", "https://host/x?a=b:c@d"),
+        ("data", {"api_token": "abcdefgh", "n": 1}, {"api_token": "***", "n": 1}),
+        ("data", [{"customer_x": "abcdefgh"}, "plain"], [{"customer_x": "***"}, "plain"]),
+        ("customer_list", ["abcdefgh"], ["***"]),
+    ],
+)
+def test_the_value_of_an_argument_is_shown_without_secrets(name, value, shown):
+    assert mask_argument(name, value, ["customer_*"]) == shown

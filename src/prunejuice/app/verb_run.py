@@ -60,7 +60,7 @@ def plan_verb_run(
         commands_used={},
         worktree=False,
     )
-    return replace(plan, watched=watched)
+    return replace(plan, watched=watched, secret_names=tuple(app.settings.secret_names))
 
 
 def find_verb_step(run: Run) -> StepRun | None:

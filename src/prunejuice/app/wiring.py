@@ -167,7 +167,7 @@ def make_plan(
     for used_command in (command, *plan.commands.values()):
         for step in used_command.workflow.steps.values():
             _require_verb(app, step)
-    return structs.replace(plan, watched=False)
+    return structs.replace(plan, watched=False, secret_names=tuple(app.settings.secret_names))
 
 
 def _require_verb(app: App, step: Step) -> None:
@@ -228,7 +228,8 @@ def _make_command_caller(app: App) -> driver.CommandCaller:
             commands_used=handle.plan.commands,
             worktree=None if handle.plan.worktree else False,
         )
-        plan = structs.replace(plan, workspace=structs.replace(handle.workspace, session="", borrowed=True))
+        workspace = structs.replace(handle.workspace, session="", borrowed=True)
+        plan = structs.replace(plan, workspace=workspace, secret_names=handle.plan.secret_names)
         # Processes of the nested run carry both tags, so that killing the outer run kills them, too.
         outer_tag = app.environ.get(TAG_VARIABLE)
         tag = f"{outer_tag}>{handle.tag}" if outer_tag else handle.tag
@@ -312,6 +313,7 @@ def execute(
         directory=str((directory or project.current_directory()).absolute()),
         commands_used=app.catalog.dependencies(command),
     )
+    plan = structs.replace(plan, secret_names=tuple(app.settings.secret_names))
     trust.require_trusted_project(app.project, app.trust_store)
     trust.require_trusted_commands(app.project, plan.all_commands(), app.trust_store)
     with closing(Stop()) as stop:

@@ -7,12 +7,14 @@ import click
 
 from prunejuice.app import wiring
 from prunejuice.cli import render, terminal
+from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.engine import trust, trusted_copies
 from prunejuice.engine.trust import TrustState
-from prunejuice.text import format_count, safe_line
+from prunejuice.text import format_count, safe_line, safe_text
 from prunejuice.workflow.plan import Plan
 
 _SHOWN_LINES = 200
+_WIDTH = 300
 
 
 def require_trust(app: wiring.App, plans: Iterable[Plan] = ()) -> None:
@@ -37,7 +39,11 @@ def ask_to_trust(app: wiring.App, state: TrustState) -> bool:
         render.print_message(safe_line(change, 300))
     patch = trusted_copies.diff_lines(app.settings.home, app.project, state.digests, state.trusted)
     for line in islice(patch, _SHOWN_LINES):
-        render.print_message(render.format_patch_line(safe_line(line, 300)))
+        text = mask_secrets("", safe_text(line))
+        # Wrapped and not cut: what is not shown may be what matters.
+        for start in range(0, len(text) or 1, _WIDTH):
+            shown = text[start : start + _WIDTH]
+            render.print_message(render.format_patch_line(shown if start == 0 else f"{text[0]}  … {shown}"))
     if omitted := sum(1 for _ in patch):
         render.print_message(f"… and {format_count(omitted, 'more line')}: read the files")
     return click.confirm(f"trust these files in {safe_line(str(app.project.prj), 300)}?", err=True)

@@ -3,6 +3,7 @@
 A completion never fails and never writes: without an answer, nothing is offered.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from prunejuice.errors import PruneJuiceError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+_PLAIN_WORD = re.compile(r"[\w.:=/@+,%-]+")
+"""Words that mean nothing to a shell, which inserts an offer as it is."""
 Offer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
 
 
@@ -28,7 +31,7 @@ def offer_words(find: Callable[[click.Context], Iterable[tuple[str, str]]]) -> O
         items = []
         with suppress(PruneJuiceError, OSError, KeyError):  # a message would be taken for an offer
             for word, about in find(context):
-                if word.startswith(typed) and word == safe_line(word):
+                if word.startswith(typed) and _PLAIN_WORD.fullmatch(word):
                     items.append(CompletionItem(word, help=safe_line(about, 80)))
         return items
 

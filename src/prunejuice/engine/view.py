@@ -131,15 +131,16 @@ def format_arguments(run: Run) -> str:
     """Return the arguments of a run as `name=value` words, with secrets masked and long values cut."""
     arguments = run.plan.arguments.items()
     return " ".join(
-        f"{name}={_format_argument(name, str(value))}" for name, value in arguments if value is not None
+        f"{name}={_format_argument(name, value, run.plan.secret_names)}"
+        for name, value in arguments
+        if value is not None
     )
 
 
-def _format_argument(name: str, value: str) -> str:
-    from prunejuice.system.redact import MASK, secret_values  # noqa: PLC0415 - not for lists of runs
+def _format_argument(name: str, value: Any, secret_names: Sequence[str]) -> str:
+    from prunejuice.system.redact import mask_argument  # noqa: PLC0415 - not for lists of runs
 
-    start = value[:400]  # a value may be a whole file
-    return MASK.decode() if secret_values({name: start}) else safe_line(start, 60)
+    return safe_line(str(mask_argument(name, value, secret_names))[:400], 60)
 
 
 StatusGroup = Literal["needs you", "ready", "working", "done"]

@@ -90,17 +90,17 @@ def require_working_directory(handle: StepContext) -> Path:
     """Return the directory of a step: its own or its command's, relative to the workspace.
 
     Raises:
-        StepError: the directory does not exist, or is outside of the workspace.
+        StepError: the directory does not exist, or is outside of the worktree or the project.
     """
     workspace = Path(handle.workspace.directory)
     template_text = handle.step.working_directory or handle.plan.command.working_directory
     directory = workspace / str(interpolation.render(template_text, handle.expression_data) or ".")
     if not directory.is_dir():
         raise StepError(f"directory {str(directory)!r} does not exist")
-    directory = Path(os.path.normpath(directory))
-    if not directory.is_relative_to(workspace):
+    directory, top = Path(os.path.normpath(directory)), handle.workspace.worktree or handle.plan.project
+    if not (directory.is_relative_to(workspace) or directory.is_relative_to(top)):
         raise StepError(
-            f"working_directory {safe_line(template_text, 80)!r} is outside of {workspace}",
+            f"working_directory {safe_line(template_text, 80)!r} is outside of {top}",
             "use a folder of the project; a script may `cd` elsewhere",
         )
     return directory

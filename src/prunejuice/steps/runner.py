@@ -6,7 +6,7 @@ from typing import Any
 
 from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.engine.run import InterruptedVisit, Run, StepRun
-from prunejuice.errors import StepError
+from prunejuice.errors import PruneJuiceError, StepError
 from prunejuice.steps import script, tmux_window
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
 from prunejuice.steps.environment import StepEnvironment, build_step_environment, step_secret_values
@@ -15,6 +15,7 @@ from prunejuice.steps.tracker import SnapshotMemory, SnapshotTracker, restore_in
 from prunejuice.system import settings
 from prunejuice.system.output import OutputLog
 from prunejuice.system.process_tags import kill_tagged
+from prunejuice.system.redact import mask_text
 from prunejuice.system.settings import Settings
 from prunejuice.verbs.arguments import SUMMARIZE
 from prunejuice.workflow import interpolation
@@ -51,6 +52,14 @@ class Runner:
         Raises:
             PruneJuiceError: the step failed; a `HumanNeededError` blocks it instead.
         """
+        try:
+            return self._run_with_snapshots(handle)
+        except PruneJuiceError as error:
+            hidden = self._secret_values(handle.plan, handle.step)
+            error.message, error.fix = mask_text(error.message, hidden), mask_text(error.fix, hidden)
+            raise
+
+    def _run_with_snapshots(self, handle: StepContext) -> StepResult:
         step = handle.step
         if step.uses in BUILTIN_STEPS:
             return self._run_builtin(handle)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from prunejuice.system.secret_forms import find_secret_forms, is_secret_name
@@ -15,6 +16,7 @@ MIN_LENGTH = 8
 _MIN_LINE_LENGTH = 12
 _MIN_WRAPPED_LENGTH = 40
 _MAX_BREAKS_FACTOR = 3  # held back, so that a wrapped form is seen whole
+_URL_PASSWORD = re.compile(r"(\w://[^\s/@:]*:)[^\s/@]+@")
 _WORD = re.compile(rb"[A-Za-z0-9+/_-]+")
 
 
@@ -31,6 +33,28 @@ def secret_values(environment: Mapping[str, str], names: Iterable[str] = ()) -> 
         or any(fnmatchcase(name.upper(), pattern.upper()) for pattern in patterns)
         or find_secret_forms(value)
     )
+
+
+def mask_argument(name: str, value: Any, names: Iterable[str] = ()) -> Any:
+    """Return the value of an argument with secrets masked: in nested values too, and passwords in URLs.
+
+    Texts are cut to 400 characters, since a value may be a whole file. `names` are as in `secret_values`.
+    """
+    if isinstance(value, Mapping):
+        return {key: mask_argument(str(key), inner, names) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask_argument(name, inner, names) for inner in value]
+    start = str(value)[:400]
+    if secret_values({name: start}, names):
+        return MASK.decode()
+    return _URL_PASSWORD.sub(rf"\1{MASK.decode()}@", start) if isinstance(value, str) else value
+
+
+def mask_text(text: str, values: Iterable[str]) -> str:
+    """Return a text with the values masked."""
+    secrets = SecretFilter(values)
+    masked = secrets.feed(text.encode("utf-8", "surrogateescape")) + secrets.flush()
+    return masked.decode("utf-8", "surrogateescape")
 
 
 class SecretFilter:

@@ -3,14 +3,15 @@
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice.errors import LimitError, UsageError
+from prunejuice.errors import LimitError, MissingToolError, UsageError
 from prunejuice.system import process, settings
 from prunejuice.system.grace_period import DEFAULT_GRACE
 from prunejuice.system.stop_request import Stop
-from prunejuice.verbs.verify import go_outcome, interpreter, node_outcome, pytest_outcome
+from prunejuice.verbs.verify import check_files, go_outcome, interpreter, node_outcome, pytest_outcome
 from prunejuice.verbs.verify.pytest_outcome import Outcomes
 from prunejuice.worktrees import installed_packages
 
@@ -18,6 +19,7 @@ CHECK_SECONDS = 900.0
 _OUTPUT_LIMIT = 12_000
 """Characters of a check's output that the agent sees: the end, where failures are reported."""
 _MAX_OUTPUT_BYTES = 64 << 20
+_MAX_SCRIPT_BYTES = 1 << 20
 _PATH_COMMAND = re.compile(r"[\w.+-]+/[\w./+-]+")
 _PLAIN_COMMAND = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
 
@@ -76,9 +78,8 @@ class CheckCommand(NamedTuple):
             report.unlink(missing_ok=True)
         environ = installed_packages.relocate_variables(settings.environment(), self.tree, root)
         env = interpreter.tree_environment(root, environ)
-        status, text = self._call(root, {**env, **_report_variables(env, *map(str, reports))})
-        if node_outcome.refuses_options(text):
-            status, text = self._call(root, {**env, **_report_variables(env, str(reports[0]))})
+        node_report = str(reports[1]) if self._can_report_node_tests(env) else ""
+        status, text = self._call(root, {**env, **_report_variables(env, str(reports[0]), node_report)})
         if status.timed_out:
             text += f"\n{self.command!r} was stopped after {self.seconds:g} seconds"
         if self.stop.is_requested():
@@ -92,6 +93,17 @@ class CheckCommand(NamedTuple):
         }
         shown = go_outcome.strip_passed_lines(pytest_outcome.strip_passed_lines(text))[-_OUTPUT_LIMIT:]
         return CheckRun(status.code, status.timed_out, shown, outcomes)
+
+    def _can_report_node_tests(self, env: Mapping[str, str]) -> bool:
+        """Return whether node takes our options, and the check names no reporter of its own.
+
+        Nothing that the changed tree prints decides this.
+        """
+        scripts = check_files.find_check_scripts(self.command)
+        names = [self.tree / self.folder / name for name in ("package.json", "Makefile", *scripts)]
+        texts = [self.command, *(_read_text(path) for path in names)]
+        has_own = any(node_outcome.REPORTER_OPTION in text for text in texts)
+        return not has_own and _node_takes_options(env.get("PATH", ""))
 
     def _call(self, root: Path, env: dict[str, str]) -> tuple[process.ExitStatus, str]:
         """Run the command once; return how it ended, and its output."""
@@ -126,9 +138,27 @@ def _report_variables(env: Mapping[str, str], pytest_report: str, node_report: s
         "PYTEST_ADDOPTS": pytest_outcome.pytest_options(pytest_report),
         "GOFLAGS": go_outcome.go_flags(env.get("GOFLAGS", "")),
     }
-    if node_report:
-        variables["NODE_OPTIONS"] = node_outcome.node_options(node_report, env.get("NODE_OPTIONS", ""))
+    inherited = env.get("NODE_OPTIONS", "")
+    options = node_outcome.node_options(node_report, inherited) if node_report else ""
+    variables["NODE_OPTIONS"] = options or node_outcome.guard_options(inherited)
     return variables
+
+
+@cache
+def _node_takes_options(path: str) -> bool:
+    """Return whether the node in PATH knows the options of our report."""
+    try:
+        program = process.require_program("node", path)
+    except MissingToolError:
+        return False
+    env = {"PATH": path, "NODE_OPTIONS": node_outcome.node_options(os.devnull)}
+    return process.capture_output(process.ProcessSpec([program, "-e", "0"], "/", env, 30)).code == 0
+
+
+def _read_text(path: Path) -> str:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > _MAX_SCRIPT_BYTES:
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _read_report(report: Path) -> Outcomes:

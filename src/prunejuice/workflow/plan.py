@@ -22,7 +22,7 @@ class Plan(Struct, frozen=True, omit_defaults=True):
 
     `commands` holds the commands that its steps use, by name. `workspace` is the workspace of the parent
     run, if the run is a step of another. `watched` is true if the caller waits for the result, as with a
-    verb in a terminal.
+    verb in a terminal. `secret_names` are names of arguments, with `*`, whose values nothing may show.
     """
 
     command: Command
@@ -33,6 +33,7 @@ class Plan(Struct, frozen=True, omit_defaults=True):
     worktree: bool = True
     workspace: Workspace | None = None
     watched: bool | None = None
+    secret_names: tuple[str, ...] = ()
 
     @property
     def workflow(self) -> Workflow:

@@ -6,24 +6,21 @@ from prunejuice.verbs.verify.pytest_outcome import Outcomes
 
 REPORT_NAME = "node-report.xml"
 _GUARD = Path(__file__).with_name("node_guard.cjs")
-_REFUSALS = (
-    "must match the number of specified '--test-reporter-destination'",
-    "not allowed in NODE_OPTIONS",
-)
+REPORTER_OPTION = "--test-reporter"
+
+
+def guard_options(inherited: str = "") -> str:
+    """Return the value of `NODE_OPTIONS` that keeps the assertions of node as they are."""
+    return " ".join(filter(None, [inherited, f'--require "{_GUARD}"']))
 
 
 def node_options(report: str, inherited: str = "") -> str:
-    """Return the value of `NODE_OPTIONS` with which `node --test` writes a JUnit report to a path."""
+    """Return the same, with which `node --test` also writes a JUnit report to a path."""
     outputs = (("spec", "stdout"), ("junit", report))
     reporters = [
         f'--test-reporter={reporter} --test-reporter-destination="{target}"' for reporter, target in outputs
     ]
-    return " ".join(filter(None, [inherited, f'--require "{_GUARD}"', *reporters]))
-
-
-def refuses_options(output: str) -> bool:
-    """Return whether node refuses the options: it is too old, or the check has a reporter of its own."""
-    return any(text in output for text in _REFUSALS)
+    return " ".join([guard_options(inherited), *reporters])
 
 
 def without_files(outcomes: Outcomes, root: Path) -> Outcomes:

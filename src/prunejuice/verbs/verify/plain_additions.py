@@ -4,7 +4,7 @@ import ast
 import json
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from prunejuice.edits.diff import FileDiff
@@ -92,14 +92,14 @@ def _adds_only_markers(old: bytes, new: bytes) -> bool:
         markers, more = _pop_markers(before), _pop_markers(after)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError):
         return False
-    return isinstance(more, list) and more[: len(markers)] == markers and before == after
+    are_lists = isinstance(markers, list) and isinstance(more, list)
+    return are_lists and more[: len(markers)] == markers and before == after
 
 
-def _pop_markers(manifest: dict[str, Any]) -> list[Any]:
+def _pop_markers(manifest: dict[str, Any]) -> Any:
     """Take the list of markers out of a manifest, and the tables that it leaves empty."""
     options = manifest.setdefault("tool", {}).setdefault("pytest", {}).setdefault("ini_options", {})
-    markers: list[Any] = options.pop("markers", [])
-    return markers
+    return options.pop("markers", [])
 
 
 def _adds_only_scripts(old: bytes, new: bytes) -> bool:
@@ -136,7 +136,7 @@ def _adds_only_targets(old: str, new: str) -> bool:
     return not new[len(old) :].lstrip("\n").startswith("\t")  # a recipe of the target before
 
 
-def _target_names(text: str) -> Collection[str]:
+def _target_names(text: str) -> set[str]:
     return {
         word
         for line in text.split("\n")
