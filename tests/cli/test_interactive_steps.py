@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import NEEDS_TMUX
+from prunejuice.steps.agent_place import open_agent_place, open_interrupted_copies
 from prunejuice.verbs.verify.probes import window as inside
 
 pytestmark = NEEDS_TMUX
@@ -116,6 +117,43 @@ def test_without_a_session_one_is_made_for_it_and_gone_with_it(shop):
     assert ended(child)[0] == 0
     assert session not in shop.pots("list", "--json").out
     assert "# fine" in (shop.root / "cart.py").read_text()
+
+
+def test_a_person_finds_the_same_folder_in_each_run(shop):
+    program = Path(os.environ["HOME"], "bin", "helper")
+    program.write_text(HELPER.replace("read line", 'pwd >> "$HOME/places"; read line'))
+    build(shop)
+    for _ in range(2):
+        child = shop.spawn("run", "build")
+        Window().type(Window().until("ready in "), "ok", "Enter")
+        assert ended(child)[0] == 0
+    places = Path(os.environ["HOME"], "places").read_text().splitlines()
+    assert places[0] == places[1]
+    assert places[0].startswith(str(shop.home / "interactive"))
+
+
+def test_no_two_runs_share_a_folder_and_one_that_was_killed_keeps_its(tmp_path):
+    home, names = tmp_path / "home", ("first", "second", "third")
+    first, second, third = (tmp_path / name for name in names)
+    with (
+        open_agent_place("interactive:codex", first, home, "/p/shop") as place,
+        open_agent_place("interactive", second, home, "/p/shop") as other,
+        open_agent_place("interactive", third, home, "/p/elsewhere/shop") as of_another_project,
+        open_agent_place("claude", tmp_path / "own", home, "/p/shop") as own,
+    ):
+        assert len({place, other, of_another_project}) == 3
+        assert own == tmp_path / "own"
+    (place / "replica-1").mkdir()
+    (place / "owner").write_text(str(first))  # as a run that was killed leaves it
+    with open_agent_place("interactive", second, home, "/p/shop") as next_place:
+        assert next_place == other
+    with open_interrupted_copies(third) as copies:
+        assert copies == []
+    with open_interrupted_copies(first) as copies:
+        assert copies == [place / "replica-1"]
+    assert not (place / "replica-1").exists()
+    with open_agent_place("interactive", second, home, "/p/shop") as again:
+        assert again == place
 
 
 def test_failed_program_is_reported_with_its_exit_code(shop):

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import shlex
-import shutil
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import closing
@@ -38,6 +37,7 @@ from prunejuice.errors import (
     UsageError,
 )
 from prunejuice.steps import agent_request
+from prunejuice.steps.agent_place import open_agent_place, open_interrupted_copies
 from prunejuice.steps.artifacts import write_artifact
 from prunejuice.steps.resources import StepResources, make_teller, ok_result, usage_outputs
 from prunejuice.steps.timeout import time_limit
@@ -115,11 +115,12 @@ def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
     _keep_interrupted_changes(handle, resources, tree, work)
 
     def run_in_copy(agent: Agent) -> Agent:
-        return AgentInCopy(agent, work, resources.environ)
+        return AgentInCopy(agent, place, resources.environ)
 
     source = agent_request.build_source(handle, resources)
     environ, label = resources.environ, UsageLabel(handle.plan.command.name, handle.run.id)
     with (
+        open_agent_place(name, work, resources.settings.home, handle.plan.project) as place,
         open_agent(
             name, source, label, settings=resources.settings, environ=environ, around=run_in_copy
         ) as agent,
@@ -153,14 +154,14 @@ def _keep_interrupted_changes(
     handle: StepContext, resources: StepResources, tree: TreeState, work: Path
 ) -> None:
     """Keep the changes that an interrupted agent made in its copy, and delete the copy."""
-    for copy_path in sorted(work.glob("replica-*")):
-        if diffs := ScratchCopy(tree, copy_path, resources.environ).leftover_diffs():
-            path = handle.directory / "prompts" / f"{handle.log.stem}-cut-off.diff"
-            write_artifact(handle, path, "".join(map(diff.format_diff, diffs)))
-            handle.report_line(
-                f"kept the changes of the interrupted agent, apply them with: codebot apply {path}"
-            )
-    shutil.rmtree(work, ignore_errors=True)
+    with open_interrupted_copies(work) as copies:
+        for copy_path in copies:
+            if diffs := ScratchCopy(tree, copy_path, resources.environ).leftover_diffs():
+                path = handle.directory / "prompts" / f"{handle.log.stem}-cut-off.diff"
+                write_artifact(handle, path, "".join(map(diff.format_diff, diffs)))
+                handle.report_line(
+                    f"kept the changes of the interrupted agent, apply them with: codebot apply {path}"
+                )
 
 
 def _conversation_recorder(handle: StepContext) -> Any:
