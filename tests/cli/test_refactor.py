@@ -170,6 +170,72 @@ def test_a_test_that_ends_the_program_leaves_the_others_their_verdict(shop, answ
     assert "test_total: kept" in answer.err
 
 
+RATES = "import os\n\nRATE = 1\n\n\ndef price(n):\n    return n * RATE + 1\n\n\ndef check(n):\n    if n == 3:\n        os._exit(3)\n    return n + 1\n\n\ndef parse(text):\n    return int(text)\n"
+FROM_RATES = "import rates"
+TOGETHER = {
+    "a test that changes the module before it": (
+        [
+            case(
+                "test_rate",
+                "def test_rate():\n    rates.RATE = 5\n    assert rates.price(1) == 0\n",
+                FROM_RATES,
+            ),
+            case("test_price", "def test_price():\n    assert rates.price(2) == 3\n", FROM_RATES),
+        ],
+        "test_price",
+    ),
+    "a test that ends the program with the fault": (
+        [
+            case(
+                "test_guard",
+                "def test_guard():\n    assert rates.check(rates.price(0)) == 2\n    rates.check(2 + rates.price(0) - 1)\n",
+                FROM_RATES,
+            ),
+            case("test_price", "def test_price():\n    assert rates.price(2) == 3\n", FROM_RATES),
+        ],
+        "test_price",
+    ),
+    "a test whose fixture runs the code": (
+        [
+            case(
+                "test_parsed",
+                "@pytest.fixture\ndef parsed():\n    return rates.parse('6')\n\n\ndef test_parsed(parsed):\n    assert parsed == 6\n",
+                FROM_RATES,
+            ),
+            case("test_price", "def test_price():\n    assert rates.price(2) == 3\n", FROM_RATES),
+        ],
+        "test_parsed",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_a_good_test_is_kept_whatever_is_run_with_it(shop, answers, name):
+    cases, kept = TOGETHER[name]
+    (shop.root / "rates.py").write_text(RATES)
+    git(shop.root, "add", ".")
+    answer = answers("test", {"output": {"test_cases": cases}}, args=["rates.py", "--json"])
+    assert f"{kept}: kept" in answer.err
+
+
+def test_two_tests_of_one_fault_do_not_drop_each_other(shop, answers):
+    (shop.root / "rates.py").write_text(RATES)
+    (shop.root / "tests/test_rates.py").write_text(
+        "import rates\n\n\ndef test_runs():\n    assert rates.price(1)\n"
+    )
+    git(shop.root, "add", ".")
+    cases = [
+        case(
+            f"test_price_{n}",
+            f"def test_price_{n}():\n    assert rates.price({n}) == {n + 1}\n",
+            FROM_RATES,
+        )
+        for n in (2, 5)
+    ]
+    answer = answers("test", {"output": {"test_cases": cases}}, args=["rates.py", "--json"])
+    assert answer.err.count(": kept: a fault that no other test detects") >= 1
+
+
 def test_a_fault_that_raises_is_not_detected_by_a_test_without_assertions(shop, answers):
     (shop.root / "first.py").write_text("def first(xs):\n    return xs[0]\n")
     git(shop.root, "add", ".")

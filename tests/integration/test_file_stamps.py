@@ -65,6 +65,20 @@ CHANGES = {
     "rules outside": lambda top: write(top / ".git/info/exclude", "a.txt\nnew.txt\n"),
     "rules of the user": lambda top: run_git(top, "config", "core.excludesFile", str(top / ".git/mine")),
     "rules of the user change": lambda top: write(top / ".git/mine", "new.txt\nfolder/\n"),
+    "no rules": lambda top: write(top / ".gitignore", ""),
+    "rules are gone": lambda top: (top / ".gitignore").unlink(missing_ok=True),
+    "rules of a folder": lambda top: write(top / "objects/.gitignore", "!a.log\n"),
+    "relative rules": lambda top: (
+        write(top / ".git/mine", ""),
+        run_git(top, "config", "core.excludesFile", ".git/mine"),
+    ),
+    "included settings": lambda top: (
+        write(top / ".git/more", "[core]\n\texcludesFile = .git/mine\n"),
+        run_git(top, "config", "include.path", "more"),
+    ),
+    "included settings change": lambda top: write(
+        top / ".git/more", "[core]\n\texcludesFile = .git/none\n"
+    ),
     "forced": lambda top: (top / "debug.log").exists() and run_git(top, "add", "-f", "debug.log"),
     "forced in a folder": lambda top: (
         (top / "build/out.o").exists() and run_git(top, "add", "-f", "build/out.o")
@@ -113,6 +127,29 @@ def test_any_sequence_of_changes_gives_the_trees_of_git(tmp_path_factory, names)
             continue
         CHANGES[name](top)
         assert take(located, known, saved) == tree_by_git(located), names
+
+
+@pytest.mark.parametrize("then", ["in the ignored folder", "forced in a folder", "ignored file", "nothing"])
+@pytest.mark.parametrize("first", ["no rules", "rules are gone", "forced in a folder", "ignored folder"])
+def test_files_that_begin_to_count_are_seen_from_then_on(located, repository, first, then):
+    write(repository / ".gitignore", "*.log\nbuild/\n")
+    write(repository / "build/out.o", "1\n")
+    known, saved = {}, {}
+    for change in ("nothing", first, "nothing", then, "nothing"):
+        CHANGES[change](repository)
+        assert take(located, known, saved) == tree_by_git(located)
+        assert take(located, known, saved) == tree_by_git(located)
+    write(repository / "build/out.o", "2\n")
+    assert take(located, known, saved) == tree_by_git(located)
+
+
+def test_a_snapshot_after_a_commit_has_its_parent(located, repository):
+    known, saved = {}, {}
+    write(repository / "a.txt", "changed\n")
+    take(located, known, saved)
+    run_git(repository, "commit", "-qam", "the same files")
+    found = snapshot.save_snapshot(located, "refs/prunejuice/runs/x/after", "x", saved, known)
+    assert located.resolve(f"{found.commit}^") == located.resolve("HEAD")
 
 
 def test_a_tree_without_changes_starts_no_program(located, repository, monkeypatch):

@@ -75,6 +75,7 @@ var total = 1
 """,
     "a.json": '{\n  "a": 1,\n  "b": [2]\n}\n',
 }
+FILES["a.php"] = "<?php\nfunction f($a) {\n  return $a;\n}\n$b = 1;\nfunction g() {\n  return 2;\n}\n"
 INSERTED = (
     "", "x = 1", "    return 2", "@decorated", "else:", '"""', "'''", "`", "(", ")", "{", "}", "}}", "[", "]",
     "def late():", "    pass", "func late() {}", "function late() {}", "\\", "x = \\", "import os", ";", "/*", "*/",

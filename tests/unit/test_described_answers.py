@@ -229,6 +229,11 @@ def test_a_whole_file_that_loses_a_part_is_refused(name):
         ("a.txt", "".join(f"{n}\n" for n in range(8)), "a\nb\nc\nd\ne\n"),
         (
             "a.py",
+            "if w:\n    def f():\n        a = 1\n        b = 1\n        c = 1\n        d = 1\n        e = 1\nelse:\n    def f():\n        a = 1\n\n\ng = 1\n",
+            "if w:\n    def f():\n        a = 1\n        b = 1\n        c = 1\n        d = 1\n        e = 1\nelse:\n    def f():\n        a = 1\n\n\ng = 2\n",
+        ),
+        (
+            "a.py",
             "def f(x):\n    a = x\n    b = a\n    c = b\n    d = c\n    return d\n",
             "def f(x):\n    a = x\n    b = a\n",
         ),

@@ -105,7 +105,7 @@ def test_line_numbers_are_stripped_from_the_search_block(form):
     assert (made, how.strategy) == (WANTED, "unwrapped")
 
 
-@pytest.mark.parametrize("new", ["    37|42)", "    3: low", "   99| high", "\t12|", "    plain"])
+@pytest.mark.parametrize("new", ["    37|42)", "    3: low", "   99| high", "\t32|", "    plain"])
 def test_a_new_line_that_looks_numbered_is_kept_beside_numbered_ones(new):
     file = "case $type in\n*)\n    each\n    ;;\nesac\n"
     old = "  7|case $type in\n  8|*)\n"
@@ -113,6 +113,14 @@ def test_a_new_line_that_looks_numbered_is_kept_beside_numbered_ones(new):
         old + "  9|    each", f"{old.removesuffix('  8|*)' + chr(10))}{new}\n  8|*)\n  9|    every", file
     )
     assert made == f"case $type in\n{new}\n*)\n    every\n    ;;\nesac\n"
+
+
+@pytest.mark.parametrize(
+    ("replace", "wanted"),
+    [("1| a\n2| B\n2| new\n3| c", "a\nB\nnew\nc\n"), ("1| a\nnew\n4| B\n5| c", "a\nnew\nB\nc\n")],
+)
+def test_numbers_that_repeat_or_skip_are_stripped(replace, wanted):
+    assert placed("1| a\n2| b\n3| c", replace, "a\nb\nc\n")[0] == wanted
 
 
 @pytest.mark.parametrize("numbered", [True, False])

@@ -9,6 +9,7 @@ import msgspec
 from prunejuice.code import tokens
 from prunejuice.code.chunk import Chunk, split_lines
 from prunejuice.code.languages import language_for_path
+from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.context import retrieval
 from prunejuice.context.bundle import (
     Bundle,
@@ -79,7 +80,8 @@ def _signal_reasons(
     reasons = []
     for name, weight, value in zip(Signals._fields, search_result.weights, signals, strict=True):
         if weight * value > _LEAST:
-            evidence = ", ".join(_signal_evidence(name, corpus, file, chunks, search_result))
+            words = ", ".join(_signal_evidence(name, corpus, file, chunks, search_result))
+            evidence = mask_secrets("", words)
             text = MEANINGS[name] + (f": {evidence}" if evidence else "")
             reasons.append(Reason(name, round(weight * value, 2), text))
     return tuple(sorted(reasons, key=lambda reason: -reason.weight))

@@ -72,7 +72,8 @@ def parse_in_processes(request: ContentRequest) -> Iterator[ParsedBatch]:
                 yield answer or _parse_batch(batch)
         finally:
             stop.request(KILL)  # an interrupted request must not wait for its processes
-    stop.close()
+            pool.shutdown()
+            stop.close()
 
 
 def _core_count() -> int:
@@ -95,13 +96,16 @@ def _run_process(batch: _Batch, stop: Stop) -> ParsedBatch | None:
     return answer if answer.version == __version__ else None
 
 
-def _parse_batch(batch: _Batch) -> ParsedBatch:
+def _parse_batch(batch: _Batch, parent: int = 0) -> ParsedBatch:
+    """Return the parsed contents of a batch; end the process when its `parent` (0: any) is gone."""
     keys: dict[str, str] = {}
     excluded: dict[str, str] = {}
     largest = {os.fsdecode(path): size for path, size in batch.largest}
     request = ContentRequest(os.fsdecode(batch.root), batch.example_id, largest, frozenset(batch.known))
     segment = Segment()
     for file in parse_contents(request, keys, excluded):
+        if parent and os.getppid() != parent:
+            sys.exit("the process that asked is gone")
         segment.add(file)
     packed_keys = [(os.fsencode(path), key) for path, key in keys.items()]
     reasons = [(os.fsencode(path), reason) for path, reason in excluded.items()]
@@ -111,8 +115,9 @@ def _parse_batch(batch: _Batch) -> ParsedBatch:
 def main() -> None:
     """Parse the batch on stdin and write the answer to stdout."""
     gc.set_threshold(200_000, 20, 20)  # parsed contents are free of cycles
+    parent = os.getppid()
     batch = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Batch)
-    sys.stdout.buffer.write(msgspec.msgpack.encode(_parse_batch(batch)))
+    sys.stdout.buffer.write(msgspec.msgpack.encode(_parse_batch(batch, parent)))
 
 
 if __name__ == "__main__":

@@ -90,11 +90,12 @@ def _lost_names(before: Sequence[str], after: Sequence[str], removed: frozenset[
 
 def _cut_names(before: Sequence[_NamedLines], after: Sequence[_NamedLines]) -> list[str]:
     """Return the names of definitions that end early: only the first lines of the old ones are left."""
-    new_lines = dict(after)
+    new_lines, counts = dict(after), Counter(name for name, _ in before)
     return [
         name
         for name, lines in before
-        if (kept := new_lines.get(name)) is not None
+        if counts[name] == 1
+        and (kept := new_lines.get(name)) is not None
         and len(kept) * 2 < len(lines)
         and len(lines) - len(kept) >= _FEWEST_LINES
         and kept == lines[: len(kept)]

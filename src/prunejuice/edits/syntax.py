@@ -13,6 +13,8 @@ from prunejuice.code.languages import language_for_path
 from prunejuice.system import yaml_reader
 
 LARGEST = 2_000_000
+_READ_ALONE = {"c", "cpp", "c_sharp", "go", "java", "javascript", "ruby", "rust", "tsx", "typescript"}
+"""Languages with statements that are read the same alone. Text without `<?php` is no PHP."""
 _SYNTAX_ERRORS = (ValueError, SyntaxError, RecursionError, MemoryError)
 _PARSE_ONLY_GRAMMARS: Mapping[str, str] = {"css": "tree_sitter_css", "html": "tree_sitter_html"}
 """Grammar packages of languages without definitions, by suffix."""
@@ -63,7 +65,7 @@ def _statement_starts(path: str, text: str) -> tuple[int, ...] | None:
         return None
     if _suffix(path) in {".py", ".pyi"}:
         spans = _python_spans(text)
-    elif _suffix(path) in _READERS or (parser := _parser_for_path(path)) is None:
+    elif language_for_path(path) not in _READ_ALONE or (parser := _parser_for_path(path)) is None:
         return None
     else:
         root = _parse(parser, text)

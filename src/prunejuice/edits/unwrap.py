@@ -54,17 +54,17 @@ def _without_numbers(edit: Edit, space: str = "") -> Edit | None:
 
 
 def _strip_some_numbers(edit: Edit, space: str) -> list[str]:
-    """Return the lines of `replace`, of which only some are numbered: in the order of `search`.
+    """Return the lines of `replace` without the numbers that continue those of `search`.
 
     Without a line that both sides have, none is numbered.
     """
     numbers = [int(match[1]) for line in edit.search if (match := _NUMBERED.match(line))]
-    highest = max(numbers) + max(0, len(edit.replace) - len(edit.search))
+    highest = max(numbers) + len(edit.replace)
     last = min(numbers) - 1 if set(edit.search) & set(edit.replace) else math.inf
     stripped = []
     for line in edit.replace:
         match = _NUMBERED.match(line)
-        is_numbered = match is not None and last < int(match[1]) <= highest
+        is_numbered = match is not None and last <= int(match[1]) <= highest
         last = int(match[1]) if match and is_numbered else last
         stripped.append(_numbered_text(match, space) if match and is_numbered else line)
     return stripped

@@ -6,10 +6,10 @@ repositories are left out, and so are new files of more than `MAX_FILE_BYTES`.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -26,6 +26,7 @@ from prunejuice.worktrees.file_stamps import (
 )
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.oplog import Operation
+from prunejuice.worktrees.rule_files import list_rule_files
 
 MAX_FILE_BYTES = 100_000_000
 RUN_REFS = "refs/prunejuice/runs"
@@ -93,9 +94,9 @@ class SnapshotIndex(NamedTuple):
         known = known_trees.get(self.git.git_dir)
         if self.git.git_dir in known_trees and not known:
             return self._list_changes(None)
-        if not known or not self.compared:
+        if not known or not self.compared or _has_ignore_file(self.compared[1]):
             ignored = self._ignored_folders()
-            stamps = read_file_stamps(self.git.directory, ignored, _rule_files(self.git))
+            stamps = read_file_stamps(self.git.directory, ignored, list_rule_files(self.git))
             return self._list_changes(stamps)
         files, changed = self.compared
         if changed <= known.included and known.index_stamp == file_stamp(str(self.index_path)):
@@ -116,7 +117,10 @@ class SnapshotIndex(NamedTuple):
         cached = {line[2:] for line in lines if line[:1] not in "CR?"}
         deleted = {line[2:] for line in lines if line[:1] == "R"}
         paths = (paths | missing) - {""}
-        return _FileChanges(frozenset(paths), files, frozenset(cached | paths) - deleted)
+        included = frozenset(cached | paths) - deleted
+        # A file that is tracked although its folder is ignored is one that the stamps do not have.
+        is_blind = files is not None and any(path.startswith(tuple(files.ignored)) for path in included)
+        return _FileChanges(frozenset(paths), None if is_blind else files, included)
 
     def _list_files(self) -> list[str]:
         flags = ("-z", "-t", "--cached", "--modified", "--deleted", "--others", "--exclude-standard")
@@ -172,7 +176,7 @@ class SnapshotIndex(NamedTuple):
     def take_snapshot(self, message: str, commits: Mapping[str, str] = {}) -> Snapshot:
         """Return a snapshot of the current files.
 
-        `commits` maps trees to commits; one with the same files is returned instead of a new one.
+        `commits` maps trees to commits; one with the same files and HEAD is returned instead of a new one.
         """
         try:
             return self._commit_snapshot(message, commits)
@@ -185,7 +189,7 @@ class SnapshotIndex(NamedTuple):
 
     def _commit_snapshot(self, message: str, commits: Mapping[str, str]) -> Snapshot:
         tree = self._write_tree()
-        if tree in commits:
+        if tree in commits and self.git.resolve(f"{commits[tree]}^") == self.git.resolve("HEAD"):
             return Snapshot(commits[tree], tree)
         return Snapshot(self._commit_on_head(tree, message), tree)
 
@@ -231,6 +235,11 @@ class SnapshotIndex(NamedTuple):
         # The index has new files outside the sparse patterns, too, which git would remove.
         everywhere = (*self.files.extra_config, ("core.sparsecheckout", "false"))
         checkout.update_files(self.files._replace(extra_config=everywhere), now.tree, tree)
+
+
+def _has_ignore_file(paths: Iterable[str]) -> bool:
+    """Return whether a change of one of the paths may change which others are ignored."""
+    return any(path.rpartition("/")[2] == ".gitignore" for path in paths)
 
 
 @contextmanager
@@ -316,48 +325,21 @@ def save_snapshot(
 ) -> Snapshot:
     """Take a snapshot and store it under a ref.
 
-    `commits` maps trees to earlier snapshots that have a ref: one of the same files is returned instead.
+    `commits` maps trees to earlier snapshots that have a ref: one of the same files and HEAD is returned.
     `known_trees` makes it unnecessary to start git while nothing changes.
     """
     # Which files a sparse checkout hides is known by git alone.
     known_trees = None if hidden_files.may_be_sparse(git) else known_trees
     known = known_trees.get(git.git_dir) if known_trees else None
-    compared = changed_paths(known.files, git.directory, _rule_files(git)) if known else None
+    compared = changed_paths(known.files, git.directory, list_rule_files(git)) if known else None
     if known and known_trees and compared and not compared[1] and known.tree in commits:
         known_trees[git.git_dir] = known._replace(files=compared[0])
         return Snapshot(commits[known.tree], known.tree)
     with open_index(git, known_trees=known_trees, compared=compared) as index:
         saved = index.take_snapshot(message, commits)
-        if saved.tree not in commits:
+        if saved.commit not in commits.values():
             git.run("update-ref", ref, saved.commit)
     return saved
-
-
-def _rule_files(git: Git) -> tuple[str, ...]:
-    """Return the files outside of the working tree that decide which of its files count."""
-    home = git.environ.get("HOME", "")
-    user = f"{git.environ.get('XDG_CONFIG_HOME') or f'{home}/.config'}/git"
-    named = (git.environ.get("GIT_CONFIG_GLOBAL"), git.environ.get("GIT_CONFIG_SYSTEM"))
-    config: tuple[str, ...] = (
-        f"{git.git_dir}/config.worktree",
-        f"{git.common}/config",
-        f"{home}/.gitconfig",
-        f"{user}/config",
-    )
-    config += tuple(name for name in named if name)
-    excludes = _excludes_file(git, (git.git_dir, *map(file_stamp, config)))
-    return (*config, f"{git.git_dir}/index", f"{git.common}/info/exclude", excludes or f"{user}/ignore")
-
-
-_excludes_files: dict[tuple[Any, ...], str] = {}
-
-
-def _excludes_file(git: Git, key: tuple[Any, ...]) -> str:
-    """Return `core.excludesFile`, or "". It is read again if `key`, which is about the settings, is new."""
-    if key not in _excludes_files:
-        answer = git.try_run("config", "--type=path", "--get", "core.excludesFile")
-        _excludes_files[key] = os.fsdecode(answer.stdout).removesuffix("\n")
-    return _excludes_files[key]
 
 
 def current_snapshot(git: Git, *, exact: bool = True) -> Snapshot:

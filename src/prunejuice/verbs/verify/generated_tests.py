@@ -151,7 +151,7 @@ class TestGates:
 
     def judge_passing(self, cases: Sequence[TestCase], before: Arcs) -> dict[str, GateVerdict]:
         """Return the verdicts on tests that must pass and detect a fault."""
-        runs = self.runs.measure_tests(cases)
+        runs = self.runs.measure_tests(cases, before)
         verdicts = {
             name: GateVerdict(name, False, "passes", _why_it_fails(run.failure))
             for name, run in runs.items()

@@ -73,13 +73,16 @@ class TestRuns:
         self._run_with_coverage("--continue-on-collection-errors", seconds=SUITE_SECONDS)
         return frozenset().union(*self._read_arcs().values())
 
-    def measure_tests(self, cases: Sequence[TestCase]) -> dict[str, TestRun]:
-        """Run tests under coverage, together where that tells how each of them ended; else alone."""
+    def measure_tests(self, cases: Sequence[TestCase], before: Arcs) -> dict[str, TestRun]:
+        """Run tests under coverage: together, and those alone that fail or run no arc except `before`.
+
+        Another test may make a test fail, and the code that its fixtures run is only known alone.
+        """
         began = time.monotonic()
         runs = self._measure_together(cases) if len(cases) > 1 else {}
         for case in cases:
-            # Alone, a test also gets the code that its fixtures run.
-            if runs.get(case.test_name, TestRun()) == TestRun():
+            run = runs.get(case.test_name, TestRun())
+            if run.failure or not run.arcs - before:
                 runs |= self._measure_together([case])
         self.fault_seconds = fault_time_limit(time.monotonic() - began)
         return {case.test_name: runs[case.test_name] for case in cases}
@@ -106,10 +109,10 @@ class TestRuns:
         self.python.run_pytest(self.root, f"--junitxml={self._report}", *words, seconds=self.fault_seconds)
         return self._read_failures()
 
-    def is_detected_by_others(self, test: str) -> bool:
-        """Return whether the suite without a test fails with the fault that is in the code now."""
-        words = ("-x", f"--deselect={self.target}::{test}")
-        run = self.python.run_pytest(self.root, *words, seconds=SUITE_SECONDS)
+    def is_detected_without(self, tests: Collection[str]) -> bool:
+        """Return whether the suite without some tests fails with the fault that is in the code now."""
+        words = (f"--deselect={self.target}::{test}" for test in sorted(tests))
+        run = self.python.run_pytest(self.root, "-x", *words, seconds=SUITE_SECONDS)
         return run.code not in {0, pytest_outcome.NO_TESTS_CODE}
 
     def _run_with_coverage(self, *words: str, seconds: float) -> PythonResult:
@@ -196,8 +199,10 @@ class FaultSearch:
         names = [name for name in searching if fault.line in self._executed_lines(name, path)]
         shown = f"{path}:{fault.line}: {fault.was} instead of {fault.now}"
         with _changed_file(self.runs.root / path, fault, original):
-            failures = self.runs.find_failures(names)
+            failures = dict(self.runs.find_failures(names))
             for name in names:
+                if name not in failures and len(names) > 1:  # another test ended the run
+                    failures |= self.runs.find_failures([name])
                 self.tried[name] += 1
                 if ASSERTION.search(failures.get(name, "")) and self._is_own_fault(name):
                     self.faults[name] = shown
@@ -206,7 +211,7 @@ class FaultSearch:
         if name not in self.alone:
             return True
         self.suite_runs[name] += 1
-        return not self.runs.is_detected_by_others(name)
+        return not self.runs.is_detected_without(self.tests.keys() - self.faults.keys())
 
 
 @contextmanager
