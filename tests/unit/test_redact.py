@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunejuice.system.redact import SecretFilter, mask_argument, secret_values
+from prunejuice.system.redact import SecretFilter, mask_argument, mask_text, secret_values
 
 SECRET = 'hunter2/"tophat'
 
@@ -68,3 +68,34 @@ def test_secret_names_are_known():
 )
 def test_the_value_of_an_argument_is_shown_without_secrets(name, value, shown):
     assert mask_argument(name, value, ["customer_*"]) == shown
+
+
+def masked(text, *values):
+    filter_ = SecretFilter(values)
+    return filter_.feed(text) + filter_.flush()
+
+
+@pytest.mark.parametrize("values", [("abcdefgh", "abcdefghijkl"), ("abcdefghijkl", "abcdefgh")])
+def test_a_value_that_contains_another_is_masked_as_a_whole(values):
+    assert masked(b"is abcdefghijkl and abcdefgh", *values) == b"is *** and ***"
+
+
+@pytest.mark.parametrize("length", range(10, 16))
+@pytest.mark.parametrize("before", [b"", b"x", b"xy"])
+@pytest.mark.parametrize("after", [b"", b"A", b"\xff\xff", b"abc"])
+def test_base64_is_masked_at_every_offset(length, before, after):
+    value = "s3cr3tVALUE9876"[:length]
+    encoded = base64.b64encode(before + value.encode() + after)
+    shown = masked(encoded, value)
+    assert b"***" in shown
+    assert len(shown) <= len(before) + len(after) + 3 + 6
+
+
+def test_bytes_that_are_no_text_are_masked():
+    value = b"\xff\xfepassword\xff".decode("utf-8", "surrogateescape")
+    assert masked(b"x \xff\xfepassword\xff y", value) == b"x *** y"
+
+
+def test_a_text_is_masked():
+    assert mask_text("größer: hunter2hunter2 \udcff", ["hunter2hunter2"]) == "größer: *** \udcff"
+    assert mask_text("nothing", []) == "nothing"

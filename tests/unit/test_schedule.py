@@ -394,3 +394,15 @@ def test_every_recorded_step_was_among_those_ready_before_it(flow, script, chanc
             assert event.step in {
                 decision.step.id for decision in schedule.next_decisions(before.plan, before)
             }
+
+
+def test_expressions_know_the_run():
+    player = Player(listed(step("a")))
+    data = schedule.expression_data(player.plan, player.run)
+    assert data["run"] == {"id": "r", "command": "c", "directory": "/p", "branch": None, "project": "/p"}
+    assert data["args"] == {}
+
+
+def test_a_step_that_fails_without_a_reason_has_failed():
+    _, failure = play(listed(step("a")), {"a": ["f"]})
+    assert (failure.step, failure.reason) == ("a", "failed")
