@@ -57,7 +57,7 @@ bench: setup ## Measure, as ratios in one run; writes bench/RESULTS.md
 	@$(BIN)/python bench/run.py
 
 bench-quick: setup ## Run the shorter measurements with few rounds, so that they cannot rot; writes nothing
-	@$(BIN)/python bench/run.py --quick start_up first_step many_runs status_of_many snapshots changes
+	@$(BIN)/python bench/run.py --quick start_up first_step many_runs status_of_many steps_in_a_repository changes
 
 bench-edits: setup ## Measure edits on git repositories: make bench-edits REPOSITORIES="a b"
 	@$(BIN)/python bench/edits.py $(REPOSITORIES) --write

@@ -76,6 +76,8 @@ def make_place(folder: Path) -> Place:
 def main() -> None:
     named = [word for word in sys.argv[1:] if not word.startswith("-")]
     chosen = [measure for measure in MEASUREMENTS if not named or measure.__name__ in named]
+    if unknown := set(named) - {measure.__name__ for measure in chosen}:
+        sys.exit(f"unknown measurement: {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory(prefix="prj-bench-") as folder:
         figures = [figure for measure in chosen for figure in measured(measure, Path(folder))]
     if not QUICK:
