@@ -20,6 +20,7 @@ MAX_DEPTH = 20
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")
 _FLOAT = re.compile(r"(?=.*[.eE])[-+]?(\.[0-9]+|[0-9]{1,300}(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?\Z")
+_COMMENT = re.compile(r"(?<!\S)#[^\r\n]*")
 _CONSTANTS = {
     "": None,
     "~": None,
@@ -45,6 +46,55 @@ def is_yaml(text: str) -> bool:
     except (yaml.YAMLError, RecursionError, UnicodeError):
         return False
     return True
+
+
+class EntrySpan(NamedTuple):
+    """Where an entry of a mapping stands in a text, in characters from its start.
+
+    `comments` are those between the key and the end of the value.
+    """
+
+    start: int
+    end: int
+    key: str
+    comments: tuple[str, ...]
+
+
+def find_entries(text: str) -> dict[str, EntrySpan]:
+    """Return where the entries of the outermost mapping of a text stand, in its order; none without one."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return {}
+    pairs = root.value if isinstance(root, yaml.MappingNode) else ()
+    return {str(key.value): _entry_span(text, key, value) for key, value in pairs}
+
+
+def _entry_span(text: str, key: yaml.Node, value: yaml.Node) -> EntrySpan:
+    start, place = key.start_mark.index, key.end_mark.index
+    written_key, comments = text[start:place], list[str]()
+    for begin, end in _leaf_spans(text, value):
+        comments += _COMMENT.findall(text, place, begin)
+        place = max(place, end)  # an alias has the place of its anchor
+    return EntrySpan(start, place, written_key, tuple(comments))
+
+
+def _leaf_spans(text: str, node: yaml.Node) -> Iterator[tuple[int, int]]:
+    """Yield where the scalars and the closing brackets of a value stand, in the order of the text."""
+    start, end = node.start_mark.index, node.end_mark.index
+    if isinstance(node, yaml.CollectionNode):
+        for item in node.value:
+            for part in item if isinstance(item, tuple) else (item,):
+                yield from _leaf_spans(text, part)
+        if node.flow_style:
+            yield end - 1, end
+    elif isinstance(node, yaml.ScalarNode) and node.style in {
+        "|",
+        ">",
+    }:  # has no comments inside
+        yield text.find("\n", start), start + len(text[start:end].rstrip())
+    else:
+        yield start, end
 
 
 class YamlDocument(NamedTuple):

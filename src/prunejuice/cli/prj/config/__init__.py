@@ -16,3 +16,5 @@ def config_command(context: click.Context, *, as_json: bool) -> None:
         from prunejuice.cli.prj.config.list import show_settings  # noqa: PLC0415 - slow
 
         show_settings(as_json=as_json)
+    elif as_json:
+        context.default_map = {context.invoked_subcommand: {"as_json": True}}

@@ -3,10 +3,16 @@
 import click
 
 from prunejuice.cli import render
+from prunejuice.cli.options import json_option
 from prunejuice.system import settings
 from prunejuice.text import safe_line
 
 
 @click.command("path")
-def path_command() -> None:
-    render.print_line(safe_line(str(settings.user_config_path(settings.environment())), 4000))
+@json_option
+def path_command(*, as_json: bool) -> None:
+    path = str(settings.user_config_path(settings.environment()))
+    if as_json:
+        render.print_json("path", {"path": path})
+        return
+    render.print_line(safe_line(path, 4000))
