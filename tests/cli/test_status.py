@@ -15,6 +15,7 @@ from prunejuice.engine import event as events
 from prunejuice.engine import view
 from prunejuice.engine.history import load_run
 from prunejuice.engine.run import apply_event
+from prunejuice.system.lock import hold_lock
 
 FAILING = "arguments: [{name: issue, type: integer, default: 1}]\nsteps:\n"
 FAILING += "  - {name: good, script: 'true'}\n  - {name: bad, script: 'exit 3'}\n  - {name: late, script: 'true'}\n"
@@ -107,6 +108,28 @@ def test_dismissed_failures_need_nobody_and_stay_in_the_history(failing):
     assert failing.prj("dismiss").code == 2
     assert failing.prj("resume", run).code == 1  # which lists it again
     assert "needs you (1)" in failing.prj("status").out
+
+
+def test_each_run_is_dismissed_by_itself_and_every_result_is_reported(failing):
+    first, second = (failing.run("solve")[1]["id"] for _ in range(2))
+    with hold_lock(failing.home / "runs" / second / "driver.lock", 5, signed=True):
+        answer = failing.prj("dismiss", first[:8], second, "ffffffff", first)
+        assert answer.code == 2
+        assert answer.out.count(f"run {first[:8]} dismissed") == 1
+        assert f"prj dismiss --undo {first[:8]}\n" in answer.out
+        assert f"run {second[:8]} is being driven" in answer.err
+        assert "unknown run 'ffffffff'" in answer.err
+        failing.prj("dismiss", "--undo", first)
+        answer = failing.prj("dismiss", "--all", "--json")
+    assert answer.code == 2
+    assert [item["id"] for item in answer.json["items"]] == [first]
+    assert [error["run"] for error in answer.json["errors"]] == [second]
+
+
+def test_the_undo_of_a_dismissal_names_its_runs_alone(failing):
+    runs = [failing.run("solve")[1]["id"] for _ in range(6)]
+    out = failing.prj("dismiss", *runs).out
+    assert f"prj dismiss --undo {' '.join(run[:8] for run in runs)}\n" in out
 
 
 def test_a_failed_run_does_not_count_its_skipped_and_failed_steps(failing):
