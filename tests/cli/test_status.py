@@ -27,8 +27,11 @@ def failing(project):
     return project
 
 
-def on_terminal(project, words, variables=None, interrupt_after=None):
-    """Call a program on a terminal of its own, and press Ctrl-C once it showed a text; what it showed."""
+def on_terminal(project, words, variables=None, interrupt_after=None, times=1):
+    """Call a program on a terminal of its own, and press Ctrl-C once it showed a text; what it showed.
+
+    The text has to come a number of times.
+    """
     main, terminal = pty.openpty()
     environ = {
         name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "PAGER", "LESS"}
@@ -52,7 +55,7 @@ def on_terminal(project, words, variables=None, interrupt_after=None):
             if not chunk:
                 break
             seen += chunk
-            if interrupt_after and interrupt_after in seen:
+            if interrupt_after and seen.count(interrupt_after) >= times:
                 child.send_signal(signal.SIGINT)
                 interrupt_after = None
         child.wait()
@@ -225,6 +228,42 @@ def test_watch_redraws_until_interrupted(failing):
     shown = on_terminal(failing, ["prj", "status", "--watch"], interrupt_after=b"solve issue=1")
     assert "needs you" in shown
     assert "interrupted" not in shown
+
+
+def test_a_dumb_terminal_is_no_terminal_to_redraw(failing):
+    shown = on_terminal(failing, ["prj", "status", "--watch"], {"TERM": "dumb"})
+    assert "needs a terminal that can redraw" in shown
+    assert "bad  failed" in on_terminal(failing, ["prj", "run", "solve"], {"TERM": "dumb"})
+
+
+WATCH = """
+import os
+from prunejuice.cli.prj import main, status
+status.WATCH_SECONDS = 0.01
+try:
+    main()
+finally:
+    links = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+    print("open histories:", sum(link.endswith("prunejuice.db") for link in links))
+"""
+
+
+def test_watch_keeps_one_history_open(failing):
+    failing.prj("run", "solve")
+    words = ["python", "-c", WATCH, "status", "--watch"]
+    shown = on_terminal(failing, words, interrupt_after=b"solve issue=1", times=20)
+    assert "open histories: 1\r\n" in shown
+
+
+def test_watch_shows_a_history_that_cannot_be_read_and_goes_on(failing):
+    failing.prj("run", "solve")
+    for suffix in ("-wal", "-shm"):
+        (failing.home / f"prunejuice.db{suffix}").unlink(missing_ok=True)
+    (failing.home / "prunejuice.db").write_text("no history " * 1000)
+    words = ["python", "-c", WATCH, "status", "--watch"]
+    shown = on_terminal(failing, words, {"COLUMNS": "300"}, b"is not a SQLite database", times=3)
+    assert shown.count("is not a SQLite database") >= 3
+    assert "prj doctor --repair" in shown
 
 
 def test_notify_runs_the_users_command(failing, surroundings):

@@ -88,7 +88,7 @@ class _RunFollower:
 
     def follow_to_end(self) -> list[RunSummary]:
         """Wait until every run has ended or needs a human; return their summaries."""
-        if self.quiet or not (sys.stdout.isatty() and sys.stderr.isatty()):
+        if self.quiet or not (sys.stderr.isatty() and render.can_redraw()):
             self.poll(self.report_changes)
             return self.lines
         from rich.live import Live

@@ -159,7 +159,7 @@ Progress = PlainProgress | LiveProgress | OutputProgress
 
 
 def choose_progress(*, quiet: bool) -> Progress:
-    """Return the progress display that suits stderr."""
+    """Return the progress display that suits the terminal."""
     if quiet:
         return PlainProgress(lambda _line: None)
-    return LiveProgress() if sys.stderr.isatty() and sys.stdout.isatty() else PlainProgress()
+    return LiveProgress() if sys.stderr.isatty() and render.can_redraw() else PlainProgress()

@@ -42,6 +42,14 @@ def _color_choice() -> bool | None:
     return False if environ.get("NO_COLOR") or environ.get("TERM") == "dumb" else None
 
 
+def can_redraw() -> bool:
+    """Return whether stdout is a terminal that can redraw lines in place, which a dumb one cannot."""
+    from prunejuice.system import settings  # noqa: PLC0415 - not for the help
+
+    kind = settings.environment().get("TERM", "")
+    return sys.stdout.isatty() and kind not in {"", "dumb", "unknown"}
+
+
 def print_line(text: str = "") -> None:
     """Print a line of data. Untrusted text must already be made safe (see `prunejuice.text`)."""
     click.echo(text, color=_color_choice())

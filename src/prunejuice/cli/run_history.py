@@ -17,11 +17,16 @@ def open_history() -> RunHistory:
     """Return the history of runs on this machine, after marking runs whose driver died."""
     history = open_reading_history()
     if history.lost_runs():
-        from prunejuice.app.wiring import open_app  # noqa: PLC0415 - slow, and needed only after a crash
-        from prunejuice.engine.driver import recover_lost_runs  # noqa: PLC0415 - slow, and needed only after a crash
-
-        recover_lost_runs(open_app().build_runtime())
+        mark_lost_runs(history)
     return history
+
+
+def mark_lost_runs(history: RunHistory) -> None:
+    """Mark the runs in a history whose driver died as interrupted."""
+    from prunejuice.app.wiring import open_app  # noqa: PLC0415 - slow, and needed only after a crash
+    from prunejuice.engine.driver import recover_lost_runs  # noqa: PLC0415 - slow, and needed only after a crash
+
+    recover_lost_runs(open_app()._replace(store=history.store).build_runtime())
 
 
 def project_filter(*, everywhere: bool) -> str:

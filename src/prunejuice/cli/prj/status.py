@@ -1,6 +1,5 @@
 """Show the runs of this project, grouped by what needs you."""
 
-import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -11,14 +10,13 @@ import click
 
 from prunejuice.cli import render
 from prunejuice.cli.options import all_projects_option, json_option, wide_option
-from prunejuice.cli.run_history import open_history, project_filter
+from prunejuice.cli.run_history import mark_lost_runs, open_reading_history, project_filter
 from prunejuice.engine import view
 from prunejuice.engine.history import RunHistory
-from prunejuice.engine.stores.registry import open_store
 from prunejuice.engine.view import RunSummary
-from prunejuice.errors import UsageError
+from prunejuice.errors import StoreError, UsageError
 from prunejuice.system import settings
-from prunejuice.text import safe_line
+from prunejuice.text import safe_line, safe_text
 from prunejuice.workflow import project
 from prunejuice.workflow.project import Project
 
@@ -33,11 +31,12 @@ WATCH_SECONDS = 1.0
 def status_command(*, everywhere: bool, watch: bool, wide: bool, as_json: bool) -> None:
     project_root = project_filter(everywhere=everywhere)
     if watch:
-        if as_json or not sys.stdout.isatty():
-            raise UsageError("--watch needs a terminal and no --json", "run `prj status --json` in a loop")
+        if as_json or not render.can_redraw():
+            problem = "--watch needs a terminal that can redraw lines, and no --json"
+            raise UsageError(problem, "run `prj status --json` in a loop")
         _watch_status(project_root, wide=wide)
         return
-    overview = _load_overview(project_root)
+    overview = _load_overview(open_reading_history(), project_root)
     if as_json:
         render.print_json("runs", overview.to_dicts())
         return
@@ -55,10 +54,15 @@ def _watch_status(project_root: str, *, wide: bool) -> None:
     from rich.live import Live
     from rich.text import Text
 
+    history = open_reading_history()
     with suppress(KeyboardInterrupt), Live(screen=True, auto_refresh=False) as live:
         while True:
-            text = "\n".join(_load_overview(project_root).text_lines(wide=wide))
-            live.update(Text.from_ansi(text, no_wrap=True, overflow="crop"), refresh=True)
+            try:
+                text = "\n".join(_load_overview(history, project_root).text_lines(wide=wide))
+                shown = Text.from_ansi(text, no_wrap=True, overflow="crop")
+            except StoreError as error:  # the next pass may be able to read it
+                shown = Text(safe_text(f"error: {error.message}\nfix: {error.fix}"))
+            live.update(shown, refresh=True)
             time.sleep(WATCH_SECONDS)
 
 
@@ -96,9 +100,8 @@ class _Overview(NamedTuple):
                 yield render.cut_row(f"  {row}", width)
 
 
-def _load_overview(project_root: str) -> _Overview:
-    history, lines = _load_runs(project_root)
-    lines = [line for line in lines if not line.parent][:50]
+def _load_overview(history: RunHistory, project_root: str) -> _Overview:
+    lines = [line for line in _load_runs(history, project_root) if not line.parent][:50]
     sessions = _live_sessions(lines)
     standings = {line.id: _run_standing(line, sessions) for line in lines}
     live = [line for line in lines if standings[line.id].group != "done" and Path(line.worktree).is_dir()]
@@ -116,16 +119,13 @@ def _has_interrupted_operation(here: Project) -> bool:
     return any((here.root / ".git" / "prunejuice" / "operations").glob("op-*.begun.json"))
 
 
-def _load_runs(project_root: str) -> tuple[RunHistory, list[RunSummary]]:
-    """Return the history and its summaries, in one query unless a driver died."""
-    environ = settings.environment()
-    home = settings.state_directory(environ)
-    history = RunHistory(home, open_store(home, environ))
+def _load_runs(history: RunHistory, project_root: str) -> list[RunSummary]:
+    """Return the summaries of a history, in one query unless a driver died."""
     lines = history.store.summaries(project=project_root, limit=500, children=True)
     if not history.filter_lost_runs(lines):
-        return history, lines
-    history = open_history()
-    return history, history.store.summaries(project=project_root, limit=500, children=True)
+        return lines
+    mark_lost_runs(history)
+    return history.store.summaries(project=project_root, limit=500, children=True)
 
 
 def _live_sessions(lines: Sequence[RunSummary]) -> Collection[str]:
