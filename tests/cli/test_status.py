@@ -215,7 +215,10 @@ def test_a_diff_is_paged_on_a_terminal_only(project):
     piped = project.prj("diff", run).out
     assert "paged" not in piped
     for variables in ({"PAGER": "cat"}, {"PAGER": ""}, {}):  # a short text ends `less` by itself
-        assert "+two" in on_terminal(project, ["prj", "diff", run], variables)
+        assert "\x1b[32m+two" in on_terminal(project, ["prj", "diff", run], variables)
+    plain = on_terminal(project, ["prj", "diff", run], {"NO_COLOR": "1"})
+    assert "\n+two" in plain
+    assert "\x1b[32m" not in plain
 
 
 def test_watching_needs_a_terminal(failing):

@@ -65,14 +65,14 @@ def page_lines(lines: Iterable[str]) -> None:
     from prunejuice.system import settings  # noqa: PLC0415 - not for the help
 
     environ = settings.environment()
-    pager, can_page = environ.get("PAGER", "less"), environ.get("TERM", "") not in {"", "dumb"}
-    if pager.strip() in {"", "cat"} or not (can_page or "PAGER" in environ):
+    pager = environ.get("PAGER", "less")
+    if pager.strip() in {"", "cat"} or not (can_redraw() or "PAGER" in environ):
         for line in lines:
             print_line(line)
         return
-    settings.prepare_pager()
-    # Click strips colours for any pager but `less`.
-    color = True if _color_choice() is None and "less" not in pager else _color_choice()
+    # Click strips colours for any pager but `less`, and for `less` unless it finds options for them.
+    shows_colors = settings.prepare_pager() or "less" not in pager
+    color = True if _color_choice() is None and shows_colors else _color_choice()
     click.echo_via_pager((f"{line}\n" for line in lines), color=color)
 
 

@@ -87,9 +87,14 @@ SETTING_TYPES: Mapping[str, type] = {
 """The type of each setting, by that of its default."""
 
 
-def prepare_pager() -> None:
-    """Let `less` show colours and end by itself where the text fits on the screen, as git does."""
-    os.environ.setdefault("LESS", "FRX")
+def prepare_pager() -> bool:
+    """Let `less` show colours and end by itself if the text fits, as git does, unless LESS is set.
+
+    Return whether it was not set.
+    """
+    is_unset = "LESS" not in os.environ
+    os.environ.setdefault("LESS", "-FRX")
+    return is_unset
 
 
 def environment() -> MutableMapping[str, str]:
