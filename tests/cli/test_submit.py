@@ -264,6 +264,21 @@ def test_a_template_without_a_place_for_a_description_follows_it():
     assert fill_template("", "Closes #12.\n") == "Closes #12.\n"
 
 
+@pytest.mark.parametrize(
+    ("template", "before"),
+    [
+        ("<!--\n## Description\n-->\n## Summary\n\n- [ ] tests\n", "<!--\n## Description\n-->\n## Summary"),
+        ("~~~\n# What\n```\n# What\n~~~\n# Changes\n", "~~~\n# What\n```\n# What\n~~~\n# Changes"),
+        ("## Summary <!-- say\nwhy -->\n", "## Summary <!-- say\nwhy -->"),
+        ("<!-- ## Description\n", ""),
+        ("```md\n## Description\n", ""),
+    ],
+)
+def test_a_heading_that_nobody_sees_takes_no_description(template, before):
+    filled = fill_template(template, "Closes #12.")
+    assert filled.startswith(f"{before}\n\nCloses #12.\n".lstrip())
+
+
 def test_a_file_of_a_submodule_is_not_said_to_be_gone(shop, forge, tmp_path):
     other = tmp_path / "other"
     git(tmp_path, "init", "-q", str(other))

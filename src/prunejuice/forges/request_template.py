@@ -13,6 +13,11 @@ _DESCRIPTION = re.compile(
     r"^#{1,6}[^\n]*\b(?:description|summary|overview|changes|what)\b[^\n]*$", re.IGNORECASE | re.MULTILINE
 )
 
+_HIDDEN = re.compile(
+    r"<!--.*?(?:-->|\Z)|^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+)
+"""Comments and fenced code: what they say is no heading, and a body inside them would not be seen."""
+
 
 def find_template(git: Git, commit: str) -> str:
     """Return the template for pull requests that a commit has; empty if it has none."""
@@ -36,7 +41,8 @@ def _is_template(folder: str, name: str) -> bool:
 
 def fill_template(template: str, body: str) -> str:
     """Return a template with a body under its heading for descriptions, or else before the template."""
-    heading = _DESCRIPTION.search(template)
+    # Each hidden part is one blank line of the same length, so that no body is placed inside it.
+    heading = _DESCRIPTION.search(_HIDDEN.sub(lambda found: " " * len(found[0]), template))
     if not heading:
         return "\n\n".join(filter(None, [body.strip(), template])) + "\n"
     before, after = template[: heading.end()], template[heading.end() :]
