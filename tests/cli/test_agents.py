@@ -14,6 +14,9 @@ import yaml
 from test_programs import environment
 
 from conftest import NEEDS_TMUX
+from prunejuice.agents.claude import ClaudeAgent
+from prunejuice.agents.codex import CodexAgent
+from prunejuice.agents.protocol import Task
 from prunejuice.testing import Call, ModelServer, Reply
 
 CART = "def total(prices):\n    return 0\n"
@@ -344,3 +347,37 @@ def test_the_agents_own_summary_is_kept_when_a_check_passes(shop, model):
     answer = shop.codebot(*words)
     assert answer.code == 0, answer.err
     assert answer.json["summary"] == SAID
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        (
+            ClaudeAgent,
+            [
+                {"type": "user", "message": "text"},
+                {"type": "assistant", "message": "text"},
+                {"type": "assistant", "message": {"content": "text", "usage": "none"}},
+                {"type": "assistant", "message": {"content": ["a", {"type": "tool_use", "input": "x"}]}},
+                {"type": "result", "result": "done", "usage": "none"},
+            ],
+        ),
+        (
+            CodexAgent,
+            [
+                {"type": "item.started", "item": "text"},
+                {"type": "item.completed", "item": {"type": "file_change", "changes": ["a.py"]}},
+                {"type": "item.completed", "item": {"type": "agent_message", "text": "done"}},
+                {"type": "turn.completed", "usage": "none"},
+            ],
+        ),
+    ],
+)
+def test_a_message_of_another_form_is_skipped(tmp_path, stop, kind, lines):
+    program = tmp_path / kind.name
+    text = "\n".join(map(json.dumps, lines))
+    program.write_text(f"#!/bin/sh\ncat >/dev/null\ncat <<'END'\n{text}\nEND\n")
+    program.chmod(0o755)
+    agent = kind({**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    *_, ended = agent.run(Task("fix it", directory=str(tmp_path)), stop)
+    assert (ended.status, ended.output) == ("ok", "done"), ended

@@ -143,22 +143,23 @@ class _ClaudeStream:
         message = conversation.parse_message(line)
         if message.get("type") == "result":
             self.result = message
-        reply = message.get("message") or {}
+        reply = conversation.as_mapping(message.get("message"))
         if message.get("type") == "user":
             yield from _refusal_events(reply)
         if message.get("type") != "assistant":
             return
         self.model = _model_name(reply) or self.model
-        usage = reply.get("usage") or {}
+        usage = conversation.as_mapping(reply.get("usage"))
         # A reply may come in several messages with the same id; its usage counts once.
         self.used[str(reply.get("id"))] = sum(
             usage.get(key) or 0 for key in (*_INPUT_KEYS, "output_tokens")
         )
-        for part in reply.get("content") or ():
+        for part in conversation.list_mappings(reply.get("content")):
             if part.get("type") == "text" and part.get("text"):
-                yield TextDelta(part["text"])
+                yield TextDelta(str(part["text"]))
             elif part.get("type") == "tool_use":
-                yield ToolUsed(str(part.get("name")), conversation.tool_title(part.get("input") or {}))
+                title = conversation.tool_title(conversation.as_mapping(part.get("input")))
+                yield ToolUsed(str(part.get("name")), title)
 
     def _end_event(self, running: program.AgentProcess) -> AgentEnded:
         if self.over_limit:
@@ -180,9 +181,8 @@ def _model_name(reply: Mapping[str, Any]) -> str:
 
 def _refusal_events(reply: Mapping[str, Any]) -> Iterator[AgentEvent]:
     """Yield the tools that the model called and does not have."""
-    content = reply.get("content")
-    for part in content if isinstance(content, list) else ():
-        text = str(part.get("content") or "") if isinstance(part, Mapping) and part.get("is_error") else ""
+    for part in conversation.list_mappings(reply.get("content")):
+        text = str(part.get("content") or "") if part.get("is_error") else ""
         if found := _NO_TOOL.search(text):
             yield ToolRefused(safe_line(found[1], 80), "the agent does not have this tool")
 
@@ -192,7 +192,7 @@ _INPUT_KEYS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_
 
 
 def _to_usage(result: Mapping[str, Any]) -> Usage:
-    usage = result.get("usage") or {}
+    usage = conversation.as_mapping(result.get("usage"))
     read = sum(usage.get(key) or 0 for key in _INPUT_KEYS)
     cached = usage.get("cache_read_input_tokens") or 0
     cost = result.get("total_cost_usd")

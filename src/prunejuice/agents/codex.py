@@ -137,12 +137,11 @@ class _CodexStream:
             case "thread.started":
                 yield AgentStarted(CodexAgent.name, self.task.model, str(message.get("thread_id")))
             case "item.started" | "item.completed":
-                yield from self._item_events(
-                    message.get("item") or {}, ended=message["type"] == "item.completed"
-                )
+                item = conversation.as_mapping(message.get("item"))
+                yield from self._item_events(item, ended=message["type"] == "item.completed")
             case "turn.completed":
                 self.completed = True
-                spent = _to_usage(message.get("usage") or {}, self.task.model)
+                spent = _to_usage(conversation.as_mapping(message.get("usage")), self.task.model)
                 self.over_limit = _exceeded_limit(spent, self.task.limits)
                 yield spent
             case "turn.failed":
@@ -161,7 +160,8 @@ class _CodexStream:
             if found := _SANDBOX_REFUSAL.search(str(item.get("aggregated_output") or "")):
                 yield ToolRefused("command", f"the sandbox of codex: {safe_line(found[0].strip(), 200)}")
         elif kind == "file_change" and ended:
-            paths = [str(change.get("path")) for change in item.get("changes") or ()]
+            changes = conversation.list_mappings(item.get("changes"))
+            paths = [str(change.get("path")) for change in changes]
             yield ToolUsed("edit", conversation.tool_title({"path": ", ".join(paths)}))
         elif kind == "mcp_tool_call" and not ended:
             yield ToolUsed(str(item.get("tool")), "")

@@ -179,7 +179,17 @@ def parse_message(line: bytes) -> dict[str, Any]:
         data = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return data if isinstance(data, dict) else {}
+    return as_mapping(data)
+
+
+def as_mapping(value: Any) -> dict[str, Any]:
+    """Return a value of a message if it is an object; otherwise an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def list_mappings(value: Any) -> list[dict[str, Any]]:
+    """Return the objects in a value of a message that should be a list of objects."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def tool_title(tool_input: Mapping[str, Any]) -> str:
