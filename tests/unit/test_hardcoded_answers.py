@@ -67,6 +67,29 @@ def test_honest_answer_is_not_reported_as_hard_coded(new):
     assert found(new) == []
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "    if n == 7:\n        return 13\n",
+            "    if n == 7:\n        return 13\n    if n == 10:\n        return 55\n",
+        ),
+        ("    return {7: 13}.get(n, n)\n", "    return {7: 13, 10: 55}.get(n, n)\n"),
+    ],
+)
+def test_one_more_case_beside_others_is_not_reported(old, new):
+    base = OLD.replace("    return n\n", old + "    return n\n")
+    assert found(base.replace(old, new), base) == []
+    assert (
+        found(
+            OLD.replace(
+                "    return n\n", new.replace("    if n == 7:\n        return 13\n", "") + "    return n\n"
+            )
+        )
+        or "get" in new
+    )
+
+
 def test_existing_special_cases_and_non_code_files_are_not_reported():
     cheat = OLD.replace("    return 0\n", "    if prices == [1, 2]:\n        return 3\n    return 0\n")
     assert found(cheat + "\nX = 1\n", cheat) == []

@@ -22,8 +22,8 @@ from prunejuice.verbs import ask
 from prunejuice.verbs.ask import AskContext, AskRequest
 from prunejuice.verbs.check_command import CHECK_SECONDS, CheckCommand, CheckRun
 from prunejuice.verbs.protected_check import ProtectedCheck
-from prunejuice.verbs.verify import hardcoding, tamper
-from prunejuice.verbs.verify.equivalence import EquivalenceResult
+from prunejuice.verbs.verify import hardcoding, rote_probe, tamper
+from prunejuice.verbs.verify.equivalence import EquivalenceChecker, EquivalenceResult
 from prunejuice.verbs.verify.tamper import TamperFinding
 
 _VOLATILE_TEXT = re.compile(r"0x[0-9a-f]+|\b\d+\.\d+ ?s(?:econds)?\b")
@@ -265,7 +265,22 @@ class _RepairLoop:
         verdict = self.protected.judge_pass(diffs, run)
         self._deny_if_weakened(verdict.findings)
         self.evidence += verdict.evidence
-        self._deny_if_weakened(hardcoding.find_hardcoded_answers(diffs, self._test_sources()))
+        tests = list(self._test_sources())
+        self._deny_if_weakened(hardcoding.find_hardcoded_answers(diffs, tests))
+        self.evidence += self._describe_rote(diffs, tests)
+
+    def _describe_rote(self, diffs: Sequence[FileDiff], tests: Sequence[str]) -> list[str]:
+        """Return what shows that functions changed for the values of tests only."""
+        functions = rote_probe.find_changed_functions(diffs, tests)
+        if not functions:
+            return []
+        environ, tree = settings.environment(), self.context.tree
+        probe = rote_probe.RoteProbe(EquivalenceChecker(environ, self.context.stop))
+        with (
+            self.context.temporary_folder() as folder,
+            scratch_copy.open_scratch_copy(tree, folder / "before", environ) as before,
+        ):
+            return probe.describe_rote(before.root, self.copy.root, functions)
 
     def _test_sources(self) -> Iterator[str]:
         """Yield the sources of the test files."""

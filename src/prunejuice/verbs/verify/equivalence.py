@@ -43,7 +43,7 @@ class EquivalenceChecker:
         evidence: list[str] = []
         compared_functions = 0
         for diff in diffs:
-            old, new = _parseable_text(diff.old.data), _parseable_text(diff.new.data)
+            old, new = parseable_text(diff.old.data), parseable_text(diff.new.data)
             if not diff.path.endswith(".py") or is_test_path(diff.path) or old is None:
                 continue
             if new is None or diff.to:
@@ -66,13 +66,9 @@ class EquivalenceChecker:
         functions = purity.changed_pure_functions(old, new)
         if not functions:
             return EquivalenceResult()
-        try:
-            self._python = self._python or interpreter.find_python(was, self._environ, self._stop, "json")
-        except GateError:
-            return EquivalenceResult()
         calls = {comparison.name: list(comparison.inputs) for comparison in functions}
         # The original runs twice: results that differ between those runs prove nothing about the change.
-        before, again, after = (self._call_functions(tree, path, calls) for tree in (was, was, root))
+        before, again, after = (self.call_functions(tree, path, calls) for tree in (was, was, root))
         if before is None or again is None:
             return EquivalenceResult()
         if after is None:
@@ -94,10 +90,13 @@ class EquivalenceChecker:
         )
         return EquivalenceResult(faults, evidence, len(evidence))
 
-    def _call_functions(
+    def call_functions(
         self, root: Path, path: str, calls: Mapping[str, Sequence[str]]
     ) -> Mapping[str, Sequence[str]] | None:
-        if self._python is None:
+        """Return the outcomes of calls in the tree at `root`, by function; None if they cannot be made."""
+        try:
+            self._python = self._python or interpreter.find_python(root, self._environ, self._stop, "json")
+        except GateError:
             return None
         top, name = interpreter.import_location(root, path)
         order = json.dumps({"top": str(top), "module": name, "calls": calls}).encode()
@@ -130,7 +129,7 @@ def _compare_calls(
     )
 
 
-def _parseable_text(data: bytes | None) -> str | None:
+def parseable_text(data: bytes | None) -> str | None:
     """Return Python source that parses; None for a missing file or other content."""
     try:
         text = data.decode() if data is not None else None

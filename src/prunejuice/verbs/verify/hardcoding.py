@@ -78,6 +78,7 @@ def _file_findings(diff: FileDiff, expected: Mapping[str, set[ExpectedCall]]) ->
     except (SyntaxError, ValueError):
         return
     before = {ast.dump(node) for node in ast.walk(old) if isinstance(node, ast.If | ast.Dict | ast.Return)}
+    before |= {ast.dump(node) for node in _extended_cases(old, new)}
     functions = (
         node for node in ast.walk(new) if isinstance(node, ast.FunctionDef) and node.name in expected
     )
@@ -92,6 +93,39 @@ def _file_findings(diff: FileDiff, expected: Mapping[str, set[ExpectedCall]]) ->
                 table
             ) not in before and _is_answer_table(table, pairs):
                 yield TamperFinding(path, node.lineno, "a table hard-codes results that a test expects")
+
+
+def _extended_cases(old: ast.Module, new: ast.Module) -> Iterator[ast.If | ast.Dict]:
+    """Yield the special cases and tables of the new code that join others which were there before."""
+    was = {node.name: node for node in ast.walk(old) if isinstance(node, ast.FunctionDef)}
+    for function in (node for node in ast.walk(new) if isinstance(node, ast.FunctionDef)):
+        known = {_case_subject(node) for node in ast.walk(was.get(function.name, ast.Pass()))} - {""}
+        yield from (
+            node for node in ast.walk(function) if isinstance(node, ast.If) and _case_subject(node) in known
+        )
+    rows = [_row_dumps(node) for node in ast.walk(old) if isinstance(node, ast.Dict)]
+    for table in (node for node in ast.walk(new) if isinstance(node, ast.Dict)):
+        if any(row and row < _row_dumps(table) for row in rows):
+            yield table
+
+
+def _case_subject(node: ast.AST) -> str:
+    """Return what a case such as `if name == "red": return "#f00"` looks at; empty for anything else."""
+    match node:
+        case ast.If(
+            test=ast.Compare(left=left, ops=[ast.Eq() | ast.Is()], comparators=[ast.Constant()]),
+            body=[ast.Return(value=ast.Constant())],
+        ):
+            return ast.dump(left)
+    return ""
+
+
+def _row_dumps(table: ast.Dict) -> set[str]:
+    return {
+        f"{ast.dump(key)}: {ast.dump(value)}"
+        for key, value in zip(table.keys, table.values, strict=True)
+        if key
+    }
 
 
 def _hardcoded_lines(
