@@ -187,6 +187,7 @@ def test_an_answer_that_is_nearly_in_the_format_is_read(ask, difference):
     assert events[-1] == AgentEnded("ok", output="done")
     [usage] = [event for event in events if isinstance(event, Usage)]
     assert usage.input > 0
+    assert usage.output > 0, "unknown is not zero"
 
 
 @pytest.mark.parametrize("charset", ["", "; charset=iso-8859-1", "; charset=nonsense"])

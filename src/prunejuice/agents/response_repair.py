@@ -55,16 +55,19 @@ def _true_status(body: Mapping[str, Any]) -> int:
 
 
 def repaired_body(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a body with an id that is text, and with counts of tokens that are integers, 0 if unknown."""
+    """Return a body with an id that is text, and with counts of tokens that are integers.
+
+    If one of a chat is unknown, all are 0: that is no count, so that they are estimated.
+    """
     repaired = dict(body)
     if "id" in body:
         repaired["id"] = str(body["id"])
     if isinstance(usage := body.get("usage"), Mapping):
-        defaults = dict.fromkeys(_CHAT_COUNTS, 0) if "choices" in body else {}
-        repaired["usage"] = {
-            key: _count(value) if key.endswith("_tokens") else value
-            for key, value in {**defaults, **usage}.items()
-        }
+        counts = {key: _count(value) if key.endswith("_tokens") else value for key, value in usage.items()}
+        is_known = all(counts.get(key) for key in _CHAT_COUNTS[:2])
+        if "choices" in body:
+            counts = {"total_tokens": 0, **counts} if is_known else dict.fromkeys(_CHAT_COUNTS, 0)
+        repaired["usage"] = counts
     return repaired
 
 
