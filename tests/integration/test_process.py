@@ -46,9 +46,10 @@ def mark():
 
 @pytest.fixture(params=["proc", "portable"])
 def system(request, monkeypatch):
-    """Both ways to find processes by their tag: /proc, and psutil where there is none."""
+    """Both ways to find processes by their tag and to wait for them: /proc and pidfd, and without."""
     if request.param == "portable":
         monkeypatch.setattr(process_tags, "_PROC", Path("/nowhere"))
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
 
 
 def test_output_and_end_are_handed_on(tmp_path):
