@@ -3,8 +3,34 @@
 import os
 import pty
 import select
+import subprocess
 import sys
 import time
+
+
+def call_on_terminal(program, folder, environ, react=lambda _child, _terminal, _seen: None):
+    """Run a program on a terminal of its own; its exit code and the bytes that it showed.
+
+    `react` is called with the process, the terminal to type on and all that was shown so far, whenever more
+    is shown.
+    """
+    main, terminal = pty.openpty()
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    with subprocess.Popen(program, cwd=folder, env=environ, **streams) as child:
+        os.close(terminal)
+        seen = b""
+        while select.select([main], [], [], 60)[0]:
+            try:
+                chunk = os.read(main, 4096)
+            except OSError:  # the end, on Linux
+                break
+            if not chunk:
+                break
+            seen += chunk
+            react(child, main, seen)
+        child.wait()
+    os.close(main)
+    return child.returncode, seen
 
 
 class Terminal:

@@ -1,12 +1,12 @@
 """Colours appear on a terminal, except where the user does not want them."""
 
 import os
-import pty
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from terminal import call_on_terminal
 
 
 @pytest.mark.parametrize(
@@ -20,22 +20,7 @@ import pytest
 )
 @pytest.mark.parametrize("words", [["list"], ["show", "nosuch"]])
 def test_no_color_is_heeded(project, variables, colored, words):
-    main, terminal = pty.openpty()
     environ = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "TERM"}}
     program = [Path(sys.executable).with_name("prj"), *words]
-    with subprocess.Popen(
-        program, cwd=project.root, env=environ | variables, stdout=terminal, stderr=terminal
-    ) as child:
-        os.close(terminal)
-        seen = b""
-        while True:
-            try:
-                chunk = os.read(main, 4096)
-            except OSError:  # the end, on Linux
-                break
-            if not chunk:
-                break
-            seen += chunk
-        child.wait()
-    os.close(main)
+    _, seen = call_on_terminal(program, project.root, environ | variables)
     assert (b"\x1b[" in seen) == colored, seen

@@ -1,9 +1,7 @@
 """What `prj status`, `history`, `show` and their like say of runs, and how a person is told of them."""
 
 import os
-import pty
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +14,7 @@ from prunejuice.engine import view
 from prunejuice.engine.history import load_run
 from prunejuice.engine.run import apply_event
 from prunejuice.system.lock import hold_lock
+from terminal import call_on_terminal
 
 FAILING = "arguments: [{name: issue, type: integer, default: 1}]\nsteps:\n"
 FAILING += "  - {name: good, script: 'true'}\n  - {name: bad, script: 'exit 3'}\n  - {name: late, script: 'true'}\n"
@@ -32,34 +31,18 @@ def on_terminal(project, words, variables=None, interrupt_after=None, times=1):
 
     The text has to come a number of times.
     """
-    main, terminal = pty.openpty()
-    environ = {
-        name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "PAGER", "LESS"}
-    }
+    hidden = {"NO_COLOR", "PAGER", "LESS"}
+    environ = {name: value for name, value in os.environ.items() if name not in hidden}
     program = [Path(sys.executable).with_name(words[0]), *words[1:]]
-    with subprocess.Popen(
-        program,
-        cwd=project.root,
-        env=environ | {"TERM": "xterm"} | (variables or {}),
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-    ) as child:
-        os.close(terminal)
-        seen = b""
-        while True:
-            try:
-                chunk = os.read(main, 4096)
-            except OSError:  # the end, on Linux
-                break
-            if not chunk:
-                break
-            seen += chunk
-            if interrupt_after and seen.count(interrupt_after) >= times:
-                child.send_signal(signal.SIGINT)
-                interrupt_after = None
-        child.wait()
-    os.close(main)
+    interrupted = []
+
+    def interrupt(child, _terminal, seen):
+        if interrupt_after and not interrupted and seen.count(interrupt_after) >= times:
+            interrupted.append(child.send_signal(signal.SIGINT))
+
+    _, seen = call_on_terminal(
+        program, project.root, environ | {"TERM": "xterm"} | (variables or {}), interrupt
+    )
     return seen.decode("utf-8", "replace")
 
 

@@ -1,40 +1,27 @@
 """On a terminal, `prj trust` shows what changed since the last time, and asks."""
 
 import os
-import pty
-import select
-import subprocess
 import sys
 
 import pytest
+
+from terminal import call_on_terminal
 
 STEPS = "steps: [{name: a, script: 'true'}]\n"
 
 
 def answer_on_terminal(project, words, typed):
     """Call prj on a terminal and type an answer to its question; its exit code and what it showed."""
-    main, terminal = pty.openpty()
     environ = os.environ | {"TERM": "xterm", "NO_COLOR": "1"}
+    answers = [typed] if typed else []
+
+    def answer(_child, terminal, seen):
+        if answers and b"[y/N]" in seen:
+            os.write(terminal, answers.pop())
+
     program = [sys.executable, "-m", "prunejuice", *words]
-    with subprocess.Popen(
-        program, cwd=project.root, env=environ, stdin=terminal, stdout=terminal, stderr=terminal
-    ) as child:
-        os.close(terminal)
-        seen = b""
-        while select.select([main], [], [], 60)[0]:
-            try:
-                chunk = os.read(main, 4096)
-            except OSError:  # the end, on Linux
-                break
-            if not chunk:
-                break
-            seen += chunk
-            if typed and b"[y/N]" in seen:
-                os.write(main, typed)
-                typed = b""
-        child.wait()
-    os.close(main)
-    return child.returncode, seen.decode().replace("\r\n", "\n")
+    code, seen = call_on_terminal(program, project.root, environ, answer)
+    return code, seen.decode().replace("\r\n", "\n")
 
 
 @pytest.fixture
