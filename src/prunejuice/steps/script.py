@@ -18,7 +18,7 @@ from prunejuice.steps.environment import StepEnvironment, outputs_file
 from prunejuice.system import process
 from prunejuice.system.output import TAIL_BYTES, OutputLog
 from prunejuice.system.process import ProcessSpec
-from prunejuice.system.redact import SecretFilter
+from prunejuice.system.redact import mask_bytes
 from prunejuice.system.settings import Settings
 from prunejuice.text import safe_line
 
@@ -134,8 +134,7 @@ def read_outputs(path: Path, hidden: Iterable[str] = ()) -> Mapping[str, Any]:
         return {}
     if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_OUTPUT_BYTES:
         raise StepError(f"PRUNEJUICE_OUTPUT must be a regular file of at most {MAX_OUTPUT_BYTES >> 20} MiB")
-    mask = SecretFilter(hidden)
-    text = mask.feed(path.read_bytes()) + mask.flush()
+    text = mask_bytes(path.read_bytes(), hidden)
     if text.lstrip()[:1] == b"{":
         return _parse_json_object(text)
     outputs: dict[str, Any] = {}

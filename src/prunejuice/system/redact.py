@@ -52,9 +52,13 @@ def mask_argument(name: str, value: Any, names: Iterable[str] = ()) -> Any:
 
 def mask_text(text: str, values: Iterable[str]) -> str:
     """Return a text with the values masked."""
+    return mask_bytes(text.encode("utf-8", "surrogateescape"), values).decode("utf-8", "surrogateescape")
+
+
+def mask_bytes(content: bytes, values: Iterable[str]) -> bytes:
+    """Return the whole of a content with the values masked."""
     secrets = SecretFilter(values)
-    masked = secrets.feed(text.encode("utf-8", "surrogateescape")) + secrets.flush()
-    return masked.decode("utf-8", "surrogateescape")
+    return secrets.feed(content) + secrets.flush()
 
 
 class SecretFilter:

@@ -101,7 +101,7 @@ class CheckCommand(NamedTuple):
         """
         scripts = check_files.find_check_scripts(self.command)
         names = [self.tree / self.folder / name for name in ("package.json", "Makefile", *scripts)]
-        texts = [self.command, *(_read_text(path) for path in names)]
+        texts = [self.command, *(read_script(path) for path in names)]
         has_own = any(node_outcome.REPORTER_OPTION in text for text in texts)
         return not has_own and _node_takes_options(env.get("PATH", ""))
 
@@ -155,7 +155,8 @@ def _node_takes_options(path: str) -> bool:
     return process.capture_output(process.ProcessSpec([program, "-e", "0"], "/", env, 30)).code == 0
 
 
-def _read_text(path: Path) -> str:
+def read_script(path: Path) -> str:
+    """Return the text of a script or source; empty for a link, a missing file and one of over 1 MiB."""
     if path.is_symlink() or not path.is_file() or path.stat().st_size > _MAX_SCRIPT_BYTES:
         return ""
     return path.read_text(encoding="utf-8", errors="replace")

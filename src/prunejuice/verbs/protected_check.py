@@ -15,12 +15,10 @@ from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits.diff import FileDiff
 from prunejuice.system import settings
 from prunejuice.text import format_count
-from prunejuice.verbs.check_command import CheckCommand, CheckRun
+from prunejuice.verbs.check_command import CheckCommand, CheckRun, read_script
 from prunejuice.verbs.verify import check_files
 from prunejuice.verbs.verify.pytest_outcome import compare_outcomes
 from prunejuice.verbs.verify.tamper import TamperFinding
-
-_MAX_TEXT_BYTES = 1 << 20
 
 
 class Verdict(NamedTuple):
@@ -88,15 +86,9 @@ class ProtectedCheck:
 
     def _find_test_data(self) -> set[str]:
         files = [path for path in self._list_files() if path.endswith((".py", ".js", ".ts", ".rb", ".go"))]
-        tests = (self._read_text(path) for path in files if is_test_path(path))
-        sources = (self._read_text(path) for path in files if not is_test_path(path))
+        tests = (read_script(self._tree.root / path) for path in files if is_test_path(path))
+        sources = (read_script(self._tree.root / path) for path in files if not is_test_path(path))
         return check_files.find_test_data(tests, sources)
-
-    def _read_text(self, path: str) -> str:
-        file = self._tree.root / path
-        if file.is_symlink() or not file.is_file() or file.stat().st_size > _MAX_TEXT_BYTES:
-            return ""
-        return file.read_text(encoding="utf-8", errors="replace")
 
     def _adds_the_first_tests(self, judges: Sequence[FileDiff]) -> bool:
         """Return whether the tree has no test that could judge, and the change adds test files only."""

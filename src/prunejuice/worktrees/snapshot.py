@@ -90,9 +90,10 @@ class SnapshotIndex(NamedTuple):
 
     def _find_changes(self) -> _FileChanges:
         """Return what changed since the known tree, or since the last update of the index."""
-        known_trees = {self.git.git_dir: None} if self.known_trees is None else self.known_trees
-        known = known_trees.get(self.git.git_dir)
-        if self.git.git_dir in known_trees and not known:
+        if self.known_trees is None:
+            return self._list_changes(None)
+        known = self.known_trees.get(self.git.git_dir)
+        if known is None and self.git.git_dir in self.known_trees:  # git is faster
             return self._list_changes(None)
         if not known or not self.compared or _has_ignore_file(self.compared[1]):
             ignored = self._ignored_folders()
