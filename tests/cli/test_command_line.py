@@ -56,7 +56,7 @@ def test_a_check_that_cannot_start_is_not_a_failed_check(project):
     _answer, run = project.run("edit")
     answer = project.prj("merge", run["id"], "--check", ".venv/bin/pytest")
     assert (answer.code, "the check could not start: .venv/bin/pytest" in answer.err) == (3, True)
-    assert "name a program on PATH" in answer.err
+    assert "name a program that is installed" in answer.err
     assert "failed on the merged files" in project.prj("merge", run["id"], "--check", "exit 5").err
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ import pytest
 from conftest import git
 from prunejuice.changes.scratch_copy import ScratchCopy, open_scratch_copy
 from prunejuice.changes.tree_state import find_tree_state
+from prunejuice.environments import ignored_files, installed_packages
+from prunejuice.environments.checkout_overlay import find_namespace
 from prunejuice.system import settings
 from prunejuice.system.stop_request import Stop
 from prunejuice.verbs.check_command import CheckCommand
-from prunejuice.worktrees import installed_packages, provision
 
+CAN_OVERLAY = bool(find_namespace(Path(tempfile.gettempdir())))
 SCRIPT = "#!{root}/.venv/bin/python\nimport sys\nprint(sys.prefix)\n"
 
 
@@ -47,10 +50,19 @@ def app(repository):
     return repository
 
 
-def run_in_copy(tree, tmp_path, command):
-    state = find_tree_state(tree, settings.environment())
-    with open_scratch_copy(state, tmp_path / "copy", settings.environment()) as copy:
-        return CheckCommand(command, tree, Stop()).run(copy.root), copy.root
+@pytest.fixture(params=[True, False], ids=["overlay", "copy"])
+def run_in_copy(request, tmp_path):
+    """Run a command in a copy of a tree: at the path of the tree, or where the copy is."""
+
+    def run(tree, command):
+        state = find_tree_state(tree, settings.environment())
+        with open_scratch_copy(
+            state, tmp_path / "copy", settings.environment(), overlay=request.param
+        ) as copy:
+            assert bool(copy.place.overlay) == (request.param and CAN_OVERLAY)
+            return CheckCommand(command, tree, Stop()).run(copy.place)
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -62,11 +74,11 @@ def run_in_copy(tree, tmp_path, command):
         "unset PYTHONPATH; python -c 'import shop; print(shop.__file__)'",
     ],
 )
-def test_programs_of_a_copy_are_those_of_its_own_packages(app, tmp_path, monkeypatch, command):
+def test_programs_of_a_copy_are_those_of_its_own_packages(app, tmp_path, run_in_copy, monkeypatch, command):
     monkeypatch.setenv("PATH", f"{app}/.venv/bin:{os.environ['PATH']}")
     monkeypatch.setenv("VIRTUAL_ENV", f"{app}/.venv")
     before = digest(app / ".venv")
-    run, _ = run_in_copy(app, tmp_path, command)
+    run = run_in_copy(app, command)
     assert run.passed, run.output
     # The root of the copy is shown as a dot.
     assert run.output.strip() in {"./.venv", "./src/shop/__init__.py"}
@@ -84,7 +96,7 @@ def test_programs_of_a_copy_are_those_of_its_own_packages(app, tmp_path, monkeyp
         "touch packages/b/node_modules/dep/new; rm packages/b/node_modules/dep/index.js",
     ],
 )
-def test_what_a_check_does_to_packages_stays_in_the_copy(app, tmp_path, command):
+def test_what_a_check_does_to_packages_stays_in_the_copy(app, tmp_path, run_in_copy, command):
     for folder in ("node_modules/dep", "packages/b/node_modules/dep"):
         (app / folder).mkdir(parents=True)
         (app / folder / "index.js").write_text("1\n")
@@ -94,7 +106,7 @@ def test_what_a_check_does_to_packages_stays_in_the_copy(app, tmp_path, command)
     (app / "node_modules/@x/c").symlink_to(app / "packages/b")
     git(app, "add", ".")
     before = digest(app)
-    run, _ = run_in_copy(app, tmp_path, command)
+    run = run_in_copy(app, command)
     assert run.passed, run.output
     assert digest(app) == before
 
@@ -134,11 +146,11 @@ def test_large_files_are_shared_and_small_ones_are_not(app, tmp_path, monkeypatc
     assert (tmp_path / "d/.venv/lib/large.so").read_bytes() == b"x" * 1000
 
 
-def test_a_linked_environment_is_copied_and_never_rewritten(app, tmp_path):
+def test_a_linked_environment_is_copied_and_never_rewritten(app, tmp_path, run_in_copy):
     shutil.move(app / ".venv", tmp_path / "env")
     (app / ".venv").symlink_to(tmp_path / "env")
     before = digest(tmp_path / "env")
-    run, _ = run_in_copy(app, tmp_path, "test ! -L .venv && echo broken >> .venv/bin/tool")
+    run = run_in_copy(app, "echo broken >> .venv/bin/tool")
     assert run.passed
     installed_packages.relocate_packages(app / ".venv", app, tmp_path / "elsewhere")
     assert digest(tmp_path / "env") == before
@@ -148,7 +160,7 @@ def test_an_environment_of_worktreeinclude_names_the_worktree(app, tmp_path):
     target = tmp_path / "worktree"
     shutil.copytree(app / "src", target / "src")
     paths = [str(path.relative_to(app)) for path in (app / ".venv").rglob("*") if not path.is_dir()]
-    assert not [each for each in provision.copy_files(app, target, paths) if each.why]
+    assert not [each for each in ignored_files.copy_files(app, target, paths) if each.why]
     tool = subprocess.run([target / ".venv/bin/tool"], capture_output=True, text=True, check=True)
     assert tool.stdout.strip() == str(target / ".venv")
     code = "import shop; print(shop.__file__)"
@@ -177,18 +189,18 @@ def test_variables_name_the_packages_of_the_new_tree(tmp_path, environ, expected
 
 
 @pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
-def test_uv_in_a_check_leaves_the_environment_of_the_user_alone(app, tmp_path):
+def test_uv_in_a_check_leaves_the_environment_of_the_user_alone(app, tmp_path, run_in_copy):
     project = '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.11"\n'
     (app / "pyproject.toml").write_text(project)
     git(app, "add", ".")
     before = digest(app / ".venv")
-    run, _ = run_in_copy(app, tmp_path, "uv run -q --offline --no-sync python -c 'import shop'")
+    run = run_in_copy(app, "uv run -q --offline --no-sync python -c 'import shop'")
     assert run.passed, run.output
     assert digest(app / ".venv") == before
 
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
-def test_npm_in_a_check_leaves_the_packages_of_the_user_alone(app, tmp_path):
+def test_npm_in_a_check_leaves_the_packages_of_the_user_alone(app, tmp_path, run_in_copy):
     (app / "package.json").write_text('{"name": "shop", "version": "1.0.0"}\n')
     (app / "package-lock.json").write_text(
         '{"name": "shop", "version": "1.0.0", "lockfileVersion": 3, "packages": {"": {"name": "shop"}}}\n'
@@ -197,8 +209,6 @@ def test_npm_in_a_check_leaves_the_packages_of_the_user_alone(app, tmp_path):
     (app / "node_modules/dep/index.js").write_text("1\n")
     git(app, "add", ".")
     before = digest(app / "node_modules")
-    run, _ = run_in_copy(
-        app, tmp_path, "npm ci --silent --offline --ignore-scripts; test ! -e node_modules/dep"
-    )
+    run = run_in_copy(app, "npm ci --silent --offline --ignore-scripts; test ! -e node_modules/dep")
     assert run.passed, run.output
     assert digest(app / "node_modules") == before

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from prunejuice.environments import ignored_files, ports, setup_command
 from prunejuice.errors import StepError
 from prunejuice.system import process
 from prunejuice.system.settings import Settings
-from prunejuice.worktrees import clone_file, provision
+from prunejuice.worktrees import clone_file
 from prunejuice.worktrees import git as gits
 
 
@@ -35,14 +36,14 @@ def test_only_ignored_files_that_are_named_are_included(door, repository):
     ):
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / name).write_text(name)
-    assert sorted(provision.list_included_files(door)) == [".env", ".env.local", "node_modules/kept/a"]
+    assert sorted(ignored_files.list_included_files(door)) == [".env", ".env.local", "node_modules/kept/a"]
 
 
 def test_no_list_or_a_link_to_one_includes_nothing(door, repository, tmp_path):
-    assert provision.list_included_files(door) == []
+    assert ignored_files.list_included_files(door) == []
     (tmp_path / "list").write_text("*\n")
     (repository / ".worktreeinclude").symlink_to(tmp_path / "list")
-    assert provision.list_included_files(door) == []
+    assert ignored_files.list_included_files(door) == []
 
 
 def test_copies_keep_mode_and_links_and_never_overwrite(tmp_path):
@@ -58,7 +59,7 @@ def test_copies_keep_mode_and_links_and_never_overwrite(tmp_path):
     os.mkfifo(source / "pipe")
     found = {
         each.path: each.why
-        for each in provision.copy_files(
+        for each in ignored_files.copy_files(
             source, target, ["run.sh", "deep", "link", "there", "gone", "pipe"]
         )
     }
@@ -74,7 +75,7 @@ def test_copies_keep_mode_and_links_and_never_overwrite(tmp_path):
     assert (target / "deep" / "f").read_bytes() == (source / "deep" / "f").read_bytes()
     assert os.readlink(target / "link") == "deep/f"
     assert (target / "there").read_text() == "target"
-    assert str(provision.CopyResult("a")) == "  ✓ Copied a"
+    assert str(ignored_files.CopyResult("a")) == "  ✓ Copied a"
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", ".git/config", "out/f", "sub/../../secret"])
@@ -87,7 +88,7 @@ def test_paths_outside_the_worktree_or_in_git_are_not_copied(tmp_path, name):
     (source / ".git").mkdir()
     (source / ".git" / "config").write_text("x")
     (source / "out").symlink_to(tmp_path / "else")
-    (copied,) = provision.copy_files(source, target, [name])
+    (copied,) = ignored_files.copy_files(source, target, [name])
     assert copied.why != ""
     assert list(target.iterdir()) == []
 
@@ -98,7 +99,7 @@ def test_a_link_in_the_worktree_is_not_written_through(tmp_path):
         folder.mkdir(parents=True)
     (source / "d" / "f").write_text("x")
     (target / "d").symlink_to(other)
-    assert "link" in provision.copy_files(source, target, ["d/f"])[0].why
+    assert "link" in ignored_files.copy_files(source, target, ["d/f"])[0].why
     assert list(other.iterdir()) == []
 
 
@@ -127,7 +128,7 @@ def run_setup(tmp_path, command, inputs=(), timeout=120.0):
     tree, git_dir = tmp_path / "tree", tmp_path / "git"
     for folder in (tree, git_dir):
         folder.mkdir(exist_ok=True)
-    return provision.run_setup(tree, git_dir, settings, call, said.extend), bytes(said)
+    return setup_command.run_setup(tree, git_dir, settings, call, said.extend), bytes(said)
 
 
 def test_a_set_up_runs_once_for_the_same_inputs(tmp_path):
@@ -156,36 +157,36 @@ def test_ports_belong_to_a_worktree_as_long_as_it_is_there(tmp_path):
     for tree in trees:
         tree.mkdir()
     first, second = (
-        provision.allocate_ports(tmp_path, trees[0]),
-        provision.allocate_ports(tmp_path, trees[1]),
+        ports.allocate_ports(tmp_path, trees[0]),
+        ports.allocate_ports(tmp_path, trees[1]),
     )
     assert first != second
-    assert provision.allocate_ports(tmp_path, trees[0]) == first
+    assert ports.allocate_ports(tmp_path, trees[0]) == first
     trees[0].rmdir()
-    assert provision.allocate_ports(tmp_path, trees[2]) == first
-    assert provision.port_variables(first)["PRUNEJUICE_PORT_9"] == str(first + 9)
-    assert provision.port_variables(0) == {}
+    assert ports.allocate_ports(tmp_path, trees[2]) == first
+    assert ports.port_variables(first)["PRUNEJUICE_PORT_9"] == str(first + 9)
+    assert ports.port_variables(0) == {}
 
 
 def test_ports_in_use_are_passed_over_and_a_damaged_registry_is_begun_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr(provision, "PORT_BLOCKS", range(28_000, 28_030, 10))
+    monkeypatch.setattr(ports, "PORT_BLOCKS", range(28_000, 28_030, 10))
     (tmp_path / "ports.json").write_text("[")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 28_005))
-        assert provision.allocate_ports(tmp_path, tmp_path) == 28_010
+        assert ports.allocate_ports(tmp_path, tmp_path) == 28_010
     (tmp_path / "ports.json").write_text(
-        json.dumps({str(p): str(tmp_path.parent) for p in provision.PORT_BLOCKS})
+        json.dumps({str(p): str(tmp_path.parent) for p in ports.PORT_BLOCKS})
     )
     with pytest.raises(StepError, match="no block"):
-        provision.allocate_ports(tmp_path, tmp_path)
+        ports.allocate_ports(tmp_path, tmp_path)
 
 
 def test_files_to_copy_are_read_from_the_shell_tools_configuration(surroundings):
     (surroundings / ".worktree-config").write_text('PLUM_FILES_TO_COPY=(".env" "a b")\n')
     environ = dict(os.environ)
-    assert provision.user_files_to_copy(environ) == [".env", "a b"]
-    assert provision.user_files_to_copy({**environ, "PLUM_FILES_TO_COPY": "x y"}) == ["x", "y"]
-    assert provision.user_files_to_copy({**environ, "PLUM_SKIP_FILE_COPY": "true"}) == []
+    assert ignored_files.user_files_to_copy(environ) == [".env", "a b"]
+    assert ignored_files.user_files_to_copy({**environ, "PLUM_FILES_TO_COPY": "x y"}) == ["x", "y"]
+    assert ignored_files.user_files_to_copy({**environ, "PLUM_SKIP_FILE_COPY": "true"}) == []
     other = Path(surroundings) / "other"
     other.write_text("PLUM_FILES_TO_COPY=one\n")
-    assert provision.user_files_to_copy({**environ, "PLUM_CONFIG_FILE": str(other)}) == []
+    assert ignored_files.user_files_to_copy({**environ, "PLUM_CONFIG_FILE": str(other)}) == []

@@ -3,6 +3,7 @@
 import pytest
 
 from prunejuice.edits.diff import FileDiff, Version
+from prunejuice.environments.place import own_place
 from prunejuice.system.settings import environment
 from prunejuice.system.stop_request import Stop
 from prunejuice.verbs.verify.equivalence import EquivalenceChecker
@@ -40,7 +41,7 @@ def described(tmp_path):
         diff = FileDiff("app.py", Version(old.encode()), Version(new.encode()))
         functions = find_changed_functions([diff], tests)
         probe = RoteProbe(EquivalenceChecker(environment(), Stop()))
-        return probe.describe_rote(tmp_path / "was", tmp_path / "now", functions)
+        return probe.describe_rote(own_place(tmp_path / "was"), own_place(tmp_path / "now"), functions)
 
     return describe
 

@@ -130,6 +130,7 @@ class _AcpTurn:
         self.cost: float | None = None
         self.last_activity = time.monotonic()
         self.actions = 0
+        self.over_limit = asyncio.Event()
 
     def events(self, stdin: IO[bytes], stdout: IO[bytes], stop: Stop) -> Iterator[AgentEvent]:
         def run_client() -> None:
@@ -229,7 +230,8 @@ class _AcpTurn:
             if self.actions > program.MAX_ACTIONS:
                 message = f"{self.name} used more than {program.MAX_ACTIONS} tools"
                 return AgentEnded("limit", error=message, fix=program.LESS_FIX)
-            await asyncio.sleep(0.1)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.over_limit.wait(), 0.1)
         return AgentEnded("cancelled", error="stopped")
 
     def _end_event(self, answer: Any) -> AgentEnded:
@@ -259,6 +261,8 @@ class _AcpTurn:
             self.text.append(update.content.text)
         elif kind == "tool_call":
             self.actions += 1
+            if self.actions > program.MAX_ACTIONS:
+                self.over_limit.set()
             self.queue.put(ToolUsed(str(update.kind or "tool"), safe_line(update.title, 120)))
         elif kind == "usage_update" and update.cost is not None and update.cost.currency == "USD":
             self.cost = float(update.cost.amount)

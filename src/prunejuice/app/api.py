@@ -188,14 +188,15 @@ class RunTestsCommand(PythonCommand):
         Raises:
             GateError: The tests fail.
         """
+        from prunejuice.environments.place import own_place  # noqa: PLC0415
         from prunejuice.verbs.verify import interpreter  # noqa: PLC0415
 
         def run_tests() -> Any:
             stop = Stop()
             try:
-                root = Path(invocation.context.working_directory).absolute()
-                python = interpreter.find_python(root, settings.environment(), stop)
-                return python.run_pytest(root, *invocation.context.paths, seconds=1800)
+                place = own_place(Path(invocation.context.working_directory).absolute())
+                python = interpreter.find_python(place, settings.environment(), stop)
+                return python.run_pytest(place, *invocation.context.paths, seconds=1800)
             finally:
                 stop.close()
 

@@ -6,24 +6,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from prunejuice.app import merge_check
 from prunejuice.app.wiring import App
 from prunejuice.engine import driver, view
 from prunejuice.engine import event as events
 from prunejuice.engine.driver import Runtime
 from prunejuice.engine.run import FINAL_STATUSES, Run
-from prunejuice.errors import ConflictError, GateError, GitError, NotFoundError, PruneJuiceError, UsageError
+from prunejuice.errors import ConflictError, GitError, NotFoundError, PruneJuiceError, UsageError
 from prunejuice.steps.tracker import add_change_counts
-from prunejuice.system import process
-from prunejuice.system.settings import inherited_environment
-from prunejuice.text import safe_line, safe_text
-from prunejuice.worktrees import conflicts, installed_packages, merge, oplog, provision, snapshot, worktree
+from prunejuice.text import safe_line
+from prunejuice.worktrees import conflicts, merge, oplog, snapshot, worktree
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.merge import MergeMethod, MergeSource
 from prunejuice.worktrees.oplog import Operation
-
-_CANNOT_START = {126, 127}
-"""Exit codes of a shell that could not execute a program, or did not find it."""
 
 
 class CommitRange(NamedTuple):
@@ -171,12 +167,16 @@ def undo_operation(runtime: Runtime, git: Git, operation: Operation) -> str:
 
 
 class MergeOptions(NamedTuple):
-    """How to merge: the `method`, the branch `into`, a `check` command (or empty), a commit message."""
+    """How to merge: the `method`, the branch `into`, a `check` command (or empty), a commit message.
+
+    The check runs in `folder`, a path relative to the top of the repository.
+    """
 
     method: MergeMethod
     into: str = ""
     check: str = ""
     message: str = ""
+    folder: str = "."
 
 
 class MergeResult(NamedTuple):
@@ -209,7 +209,9 @@ def merge_run(app: App, runtime: Runtime, run: Run, options: MergeOptions) -> Me
     if new == old:
         raise UsageError(f"nothing to merge: branch {into!r} has all work of run {run.id[:8]} already")
     if options.check:
-        _run_check(app, git, new, options.check)
+        merge_check.require_passing_check(
+            app, git, merge_check.Merge(old, new, into, options.folder), options.check
+        )
     operation = merge.advance_branch(git, into, old, new, run.id)
     if has_worktree(run):
         with suppress(GitError, ConflictError):  # files changed since are not part of this merge
@@ -267,39 +269,6 @@ def find_removal(git: Git, name: str) -> Operation | None:
         ),
         None,
     )
-
-
-def _run_check(app: App, git: Git, commit: str, command: str) -> None:
-    """Run the check command on the files of a commit.
-
-    Raises:
-        GateError: The check failed; the message has the end of its output.
-    """
-    with merge.temporary_worktree(git, commit, app.settings.worktree_parent) as checkout:
-        main = Path(git.main_worktree or git.directory)
-        environ = installed_packages.relocate_variables(app.environ, main, Path(checkout.directory))
-        env = inherited_environment(environ)
-        env |= provision.source_variables(Path(checkout.directory), env)
-        argv = process.bash_argv(command, env.get("PATH"))
-        tail = bytearray()
-
-        def keep_tail(chunk: bytes) -> None:
-            tail.extend(chunk)
-            del tail[:-4000]
-
-        tag = f"{worktree.CHECK_PREFIX}{Path(checkout.directory).name}"
-        spec = process.ProcessSpec(argv, checkout.directory, env, 3600, app.settings.grace, tag=tag)
-        ended = process.run(spec, keep_tail)
-    if ended.code:
-        lines = safe_text(bytes(tail)).rstrip().splitlines()[-12:]
-        could_start = ended.code not in _CANNOT_START
-        problem = "the check failed on the merged files" if could_start else "the check could not start"
-        fix = (
-            "fix it in the worktree of the run and merge again; the branch is unchanged"
-            if could_start
-            else "it runs in a new checkout without ignored files such as .venv: name a program on PATH"
-        )
-        raise GateError("\n".join([f"{problem}: {safe_line(command)}", *lines]), fix)
 
 
 # -- compare ----------------------------------------------------------------------------------------

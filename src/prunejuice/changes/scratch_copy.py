@@ -12,8 +12,11 @@ from prunejuice.changes import change_set
 from prunejuice.changes.tree_state import TreeState
 from prunejuice.edits.diff import FileDiff
 from prunejuice.edits.overlay import Overlay
+from prunejuice.environments import complete_copy, ignored_files, installed_packages, outside_paths
+from prunejuice.environments.checkout_overlay import open_overlay
+from prunejuice.environments.place import Place
 from prunejuice.errors import PruneJuiceError
-from prunejuice.worktrees import file_listing, installed_packages, provision
+from prunejuice.worktrees import file_listing, trash
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees.clone_file import clone_file
 from prunejuice.worktrees.file_listing import FileListing
@@ -21,8 +24,6 @@ from prunejuice.worktrees.file_listing import FileListing
 if TYPE_CHECKING:
     from prunejuice.worktrees.git import Git
 
-_MOST_IGNORED_FILES = 200_000
-_MOST_IGNORED_BYTES = 4 << 30
 _CACHE_FOLDERS = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 """Folders that tools create in any tree they inspect."""
 
@@ -37,18 +38,29 @@ class _FileStamp(NamedTuple):
 
 
 class ScratchCopy:
-    """A copy of the files of a tree below `place`, without those that git ignores.
+    """A copy of the files of a tree below a folder, without those that git ignores.
 
-    Unless it is `whole`, files that no model may see and submodules are left out too.
+    A copy that is `whole` has submodules, and what else a check needs; any other has no files that no model
+    may see. With `overlay`, code of the copy is executed at the path of the tree if the system allows it.
     """
 
     def __init__(
-        self, source: TreeState, place: Path, environ: Mapping[str, str], *, whole: bool = False
+        self,
+        source: TreeState,
+        folder: Path,
+        environ: Mapping[str, str],
+        *,
+        whole: bool = False,
+        overlay: bool = False,
     ) -> None:
-        self._source, self._environ, self._whole = source, environ, whole
-        root = place / (source.root.name or "tree")
-        state = place / "state"
+        self._source, self._environ, self._whole, self._may_overlay = source, environ, whole, overlay
+        root = folder / (source.root.name or "tree")
+        state = folder / "state"
         self.house = TreeState(root, state / "changes", state / "lock", source.key)
+        self.place = Place(root, source.root)
+        """Where code of the copy is executed."""
+        self.lacks_files = False
+        """Whether ignored files of the tree are missing, because they are too many to copy."""
         self._package_folders: list[str] = []
         self._baseline: dict[str, tuple[_FileStamp | None, _FileStamp | None]] = {}
 
@@ -70,8 +82,11 @@ class ScratchCopy:
             self.house.state_dir.parent.mkdir(parents=True, mode=0o700)
             self.root.mkdir()
             self._copy_files(tree_files)
-            self._copy_included_files()
-            self._copy_packages(tree_files)
+            if self._whole:
+                self._complete(tree_files)
+            else:
+                self._copy_included_files()
+                self._copy_packages(tree_files)
         else:
             paths = [
                 path
@@ -149,7 +164,8 @@ class ScratchCopy:
                 self._copy_link(source, target)
             elif source.is_file():
                 clone_file(source, target)
-                shutil.copymode(source, target)
+                # With its time, so that what was compiled from the file is valid for the copy.
+                shutil.copystat(source, target)
 
     def _copy_link(self, source: Path, target: Path) -> None:
         """Copy a link that leads inside the tree; drop any other, which would lead out of the copy."""
@@ -163,45 +179,39 @@ class ScratchCopy:
             destination = Path(os.path.relpath(self.root / inside, target.parent))
         target.symlink_to(destination)
 
+    def _complete(self, tree_files: Collection[str]) -> None:
+        """Let code find what the tree has besides: beneath an overlay, or else in the copy."""
+        git = None
+        if gits.may_be_in_repository(self._source.root):
+            git = gits.open_git(self._source.root, dict(self._environ)).locate()
+        scratch = self.root.parent / "overlay"
+        layers = None
+        if self._may_overlay:
+            # Links out of the tree were not copied: they stay those of the checkout.
+            copied = [path for path in tree_files if os.path.lexists(self.root / path)]
+            layers = open_overlay(self.root, git, self._source.root, scratch, copied, self._environ)
+        self.place = self.place._replace(overlay=layers)
+        if layers is None:
+            self._copy_linked_packages(tree_files)
+            self.lacks_files = not complete_copy.add_ignored_files(self._source.root, self.root)
+            for name in outside_paths.list_missing_links(self._source.root, self.root, tree_files):
+                outside_paths.make_link(self._source.root, self.root, name)
+            if git:
+                complete_copy.make_git_directory(git, self.root)
+
     def _copy_included_files(self) -> None:
         """Copy the ignored files that `.worktreeinclude` lists, as into a new worktree."""
         if gits.may_be_in_repository(self._source.root):
             git = gits.open_git(self._source.root, dict(self._environ)).locate()
-            names = provision.list_included_files(git)
-            for _line in provision.copy_files(self._source.root, self.root, names):
+            names = ignored_files.list_included_files(git)
+            for _line in ignored_files.copy_files(self._source.root, self.root, names):
                 pass
 
-    def add_ignored_files(self) -> bool:
-        """Copy `.git` and the files that git ignores, too; return False if they are too many to copy."""
-        files, size = 0, 0
-        for folder, names, entries in os.walk(self._source.root):
-            source = Path(folder)
-            target = self.root / source.relative_to(self._source.root)
-            copied = {Path(path) for path in self._package_folders}
-            place = source.relative_to(self._source.root)
-            names[:] = [
-                name for name in names if not (target / name).is_symlink() and place / name not in copied
-            ]
-            target.mkdir(exist_ok=True)
-            links = [name for name in names if (source / name).is_symlink()]
-            for name in (*entries, *links):
-                if os.path.lexists(target / name):
-                    continue
-                files, size = files + 1, size + (source / name).lstat().st_size
-                if files > _MOST_IGNORED_FILES or size > _MOST_IGNORED_BYTES:
-                    return False
-                self._copy_entry(source / name, target / name)
-        return True
-
-    def _copy_entry(self, source: Path, target: Path) -> None:
-        """Copy a file or a link; a link that leads out, such as that of an interpreter, stays as it is."""
-        if source.is_symlink():
-            self._copy_link(source, target)
-            if not target.is_symlink():
-                target.symlink_to(source.readlink())
-        elif source.is_file():
-            clone_file(source, target)
-            shutil.copymode(source, target)
+    def _copy_linked_packages(self, listed: Collection[str]) -> None:
+        """Copy packages that are links out of the tree: a check may write to them."""
+        for folder in installed_packages.find_package_folders(self._source.root, listed):
+            if (self._source.root / folder).is_symlink() and not os.path.lexists(self.root / folder):
+                installed_packages.copy_packages(self._source.root, self.root, folder)
 
     def _copy_packages(self, listed: Collection[str]) -> None:
         """Copy the installed packages that git ignores: a check needs them, and may write to them."""
@@ -212,16 +222,19 @@ class ScratchCopy:
 
     def remove(self) -> None:
         """Remove the copy from the disk."""
-        shutil.rmtree(self.root.parent, ignore_errors=True)
+        trash.delete_folder(self.root.parent)
         self._baseline = {}
 
 
 @contextmanager
 def open_scratch_copy(
-    tree_state: TreeState, place: Path, environ: Mapping[str, str]
+    tree_state: TreeState, folder: Path, environ: Mapping[str, str], *, overlay: bool = True
 ) -> Iterator[ScratchCopy]:
-    """Yield a copy of a whole tree, with submodules, and remove it at the end."""
-    copy = ScratchCopy(tree_state, place, environ, whole=True)
+    """Yield a copy of a whole tree below a folder, with submodules, and remove it at the end.
+
+    It is judged at the path of the tree if the system allows it, unless `overlay` is false.
+    """
+    copy = ScratchCopy(tree_state, folder, environ, whole=True, overlay=overlay)
     try:
         copy.sync_from_tree()
         yield copy

@@ -28,6 +28,7 @@ from prunejuice.edits.diff import FileDiff
 from prunejuice.edits.path_rules import invalid_path_reason
 from prunejuice.engine.event import ConversationStarted
 from prunejuice.engine.ports import StepContext, StepResult
+from prunejuice.environments.place import own_place
 from prunejuice.errors import (
     DeniedError,
     GateError,
@@ -143,6 +144,7 @@ def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
             handle.tag,
             work,
             resources.settings.grace,
+            overlay=resources.settings.overlay,
         )
         agent_step = _AgentStep(handle, resources, request, ask_context)
         if own_command is not None:
@@ -364,6 +366,11 @@ def _select_check(agent_step: _AgentStep) -> RepairCheck | None:
     return None
 
 
+def _find_python(agent_step: _AgentStep) -> interpreter.PythonInterpreter:
+    place = own_place(agent_step.tree.root)
+    return interpreter.find_python(place, agent_step.resources.environ, agent_step.handle.stop)
+
+
 def _failed_tests_command(agent_step: _AgentStep) -> str:
     """Return the command that runs the tests which the input says failed; empty if it names none."""
     root = agent_step.tree.root
@@ -375,7 +382,7 @@ def _failed_tests_command(agent_step: _AgentStep) -> str:
     if not names:
         return ""
     try:
-        python = interpreter.find_python(root, agent_step.resources.environ, agent_step.handle.stop)
+        python = _find_python(agent_step)
     except GateError:
         return ""
     words = [python.program, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names[:_MAX_RERUN_TESTS]]
@@ -393,7 +400,6 @@ def _default_check(agent_step: _AgentStep) -> str:
     """Return the configured test command, or pytest if there are tests; empty otherwise."""
     if command := agent_step.resources.settings.check:
         return command
-    root = agent_step.tree.root
     test_files = (
         path
         for path in agent_step.ask_context.engine.listed_files()
@@ -402,7 +408,7 @@ def _default_check(agent_step: _AgentStep) -> str:
     if next(test_files, None) is None:
         return ""
     try:
-        python = interpreter.find_python(root, agent_step.resources.environ, agent_step.handle.stop)
+        python = _find_python(agent_step)
     except GateError:
         return ""
     return f"{shlex.quote(python.program)} -m pytest -q -p no:cacheprovider"

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from prunejuice.engine.ports import StepContext
+from prunejuice.environments import ports
+from prunejuice.environments.place import Place
 from prunejuice.errors import StepError
 from prunejuice.system import settings
 from prunejuice.system.process_tags import TAG_VARIABLE
@@ -14,7 +16,7 @@ from prunejuice.text import safe_line
 from prunejuice.workflow import interpolation
 from prunejuice.workflow.graph import Step
 from prunejuice.workflow.plan import Plan
-from prunejuice.worktrees import installed_packages, provision
+from prunejuice.worktrees.git import find_top
 
 
 class StepEnvironment(NamedTuple):
@@ -46,16 +48,13 @@ def build_step_environment(
         declared |= _to_variables(interpolation.render(values, handle.expression_data), environ)
     hidden = secret_values({**_text_arguments(handle.plan), **declared}, secret_names)
     worktree = handle.workspace.worktree
-    sources = {}
     if worktree:
-        sources = provision.source_variables(Path(worktree), declared)
-        environ = installed_packages.relocate_variables(
-            environ, Path(handle.workspace.common).parent, Path(worktree)
-        )
+        checkout = Path(find_top(handle.plan.project) or handle.plan.project)
+        inherited = Place(Path(worktree), checkout).variables(environ, origin_report(handle), declared)
+    else:
+        inherited = {**settings.inherited_environment(environ), **declared}
     variables = {
-        **settings.inherited_environment(environ),
-        **declared,
-        **sources,
+        **inherited,
         **_argument_variables(handle),
         **_run_variables(handle, directory),
     }
@@ -106,6 +105,11 @@ def require_working_directory(handle: StepContext) -> Path:
     return directory
 
 
+def origin_report(handle: StepContext) -> Path:
+    """Return the path of the file to which interpreters report modules that are not of the worktree."""
+    return outputs_file(handle).with_suffix(".origin")
+
+
 def outputs_file(handle: StepContext) -> Path:
     """Return the path of the file that a step writes its outputs to."""
     return handle.directory / "outputs" / f"{handle.log.stem}.out"
@@ -146,5 +150,5 @@ def _run_variables(handle: StepContext, directory: Path) -> dict[str, str]:
         "PRUNEJUICE_BRANCH_NAME": workspace.branch,
         "PRUNEJUICE_TMUX_SESSION": workspace.session,
         "PRUNEJUICE_OUTPUT": str(outputs_file(handle)),
-        **provision.port_variables(workspace.port),
+        **ports.port_variables(workspace.port),
     }

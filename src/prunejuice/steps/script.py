@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from prunejuice.engine.ports import StepContext, StepResult
+from prunejuice.environments.origin import find_shadowed_module
 from prunejuice.errors import StepError
 from prunejuice.steps.environment import StepEnvironment, outputs_file
 from prunejuice.system import process
@@ -80,9 +81,7 @@ def recover_result(directory: Path, log_name: str, hidden: Iterable[str] = ()) -
     if not exit_code.isdigit() or int(exit_code) >= FIRST_SIGNAL_CODE:
         return None
     try:
-        return _build_result(
-            int(exit_code), read_outputs(exit_file.with_suffix(".out"), hidden), _read_tail(log)
-        )
+        return _build_result(int(exit_code), exit_file.with_suffix(".out"), hidden, _read_tail(log))
     except StepError:
         return None
 
@@ -115,10 +114,13 @@ def _to_result(
         return StepResult(False, error, "limit", status.code, output=output)
     if status.stopped:
         return StepResult(False, "stopped", "stopped", status.code, output=output)
-    return _build_result(status.code, read_outputs(outputs, hidden), output)
+    return _build_result(status.code, outputs, hidden, output)
 
 
-def _build_result(code: int, outputs: Mapping[str, Any], output: str) -> StepResult:
+def _build_result(code: int, outputs_file: Path, hidden: Iterable[str], output: str) -> StepResult:
+    outputs = read_outputs(outputs_file, hidden)
+    if not code and (shadowed := find_shadowed_module(outputs_file.with_suffix(".origin"))):
+        return StepResult(False, str(shadowed), "gate", code, outputs, output)
     return StepResult(not code, f"exit code {code}" if code else "", "", code, outputs, output)
 
 

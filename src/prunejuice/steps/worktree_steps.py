@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from prunejuice.engine import event as events
 from prunejuice.engine.ports import StepContext, StepResult
+from prunejuice.environments import equipment, ignored_files, ports, setup_command
 from prunejuice.errors import StepError, UsageError
 from prunejuice.steps.environment import build_step_environment
 from prunejuice.steps.resources import StepResources, ok_result
@@ -15,7 +16,6 @@ from prunejuice.system import process
 from prunejuice.workflow.workspace import Workspace
 from prunejuice.worktrees import (
     checkout,
-    provision,
     remote_branch,
     snapshot,
     tmux,
@@ -56,12 +56,12 @@ def create_worktree(handle: StepContext, resources: StepResources) -> StepResult
         handle.workspace.session,
         created.git_dir,
         git.common,
-        provision.allocate_ports(resources.settings.home, path),
+        ports.allocate_ports(resources.settings.home, path),
     )
     if not created.reused:
         _restore_finished_work(handle, git.for_worktree(created.path, created.git_dir), branch)
     handle.emit(events.WorkspaceSet(at=time.time(), workspace=workspace))
-    _provision_worktree(handle._replace(run=replace(handle.run, workspace=workspace)), resources, git)
+    _equip_worktree(handle._replace(run=replace(handle.run, workspace=workspace)), resources, git)
     return ok_result(f"Worktree created at: {path}", path=str(path), branch=branch, base=created.base)
 
 
@@ -101,23 +101,37 @@ def _format_branch(handle: StepContext, pattern: str) -> str:
     return worktree_names.format_branch_name(pattern, {**words, "project": Path(handle.plan.project).name})
 
 
-def _provision_worktree(handle: StepContext, resources: StepResources, git: Git) -> None:
-    """Copy the checkout's untracked files into the worktree and run the project's setup."""
-    main = git.for_main_worktree()
-    files = (
-        [*provision.list_included_files(main), *provision.user_files_to_copy(resources.environ)]
-        if git.main_worktree
-        else []
+def _equip_worktree(handle: StepContext, resources: StepResources, git: Git) -> None:
+    """Give the worktree what the checkout has: packages and ignored files; run the project's setup."""
+    tree = Path(handle.workspace.worktree)
+    environment = build_step_environment(
+        handle, resources.environ, resources.project_variables(handle.plan.project)
     )
-    for copied in provision.copy_files(Path(main.directory), Path(handle.workspace.worktree), files):
-        resources.log(f"{copied}\n".encode())
-    if resources.settings.setup:
+    call = process.ProcessSpec((), "/", environment.variables, tag=handle.tag)
+
+    def report(line: str) -> None:
+        resources.log(f"{line}\n".encode())
+
+    if git.main_worktree:
+        main = git.for_main_worktree()
+        named = [
+            *ignored_files.list_included_files(main),
+            *ignored_files.user_files_to_copy(resources.environ),
+        ]
+        for copied in ignored_files.copy_files(Path(main.directory), tree, named):
+            report(str(copied))
+    checkout = Path(git.directory)
+    tree_git = git.for_worktree(tree, handle.workspace.git_dir)
+    has_setup = bool(resources.settings.setup)
+    supplies = equipment.plan_equipment(git, tree_git, resources.environ, has_setup=has_setup)
+    equipment.equip_tree(checkout, tree, supplies, call, report, resources.stop)
+    if has_setup:
+        git_dir = Path(handle.workspace.git_dir)
         environment = build_step_environment(
             handle, resources.environ, resources.project_variables(handle.plan.project)
         )
-        call = process.ProcessSpec((), "/", environment.variables, tag=handle.tag)
-        tree, git_dir = Path(handle.workspace.worktree), Path(handle.workspace.git_dir)
-        provision.run_setup(tree, git_dir, resources.settings, call, resources.log, resources.stop)
+        call = call._replace(env=environment.variables)
+        setup_command.run_setup(tree, git_dir, resources.settings, call, resources.log, resources.stop)
 
 
 def start_session(handle: StepContext, resources: StepResources) -> StepResult:

@@ -8,6 +8,7 @@ environment > the trusted project's `.prj/config.yaml` > the user's `config.yaml
 import io
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,7 +21,18 @@ from prunejuice.text import spelling_hint
 Source = Literal["default", "user", "project", "environment"]
 
 # Every step inherits these variables. A command must name any other variable that its steps need.
-INHERITED_VARIABLES = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TERM", "TMPDIR", "SHELL", "TZ")
+INHERITED_VARIABLES = (
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "TERM", "TMPDIR", "SHELL", "TZ"),
+    *("VIRTUAL_ENV", "CONDA_PREFIX"),
+)
+_TOOL_VARIABLES = re.compile(
+    r"(?:https?|no|all)_proxy|SSL_CERT_(?:FILE|DIR)|(?:REQUESTS_CA|CURL_CA|AWS_CA)_BUNDLE|NODE_EXTRA_CA_CERTS"
+    r"|(?:UV|PIP|PIPX|POETRY|PDM|HATCH|NPM_CONFIG|PNPM|YARN|BUN|COREPACK|CARGO|RUSTUP)_\w+"
+    r"|GO(?:PROXY|NOPROXY|SUMDB|NOSUMDB|PRIVATE|FLAGS|PATH|CACHE|MODCACHE|TOOLCHAIN|ROOT)|XDG_CACHE_HOME",
+    re.IGNORECASE,
+)
+"""Variables of package tools and of the network, inherited too unless their value has a password."""
+_URL_PASSWORD = re.compile(r"://[^/@\s]*@")
 # A project's .env must not set these: they control what our own tools load and run.
 _PROTECTED_VARIABLES = (
     "PATH",
@@ -42,7 +54,8 @@ _PROTECTED_PREFIXES = ("LD_", "DYLD_", "GIT_", "PRUNEJUICE_")
 class Settings(NamedTuple):
     """The settings and their defaults.
 
-    `grace` is the number of seconds between TERM and KILL; `setup_timeout` is in seconds. `log_limit` is
+    `grace` is the number of seconds between TERM and KILL; `setup_timeout` is in seconds. `overlay` lets
+    checks of copies run at the path of the checkout, where the system allows it. `log_limit` is
     the number of bytes kept of a step's output. `trash_days` is how many days deleted work can be restored.
     `apply` writes changes to disk immediately instead of leaving them pending. `model` is the model to use,
     as `provider:name`. `script` is a file of prepared answers that replaces every model. `daily_cost` is a
@@ -64,6 +77,7 @@ class Settings(NamedTuple):
     setup: str = ""
     setup_inputs: tuple[str, ...] = ()
     setup_timeout: float = 1800.0
+    overlay: bool = True
     check: str = ""
     trash_days: int = 14
     apply: bool = False
@@ -269,7 +283,19 @@ def load_shell_tool_settings(environ: Mapping[str, str], tool: str) -> dict[str,
 
 def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of the caller that every step inherits."""
-    return {k: v for k, v in environ.items() if k in INHERITED_VARIABLES or k.startswith("LC_")}
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in INHERITED_VARIABLES or name.startswith("LC_") or _is_tool_variable(name, value)
+    }
+
+
+def _is_tool_variable(name: str, value: str) -> bool:
+    if not _TOOL_VARIABLES.fullmatch(name):
+        return False
+    from prunejuice.system.secret_forms import is_secret_name  # noqa: PLC0415 - slow to import
+
+    return not (is_secret_name(name) or _URL_PASSWORD.search(value))
 
 
 def read_dotenv(path: Path) -> dict[str, str]:

@@ -26,8 +26,9 @@ from prunejuice.agents.protocol import (
     total_usage,
 )
 from prunejuice.agents.thinking import UnfinishedThinkingError, strip_thinking
-from prunejuice.changes import parsed_answer
+from prunejuice.changes import parsed_answer, scratch_copy
 from prunejuice.changes.parsed_answer import PlacedAnswer
+from prunejuice.changes.scratch_copy import ScratchCopy
 from prunejuice.changes.tree_state import TreeState
 from prunejuice.code.exclude import MAX_NAMED_BYTES
 from prunejuice.code.mask_secrets import mask_secrets
@@ -46,6 +47,7 @@ from prunejuice.errors import (
     UnfinishedAnswerError,
     UsageError,
 )
+from prunejuice.system import settings
 from prunejuice.system.grace_period import DEFAULT_GRACE
 from prunejuice.system.stop_request import Stop
 from prunejuice.text import format_count, to_utf8
@@ -84,7 +86,8 @@ class AskContext(NamedTuple):
     `on_progress` receives progress messages, `on_started` the conversation that the agent began, and
     `on_usage` the usage of each task. `conversation` is an earlier conversation to continue. `tag` marks
     started processes, which are killed `grace` seconds after TERM. `work_folder` is the directory for
-    copies of the tree, by default a temporary one.
+    copies of the tree, by default a temporary one. With `overlay`, checks run at the path of the tree if
+    the system allows it.
     """
 
     engine: Engine
@@ -98,6 +101,16 @@ class AskContext(NamedTuple):
     work_folder: Path | None = None
     grace: float = DEFAULT_GRACE
     on_usage: Callable[[Usage], None] = lambda _: None
+    overlay: bool = True
+
+    @contextmanager
+    def open_copy(self, folder: Path) -> Iterator[ScratchCopy]:
+        """Yield a complete copy of the tree below a folder, in which code is executed."""
+        environ = settings.environment()
+        with scratch_copy.open_scratch_copy(self.tree, folder, environ, overlay=self.overlay) as copy:
+            if copy.lacks_files:
+                self.on_progress("ignored files are too many to copy: a check may lack some of them")
+            yield copy
 
     @contextmanager
     def temporary_folder(self) -> Iterator[Path]:

@@ -7,13 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from prunejuice.environments import origin
+from prunejuice.environments.place import Place
 from prunejuice.errors import LimitError, MissingToolError, UsageError
 from prunejuice.system import process, settings
 from prunejuice.system.grace_period import DEFAULT_GRACE
 from prunejuice.system.stop_request import Stop
 from prunejuice.verbs.verify import check_files, go_outcome, interpreter, node_outcome, pytest_outcome
 from prunejuice.verbs.verify.pytest_outcome import Outcomes
-from prunejuice.worktrees import installed_packages
 
 CHECK_SECONDS = 900.0
 _OUTPUT_LIMIT = 12_000
@@ -67,28 +68,32 @@ class CheckCommand(NamedTuple):
     grace: float = DEFAULT_GRACE
     tag: str = ""
 
-    def run(self, root: Path) -> CheckRun:
-        """Run the command in the tree at `root`, whose parent receives the report of its tests.
+    def run(self, place: Place) -> CheckRun:
+        """Run the command in a copy of the tree, whose parent receives the report of its tests.
 
         Raises:
             LimitError: a stop was requested.
         """
-        reports = [root.parent / name for name in (pytest_outcome.REPORT_NAME, node_outcome.REPORT_NAME)]
+        reports = [
+            place.root.parent / name for name in (pytest_outcome.REPORT_NAME, node_outcome.REPORT_NAME)
+        ]
         for report in reports:
             report.unlink(missing_ok=True)
-        environ = installed_packages.relocate_variables(settings.environment(), self.tree, root)
-        env = interpreter.tree_environment(root, environ)
+        origin_report = place.root.parent / "origin"
+        env = interpreter.tree_environment(place, settings.environment(), origin_report)
         node_report = str(reports[1]) if self._can_report_node_tests(env) else ""
-        status, text = self._call(root, {**env, **_report_variables(env, str(reports[0]), node_report)})
+        status, text = self._call(place, {**env, **_report_variables(env, str(reports[0]), node_report)})
         if status.timed_out:
             text += f"\n{self.command!r} was stopped after {self.seconds:g} seconds"
         if self.stop.is_requested():
             raise LimitError("stopped")
+        if shadowed := origin.find_shadowed_module(origin_report):
+            return CheckRun(status.code or 1, status.timed_out, f"{text[-_OUTPUT_LIMIT:]}\n{shadowed}", {})
         of_pytest, of_node = map(_read_report, reports)
         outcomes = {
             **pytest_outcome.parse_summary(text),
             **of_pytest,
-            **node_outcome.without_files(of_node, root),
+            **node_outcome.without_files(of_node, place),
             **go_outcome.parse_output(text),
         }
         shown = go_outcome.strip_passed_lines(pytest_outcome.strip_passed_lines(text))[-_OUTPUT_LIMIT:]
@@ -105,29 +110,29 @@ class CheckCommand(NamedTuple):
         has_own = any(node_outcome.REPORTER_OPTION in text for text in texts)
         return not has_own and _node_takes_options(env.get("PATH", ""))
 
-    def _call(self, root: Path, env: dict[str, str]) -> tuple[process.ExitStatus, str]:
+    def _call(self, place: Place, env: dict[str, str]) -> tuple[process.ExitStatus, str]:
         """Run the command once; return how it ended, and its output."""
         argv = process.bash_argv(self.command, env.get("PATH"))
-        call = process.ProcessSpec(argv, root / self.folder, env, self.seconds, self.grace, self.tag)
+        call = process.ProcessSpec(argv, place.root / self.folder, env, self.seconds, self.grace, self.tag)
         output = bytearray()
-        status = process.run(call, lambda chunk: _append_bounded(output, chunk), self.stop)
+        status = place.run(call, lambda chunk: _append_bounded(output, chunk), self.stop)
         # Absolute paths of the copy would mislead the agent, which sees paths of the tree.
-        return status, bytes(output).decode("utf-8", "replace").replace(str(root), ".")
+        return status, bytes(output).decode("utf-8", "replace").replace(str(place.seen), ".")
 
-    def require_program(self, root: Path) -> None:
+    def require_program(self, place: Place) -> None:
         """Check that the program of the command is installed, because no change can fix a missing one.
 
         Raises:
             UsageError: bash does not know the command, or there is no such file.
         """
         program = self.command.partition(" ")[0]
-        if _PATH_COMMAND.fullmatch(program) and not os.access(root / self.folder / program, os.X_OK):
+        if _PATH_COMMAND.fullmatch(program) and not os.access(place.seen / self.folder / program, os.X_OK):
             fix = "name a program that is installed, or another check with --check"
             raise UsageError(f"could not run the check {self.command!r}: no program {program}", fix)
         if _PLAIN_COMMAND.fullmatch(program):
-            env = settings.inherited_environment(settings.environment())
+            env = place.variables(settings.environment())
             argv = process.bash_argv(f"type {program}", env.get("PATH"))
-            if process.capture_output(process.ProcessSpec(argv, str(root), env, 30)).code:
+            if process.capture_output(process.ProcessSpec(argv, place.root, env, 30)).code:
                 fix = "install it, or name another check with --check"
                 raise UsageError(f"could not run the check {self.command!r}: {program} not found", fix)
 

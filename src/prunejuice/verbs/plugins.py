@@ -219,7 +219,8 @@ class CommandInvocation(NamedTuple):
             ) as opened:
                 tree = tree_state.find_tree_state(root.absolute(), environ)
                 with closing(Engine(root.absolute(), environ)) as engine, closing(Stop()) as own_stop:
-                    yield AskContext(engine, tree, opened, self.stop or own_stop, grace=config.grace)
+                    stop, grace = self.stop or own_stop, config.grace
+                    yield AskContext(engine, tree, opened, stop, grace=grace, overlay=config.overlay)
 
 
 def _validate_result(result_type: type[Any], data: Any) -> Any:

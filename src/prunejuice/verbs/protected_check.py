@@ -5,16 +5,15 @@ verdict is taken in a clean place, where every file of the evaluator is as it wa
 those files has no effect. Tests that the change adds have passed already; they can only add demands.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice.changes import change_set, scratch_copy
-from prunejuice.changes.tree_state import TreeState
+from prunejuice.changes import change_set
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits.diff import FileDiff
-from prunejuice.system import settings
 from prunejuice.text import format_count
+from prunejuice.verbs.ask import AskContext
 from prunejuice.verbs.check_command import CheckCommand, CheckRun, read_script
 from prunejuice.verbs.verify import check_files
 from prunejuice.verbs.verify.pytest_outcome import compare_outcomes
@@ -29,15 +28,10 @@ class Verdict(NamedTuple):
 
 
 class ProtectedCheck:
-    """Judges changes of a tree with a check, in copies below `place`.
+    """Judges changes of the tree of a request with a check, in copies below `folder`."""
 
-    `list_files` returns the paths of the tree.
-    """
-
-    def __init__(
-        self, command: CheckCommand, tree: TreeState, place: Path, list_files: Callable[[], Iterable[str]]
-    ) -> None:
-        self._command, self._tree, self._place, self._list_files = command, tree, place, list_files
+    def __init__(self, command: CheckCommand, context: AskContext, folder: Path) -> None:
+        self._command, self._context, self._folder = command, context, folder
         self._before: CheckRun | None = None
 
     def set_baseline(self, run: CheckRun) -> None:
@@ -85,9 +79,13 @@ class ProtectedCheck:
         ]
 
     def _find_test_data(self) -> set[str]:
-        files = [path for path in self._list_files() if path.endswith((".py", ".js", ".ts", ".rb", ".go"))]
-        tests = (read_script(self._tree.root / path) for path in files if is_test_path(path))
-        sources = (read_script(self._tree.root / path) for path in files if not is_test_path(path))
+        files = [
+            path
+            for path in self._context.engine.listed_files()
+            if path.endswith((".py", ".js", ".ts", ".rb", ".go"))
+        ]
+        tests = (read_script(self._context.tree.root / path) for path in files if is_test_path(path))
+        sources = (read_script(self._context.tree.root / path) for path in files if not is_test_path(path))
         return check_files.find_test_data(tests, sources)
 
     def _adds_the_first_tests(self, judges: Sequence[FileDiff]) -> bool:
@@ -107,10 +105,9 @@ class ProtectedCheck:
 
     def _run_with(self, diffs: Sequence[FileDiff]) -> CheckRun:
         """Run the check in a clean copy of the tree with some of the changes."""
-        environ = settings.environment()
-        with scratch_copy.open_scratch_copy(self._tree, self._place / "judged", environ) as copy:
+        with self._context.open_copy(self._folder / "judged") as copy:
             change_set.write_diffs(copy.house, diffs)
-            return self._command.run(copy.root)
+            return self._command.run(copy.place)
 
 
 def _blame(judges: Sequence[FileDiff], reason: str) -> list[TamperFinding]:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from prunejuice.agents.protocol import Usage
-from prunejuice.changes import scratch_copy
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.context.bundle import Bundle
 from prunejuice.edits.diff import FileDiff
+from prunejuice.environments.place import own_place
 from prunejuice.errors import GateError, UsageError
 from prunejuice.verbs import ask
 from prunejuice.verbs.ask import AskContext, AskRequest
@@ -43,7 +43,9 @@ def prove_tests(
     if not sources:
         fix = "run `codebot test src/shop.py`; for other languages use `codebot implement --check COMMAND`"
         raise UsageError("the paths contain no Python file to test", fix)
-    python = interpreter.find_python(root, environ, context.stop, "pytest", "coverage", tag=context.tag)
+    python = interpreter.find_python(
+        own_place(root), environ, context.stop, "pytest", "coverage", tag=context.tag
+    )
     data_request = request._replace(
         verb=request.verb._replace(result=TestGenerationResult.model_json_schema())
     )
@@ -51,7 +53,7 @@ def prove_tests(
     result = TestGenerationResult.model_validate(answer.output)
     with (
         context.temporary_folder() as folder,
-        scratch_copy.open_scratch_copy(context.tree, folder, environ) as copy,
+        context.open_copy(folder) as copy,
     ):
         gates = TestGates(python, copy, sources, test_file_path(root, sources[0]), result, context)
         passed, verdicts = gates.run_all(must_fail=must_fail)

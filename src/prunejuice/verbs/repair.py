@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.agents.protocol import NO_USAGE, Usage, total_usage
-from prunejuice.changes import change_set, scratch_copy
-from prunejuice.changes.tree_state import TreeState
+from prunejuice.changes import change_set
+from prunejuice.changes.scratch_copy import ScratchCopy
 from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.context.bundle import Bundle
 from prunejuice.edits.diff import FileDiff, format_diff
 from prunejuice.edits.overlay import Overlay
+from prunejuice.environments.place import Place
 from prunejuice.errors import AgentError, ConflictError, DeniedError, GateError, LimitError
 from prunejuice.system import settings
 from prunejuice.text import format_count, safe_line
@@ -47,7 +48,7 @@ class RepairCheck(NamedTuple):
     run_first: bool = False
     allow_test_changes: bool = False
     seconds: float = CHECK_SECONDS
-    compare: Callable[[Path, Path, Sequence[FileDiff]], EquivalenceResult] | None = None
+    compare: Callable[[Place, Place, Sequence[FileDiff]], EquivalenceResult] | None = None
     must_pass_before: bool = False
 
 
@@ -72,15 +73,12 @@ def repair_until_passing(request: AskRequest, check: RepairCheck, context: AskCo
         GateError: the behaviour changed in the last round.
         AgentError, ConflictError: asking failed.
     """
-    environ = settings.environment()
     with context.temporary_folder() as folder, ExitStack() as stack:
-        copy = stack.enter_context(scratch_copy.open_scratch_copy(context.tree, folder / "copy", environ))
+        copy = stack.enter_context(context.open_copy(folder / "copy"))
         original = copy
         if check.compare:
-            original = stack.enter_context(
-                scratch_copy.open_scratch_copy(context.tree, folder / "was", environ)
-            )
-        return _RepairLoop(request, check, context, copy.house, original.root, folder).run()
+            original = stack.enter_context(context.open_copy(folder / "was"))
+        return _RepairLoop(request, check, context, copy, original.place, folder).run()
 
 
 _NOTHING_COMPARED = "no test and no call shows that the behaviour is unchanged"
@@ -94,12 +92,13 @@ class _RepairLoop:
         request: AskRequest,
         check: RepairCheck,
         context: AskContext,
-        copy: TreeState,
-        was: Path,
-        place: Path,
+        copy: ScratchCopy,
+        was: Place,
+        folder_of_copies: Path,
     ) -> None:
         self.request, self.check = request, check
-        self.context, self.copy, self.original_root = context, copy, was
+        self.context, self.copy, self.original = context, copy.house, was
+        self.place = copy.place
         here, top = context.engine.directory.resolve(), context.tree.root.resolve()
         folder = str(here.relative_to(top)) if here.is_relative_to(top) else "."
         self.command = CheckCommand(
@@ -111,7 +110,7 @@ class _RepairLoop:
             context.grace,
             context.tag,
         )
-        self.protected = ProtectedCheck(self.command, context.tree, place, context.engine.listed_files)
+        self.protected = ProtectedCheck(self.command, context, folder_of_copies)
         self.paths: dict[str, None] = {}
         self.seen_states = {""}
         self.failure_counts: Counter[str] = Counter()
@@ -135,10 +134,10 @@ class _RepairLoop:
         # Bad paths are reported here, before a check that may take minutes.
         self.context.engine.gather(ask.context_request(self.request))
         if self.check.command:
-            self.command.require_program(self.copy.root)
+            self.command.require_program(self.place)
         if self.check.run_first:
             run = self._run_before_any_change()
-            if run.passed or self._passes_in_tree():
+            if run.passed:
                 return RepairResult((), f"{self.check.command!r} passes without changes", NO_USAGE, 0, None)
             self._show_output(run.output)
             self.request = self.request._replace(input_text=run.output)
@@ -169,27 +168,8 @@ class _RepairLoop:
         for line in text.rstrip().splitlines()[-_SHOWN_LINES:]:
             self.context.on_progress(f"  {mask_secrets('', line)}")
 
-    def _passes_in_tree(self) -> bool:
-        """Return whether a check that fails in the copy passes in a complete one, and say so.
-
-        A copy has no `.git` and no ignored files; a fault of the copy is none of the code. The tree itself
-        is left alone, since a check may write.
-        """
-        environ, tree = settings.environment(), self.context.tree
-        with (
-            self.context.temporary_folder() as folder,
-            scratch_copy.open_scratch_copy(tree, folder / "all", environ) as complete,
-        ):
-            if not complete.add_ignored_files() or not self.command.run(complete.root).passed:
-                return False
-        self.context.on_progress(
-            f"{self.check.command!r} passes in {self.context.tree.root} but not in a copy of it, which has "
-            "no .git and no ignored files: list what it needs in .worktreeinclude"
-        )
-        return True
-
     def _run_before_any_change(self) -> CheckRun:
-        run = self.command.run(self.copy.root)
+        run = self.command.run(self.place)
         self.protected.set_baseline(run)
         return run
 
@@ -200,11 +180,6 @@ class _RepairLoop:
         self.context.on_progress(f"running {self.check.command!r} before any change")
         if self._run_before_any_change().passed:
             return
-        if self._passes_in_tree():
-            raise GateError(
-                f"{self.check.command!r} cannot judge a change in a copy of the tree",
-                "list the ignored files that it needs in .worktreeinclude, or name another check",
-            )
         self.context.on_progress(f"{self.check.command!r} fails before any change, so it is ignored")
         self.check = self.check._replace(command="")
 
@@ -233,7 +208,7 @@ class _RepairLoop:
         self.evidence, self.faults = [], ()
         passed, output = True, ""
         if self.check.command:
-            run = self.command.run(self.copy.root)
+            run = self.command.run(self.place)
             passed, output = run.passed, run.output
             if passed:
                 when = "before and after" if self.check.must_pass_before else "now"
@@ -241,7 +216,7 @@ class _RepairLoop:
                 self._require_honest_pass(run)
         if self.check.compare is None:
             return passed, output
-        comparison = self.check.compare(self.original_root, self.copy.root, self._file_diffs())
+        comparison = self.check.compare(self.original, self.place, self._file_diffs())
         broken = self.check.must_pass_before and not passed
         self.evidence += comparison.evidence
         self.compared_functions = comparison.compared_functions
@@ -274,13 +249,12 @@ class _RepairLoop:
         functions = rote_probe.find_changed_functions(diffs, tests)
         if not functions:
             return []
-        environ, tree = settings.environment(), self.context.tree
-        probe = rote_probe.RoteProbe(EquivalenceChecker(environ, self.context.stop))
+        probe = rote_probe.RoteProbe(EquivalenceChecker(settings.environment(), self.context.stop))
         with (
             self.context.temporary_folder() as folder,
-            scratch_copy.open_scratch_copy(tree, folder / "before", environ) as before,
+            self.context.open_copy(folder / "before") as before,
         ):
-            return probe.describe_rote(before.root, self.copy.root, functions)
+            return probe.describe_rote(before.place, self.place, functions)
 
     def _test_sources(self) -> Iterator[str]:
         """Yield the sources of the test files."""

@@ -411,6 +411,11 @@ def find_top(directory: str | Path) -> str:
     return folder
 
 
+def folder_in_tree(directory: Path) -> str:
+    """Return the path of a directory relative to the top of its working tree; "." outside of any."""
+    return os.path.relpath(directory, find_top(directory) or directory)
+
+
 def may_be_in_repository(directory: str | Path) -> bool:
     """Return whether the directory or a parent has a `.git`, without starting a process."""
     return bool(find_top(directory))

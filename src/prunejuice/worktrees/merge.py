@@ -131,6 +131,7 @@ def temporary_worktree(git: Git, commit: str, parent: str = "") -> Iterator[Git]
     )
     record = worktree.create(git, spec)
     try:
+        worktree.scratch_folder(path).mkdir()
         yield git.for_worktree(record.path, record.git_dir)
     finally:
         worktree.discard(git, path)

@@ -43,10 +43,15 @@ def delete_folder(path: Path) -> None:
         shutil.rmtree(path)
     if not os.path.lexists(path):
         return
-    # Entries of a read-only folder cannot be deleted.
-    for folder, _, _ in os.walk(path):
-        with suppress(OSError):
-            Path(folder).chmod(0o700)
+    # Entries of a read-only folder cannot be deleted, and those of an unreadable one not even listed.
+    with suppress(OSError):
+        path.chmod(0o700)
+    for folder, names, _ in os.walk(path):
+        for name in names:
+            inner = Path(folder, name)
+            with suppress(OSError):
+                if not inner.is_symlink():
+                    inner.chmod(0o700)
     try:
         shutil.rmtree(path)
     except OSError as error:

@@ -435,8 +435,14 @@ def remove_dead_checks(git: Git, *, dry_run: bool = False) -> list[Path]:
     return dead
 
 
+def scratch_folder(path: Path) -> Path:
+    """Return the folder beside a temporary worktree for what is not part of it; `discard` deletes it."""
+    return path.with_name(f"{path.name}-scratch")
+
+
 def discard(git: Git, path: Path) -> None:
     """Remove a worktree permanently, without a backup."""
+    trash.delete_folder(scratch_folder(path))
     operation_id = remove(git, path, force=True).operation
     if operation_id:
         trash.delete_backup(git, oplog.open_log(git).find(operation_id))

@@ -18,10 +18,11 @@ import click
 from prunejuice.cli import render
 from prunejuice.cli.options import json_option
 from prunejuice.cli.plum.environment import PlumEnvironment, open_environment
+from prunejuice.environments import equipment, ignored_files, ports, setup_command
 from prunejuice.errors import PruneJuiceError, UsageError
 from prunejuice.system import process, settings
 from prunejuice.text import format_count, safe_line, spelling_hint
-from prunejuice.worktrees import listing, provision, remote_branch, worktree, worktree_names
+from prunejuice.worktrees import listing, remote_branch, worktree, worktree_names
 from prunejuice.worktrees.clone_file import clone_file
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.listing import WorktreeRecord
@@ -35,7 +36,8 @@ _SHOWN_FILES = 20
 class WorktreeRequest(NamedTuple):
     """A worktree to create: its branch, path and base, the files to copy, and the MCP template.
 
-    `upstream` is the branch of a remote that the new branch continues.
+    `upstream` is the branch of a remote that the new branch continues. With `equip`, it gets the packages
+    of the checkout and the ignored files that code needs.
     """
 
     branch: str
@@ -45,6 +47,7 @@ class WorktreeRequest(NamedTuple):
     files: list[str]
     template: Path | None
     upstream: RemoteBranch | None
+    equip: bool = True
 
 
 @click.command("create")
@@ -68,7 +71,11 @@ class WorktreeRequest(NamedTuple):
 @click.option(
     "--pattern", default="", help="Branch name, with {prefix} {suffix} {username} {project} {date}."
 )
-@click.option("--no-copy-files", is_flag=True, help="Do not copy .worktreeinclude and PLUM_FILES_TO_COPY.")
+@click.option(
+    "--no-copy-files",
+    is_flag=True,
+    help="Do not copy packages, .env, .worktreeinclude and PLUM_FILES_TO_COPY.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be created, without creating it.")
 @click.option("-i", "--interactive", is_flag=True, help="Prompt for values that are not given.")
 @json_option
@@ -111,7 +118,7 @@ def _worktree_owner(environment: PlumEnvironment, request: WorktreeRequest) -> s
     setup_failed = (
         owner.startswith("plum:")
         and existing
-        and not (existing.git_dir / provision.SETUP_MARK_FILE).exists()
+        and not (existing.git_dir / setup_command.SETUP_MARK_FILE).exists()
     )
     return owner if setup_failed and environment.app.settings.setup else f"plum:{time.time_ns()}"
 
@@ -151,7 +158,10 @@ def _build_request(
     files = (
         []
         if options["no_copy_files"]
-        else [*provision.list_included_files(main), *provision.user_files_to_copy(environment.app.environ)]
+        else [
+            *ignored_files.list_included_files(main),
+            *ignored_files.user_files_to_copy(environment.app.environ),
+        ]
     )
     shown_base = git.current_branch() if base_name == "HEAD" else base_name
     return WorktreeRequest(
@@ -162,6 +172,7 @@ def _build_request(
         files,
         _find_template(environment, options["template"]),
         upstream,
+        not options["no_copy_files"],
     )
 
 
@@ -246,10 +257,10 @@ def _provision(
     request: WorktreeRequest,
     record: WorktreeRecord,
     write: Callable[[str], None],
-) -> tuple[int, list[provision.CopyResult]]:
+) -> tuple[int, list[ignored_files.CopyResult]]:
     """Copy files, activate the template and run the set-up command; return the first port and the files."""
     main, new_tree = Path(environment.git.for_main_worktree().directory), Path(record.path)
-    copied = provision.copy_files(main, new_tree, request.files)
+    copied = ignored_files.copy_files(main, new_tree, request.files)
     for result in copied[:_SHOWN_FILES]:
         write(str(result))
     if copied[_SHOWN_FILES:]:
@@ -260,8 +271,10 @@ def _provision(
     if request.template and not os.path.lexists(new_tree / ".mcp.json"):
         clone_file(request.template, new_tree / ".mcp.json")
         write(f"  ✓ Activated {request.template.name} as .mcp.json")
-    port = provision.allocate_ports(environment.app.settings.home, new_tree)
+    port = ports.allocate_ports(environment.app.settings.home, new_tree)
     project_settings = environment.app.settings
+    if request.equip:
+        _equip(environment, record, write)
     if environment.app.has_untrusted_settings():
         render.print_message(
             f"note: ignoring {environment.app.project.config}, which is not trusted: run `prj trust`"
@@ -269,11 +282,11 @@ def _provision(
     if project_settings.setup:
         variables = {
             **settings.inherited_environment(environment.app.environ),
-            **provision.port_variables(port),
+            **ports.port_variables(port),
         }
         variables |= {"PRUNEJUICE_WORKTREE_PATH": record.path, "PRUNEJUICE_BRANCH_NAME": record.branch}
         variables |= {"PRUNEJUICE_PROJECT_PATH": str(environment.app.project.root)}
-        provision.run_setup(
+        setup_command.run_setup(
             new_tree,
             Path(record.git_dir),
             project_settings,
@@ -281,6 +294,17 @@ def _provision(
             _show_output,
         )
     return port, copied
+
+
+def _equip(environment: PlumEnvironment, record: WorktreeRecord, write: Callable[[str], None]) -> None:
+    """Copy packages and files that code needs; install packages only in a project that is trusted."""
+    app, git = environment.app, environment.git
+    tree_git = git.for_worktree(record.path, record.git_dir)
+    supplies = equipment.plan_equipment(git, tree_git, app.environ, has_setup=bool(app.settings.setup))
+    if app.has_untrusted_settings():
+        supplies = [supply for supply in supplies if supply.kind != "install"]
+    call = process.ProcessSpec((), "/", app.environ, grace=app.settings.grace, tag=f"plum/{record.branch}")
+    equipment.equip_tree(Path(git.directory), Path(record.path), supplies, call, write)
 
 
 def _show_output(chunk: bytes) -> None:

@@ -1,7 +1,8 @@
 """Check that the tools, the store and the settings are in order."""
 
 import platform
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from prunejuice.cli import render
 from prunejuice.cli.options import json_option
 from prunejuice.engine import trust
 from prunejuice.engine.stores.registry import open_sqlite
+from prunejuice.environments import checkout_overlay, equipment
 from prunejuice.errors import DamagedStoreError, PruneJuiceError, StoreError
 from prunejuice.system import process, settings
 from prunejuice.text import safe_line
@@ -37,16 +39,20 @@ class HealthCheck(NamedTuple):
     is_flag=True,
     help="Set a damaged history aside and start a new one; finish interrupted operations.",
 )
+@click.option("--equip", is_flag=True, help="Show what a new worktree gets from this checkout.")
 @json_option
-def doctor_command(*, repair: bool, as_json: bool) -> int:
+def doctor_command(*, repair: bool, equip: bool, as_json: bool) -> int:
     environ = settings.environment()
     checks = [*_check_tools(environ), _check_store(settings.state_directory(environ), repair=repair)]
     checks += _check_extensions()
-    for name, check in (
-        ("project", _check_project),
-        ("settings", _check_settings),
-        ("operations", partial(_check_operations, repair=repair)),
-    ):
+    project_checks: dict[str, Callable[[wiring.App], Iterator[HealthCheck]]] = {
+        "project": _check_project,
+        "settings": _check_settings,
+        "operations": partial(_check_operations, repair=repair),
+        "checks": _check_overlay,
+        **({"equip": _check_equipment} if equip else {}),
+    }
+    for name, check in project_checks.items():
         try:
             checks += check(wiring.open_app())
         except PruneJuiceError as error:
@@ -149,6 +155,26 @@ def _check_operations(app: wiring.App, *, repair: bool) -> Iterator[HealthCheck]
     for operation in interrupted:
         found = f"interrupted: {operation.kind} of {operation.what}"
         yield HealthCheck("operations", ok=False, found=found, fix="finish it: prj doctor --repair")
+
+
+def _check_overlay(app: wiring.App) -> Iterator[HealthCheck]:
+    """Yield where checks of copies and merges run."""
+    found = "run in copies of the checkout"
+    if not app.settings.overlay:
+        found += " (setting overlay)"
+    elif checkout_overlay.find_namespace(Path(tempfile.gettempdir())):
+        found = "run at the path of the checkout, in an overlay that keeps their writes"
+    yield HealthCheck("checks", ok=True, found=found)
+
+
+def _check_equipment(app: wiring.App) -> Iterator[HealthCheck]:
+    """Yield what a new worktree gets from the checkout."""
+    git = gits.open_git(app.project.root, dict(app.environ))
+    supplies = equipment.preview_equipment(git, app.environ, app.settings.setup)
+    for supply in supplies:
+        yield HealthCheck("equip", ok=supply.kind != "missing", found=str(supply))
+    if not supplies:
+        yield HealthCheck("equip", ok=True, found="nothing: the checkout has no packages and no .env")
 
 
 def _check_project(app: wiring.App) -> Iterator[HealthCheck]:

@@ -10,8 +10,10 @@ from prunejuice.cli import command_form, plan_view, render, yaml_writer
 from prunejuice.cli.completion import complete_command
 from prunejuice.cli.mermaid import flowchart_lines
 from prunejuice.cli.options import json_option
+from prunejuice.environments import equipment
 from prunejuice.text import safe_line
 from prunejuice.workflow.command import Command
+from prunejuice.worktrees.git import open_git
 
 
 @click.command("explain")
@@ -19,7 +21,8 @@ from prunejuice.workflow.command import Command
 @click.option("--mermaid", is_flag=True, help="Print the graph as a Mermaid flowchart.")
 @json_option
 def explain_command(*, command: str, mermaid: bool, as_json: bool) -> None:
-    catalog = wiring.open_app().catalog
+    app = wiring.open_app()
+    catalog = app.catalog
     loaded = catalog.load(command)
     if mermaid:
         for line in flowchart_lines(loaded.workflow):
@@ -29,9 +32,23 @@ def explain_command(*, command: str, mermaid: bool, as_json: bool) -> None:
     if as_json:
         origin: dict[str, object] = {"extends": loaded.extends} if loaded.extends else {}
         origin |= {"source": loaded.source, "uses": list(catalog.dependencies(loaded))}
+        origin |= {"worktree_gets": _describe_equipment(app, loaded)}
         render.print_json("command", {**form, **origin})
         return
     _show_command(loaded, form)
+    if supplies := _describe_equipment(app, loaded):
+        render.print_line("")
+        render.print_line("# its worktree gets from this checkout")
+        for line in supplies:
+            render.print_line(f"#   {line}")
+
+
+def _describe_equipment(app: wiring.App, command: Command) -> list[str]:
+    """Return what the worktree of a run would get; nothing for a command that makes no worktree."""
+    if "create-worktree" not in {step.uses or step.name for step in command.workflow.steps.values()}:
+        return []
+    git = open_git(app.project.root, dict(app.environ))
+    return list(map(str, equipment.preview_equipment(git, app.environ, app.settings.setup)))
 
 
 def _show_command(command: Command, form: dict[str, object]) -> None:

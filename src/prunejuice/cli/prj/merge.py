@@ -5,6 +5,8 @@ on the result, and only then does the branch move. A conflict (exit 4) or a fail
 nothing.
 """
 
+from pathlib import Path
+
 import click
 
 from prunejuice.app import run_actions, wiring
@@ -16,6 +18,7 @@ from prunejuice.cli.run_lookup import find_run
 from prunejuice.engine import trust
 from prunejuice.errors import UsageError
 from prunejuice.text import safe_line
+from prunejuice.worktrees.git import folder_in_tree
 from prunejuice.worktrees.merge import MergeMethod
 
 
@@ -56,7 +59,8 @@ def merge_command(  # noqa: PLR0913 - one parameter for each option
         # The untrusted file may set a check, and skipping that check silently would be unsafe.
         trust.require_trusted_project(app.project, app.trust_store)
     command = "" if no_check else app.settings.check if check is None else check
-    options = MergeOptions(method or "merge", into, command, message)
+    folder = folder_in_tree(app.project.root if check is None else Path.cwd())
+    options = MergeOptions(method or "merge", into, command, message, folder)
     result = run_actions.merge_run(app, app.build_runtime(), loaded, options)
     if as_json:
         render.print_json("merge", {"run": loaded.id, **result._asdict()})

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.code import public_api, purity
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits.diff import FileDiff
+from prunejuice.environments.place import Place
 from prunejuice.errors import GateError
 from prunejuice.system.stop_request import Stop
 from prunejuice.verbs.verify import interpreter
@@ -37,8 +37,8 @@ class EquivalenceChecker:
         self._environ, self._stop = environ, stop
         self._python: PythonInterpreter | None = None
 
-    def compare_trees(self, was: Path, root: Path, diffs: Sequence[FileDiff]) -> EquivalenceResult:
-        """Compare the tree at `root`, which has the changes, with the original one at `was`."""
+    def compare_trees(self, was: Place, now: Place, diffs: Sequence[FileDiff]) -> EquivalenceResult:
+        """Compare the tree `now`, which has the changes, with the original one."""
         faults: list[str] = []
         evidence: list[str] = []
         compared_functions = 0
@@ -55,20 +55,22 @@ class EquivalenceChecker:
             faults += [f"{diff.path}: {change}" for change in breaking_changes]
             if not breaking_changes:
                 evidence.append(f"{diff.path}: all public names and signatures are unchanged")
-            comparison = self._compare_functions(was, root, diff.path, old, new)
+            comparison = self._compare_functions(was, now, diff.path, old, new)
             faults += comparison.faults
             evidence += comparison.evidence
             compared_functions += comparison.compared_functions
         return EquivalenceResult(tuple(faults), tuple(evidence), compared_functions)
 
-    def _compare_functions(self, was: Path, root: Path, path: str, old: str, new: str) -> EquivalenceResult:
+    def _compare_functions(
+        self, was: Place, now: Place, path: str, old: str, new: str
+    ) -> EquivalenceResult:
         """Call functions without side effects, before and after, with the same arguments."""
         functions = purity.changed_pure_functions(old, new)
         if not functions:
             return EquivalenceResult()
         calls = {comparison.name: list(comparison.inputs) for comparison in functions}
         # The original runs twice: results that differ between those runs prove nothing about the change.
-        before, again, after = (self.call_functions(tree, path, calls) for tree in (was, was, root))
+        before, again, after = (self.call_functions(tree, path, calls) for tree in (was, was, now))
         if before is None or again is None:
             return EquivalenceResult()
         if after is None:
@@ -91,16 +93,17 @@ class EquivalenceChecker:
         return EquivalenceResult(faults, evidence, len(evidence))
 
     def call_functions(
-        self, root: Path, path: str, calls: Mapping[str, Sequence[str]]
+        self, place: Place, path: str, calls: Mapping[str, Sequence[str]]
     ) -> Mapping[str, Sequence[str]] | None:
-        """Return the outcomes of calls in the tree at `root`, by function; None if they cannot be made."""
+        """Return the outcomes of calls in a tree, by function; None if they cannot be made."""
         try:
-            self._python = self._python or interpreter.find_python(root, self._environ, self._stop, "json")
+            self._python = self._python or interpreter.find_python(place, self._environ, self._stop, "json")
         except GateError:
             return None
-        top, name = interpreter.import_location(root, path)
-        order = json.dumps({"top": str(top), "module": name, "calls": calls}).encode()
-        result = self._python.run(root, str(PROBES / "calls.py"), stdin=order, PYTHONHASHSEED="0")
+        top, name = interpreter.import_location(place.root, path)
+        seen = place.seen / top.relative_to(place.root)
+        order = json.dumps({"top": str(seen), "module": name, "calls": calls}).encode()
+        result = self._python.run(place, str(PROBES / "calls.py"), stdin=order, PYTHONHASHSEED="0")
         try:
             outcomes: Mapping[str, Sequence[str]] = json.loads(result.out) if result.code == 0 else {}
         except ValueError:

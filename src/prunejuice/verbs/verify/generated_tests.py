@@ -89,10 +89,10 @@ class TestGates:
         result: TestGenerationResult,
         context: AskContext,
     ) -> None:
-        self.python, self.root, self.sources = python, copy.root, sources
+        self.python, self.place, self.sources = python, copy.place, sources
         self.target, self.result, self.context = target, result, context
         self.must_fail = False
-        self.runs = TestRuns(python, copy.root, sources, target, result)
+        self.runs = TestRuns(python, copy.place, sources, target, result)
 
     def run_all(self, *, must_fail: bool = False) -> tuple[list[TestCase], list[GateVerdict]]:
         """Return the tests that pass all gates, and the verdict on each test.
@@ -144,7 +144,7 @@ class TestGates:
         for case in cases:
             self.write_tests([case])
             result = self.python.run_pytest(
-                self.root, f"{self.target}::{case.test_name}", seconds=TEST_SECONDS
+                self.place, f"{self.target}::{case.test_name}", seconds=TEST_SECONDS
             )
             verdicts[case.test_name] = _judge_failure(case.test_name, result)
         return verdicts
@@ -183,7 +183,7 @@ class TestGates:
             failed: set[str] = set()
             for order in (kept[::-1], *[kept] * _REPETITIONS):
                 self.write_tests(order)
-                result = self.python.run_pytest(self.root, "-rf", self.target, seconds=SUITE_SECONDS)
+                result = self.python.run_pytest(self.place, "-rf", self.target, seconds=SUITE_SECONDS)
                 if result.code:
                     failed |= {case.test_name for case in kept if f"::{case.test_name}" in result.out}
                     failed = failed or {kept[-1].test_name}

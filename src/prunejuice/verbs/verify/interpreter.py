@@ -1,12 +1,14 @@
 """Find a project's Python interpreter, and run tests and probes with it."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from prunejuice.environments.place import Place
 from prunejuice.errors import GateError, MissingToolError
-from prunejuice.system import process, settings
+from prunejuice.system import process
 from prunejuice.system.stop_request import Stop
 
 _SECONDS = 120.0
@@ -33,11 +35,16 @@ class PythonResult(NamedTuple):
         return f"{self.out}\n{self.err}".strip()[-4000:]
 
 
-def tree_environment(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which a tree's modules precede installed ones."""
+def tree_environment(
+    place: Place, environ: Mapping[str, str], report: Path | None = None
+) -> dict[str, str]:
+    """Return an environment in which a tree's modules precede installed ones; for `report` see `Place`."""
+    variables = place.variables(environ, report)
+    own = [str(place.seen / "src"), str(place.seen)]
+    given = list(filter(None, variables.get("PYTHONPATH", "").split(os.pathsep)))
+    paths = os.pathsep.join(dict.fromkeys([*given, *own] if report else [*own, *given]))
     # Without bytecode files: one of an earlier version with the same size and second would be used instead.
-    paths = {"PYTHONPATH": f"{root / 'src'}:{root}", "PYTHONDONTWRITEBYTECODE": "1"}
-    return {**settings.inherited_environment(environ), **paths}
+    return {**variables, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class PythonInterpreter(NamedTuple):
@@ -51,19 +58,21 @@ class PythonInterpreter(NamedTuple):
     """Options that turn off plugins which change every pytest run: coverage and parallel tests."""
 
     def run(
-        self, root: Path, *words: str, stdin: bytes = b"", seconds: float = _SECONDS, **variables: str
+        self, place: Place, *words: str, stdin: bytes = b"", seconds: float = _SECONDS, **variables: str
     ) -> PythonResult:
-        """Run the interpreter in a folder, which comes first on the module search path."""
-        env = {**tree_environment(root, self.environ), **variables}
-        call = process.ProcessSpec([self.program, *words], root, env, seconds, stdin=stdin, tag=self.tag)
-        result = process.capture_output(call, _MAX_OUTPUT_BYTES, self.stop)
+        """Run the interpreter in a tree, which comes first on the module search path."""
+        env = {**tree_environment(place, self.environ), **variables}
+        call = process.ProcessSpec(
+            [self.program, *words], place.root, env, seconds, stdin=stdin, tag=self.tag
+        )
+        result = place.capture_output(call, _MAX_OUTPUT_BYTES, self.stop)
         return PythonResult(
             result.code, result.stdout.decode("utf-8", "replace"), result.stderr.decode("utf-8", "replace")
         )
 
-    def run_pytest(self, root: Path, *words: str, seconds: float = _SECONDS) -> PythonResult:
+    def run_pytest(self, place: Place, *words: str, seconds: float = _SECONDS) -> PythonResult:
         """Run pytest in one process, without coverage."""
-        return self.run(root, *self.pytest_options, *words, seconds=seconds)
+        return self.run(place, *self.pytest_options, *words, seconds=seconds)
 
     @property
     def pytest_options(self) -> tuple[str, ...]:
@@ -72,14 +81,15 @@ class PythonInterpreter(NamedTuple):
 
 
 def find_python(
-    root: Path, environ: Mapping[str, str], stop: Stop, *needs: str, tag: str = ""
+    place: Place, environ: Mapping[str, str], stop: Stop, *needs: str, tag: str = ""
 ) -> PythonInterpreter:
     """Return the first interpreter with the needed modules: of the tree, of the caller, or the current one.
 
     Raises:
         GateError: no interpreter has them.
     """
-    candidates = [root / ".venv/bin/python", root / "venv/bin/python"]
+    candidates = [place.seen / ".venv/bin/python", place.seen / "venv/bin/python"]
+    environ = place.relocate(environ)
     if environ.get("VIRTUAL_ENV"):
         candidates.append(Path(environ["VIRTUAL_ENV"], "bin/python"))
     programs: Sequence[str] = (
@@ -95,7 +105,7 @@ def find_python(
             )
         except MissingToolError:
             continue
-        result = python.run(root, "-c", f"{code}\n{_PLUGIN_PROBE}", seconds=30)
+        result = python.run(place, "-c", f"{code}\n{_PLUGIN_PROBE}", seconds=30)
         if result.code == 0:
             return python._replace(plugin_options=tuple(result.out.split()))
     missing = " and ".join(needs or ("pytest",))

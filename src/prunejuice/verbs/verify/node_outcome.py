@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from prunejuice.environments.place import Place
 from prunejuice.verbs.verify.pytest_outcome import Outcomes
 
 REPORT_NAME = "node-report.xml"
@@ -23,8 +24,10 @@ def node_options(report: str, inherited: str = "") -> str:
     return " ".join([guard_options(inherited), *reporters])
 
 
-def without_files(outcomes: Outcomes, root: Path) -> Outcomes:
+def without_files(outcomes: Outcomes, place: Place) -> Outcomes:
     """Return the outcomes without those of files, which node reports where a file has no test."""
     return {
-        name: word for name, word in outcomes.items() if not (root / name.removeprefix("test::")).is_file()
+        name: word
+        for name, word in outcomes.items()
+        if not place.find_file(name.removeprefix("test::")).is_file()
     }

@@ -7,12 +7,12 @@ evidence for a reviewer and refuses nothing.
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from prunejuice.code import purity
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits.diff import FileDiff
+from prunejuice.environments.place import Place
 from prunejuice.text import safe_line
 from prunejuice.verbs.verify.equivalence import EquivalenceChecker, parseable_text
 
@@ -148,11 +148,11 @@ class RoteProbe:
     def __init__(self, checker: EquivalenceChecker) -> None:
         self._checker = checker
 
-    def describe_rote(self, was: Path, root: Path, functions: Sequence[ChangedFunction]) -> list[str]:
+    def describe_rote(self, was: Place, now: Place, functions: Sequence[ChangedFunction]) -> list[str]:
         """Return a line for each function that changed for the values of tests, or cannot be varied."""
-        return [line for function in functions if (line := self._describe(was, root, function))]
+        return [line for function in functions if (line := self._describe(was, now, function))]
 
-    def _describe(self, was: Path, root: Path, function: ChangedFunction) -> str:
+    def _describe(self, was: Place, now: Place, function: ChangedFunction) -> str:
         if not function.is_pure:
             said = "was not tried beside the values of tests: it may have side effects"
             return f"{function.path}: {function.name} {said}"
@@ -160,7 +160,7 @@ class RoteProbe:
         beside = dict.fromkeys(repr(other) for call in function.tested for other in vary_arguments(call))
         literals = [*tested, *(call for call in beside if call not in tested)]
         calls = {function.name: literals}
-        runs = [self._checker.call_functions(tree, function.path, calls) for tree in (was, was, root)]
+        runs = [self._checker.call_functions(tree, function.path, calls) for tree in (was, was, now)]
         if any(run is None for run in runs):
             return ""
         outcomes = zip(*(run[function.name] for run in runs if run), strict=True)

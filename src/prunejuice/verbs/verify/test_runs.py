@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from prunejuice.code import mutant
 from prunejuice.code.mutant import Mutant
+from prunejuice.environments.place import Place
 from prunejuice.verbs.results import TestCase, TestGenerationResult
 from prunejuice.verbs.verify import interpreter, pytest_outcome
 from prunejuice.verbs.verify.interpreter import PythonInterpreter, PythonResult
@@ -47,20 +48,21 @@ def fault_time_limit(seconds: float) -> float:
 
 
 class TestRuns:
-    """Runs tests of the file `target` in the tree at `root`; `sources` are the files that they test."""
+    """Runs tests of the file `target` in a tree; `sources` are the files that they test."""
 
     def __init__(
         self,
         python: PythonInterpreter,
-        root: Path,
+        place: Place,
         sources: Sequence[str],
         target: str,
         result: TestGenerationResult,
     ) -> None:
-        self.python, self.root, self.sources = python, root, sources
+        self.python, self.place, self.sources = python, place, sources
+        self.root = place.root
         self.target, self.result = target, result
         self.fault_seconds = TEST_SECONDS
-        self._state = root.parent / "state"
+        self._state = self.root.parent / "state"
 
     def write_tests(self, cases: Sequence[TestCase]) -> None:
         """Write the test file with the given cases."""
@@ -106,13 +108,13 @@ class TestRuns:
         """Run tests on code with a fault; return the failure of each that was reported."""
         self._report.unlink(missing_ok=True)
         words = (f"{self.target}::{name}" for name in sorted(names))
-        self.python.run_pytest(self.root, f"--junitxml={self._report}", *words, seconds=self.fault_seconds)
+        self.python.run_pytest(self.place, f"--junitxml={self._report}", *words, seconds=self.fault_seconds)
         return self._read_failures()
 
     def is_detected_without(self, tests: Collection[str]) -> bool:
         """Return whether the suite without some tests fails with the fault that is in the code now."""
         words = (f"--deselect={self.target}::{test}" for test in sorted(tests))
-        run = self.python.run_pytest(self.root, "-x", *words, seconds=SUITE_SECONDS)
+        run = self.python.run_pytest(self.place, "-x", *words, seconds=SUITE_SECONDS)
         return run.code not in {0, pytest_outcome.NO_TESTS_CODE}
 
     def _run_with_coverage(self, *words: str, seconds: float) -> PythonResult:
@@ -121,12 +123,12 @@ class TestRuns:
             file.unlink(missing_ok=True)
         settings_file = self._state / "coverage.ini"
         settings_file.write_text(_COVERAGE_SETTINGS)
-        included = ",".join(str(self.root / path) for path in self.sources)
+        included = ",".join(str(self.place.seen / path) for path in self.sources)
         options = ("--branch", f"--data-file={self._coverage_file}", f"--include={included}")
         pytest_words = (*self.python.pytest_options, f"--junitxml={self._report}", *words)
         # The settings of the project could omit the sources.
         return self.python.run(
-            self.root,
+            self.place,
             *("-m", "coverage", "run", *options, *pytest_words),
             seconds=seconds,
             COVERAGE_RCFILE=str(settings_file),
@@ -146,15 +148,17 @@ class TestRuns:
 
     def _read_arcs(self) -> dict[str, Arcs]:
         """Return the recorded arcs by the function of the test that ran them, with relative paths."""
-        result = self.python.run(self.root, str(interpreter.PROBES / "arcs.py"), str(self._coverage_file))
+        result = self.python.run(self.place, str(interpreter.PROBES / "arcs.py"), str(self._coverage_file))
         recorded = json.loads(result.out) if result.code == 0 else {}
         return {name: frozenset(self._relative_arcs(by_file)) for name, by_file in recorded.items()}
 
     def _relative_arcs(self, by_file: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
         for path, pairs in by_file.items():
             absolute = Path(path)
-            if absolute.is_relative_to(self.root):
-                yield from ((str(absolute.relative_to(self.root)), start, end) for start, end in pairs)
+            if absolute.is_relative_to(self.place.seen):
+                yield from (
+                    (str(absolute.relative_to(self.place.seen)), start, end) for start, end in pairs
+                )
 
 
 class FaultSearch:

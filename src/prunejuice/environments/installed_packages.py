@@ -19,6 +19,8 @@ _MAX_REWRITTEN_BYTES = 1 << 20
 _PATH_FILES = ("*.pth", "__editable__*", "*.egg-link", "*.dist-info/direct_url.json")
 """Files of `site-packages` that hold the paths of editable packages."""
 
+_PATH_VARIABLES = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "UV_PROJECT_ENVIRONMENT")
+
 
 def find_package_folders(root: Path, paths: Iterable[str]) -> list[str]:
     """Return the folders of installed packages at the top of a tree and beside its `paths`."""
@@ -45,14 +47,14 @@ def _copy_folder(source: Path, target: Path, source_root: Path, target_root: Pat
             if os.path.lexists(copy):
                 continue
             if entry.is_symlink():
-                copy.symlink_to(_moved_link(Path(entry.path), source_root, target_root))
+                copy.symlink_to(moved_link(Path(entry.path), source_root, target_root))
             elif entry.is_dir():
                 _copy_folder(Path(entry.path), copy, source_root, target_root)
             elif entry.is_file():
                 _copy_file(Path(entry.path), copy, entry.stat().st_size)
 
 
-def _moved_link(link: Path, source_root: Path, target_root: Path) -> Path:
+def moved_link(link: Path, source_root: Path, target_root: Path) -> Path:
     """Return the destination of a link for the copy of it; inside the tree it leads to the new tree."""
     destination = link.readlink()
     if destination.is_absolute():
@@ -103,13 +105,17 @@ def relocate_packages(folder: Path, source_root: Path, target_root: Path) -> Non
 def relocate_variables(environ: Mapping[str, str], source_root: Path, target_root: Path) -> dict[str, str]:
     """Return `environ` with the programs of another tree's packages first, where that tree has them.
 
-    Entries of PATH below the old tree, and VIRTUAL_ENV, name the same place of the new tree if it exists.
+    Entries of PATH below the old tree, and virtual environments, name the same place of the new tree if it
+    exists.
     """
-    entries = environ.get("PATH", "").split(os.pathsep)
-    moved = {"PATH": os.pathsep.join(_moved_path(entry, source_root, target_root) for entry in entries)}
-    if "VIRTUAL_ENV" in environ:
-        moved["VIRTUAL_ENV"] = _moved_path(environ["VIRTUAL_ENV"], source_root, target_root)
-    return {**environ, **{name: value for name, value in moved.items() if name in environ}}
+    moved = {
+        name: os.pathsep.join(
+            _moved_path(entry, source_root, target_root) for entry in environ[name].split(os.pathsep)
+        )
+        for name in _PATH_VARIABLES
+        if name in environ
+    }
+    return {**environ, **moved}
 
 
 def _moved_path(path: str, source_root: Path, target_root: Path) -> str:

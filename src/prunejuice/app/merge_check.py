@@ -1,0 +1,106 @@
+"""Run a check on the files that a merge would make, before a branch moves to them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice.app.wiring import App
+from prunejuice.environments import equipment, origin
+from prunejuice.environments.checkout_overlay import GitHead, open_overlay
+from prunejuice.environments.place import Place
+from prunejuice.errors import GateError
+from prunejuice.system import process
+from prunejuice.text import safe_line, safe_text
+from prunejuice.worktrees import file_listing, merge, worktree
+from prunejuice.worktrees.git import Git
+
+_CHECK_SECONDS = 3600.0
+_TAIL_BYTES = 4000
+_SHOWN_LINES = 12
+_CANNOT_START = {126, 127}
+"""Exit codes of a shell that could not execute a program, or did not find it."""
+
+
+class Merge(NamedTuple):
+    """A branch, its commit before a merge, and the commit that the merge would make of it.
+
+    The check runs in `folder`, a path relative to the top.
+    """
+
+    old: str
+    new: str
+    branch: str
+    folder: str = "."
+
+
+class _CheckEnd(NamedTuple):
+    code: int
+    output: str
+    timed_out: bool
+
+
+def require_passing_check(app: App, git: Git, wanted: Merge, command: str) -> None:
+    """Run a check command on the files that a merge would make.
+
+    Raises:
+        GateError: the check failed; the message has the end of its output, and says whether the branch
+            passes as it is.
+    """
+    ended = _run_check(app, git, wanted.new, command, wanted.folder)
+    if not ended.code:
+        return
+    lines = ended.output.rstrip().splitlines()[-_SHOWN_LINES:]
+    problem = "the check failed on the merged files"
+    fix = "fix it in the worktree of the run and merge again; the branch is unchanged"
+    if ended.code in _CANNOT_START:
+        problem, fix = "the check could not start", "name a program that is installed"
+    elif not ended.timed_out and _run_check(app, git, wanted.old, command, wanted.folder).code:
+        fix = f"mend {wanted.branch!r} first: the check fails on it as it is, too; it is unchanged"
+    raise GateError("\n".join([f"{problem}: {safe_line(command)}", *lines]), fix)
+
+
+def _run_check(app: App, git: Git, commit: str, command: str, folder: str) -> _CheckEnd:
+    with _open_place(app, git, commit) as place:
+        report = worktree.scratch_folder(place.root) / "origin"
+        env = place.variables(app.environ, report)
+        argv = process.bash_argv(command, env.get("PATH"))
+        directory = place.root / folder if (place.root / folder).is_dir() else place.root
+        tail = bytearray()
+
+        def keep_tail(chunk: bytes) -> None:
+            tail.extend(chunk)
+            del tail[:-_TAIL_BYTES]
+
+        tag = f"{worktree.CHECK_PREFIX}{place.root.name}"
+        spec = process.ProcessSpec(argv, directory, env, _CHECK_SECONDS, app.settings.grace, tag=tag)
+        ended = place.run(spec, keep_tail)
+        shadowed = origin.find_shadowed_module(report)
+    output = safe_text(bytes(tail))
+    if shadowed:
+        return _CheckEnd(ended.code or 1, f"{output}\n{shadowed}", ended.timed_out)
+    return _CheckEnd(ended.code, output, ended.timed_out)
+
+
+@contextmanager
+def _open_place(app: App, git: Git, commit: str) -> Iterator[Place]:
+    """Check out a commit, and yield the place where its code is judged."""
+    main = git.for_main_worktree() if git.main_worktree else git
+    checkout = Path(main.directory)
+    with merge.temporary_worktree(git, commit, app.settings.worktree_parent) as tree:
+        root = Path(tree.directory)
+        scratch = worktree.scratch_folder(root) / "overlay"
+        if app.settings.overlay and (
+            overlay := open_overlay(root, main, checkout, scratch, _list_all(main), app.environ)
+        ):
+            yield Place(root, checkout, overlay.with_head(GitHead(commit, Path(tree.git_dir, "index"))))
+            return
+        supplies = equipment.plan_equipment(main, tree, app.environ)
+        call = process.ProcessSpec((), "/", app.environ, grace=app.settings.grace)
+        equipment.equip_tree(checkout, root, supplies, call, lambda _line: None)
+        yield Place(root, checkout)
+
+
+def _list_all(git: Git) -> list[str]:
+    listing = file_listing.list_files(git)
+    return [*listing.files, *listing.skipped]

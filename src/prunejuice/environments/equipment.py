@@ -1,0 +1,188 @@
+"""Equip a worktree with the environment of a checkout: its packages, and the ignored files that it needs.
+
+Nothing is shared with the checkout, whose own files stay as they are. Packages are copied if the lock file
+is the same in both, and installed anew otherwise. An explicit `setup:` replaces both.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from prunejuice.environments import ignored_files, installed_packages, manifests, outside_paths
+from prunejuice.environments.manifests import LockFile
+from prunejuice.system import process, settings
+from prunejuice.system.stop_request import Stop
+from prunejuice.text import safe_line
+from prunejuice.worktrees.git import Git
+
+_INSTALL_SECONDS = 1800.0
+
+Kind = Literal["packages", "file", "install", "link", "setup", "missing"]
+
+
+class Supply(NamedTuple):
+    """One thing that a tree gets: packages or a file to copy, a lock file to install from, or a link.
+
+    `why` says why packages are installed, or what cannot be had. The path of a setup is its command.
+    """
+
+    kind: Kind
+    path: str
+    lock: LockFile | None = None
+    why: str = ""
+
+    def __str__(self) -> str:
+        if self.kind == "install" and self.lock:
+            where = f" in {self.lock.folder}" if self.lock.folder else ""
+            return safe_line(f"run `{' '.join(self.lock.installer.argv)}`{where}: {self.why}", 300)
+        if self.kind == "setup":
+            return safe_line(f"run `{self.path}` (setting setup)", 300)
+        if self.kind == "missing":
+            return safe_line(f"lacks {self.path}: {self.why}", 300)
+        return safe_line(f"{'link' if self.kind == 'link' else 'copy'} {self.path}", 300)
+
+
+def plan_equipment(
+    git: Git, tree_git: Git | None, environ: Mapping[str, str], *, has_setup: bool = False
+) -> list[Supply]:
+    """Return what a tree gets that stands in for a checkout, from git of the checkout and git of the tree.
+
+    What git does not ignore in the tree is left out: it would become part of the work. Without a tree,
+    return what a new worktree of the same commit would get.
+
+    Raises:
+        GitError: git failed.
+    """
+    checkout, tree = Path(git.directory), Path(tree_git.directory) if tree_git else None
+    if not (checkout / ".git").exists():  # a bare repository has no environment
+        return []
+    files = [path for path in ignored_files.find_needed_files(git) if not _has(tree, path)]
+    tracked = git.run("ls-files", "-z", limit=1 << 28).split("\0")
+    packages = [] if has_setup else _plan_packages(checkout, tree, tracked, environ)
+    paths = [*files, *(f"{supply.path}/" for supply in packages)]
+    ignored = _find_ignored(tree_git, paths) if tree_git else set(paths)
+    supplies = [_require_ignored(supply, checkout, ignored) for supply in packages]
+    needed = [Supply("file", path) for path in files if path in ignored]
+    links = outside_paths.list_missing_links(checkout, tree, tracked) if tree else []
+    return [*supplies, *needed, *(Supply("link", f"../{name}") for name in links)]
+
+
+def preview_equipment(git: Git, environ: Mapping[str, str], setup: str) -> list[Supply]:
+    """Return what a new worktree of the checkout's commit gets; `setup` is the project's command, or empty.
+
+    Outside of a repository nothing is returned.
+    """
+    if not git.is_repository():
+        return []
+    supplies = plan_equipment(git.locate(), None, environ, has_setup=bool(setup))
+    return [*supplies, *([Supply("setup", setup)] if setup else [])]
+
+
+def _has(tree: Path | None, path: str) -> bool:
+    return tree is not None and (tree / path).exists()
+
+
+def _find_ignored(git: Git, paths: Sequence[str]) -> set[str]:
+    """Return those of the paths, which need not exist, that git ignores."""
+    if not paths:
+        return set()
+    given = "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
+    found = git.try_run("check-ignore", "--no-index", "--stdin", "-z", given=given, limit=1 << 28).stdout
+    return set(found.decode("utf-8", "surrogateescape").split("\0"))
+
+
+def _require_ignored(supply: Supply, checkout: Path, ignored: set[str]) -> Supply:
+    if f"{supply.path}/" in ignored or (checkout / supply.path / ".gitignore").is_file():
+        return supply
+    return supply._replace(kind="missing", why="git does not ignore it in this tree")
+
+
+def _plan_packages(
+    checkout: Path, tree: Path | None, tracked: Sequence[str], environ: Mapping[str, str]
+) -> list[Supply]:
+    locks = manifests.find_lock_files(tracked)
+    supplies: dict[str, Supply] = {}
+    for folder in installed_packages.find_package_folders(checkout, tracked):
+        if not _has(tree, folder):
+            owner = manifests.find_owner(folder, locks)
+            supply = _supply_packages(folder, owner, checkout, tree, environ)
+            supplies.setdefault(supply.path, supply)
+    for lock in locks:
+        is_elsewhere = lock.installer.always and not environ.get("VIRTUAL_ENV")
+        is_missing = lock.packages not in supplies and not _has(tree, lock.packages)
+        if is_elsewhere and is_missing and _is_installed(lock, environ):
+            reason = "its packages are outside of the checkout"
+            supplies[lock.packages] = Supply("install", lock.packages, lock, reason)
+    return list(supplies.values())
+
+
+def _supply_packages(
+    folder: str, owner: LockFile | None, checkout: Path, tree: Path | None, environ: Mapping[str, str]
+) -> Supply:
+    if owner is None or tree is None or owner.is_equal(checkout, tree):
+        return Supply("packages", folder)
+    if not (tree / owner.path).exists():
+        return Supply("missing", folder, owner, f"{owner.path} is not in this tree")
+    if _is_installed(owner, environ):
+        return Supply("install", owner.packages, owner, f"{owner.path} differs from that of the checkout")
+    program = owner.installer.argv[0]
+    return Supply("missing", folder, owner, f"{owner.path} differs, and {program} is not installed")
+
+
+def _is_installed(lock: LockFile, environ: Mapping[str, str]) -> bool:
+    return shutil.which(lock.installer.argv[0], path=environ.get("PATH")) is not None
+
+
+def equip_tree(
+    checkout: Path,
+    tree: Path,
+    supplies: Sequence[Supply],
+    call: process.ProcessSpec,
+    report: Callable[[str], None],
+    stop: Stop | None = None,
+) -> None:
+    """Give a tree what was planned; `report` receives a line for each thing, and what could not be done.
+
+    `call` has the environment and the tag of the processes that install packages.
+    """
+    for supply in supplies:
+        if supply.kind == "packages":
+            installed_packages.copy_packages(checkout, tree, supply.path)
+            report(f"  ✓ Copied {supply.path}")
+        elif supply.kind == "install" and supply.lock:
+            _install(tree, supply.lock, call, report, stop)
+        elif supply.kind == "link":
+            outside_paths.make_link(checkout, tree, Path(supply.path).name)
+            report(f"  ✓ Linked {supply.path}")
+        elif supply.kind == "missing":
+            report(f"  ⚠ {supply}")
+    _copy_files(checkout, tree, (supply.path for supply in supplies if supply.kind == "file"), report)
+
+
+def _copy_files(checkout: Path, tree: Path, paths: Iterable[str], report: Callable[[str], None]) -> None:
+    for result in ignored_files.copy_files(checkout, tree, paths):
+        report(str(result))
+
+
+def _install(
+    tree: Path,
+    lock: LockFile,
+    call: process.ProcessSpec,
+    report: Callable[[str], None],
+    stop: Stop | None,
+) -> None:
+    """Install packages in a tree; a failure is reported, since a step may do without them."""
+    argv = lock.installer.argv
+    env = {**settings.inherited_environment(call.env), **lock.installer.variables}
+    # Any active environment is that of the checkout.
+    env.pop("VIRTUAL_ENV", None)
+    call = call._replace(argv=argv, cwd=tree / lock.folder, env=env, timeout=_INSTALL_SECONDS)
+    result = process.capture_output(call, 1 << 20, stop)
+    shown = " ".join(argv)
+    if not result.code:
+        report(f"  ✓ Installed {lock.packages}: {shown}")
+        return
+    report(f"  ⚠ {shown} failed: exit {result.code}")
+    for line in (result.stderr or result.stdout).decode("utf-8", "replace").rstrip().splitlines()[-8:]:
+        report(f"    {safe_line(line, 200)}")

@@ -1,0 +1,85 @@
+"""The variables by which Python imports the sources of a tree, not those of the checkout."""
+
+import ast
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+_PYTHON_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "conftest.py", "tox.ini")
+_FINDER_MAPPING = re.compile(r"^MAPPING[^=\n]*= (\{.*\})$", re.MULTILINE)
+"""The folders of packages in a module by which setuptools finds an editable package."""
+_MAX_FILE_BYTES = 1 << 20
+
+
+def tree_variables(
+    tree: Path, checkout: Path, declared: Mapping[str, str], callers_path: str = ""
+) -> dict[str, str]:
+    """Return the variables by which Python imports the sources of a tree before installed ones.
+
+    An editable package leads every import back to the checkout, and tests pass on other code: its folder in
+    the tree comes first. Of the caller's PYTHONPATH only folders of the project are kept, of a `declared`
+    one all.
+    """
+    own: list[Path] = []
+    if tree != checkout and _has_python(tree):
+        editable = [tree / root.relative_to(checkout) for root in find_editable_roots(checkout, declared)]
+        own = [folder for folder in dict.fromkeys([tree / "src", *editable, tree]) if folder.is_dir()]
+    entries = (Path(entry) for entry in callers_path.split(os.pathsep) if entry)
+    kept = [tree / entry.relative_to(checkout) for entry in entries if entry.is_relative_to(checkout)]
+    given = declared.get("PYTHONPATH", "")
+    paths = [*map(str, own), *map(str, kept), *([given] if given != callers_path else [])]
+    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, paths)))} if any(paths) else {}
+
+
+def _has_python(tree: Path) -> bool:
+    if any((tree / name).is_file() for name in _PYTHON_FILES) or any(tree.glob("*.py")):
+        return True
+    return any(tree.glob("*/pyproject.toml")) or any(tree.glob("*/*/pyproject.toml"))
+
+
+def find_editable_roots(checkout: Path, environ: Mapping[str, str]) -> list[Path]:
+    """Return the folders of a checkout that the caller's virtual environments import packages from."""
+    roots: dict[Path, None] = {}
+    for environment in _list_environments(checkout, environ):
+        for packages in environment.glob("lib/python*/site-packages"):
+            for root in _read_roots(packages):
+                if root.is_relative_to(checkout) and "site-packages" not in root.parts:
+                    roots[root] = None
+    return list(roots)
+
+
+def _list_environments(checkout: Path, environ: Mapping[str, str]) -> list[Path]:
+    programs = filter(None, environ.get("PATH", "").split(os.pathsep))
+    named = filter(None, (environ.get(name, "") for name in ("VIRTUAL_ENV", "CONDA_PREFIX")))
+    folders = [*map(Path, named), *(Path(entry).parent for entry in programs)]
+    folders += [checkout / ".venv", checkout / "venv"]
+    return [folder for folder in dict.fromkeys(folders) if (folder / "pyvenv.cfg").is_file()]
+
+
+def _read_roots(packages: Path) -> Iterator[Path]:
+    """Yield the folders that the files of editable packages name."""
+    for file in packages.glob("*.pth"):
+        for line in _read_text(file).splitlines():
+            if line.startswith("/"):
+                yield Path(line.strip())
+    for file in packages.glob("__editable___*_finder.py"):
+        if match := _FINDER_MAPPING.search(_read_text(file)):
+            yield from _parse_mapping(match[1])
+
+
+def _parse_mapping(text: str) -> Iterator[Path]:
+    with suppress(ValueError, SyntaxError, RecursionError, AttributeError, TypeError):
+        for name, folder in ast.literal_eval(text).items():
+            path = Path(folder)
+            parts = str(name).split(".")
+            if path.parts[-len(parts) :] == tuple(parts):
+                yield Path(*path.parts[: -len(parts)])
+
+
+def _read_text(file: Path) -> str:
+    with suppress(OSError):
+        if file.stat().st_size <= _MAX_FILE_BYTES:
+            return file.read_text(encoding="utf-8", errors="replace")
+    return ""
