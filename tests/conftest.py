@@ -48,6 +48,7 @@ SLOW = (
     "test_context_limits",
     "test_context_score",
     "test_docs",
+    "test_environments",
     "test_example_extensions",
     "test_exercises",
     "test_file_limit",

@@ -14,7 +14,8 @@ from prunejuice.worktrees.clone_file import clone_file
 
 PACKAGE_FOLDERS = (".venv", "venv", "node_modules")
 _LARGE_FILE_BYTES = 16 << 20
-"""Files from this size on, such as shared libraries, are hard links where the disk allows it."""
+_BINARY_FILES = (".pyc", ".so", ".node", ".dylib", ".a", ".wasm", ".dll", ".exe")
+"""Files that no program changes in place. These and large files are hard links where the disk allows it."""
 _MAX_REWRITTEN_BYTES = 1 << 20
 _PATH_FILES = ("*.pth", "__editable__*", "*.egg-link", "*.dist-info/direct_url.json")
 """Files of `site-packages` that hold the paths of editable packages."""
@@ -66,7 +67,7 @@ def moved_link(link: Path, source_root: Path, target_root: Path) -> Path:
 
 
 def _copy_file(source: Path, target: Path, size: int) -> None:
-    if size >= _LARGE_FILE_BYTES:
+    if size >= _LARGE_FILE_BYTES or source.name.endswith(_BINARY_FILES):
         try:
             target.hardlink_to(source)
         except OSError:  # another file system

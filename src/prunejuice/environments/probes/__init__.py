@@ -1,0 +1,1 @@
+"""Modules that interpreters of a project load; each stands alone and imports nothing of this package."""
