@@ -1,0 +1,325 @@
+"""What a worktree gets from a checkout: packages, ignored files and links, and nothing that git would see."""
+
+import os
+import subprocess
+
+import pytest
+
+from conftest import git
+from prunejuice.environments import equipment, ignored_files, manifests, outside_paths, python_paths
+from prunejuice.system import settings
+from prunejuice.system.process import ProcessSpec
+from prunejuice.worktrees.git import open_git
+
+
+def write(root, files):
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+
+
+@pytest.fixture
+def pair(repository, tmp_path):
+    """A checkout with packages, and a function that returns its worktree with other files, and what it gets."""
+    write(repository, {".gitignore": ".venv/\nnode_modules/\n.env*\ngen/\n*.so\nrates.py\n"})
+    write(repository, {"package-lock.json": "1", "web/yarn.lock": "1", "web/index.js": ""})
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "lock")
+    write(repository, {"node_modules/a/index.js": "1", "web/node_modules/b/index.js": "1"})
+    (repository.parent / "trees").mkdir()
+    tree = repository.parent / "trees" / "tree"
+    git(repository, "worktree", "add", "-q", str(tree))
+
+    def plan(*, has_setup=False, **environ):
+        found = open_git(str(repository), dict(os.environ)).locate()
+        located = open_git(str(tree), dict(os.environ)).locate()
+        return equipment.plan_equipment(found, located, environ, has_setup=has_setup)
+
+    return repository, tree, plan
+
+
+def test_packages_are_copied_if_the_lock_file_is_the_same(pair):
+    _, _, plan = pair
+    assert list(map(str, plan())) == ["copy node_modules", "copy web/node_modules"]
+    assert plan(has_setup=True) == []
+
+
+def test_packages_are_installed_if_the_lock_file_differs(pair, tmp_path):
+    checkout, tree, plan = pair
+    (tree / "web/yarn.lock").write_text("2")
+    [_, missing] = plan(PATH="/nowhere")
+    assert str(missing) == "lacks web/node_modules: web/yarn.lock differs, and yarn is not installed"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/yarn").write_text('#!/bin/sh\necho "$PWD $*" > node_modules.log; mkdir node_modules')
+    (tmp_path / "bin/yarn").chmod(0o755)
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    supplies = plan(PATH=path)
+    assert str(supplies[1]).startswith("run `yarn install --frozen-lockfile` in web: web/yarn.lock differs")
+    lines = []
+    call = ProcessSpec((), "/", {"PATH": path})
+    equipment.equip_tree(checkout, tree, supplies, call, lines.append)
+    assert lines == [
+        "  ✓ Copied node_modules",
+        "  ✓ Installed web/node_modules: yarn install --frozen-lockfile",
+    ]
+    assert (tree / "web/node_modules.log").read_text() == f"{tree}/web install --frozen-lockfile\n"
+    assert (tree / "node_modules/a/index.js").read_text() == "1"
+    assert plan(PATH=path) == []
+
+
+def test_a_failed_installation_is_told(pair, tmp_path):
+    checkout, tree, plan = pair
+    (tree / "package-lock.json").write_text("2")
+    (tmp_path / "npm").write_text("#!/bin/sh\necho 'no such package' >&2; exit 3\n")
+    (tmp_path / "npm").chmod(0o755)
+    lines = []
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    equipment.equip_tree(
+        checkout, tree, plan(PATH=path), ProcessSpec((), "/", {"PATH": path}), lines.append
+    )
+    assert lines[0] == "  ⚠ npm ci --prefer-offline --no-audit --no-fund failed: exit 3"
+    assert lines[1] == "    no such package"
+
+
+def test_a_tree_without_the_lock_file_lacks_its_packages(pair):
+    _, tree, plan = pair
+    (tree / "package-lock.json").unlink()
+    assert "lacks node_modules: package-lock.json is not in this tree" in map(str, plan())
+
+
+def test_what_git_does_not_ignore_is_left_out(pair):
+    checkout, tree, plan = pair
+    write(checkout, {".env": "A=1\n", ".venv/pyvenv.cfg": "", ".venv/.gitignore": "*\n"})
+    (tree / ".gitignore").write_text("gen/\n")
+    assert list(map(str, plan())) == [
+        "copy .venv",
+        "lacks node_modules: git does not ignore it in this tree",
+        "lacks web/node_modules: git does not ignore it in this tree",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_needed"),
+    [
+        (".env", True),
+        (".env.local", True),
+        ("web/.env", True),
+        (".envrc", False),
+        ("rates.py", True),
+        ("pkg/rates.py", True),
+        ("gen/models.py", True),
+        ("gen/unnamed.py", False),
+        ("gen/deep/models.py", True),
+        ("pkg/_fast.cpython-311.so", True),
+        ("gen/__pycache__/models.py", False),
+        ("node_modules/rates.py", False),
+        (".venv/lib/rates.py", False),
+    ],
+)
+def test_files_that_code_needs(pair, path, is_needed):
+    checkout, _, _ = pair
+    write(checkout, {"use.py": "from pkg import rates\nimport gen.models\n", path: "x = 1\n"})
+    git(checkout, "add", "use.py")
+    git(checkout, "commit", "-qm", "use")
+    located = open_git(str(checkout), dict(os.environ)).locate()
+    assert (path in ignored_files.find_needed_files(located)) == is_needed
+
+
+@pytest.mark.parametrize("make", ["large", "link", "fifo"])
+def test_files_that_are_none_are_not_needed(pair, make):
+    checkout, _, _ = pair
+    if make == "large":
+        (checkout / ".env").write_bytes(b"x" * 70_000)
+    elif make == "link":
+        (checkout / ".env").symlink_to("/etc/passwd")
+    else:
+        os.mkfifo(checkout / ".env")
+    located = open_git(str(checkout), dict(os.environ)).locate()
+    assert ignored_files.find_needed_files(located) == []
+
+
+def test_a_preview_needs_no_tree(pair):
+    checkout, _, _ = pair
+    found = open_git(str(checkout), dict(os.environ))
+    assert list(map(str, equipment.preview_equipment(found, {}, ""))) == [
+        "copy node_modules",
+        "copy web/node_modules",
+    ]
+    assert list(map(str, equipment.preview_equipment(found, {}, "make"))) == ["run `make` (setting setup)"]
+
+
+def test_outside_of_a_repository_there_is_nothing(tmp_path):
+    assert equipment.preview_equipment(open_git(str(tmp_path), dict(os.environ)), {}, "make") == []
+
+
+def test_doctor_and_explain_show_what_a_worktree_gets(project):
+    write(project.root, {".gitignore": "node_modules/\n.env\n", ".env": "A=1\n", "node_modules/a/b.js": ""})
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "x")
+    rows = [
+        row for row in project.prj("doctor", "--equip", "--json").json["items"] if row["name"] == "equip"
+    ]
+    assert [row["found"] for row in rows] == ["copy node_modules", "copy .env"]
+    assert "equip" not in project.prj("doctor").out
+    project.command(
+        "w", "pre_steps: [create-worktree]\nsteps: [{name: a, script: 'cat .env; ls node_modules'}]"
+    )
+    assert project.prj("explain", "w").out.endswith("#   copy node_modules\n#   copy .env\n")
+    assert project.prj("explain", "w", "--json").json["worktree_gets"] == ["copy node_modules", "copy .env"]
+    project.command("n", "steps: [{name: a, script: 'true'}]")
+    assert "its worktree gets" not in project.prj("explain", "n").out
+    _, run = project.run("w")
+    assert project.log(run, "a") == "A=1\na\n"
+    assert project.log(run, "create-worktree") == "  ✓ Copied node_modules\n  ✓ Copied .env\n"
+    assert git(run["worktree"], "status", "--short") == ""
+
+
+def test_worktrees_by_hand_are_equipped_too(project):
+    write(project.root, {".gitignore": "node_modules/\n.env\n", ".env": "A=1\n", "node_modules/a/b.js": ""})
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "x")
+    answer = project.plum("create", "one")
+    assert "  ✓ Copied node_modules\n  ✓ Copied .env\n" in answer.out
+    path = project.plum("create", "two", "--no-copy-files", "--json").json["path"]
+    assert not os.path.exists(f"{path}/.env")
+
+
+# -- manifests --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("packages", "locks", "owner"),
+    [
+        ("node_modules", ["package-lock.json"], "package-lock.json"),
+        ("a/node_modules", ["package-lock.json"], "package-lock.json"),
+        ("a/node_modules", ["package-lock.json", "a/yarn.lock"], "a/yarn.lock"),
+        ("ab/node_modules", ["a/yarn.lock"], None),
+        ("node_modules", ["uv.lock"], None),
+        (".venv", ["uv.lock", "package-lock.json"], "uv.lock"),
+        ("py/venv", ["py/poetry.lock", "uv.lock"], "py/poetry.lock"),
+    ],
+)
+def test_packages_belong_to_the_nearest_lock_file(packages, locks, owner):
+    found = manifests.find_owner(packages, manifests.find_lock_files(locks))
+    assert (found and found.path) == owner
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "found"),
+    [
+        ("go.mod", "replace example.com/x => ../x\n", ["../x"]),
+        ("go.mod", "replace example.com/x v1 => ../x v2\n", ["../x"]),
+        ("a/go.mod", "replace example.com/x => ../b\n", []),
+        ("a/go.mod", "replace example.com/x => ../../x\n", ["../x"]),
+        ("Cargo.toml", '[dependencies]\nx = { path = "../x" }\n', ["../x"]),
+        ("pyproject.toml", '[tool.uv.sources]\nx = { path = "../x", editable = true }\n', ["../x"]),
+        ("package.json", '{"dependencies": {"x": "file:../x"}}', ["../x"]),
+        ("requirements.txt", "-e ../x\n", ["../x"]),
+        ("go.mod", "replace example.com/y => ../missing\n", []),
+        ("notes.txt", "=> ../x\n", []),
+    ],
+)
+def test_folders_outside_are_found_in_manifests(tmp_path, path, text, found):
+    (tmp_path / "x").mkdir()
+    write(tmp_path / "app", {path: text})
+    assert outside_paths.find_outside_folders(tmp_path / "app", [path]) == found
+
+
+# -- Python -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "roots"),
+    [
+        ("_shop.pth", "{app}/src\n", ["src"]),
+        ("_shop.pth", "{app}\n", [""]),
+        ("_shop.pth", "import sys\n{app}/core/src\n/elsewhere\n", ["core/src"]),
+        (
+            "__editable___shop_1_finder.py",
+            "MAPPING: dict[str, str] = {{'shop': '{app}/lib/shop'}}\n",
+            ["lib"],
+        ),
+        ("__editable___a_finder.py", "MAPPING = {{'a.b': '{app}/x/a/b', 'c': '{app}/y/other'}}\n", ["x"]),
+        ("__editable___a_finder.py", "MAPPING = {{broken\n", []),
+        ("other.py", "{app}/src\n", []),
+    ],
+)
+def test_roots_of_editable_packages_come_first(tmp_path, name, text, roots):
+    app, tree = tmp_path / "app", tmp_path / "tree"
+    packages = app / ".venv/lib/python3.11/site-packages"
+    write(app, {".venv/pyvenv.cfg": "", "pyproject.toml": ""})
+    write(packages, {name: text.format(app=app)})
+    for root in ("src", "core/src", "lib", "x"):
+        (tree / root).mkdir(parents=True)
+    write(tree, {"pyproject.toml": ""})
+    assert python_paths.find_editable_roots(app, {}) == [app / root for root in roots]
+    given = python_paths.tree_variables(tree, app, {})["PYTHONPATH"].split(":")
+    assert given == list(map(str, dict.fromkeys([tree / "src", *(tree / root for root in roots), tree])))
+
+
+@pytest.mark.parametrize(
+    ("callers", "declared", "expected"),
+    [
+        ("", "", ""),
+        ("/evil", "", ""),
+        ("{app}/src:/evil", "", "{tree}/src"),
+        ("", "/own", "/own"),
+        ("{app}/lib", "/own:/other", "{tree}/lib:/own:/other"),
+    ],
+)
+def test_of_a_path_the_folders_of_the_project_are_kept(tmp_path, callers, declared, expected):
+    app, tree = tmp_path / "app", tmp_path / "tree"
+    places = {"app": app, "tree": tree}
+    variables = {"PYTHONPATH": declared} if declared else {}
+    found = python_paths.tree_variables(tree, app, variables, callers.format(**places))
+    assert found.get("PYTHONPATH", "") == expected.format(**places)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_inherited"),
+    [
+        ("HTTPS_PROXY", "http://proxy:3128", True),
+        ("https_proxy", "http://user:secret@proxy:3128", False),
+        ("SSL_CERT_FILE", "/etc/ca.pem", True),
+        ("UV_CACHE_DIR", "/cache", True),
+        ("UV_PUBLISH_TOKEN", "x", False),
+        ("PIP_INDEX_URL", "https://pypi.example/simple", True),
+        ("PIP_INDEX_URL", "https://me:secret@pypi.example/simple", False),
+        ("npm_config_cache", "/cache", True),
+        ("npm_config__authToken", "x", False),
+        ("GOPROXY", "off", True),
+        ("GOBIN", "/bin", False),
+        ("AWS_PROFILE", "x", False),
+        ("VIRTUAL_ENV", "/env", True),
+        ("PYTHONPATH", "/evil", False),
+    ],
+)
+def test_variables_of_tools_are_inherited_without_secrets(name, value, is_inherited):
+    assert (name in settings.inherited_environment({name: value})) == is_inherited
+
+
+def test_a_copy_elsewhere_has_git_of_its_own(pair, tmp_path):
+    from prunejuice.environments import complete_copy
+
+    checkout, _, _ = pair
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "a.txt").write_text("changed\n")
+    assert complete_copy.add_ignored_files(checkout, copy)
+    assert (copy / "node_modules/a/index.js").is_file()
+    assert not (copy / ".git").exists()
+    complete_copy.make_git_directory(open_git(str(checkout), dict(os.environ)).locate(), copy)
+    before = git(checkout, "rev-parse", "HEAD"), git(checkout, "status", "--short")
+    assert git(copy, "log", "--format=%s", "-1") == "lock"
+    assert git(copy, "status", "--short") == "M a.txt"
+    git(copy, "commit", "-qam", "other")
+    subprocess.run(["git", "gc", "-q"], cwd=copy, check=True)
+    assert (git(checkout, "rev-parse", "HEAD"), git(checkout, "status", "--short")) == before
+
+
+def test_too_many_files_are_not_copied(pair, tmp_path, monkeypatch):
+    from prunejuice.environments import complete_copy
+
+    monkeypatch.setattr(complete_copy, "_MOST_FILES", 2)
+    checkout, _, _ = pair
+    assert not complete_copy.add_ignored_files(checkout, tmp_path / "copy")
