@@ -34,19 +34,19 @@ def call_on_terminal(program, folder, environ, react=lambda _child, _terminal, _
 
 
 class Terminal:
-    """`codebot` on a terminal of its own, typed at key by key.
+    """`codebot`, or another of our programs, on a terminal of its own, typed at key by key.
 
     `shown` is everything that the terminal showed, `seen` what came after the last text waited for.
     """
 
-    def __init__(self, root, *words, **env):
+    def __init__(self, root, *words, program="codebot", **env):
         self.child, self.fd = pty.fork()
         if self.child == 0:
             os.chdir(root)
             for name in ("NO_COLOR", "CI", "PYTEST_VERSION"):  # a library says less where these are set
                 os.environ.pop(name, None)
             os.environ |= {"TERM": "xterm", "COLUMNS": "120", **env}
-            text = "import sys; from prunejuice.cli.codebot import main; main()"
+            text = f"import sys; from prunejuice.cli.{program} import main; main()"
             os.execv(sys.executable, [sys.executable, "-c", text, *words])
         self.seen = self.shown = ""
 

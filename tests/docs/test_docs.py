@@ -63,11 +63,11 @@ def test_the_tutorial_does_what_it_says(project):
 
 
 def test_every_command_that_documents_name_exists():
-    from prunejuice.cli.prj import COMMANDS
+    from prunejuice.cli.prj import prj
 
     for path in DOCUMENTS:
         for name in re.findall(r"(?:^|`|\$ )prj ([a-z]+)", path.read_text(), re.M):
-            assert name in COMMANDS, (path.name, name)
+            assert name in prj.names, (path.name, name)
 
 
 def test_the_picture_loads_nothing():

@@ -180,13 +180,17 @@ class MergeOptions(NamedTuple):
 
 
 class MergeResult(NamedTuple):
-    """A merge: the branch `into` moved from `old` to `new`; undoing `operation` reverses it."""
+    """A merge: the branch `into` moved from `old` to `new`; undoing `operation` reverses it.
+
+    `waiting` are the change sets of the run that still wait for a review: they are not part of it.
+    """
 
     into: str
     old: str
     new: str
     operation: str
     checked: str
+    waiting: tuple[str, ...] = ()
 
 
 def merge_run(app: App, runtime: Runtime, run: Run, options: MergeOptions) -> MergeResult:
@@ -206,6 +210,10 @@ def merge_run(app: App, runtime: Runtime, run: Run, options: MergeOptions) -> Me
     if into == run.workspace.branch:
         raise UsageError(f"{into!r} is the run's own branch", "choose another branch with --into")
     new = merge.create_merged_commit(git, MergeSource(tip, title), old, options.method)
+    waiting = view.find_waiting_changes(run)
+    if new == old and waiting:
+        problem = f"nothing to merge yet: {', '.join(waiting)} of run {run.id[:8]} waits for a review"
+        raise UsageError(problem, f"prj review {run.id[:8]}")
     if new == old:
         raise UsageError(f"nothing to merge: branch {into!r} has all work of run {run.id[:8]} already")
     if options.check:
@@ -219,7 +227,7 @@ def merge_run(app: App, runtime: Runtime, run: Run, options: MergeOptions) -> Me
     driver.record_event(
         run.id, runtime, events.RunLanded(at=time.time(), into=into, commit=new, operation=operation.id)
     )
-    return MergeResult(into, old, new, operation.id, options.check)
+    return MergeResult(into, old, new, operation.id, options.check, tuple(waiting))
 
 
 def _merge_title(run: Run) -> str:

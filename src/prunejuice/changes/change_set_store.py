@@ -162,8 +162,7 @@ class ChangeSetStore(NamedTuple):
         Raises:
             NotFoundError: no record matches, or several do.
         """
-        name = prefix if prefix.startswith("c-") else f"c-{prefix}"
-        matches = [record for record in self.load_all() if record.id.startswith(name)]
+        matches = self.matches(prefix)
         if len(matches) != 1:
             problem = "ambiguous" if matches else "unknown"
             raise NotFoundError(
@@ -171,6 +170,11 @@ class ChangeSetStore(NamedTuple):
                 "run `codebot pending list --all` to see them",
             )
         return matches[0]
+
+    def matches(self, prefix: str) -> list[ChangeSetRecord]:
+        """Return the records whose id begins with a prefix; the leading `c-` is optional."""
+        name = prefix if prefix.startswith("c-") else f"c-{prefix}"
+        return [record for record in self.load_all() if record.id.startswith(name)]
 
     def save(self, record: ChangeSetRecord) -> ChangeSetRecord:
         """Store a record durably, and return it with its turn."""

@@ -11,6 +11,7 @@ from prunejuice.system import settings
 from prunejuice.system.private import make_private_folder
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees import hidden_files, oplog
+from prunejuice.worktrees.git import Git
 
 
 class TreeState(NamedTuple):
@@ -40,16 +41,20 @@ def find_tree_state(directory: Path, environ: Mapping[str, str]) -> TreeState:
     Raises:
         UsageError: the folder is in a bare repository.
     """
-    key = oplog.load_key(environ)
     if gits.may_be_in_repository(directory):
-        git = gits.open_git(str(directory), dict(environ)).locate()
-        git_dir = Path(git.git_dir)  # of this worktree: each worktree has its own changes
-        git_folders = frozenset({git_dir, Path(git.common)})
-        state_dir, lock_path = git_dir / "prunejuice/changes", git_dir / "prunejuice.exact.lock"
-        is_hidden = partial(hidden_files.is_hidden, git)
-        return TreeState(Path(git.directory), state_dir, lock_path, key, git_folders, is_hidden=is_hidden)
+        return worktree_state(gits.open_git(str(directory), dict(environ)).locate())
+    key = oplog.load_key(environ)
     root = directory.resolve()
     name = hashlib.sha256(str(root).encode("utf-8", "surrogateescape")).hexdigest()[:24]
     folder = settings.state_directory(environ) / "trees" / name
     make_private_folder(folder)
     return TreeState(root, folder / "changes", folder / "lock", key)
+
+
+def worktree_state(git: Git) -> TreeState:
+    """Return the state of a worktree: each has its own changes."""
+    git_dir = Path(git.git_dir)
+    git_folders = frozenset({git_dir, Path(git.common)})
+    state_dir, lock_path = git_dir / "prunejuice/changes", git_dir / "prunejuice.exact.lock"
+    key, is_hidden = oplog.load_key(git.environ), partial(hidden_files.is_hidden, git)
+    return TreeState(Path(git.directory), state_dir, lock_path, key, git_folders, is_hidden=is_hidden)

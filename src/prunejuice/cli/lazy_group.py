@@ -1,7 +1,8 @@
 """A Click group that imports a command's module only when that command runs.
 
 A command `NAME` of the group in package `P` is the function `NAME_command` of the module `P.NAME`
-(dashes become underscores). The module's docstring is the command's help text, so that the group can
+(dashes become underscores). A name with a dot, `FOLDER.NAME`, is the command `NAME` in a package below `P`.
+The module's docstring is the command's help text, so that the group can
 list its commands by reading the first line of each file instead of importing it.
 """
 
@@ -24,7 +25,9 @@ class LazyGroup(click.Group):
         self, *args: Any, package: str, names: Sequence[str], hidden: Sequence[str] = (), **settings: Any
     ) -> None:
         super().__init__(*args, **settings)
-        self.package, self.names, self.hidden_names = package, tuple(names), tuple(hidden)
+        self.package = package
+        self.modules = {name.rpartition(".")[2]: name.replace("-", "_") for name in (*names, *hidden)}
+        self.names, self.hidden_names = tuple(self.modules)[: len(names)], tuple(hidden)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Return the names that the help shows, in order."""
@@ -34,15 +37,14 @@ class LazyGroup(click.Group):
         """Import the command's module and return the command, or None for an unknown name."""
         if not self.is_listed(cmd_name):
             return None
-        stem = cmd_name.replace("-", "_")
-        module = import_module(f"{self.package}.{stem}")
-        command: click.Command = getattr(module, f"{stem}_command")
+        module = import_module(f"{self.package}.{self.modules[cmd_name]}")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         command.help = cleandoc(module.__doc__ or "")
         return command
 
     def is_listed(self, word: str) -> bool:
         """Tell whether a word names a module of the package."""
-        return word in self.names or word in self.hidden_names
+        return word in self.modules
 
     def has_command(self, word: str) -> bool:
         """Tell whether a word names a command."""
@@ -68,12 +70,12 @@ class LazyGroup(click.Group):
         """Write the table of commands without importing any."""
         with formatter.section("Commands"):
             folder = Path(import_module(self.package).__path__[0])
-            formatter.write_dl([(name, read_summary(folder, name)) for name in self.names])
+            formatter.write_dl([(name, read_summary(folder, self.modules[name])) for name in self.names])
 
 
 def read_summary(folder: Path, name: str) -> str:
     """Return the first line of the docstring of a command's module, read from its file in `folder`."""
-    path = folder / name.replace("-", "_")
+    path = folder.joinpath(*name.replace("-", "_").split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     with path.open(encoding="utf-8") as file:
         match = _SUMMARY.match(file.readline().rstrip())

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from prunejuice.engine.run import Run, StepRun, is_tolerated
-from prunejuice.engine.view import RunSummary, seconds_worked
+from prunejuice.engine.view import RunSummary, find_waiting_changes, seconds_worked
 from prunejuice.text import format_dollars, safe_json, safe_line, safe_text, to_unicode
 
 if TYPE_CHECKING:
@@ -287,6 +287,8 @@ def run_summary(run: Run, directory: str) -> Iterable[str]:
         yield f"  session    {safe_line(run.workspace.session)}"
     if run.artifacts:
         yield f"  artifacts  {len(run.artifacts)} in {safe_line(directory, 300)}"
+    if waiting := find_waiting_changes(run):
+        yield f"  to review  {' '.join(waiting)}: prj review {short}"
     yield f"  inspect    prj show {short} · prj logs {short}"
     if run.status not in {"completed", "running", "pending"}:
         yield f"  resume     prj resume {short}"

@@ -1,7 +1,10 @@
 """The run history for commands that only read it, without importing the application."""
 
+from contextlib import suppress
+
 from prunejuice.engine.history import RunHistory
 from prunejuice.engine.stores.registry import open_store
+from prunejuice.errors import PruneJuiceError
 from prunejuice.system import settings
 from prunejuice.workflow import project
 
@@ -27,6 +30,17 @@ def mark_lost_runs(history: RunHistory) -> None:
     from prunejuice.engine.driver import recover_lost_runs  # noqa: PLC0415 - slow, and needed only after a crash
 
     recover_lost_runs(open_app()._replace(store=history.store).build_runtime())
+
+
+def describe_run(run_id: str) -> str:
+    """Return the id, command and arguments of a run in a few words; only the id if its history is gone."""
+    from prunejuice.engine.view import format_arguments  # noqa: PLC0415 - not for lists of runs
+
+    shown = f"run {run_id[:8]}"
+    with suppress(PruneJuiceError):
+        run = open_reading_history().load_run(run_id)
+        shown = f"{shown} {run.plan.command.name} {format_arguments(run)}".rstrip()
+    return shown
 
 
 def project_filter(*, everywhere: bool) -> str:

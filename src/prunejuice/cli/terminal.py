@@ -80,7 +80,7 @@ def confirm(question: str) -> bool:
     return read_answer(f"{question} [y/N]").lower() in {"y", "yes"}
 
 
-def _find_editor() -> str:
+def find_editor() -> str:
     """Return the user's editor, or a common one; click would open a menu of the system."""
     environ = settings.environment()
     if chosen := environ.get("VISUAL") or environ.get("EDITOR"):
@@ -92,7 +92,7 @@ def _find_editor() -> str:
 def edit_text(text: str, name: str) -> str | None:
     """Return the text as edited in the user's editor, or None if it was not saved."""
     suffix = name[name.rfind(".") :] if "." in name.rpartition("/")[2] else ".txt"
-    editor = _find_editor()
+    editor = find_editor()
     if not editor:
         render.print_message("no editor was found: set $EDITOR")
         return None

@@ -153,9 +153,14 @@ class RunStatusLine(Struct, frozen=True):
     evidence: tuple[str, ...]
 
 
-def status_line(line: RunSummary, *, has_worktree: bool, has_session: bool) -> RunStatusLine:
-    """Return the status group of a run; the flags tell whether its worktree and session exist."""
-    group = _status_group(line, has_worktree=has_worktree)
+def status_line(
+    line: RunSummary, *, has_worktree: bool, has_session: bool, waiting: Sequence[str] = ()
+) -> RunStatusLine:
+    """Return the status group of a run; the flags tell whether its worktree and session exist.
+
+    `waiting` are the ids of its change sets that wait for a review.
+    """
+    group = _status_group(line, has_worktree=has_worktree, waits=bool(waiting))
     evidence = [f"event: the run is {line.status}"]
     if line.status in {"pending", "running"}:
         evidence.append(f"lock: process {line.pid} holds it" if line.pid else "lock: waiting for its turn")
@@ -166,6 +171,7 @@ def status_line(line: RunSummary, *, has_worktree: bool, has_session: bool) -> R
         evidence.append(f"event: {line.step or 'the run'}: {line.error}")
     elif group == "ready":
         evidence.append(f"snapshot: {line.files} files changed, in no other branch by prj merge")
+    evidence += [f"change set: {name} waits for `prj review {line.id[:8]}`" for name in waiting]
     if line.landed:
         evidence.append(f"event: landed in {line.landed}")
     if line.worktree:
@@ -175,15 +181,25 @@ def status_line(line: RunSummary, *, has_worktree: bool, has_session: bool) -> R
     return RunStatusLine(group, tuple(evidence))
 
 
-def _status_group(line: RunSummary, *, has_worktree: bool) -> StatusGroup:
+def _status_group(line: RunSummary, *, has_worktree: bool, waits: bool) -> StatusGroup:
     if line.status in {"pending", "running"}:
         return "needs you" if line.called else "working"
     if line.dismissed:
         return "done"
     if line.status in {"waiting", "interrupted"} or (line.status == "failed" and not line.watched):
         return "needs you"
+    if waits:
+        return "ready"
     is_ready = line.status == "completed" and line.files and has_worktree and not line.landed
     return "ready" if is_ready else "done"
+
+
+def find_waiting_changes(run: Run) -> list[str]:
+    """Return the ids of the change sets of a run that wait for a review."""
+    from prunejuice.worktrees.waiting_changes import find_changes_of_runs  # noqa: PLC0415 - not for lists
+
+    owned = "" if run.workspace.borrowed else run.workspace.worktree
+    return find_changes_of_runs([(run.id, owned, run.workspace.directory)])[run.id]
 
 
 def find_overlaps(lines: Sequence[RunSummary]) -> dict[str, dict[str, tuple[str, ...]]]:

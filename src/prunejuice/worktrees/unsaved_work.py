@@ -1,18 +1,15 @@
 """Find reasons to keep a worktree or its branch: a lock, unsaved files, commits that are nowhere else."""
 
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 from prunejuice.errors import StepError
 from prunejuice.text import safe_line
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.listing import Worktree, parse_head, read_first_line
+from prunejuice.worktrees.waiting_changes import list_waiting_changes
 
-PENDING_FOLDER = "prunejuice/pending"
-"""The folder of pending change sets in the git directory of a worktree."""
 _REF_PREFIXES = ("refs/heads", "refs/remotes", "refs/tags")
 
 
@@ -51,13 +48,8 @@ def inspect_unsaved_work(git: Git) -> tuple[str, str]:
 
 def _pending_reason(git_dir: Path) -> str:
     """Return that change sets are pending in a worktree, or ""."""
-    for path in sorted((git_dir / PENDING_FOLDER).glob("c-*.json")):
-        with suppress(OSError, ValueError):
-            # A signed file: the signature on the first line. The state is left out while it is pending.
-            record = json.loads(path.read_bytes().partition(b"\n")[2])
-            if record.get("state", "pending") == "pending":
-                return f"change set {record.get('id', path.stem)} is pending in it"
-    return ""
+    waiting = list_waiting_changes(git_dir)
+    return f"change set {waiting[0].id} is pending in it" if waiting else ""
 
 
 def _unbranched_reason(git: Git, head: str) -> str:

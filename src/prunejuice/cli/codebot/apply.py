@@ -16,7 +16,7 @@ from prunejuice.changes.parsed_answer import PlacedAnswer
 from prunejuice.cli.codebot.apply_changes import apply_records, review_and_apply
 from prunejuice.cli.codebot.apply_options import ApplyOptions
 from prunejuice.cli.codebot.change_input import edit_format, read_changes
-from prunejuice.cli.codebot.change_store import open_change_store
+from prunejuice.cli.codebot.change_store import find_change_set, open_change_store
 from prunejuice.cli.codebot.change_view import report_rejected, show_placements, show_preview
 from prunejuice.cli.options import allow_option, json_option
 from prunejuice.cli.param_type import FormatName
@@ -68,7 +68,7 @@ def apply_command(
         options["as_json"],
     )
     _require_compatible_options(what, apply_options, dry_run=dry_run)
-    records = _find_pending(store, what, every=every)
+    store, records = _find_pending(store, what, every=every)
     if records:
         return apply_records(store, records, apply_options, dry_run=dry_run)
     if what != "-" and not (grain or reviewed or apply_options.decisions or dry_run):
@@ -98,8 +98,13 @@ def _require_compatible_options(what: str, apply_options: ApplyOptions, *, dry_r
         raise UsageError("--again requires a review", "add -r or --decisions")
 
 
-def _find_pending(store: ChangeSetStore, what: str, *, every: bool) -> list[ChangeSetRecord]:
-    """Return the pending records that the arguments select; an empty list means a file or stdin."""
+def _find_pending(
+    store: ChangeSetStore, what: str, *, every: bool
+) -> tuple[ChangeSetStore, list[ChangeSetRecord]]:
+    """Return the pending records that the arguments select, with their store.
+
+    An empty list means a file or stdin. Without an id, only the current tree is looked at.
+    """
     if every or not what:
         if what:
             raise UsageError("a change set and --all cannot be combined", "pass only one of them")
@@ -113,12 +118,13 @@ def _find_pending(store: ChangeSetStore, what: str, *, every: bool) -> list[Chan
             raise UsageError(
                 f"{len(records)} change sets are pending: {names}", "name one of them, or pass --all"
             )
-        return records
+        return store, records
     if what == "-" or Path(what).is_file():
-        return []
+        return store, []
     if Path(what).exists() or "/" in what or "." in what:
         raise NotFoundError(f"no such file: {safe_line(what, 120)!r}", "name a file, or - for stdin")
-    return [store.find(what)]
+    store, record = find_change_set(what)
+    return store, [record]
 
 
 def _answer_to_dict(answer: PlacedAnswer) -> dict[str, Any]:

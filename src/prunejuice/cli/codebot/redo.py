@@ -3,7 +3,7 @@
 import click
 
 from prunejuice.changes import pending
-from prunejuice.cli.codebot.change_store import find_latest, open_change_store
+from prunejuice.cli.codebot.change_store import find_change_set, find_latest
 from prunejuice.cli.codebot.change_view import report_state_change
 from prunejuice.cli.options import json_option
 from prunejuice.errors import UsageError
@@ -13,8 +13,7 @@ from prunejuice.errors import UsageError
 @click.argument("what", required=False, default="", metavar="[ID]")
 @json_option
 def redo_command(*, what: str, as_json: bool) -> None:
-    store = open_change_store()
-    record = store.find(what) if what else find_latest(store, "undone", "nothing to redo")
+    store, record = find_change_set(what) if what else find_latest("undone", "nothing to redo")
     if record.state != "undone":
         raise UsageError(
             f"{record.id} is {record.state}, not undone",

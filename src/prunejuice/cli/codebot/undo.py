@@ -7,7 +7,7 @@ changes.
 import click
 
 from prunejuice.changes import pending
-from prunejuice.cli.codebot.change_store import find_latest, open_change_store
+from prunejuice.cli.codebot.change_store import find_change_set, find_latest
 from prunejuice.cli.codebot.change_view import report_state_change
 from prunejuice.cli.options import json_option
 
@@ -16,7 +16,6 @@ from prunejuice.cli.options import json_option
 @click.argument("what", required=False, default="", metavar="[ID]")
 @json_option
 def undo_command(*, what: str, as_json: bool) -> None:
-    store = open_change_store()
-    record = store.find(what) if what else find_latest(store, "applied", "nothing to undo")
+    store, record = find_change_set(what) if what else find_latest("applied", "nothing to undo")
     undone, paths = pending.undo(store, record)
     report_state_change(undone, paths, "undone", "redo", as_json=as_json)

@@ -16,9 +16,10 @@ from prunejuice.engine.history import RunHistory
 from prunejuice.engine.view import RunSummary
 from prunejuice.errors import StoreError, UsageError
 from prunejuice.system import settings
-from prunejuice.text import safe_line, safe_text
+from prunejuice.text import format_count, safe_line, safe_text
 from prunejuice.workflow import project
 from prunejuice.workflow.project import Project
+from prunejuice.worktrees.waiting_changes import find_changes_of_runs
 
 WATCH_SECONDS = 1.0
 
@@ -72,6 +73,7 @@ class _Overview(NamedTuple):
     history: RunHistory
     lines: Sequence[RunSummary]
     standings: Mapping[str, view.RunStatusLine]
+    waiting: Mapping[str, Sequence[str]]
     overlaps: Mapping[str, Mapping[str, Sequence[str]]]
 
     def to_dicts(self) -> list[dict[str, Any]]:
@@ -79,6 +81,7 @@ class _Overview(NamedTuple):
             {
                 **view.summary_to_dict(line),
                 **_standing_to_dict(self.standings[line.id], self.overlaps.get(line.id, {})),
+                **({"waiting": self.waiting[line.id]} if self.waiting[line.id] else {}),
             }
             for line in self.lines
         ]
@@ -93,7 +96,7 @@ class _Overview(NamedTuple):
             if group:
                 yield click.style(f"{title} ({len(group)})", bold=True)
             rows = (
-                _status_row(self.history, line, self.overlaps.get(line.id, {}))
+                _status_row(self.history, line, self.overlaps.get(line.id, {}), self.waiting[line.id])
                 for line in group[: 5 if title == "done" else 50]
             )
             for row in render.align_columns(rows):
@@ -103,9 +106,10 @@ class _Overview(NamedTuple):
 def _load_overview(history: RunHistory, project_root: str) -> _Overview:
     lines = [line for line in _load_runs(history, project_root) if not line.parent][:50]
     sessions = _live_sessions(lines)
-    standings = {line.id: _run_standing(line, sessions) for line in lines}
+    waiting = find_changes_of_runs((line.id, line.worktree, line.directory) for line in lines)
+    standings = {line.id: _run_standing(line, sessions, waiting[line.id]) for line in lines}
     live = [line for line in lines if standings[line.id].group != "done" and Path(line.worktree).is_dir()]
-    return _Overview(history, lines, standings, view.find_overlaps(live))
+    return _Overview(history, lines, standings, waiting, view.find_overlaps(live))
 
 
 def _missing_projects(history: RunHistory) -> list[str]:
@@ -138,9 +142,13 @@ def _live_sessions(lines: Sequence[RunSummary]) -> Collection[str]:
     return tmux.list_sessions(settings.load(environ).tmux_socket, environ)
 
 
-def _run_standing(line: RunSummary, sessions: Collection[str]) -> view.RunStatusLine:
+def _run_standing(
+    line: RunSummary, sessions: Collection[str], waiting: Sequence[str]
+) -> view.RunStatusLine:
     has_worktree = bool(line.worktree) and Path(line.worktree).is_dir()
-    return view.status_line(line, has_worktree=has_worktree, has_session=line.session in sessions)
+    return view.status_line(
+        line, has_worktree=has_worktree, has_session=line.session in sessions, waiting=waiting
+    )
 
 
 def _standing_to_dict(
@@ -153,10 +161,11 @@ def _standing_to_dict(
 
 
 def _status_row(
-    history: RunHistory, line: RunSummary, overlaps: Mapping[str, Sequence[str]]
+    history: RunHistory, line: RunSummary, overlaps: Mapping[str, Sequence[str]], waiting: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return the row of a run, with its last output and the runs that changed the same files."""
+    """Return the row of a run, with its last output, what waits, and runs that changed the same files."""
     row = render.run_row(line)
     output = render.last_output(history, line)
     overlap = f"changed the same files as {', '.join(other[:8] for other in overlaps)}" if overlaps else ""
-    return (*row[:-1], "  ".join(filter(None, (row[-1], safe_line(output, 60), overlap))))
+    review = f"{format_count(len(waiting), 'change set')} to review" if waiting else ""
+    return (*row[:-1], "  ".join(filter(None, (row[-1], review, safe_line(output, 60), overlap))))

@@ -8,7 +8,7 @@ import click
 from prunejuice.changes import parsed_answer, pending, rebase, review
 from prunejuice.changes.change_set_store import ChangeSetEvent
 from prunejuice.cli import render
-from prunejuice.cli.codebot.change_store import open_change_store
+from prunejuice.cli.codebot.change_store import find_change_set
 from prunejuice.cli.codebot.pending.record_json import record_to_dict, stored_fields
 from prunejuice.cli.options import json_option
 from prunejuice.cli.review import hunk_view
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 @click.argument("id")
 @json_option
 def show_command(*, id: str, as_json: bool) -> None:  # noqa: A002 - the name of the argument in the help
-    store = open_change_store()
-    record = store.find(id)
+    store, record = find_change_set(id)
     status = pending.load_record_statuses(store, [record])[0] if record.state == "pending" else None
     differences: Sequence[diff.FileDiff] = status.differences if status else ()
     if status is None or status.conflict:

@@ -62,6 +62,8 @@ def merge_command(  # noqa: PLR0913 - one parameter for each option
     folder = folder_in_tree(app.project.root if check is None else Path.cwd())
     options = MergeOptions(method or "merge", into, command, message, folder)
     result = run_actions.merge_run(app, app.build_runtime(), loaded, options)
+    if result.waiting and not as_json:
+        render.print_message(f"note: {', '.join(result.waiting)} still waits: prj review {loaded.id[:8]}")
     if as_json:
         render.print_json("merge", {"run": loaded.id, **result._asdict()})
         return

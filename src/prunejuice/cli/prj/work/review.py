@@ -1,0 +1,66 @@
+"""Review the change sets that wait in a run's worktree, hunk by hunk, from any directory.
+
+What you approve is written to the worktree of the run; what you leave open keeps waiting. Your checkout
+stays as it is: `prj merge` brings the work into a branch.
+"""
+
+from typing import Any
+
+import click
+
+from prunejuice.cli.completion import complete_run
+from prunejuice.cli.options import allow_option, json_option
+
+
+@click.command("review")
+@click.argument("run", shell_complete=complete_run)
+@click.option(
+    "--review",
+    "grain",
+    type=click.Choice(["hunk", "file"]),
+    default="hunk",
+    show_default=True,
+    help="Review by hunk or by file.",
+)
+@click.option("--decisions", default="", metavar="FILE|-", help="Take the review decisions from JSON.")
+@click.option(
+    "--again",
+    default="",
+    metavar="COMMAND",
+    help="Command that revises the hunks that a review sends back.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Apply all without a review; protected files need --allow.")
+@allow_option
+@json_option
+def review_command(*, run: str, grain: str, **options: Any) -> int:
+    from prunejuice.app import run_changes, wiring  # noqa: PLC0415
+    from prunejuice.cli.codebot.apply_changes import apply_records  # noqa: PLC0415
+    from prunejuice.cli.codebot.apply_options import ApplyOptions  # noqa: PLC0415
+    from prunejuice.cli.run_lookup import find_run  # noqa: PLC0415
+    from prunejuice.errors import NotFoundError, UsageError  # noqa: PLC0415
+
+    if options["yes"] and options["decisions"]:
+        raise UsageError("--yes and --decisions cannot be combined", "pass only one of them")
+    app = wiring.open_app()
+    loaded = find_run(app, run)
+    store = run_changes.open_run_store(app, loaded)
+    records = run_changes.find_waiting(store, loaded)
+    if not records:
+        fix = f"run `prj diff {loaded.id[:8]}` to see its work"
+        raise NotFoundError(f"run {loaded.id[:8]} has no change set that waits for a review", fix)
+    apply_options = ApplyOptions(
+        "" if options["yes"] else grain,
+        options["decisions"],
+        options["yes"],
+        options["grant"],
+        options["again"],
+        options["as_json"],
+    )
+    if options["yes"]:
+        return apply_records(store, records, apply_options)
+    if options["decisions"] and len(records) > 1:
+        names = " ".join(record.id for record in records)
+        raise UsageError(
+            f"{len(records)} change sets wait: {names}", "name one: codebot apply ID --decisions"
+        )
+    return max(apply_records(store, [record], apply_options) for record in records)

@@ -1,0 +1,256 @@
+"""Change sets that wait in the worktrees of runs: seen, reviewed and kept from any directory of the project."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import git
+from terminal import Terminal
+
+CART = (
+    "def total(prices):\n    return sum(prices) + 1\n\n\n"
+    + "".join(f"A{number} = {number}\n" for number in range(9))
+    + "\n\ndef label(name):\n    return name\n"
+)
+EDIT = (
+    "Mend the sum.\n\ncart.py\n<<<<<<< SEARCH\n    return sum(prices) + 1\n=======\n    return sum(prices)\n>>>>>>> REPLACE\n"
+    "\ncart.py\n<<<<<<< SEARCH\n    return name\n=======\n    return name.strip()\n>>>>>>> REPLACE\n"
+)
+FIXED = CART.replace(" + 1", "").replace("return name\n", "return name.strip()\n")
+COMMAND = """
+description: Mend the cart
+arguments: [what]
+pre_steps: [create-worktree]
+steps:
+  - {name: work, agent: implement, args: {files: [cart.py], prompt: x, changes: wait}}
+"""
+
+
+@pytest.fixture
+def shop(project, tmp_path, monkeypatch):
+    """A project whose command leaves a change set waiting in its worktree."""
+    project.commit("shop", cart=CART)
+    path = tmp_path / "answers.yaml"
+    path.write_text(yaml.safe_dump({"answers": [{"text": EDIT}] * 5}))
+    monkeypatch.setenv("PRUNEJUICE_SCRIPT", str(path))
+    project.command("mend", COMMAND)
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "command")
+    return project
+
+
+@pytest.fixture
+def waiting(shop):
+    """A run with a waiting change set: its JSON, and the id of the change set."""
+    answer, run = shop.run("mend", "what=sum")
+    assert answer.code == 0, answer
+    [item] = shop.codebot("pending", "--json").json["items"]
+    return run, item["id"]
+
+
+def read_cart(run):
+    return Path(run["worktree"], "cart.py").read_text()
+
+
+def decide(shop, tmp_path, run, *decisions, **more):
+    path = tmp_path / "decisions.json"
+    path.write_text(json.dumps(list(decisions)))
+    return shop.prj("review", run["id"], "--decisions", path, *(f"--{key}" for key in more))
+
+
+# -- seen -------------------------------------------------------------------------------------------
+
+
+def test_what_waits_is_listed_with_its_run_from_everywhere(shop, waiting, monkeypatch):
+    run, name = waiting
+    answer = shop.codebot("pending")
+    assert answer.out.splitlines()[0] == f"in {run['worktree']}, of run {run['id'][:8]} mend what=sum"
+    assert answer.out.splitlines()[1].split()[0] == name
+    [item] = shop.codebot("pending", "list", "--json").json["items"]
+    assert (item["worktree"], item["owner"]) == (run["worktree"], run["id"])
+    (shop.root / "src").mkdir()
+    for folder in (shop.root / "src", Path(run["worktree"])):
+        monkeypatch.chdir(folder)
+        [item] = shop.codebot("pending", "--json").json["items"]
+        assert item["id"] == name
+        assert shop.codebot("pending", "show", name).code == 0
+
+
+def test_own_change_sets_come_first(shop, waiting):
+    _, name = waiting
+    shop.codebot("implement", "cart.py", "--prompt", "x")
+    own, other = [item["id"] for item in shop.codebot("pending", "--json").json["items"]]
+    assert (own != name, other) == (True, name)
+    rows = shop.codebot("pending").out.splitlines()
+    assert [row.split()[0] for row in rows] == [own, "in", name]
+
+
+def test_the_state_of_a_run_names_what_waits(shop, waiting):
+    run, name = waiting
+    [item] = shop.prj("status", "--json").json["items"]
+    assert (item["group"], item["waiting"]) == ("ready", [name])
+    assert f"change set: {name} waits for `prj review {run['id'][:8]}`" in item["evidence"]
+    assert "1 change set to review" in shop.prj("status", "--wide").out
+    assert f"  to review  {name}: prj review {run['id'][:8]}\n" in shop.prj("show", run["id"]).out
+    shop.codebot("pending", "drop", name)
+    [item] = shop.prj("status", "--json").json["items"]
+    assert (item["group"], item.get("waiting")) == ("done", None)
+    assert "to review" not in shop.prj("show", run["id"]).out
+
+
+def test_a_run_in_the_checkout_has_only_its_own(shop):
+    shop.command("here", COMMAND.replace("pre_steps: [create-worktree]", ""))
+    _, first = shop.run("here", "what=a")
+    shop.codebot("implement", "cart.py", "--prompt", "x")
+    items = {item["id"]: item.get("waiting", []) for item in shop.prj("status", "--json").json["items"]}
+    assert len(items[first["id"]]) == 1
+    own = shop.codebot("pending", "--json").json["items"]
+    assert len(own) == len({name for names in items.values() for name in names})
+
+
+# -- reviewed ---------------------------------------------------------------------------------------
+
+
+def test_a_run_is_reviewed_from_the_checkout(shop, waiting, tmp_path):
+    run, name = waiting
+    answer = decide(shop, tmp_path, run, {"hunk": "*", "action": "approve"}, json=True)
+    assert answer.code == 0, answer
+    assert read_cart(run) == FIXED
+    assert (shop.root / "cart.py").read_text() == CART
+    assert shop.codebot("pending", "--json").json["items"] == []
+    assert shop.prj("merge", run["id"]).code == 0
+    assert (shop.root / "cart.py").read_text() == FIXED
+    [applied] = [
+        item["id"]
+        for item in shop.codebot("pending", "list", "--all", "--json").json["items"]
+        if item["state"] == "applied"
+    ]
+    assert applied != name
+    assert shop.codebot("undo", applied).code == 0
+    assert read_cart(run) == CART
+
+
+def test_what_is_left_open_waits_on(shop, waiting, tmp_path):
+    run, _ = waiting
+    hunks = shop.codebot("pending", "show", waiting[1], "--json").json["hunks"]
+    answer = decide(shop, tmp_path, run, {"hunk": hunks[0]["id"], "action": "approve"})
+    assert answer.code == 0, answer
+    assert read_cart(run) == CART.replace(" + 1", "")
+    assert len(shop.codebot("pending", "--json").json["items"]) == 1
+    assert "still waits: prj review" in shop.prj("merge", run["id"]).err
+    assert shop.prj("review", run["id"], "-y").code == 0
+    assert read_cart(run) == FIXED
+
+
+def test_a_review_on_a_terminal_asks_for_each_hunk(shop, waiting):
+    run, _ = waiting
+    terminal = Terminal(shop.root, "review", run["id"][:8], program="prj")
+    terminal.wait("[1/2] cart.py")
+    terminal.key("a")
+    terminal.wait("[2/2] cart.py")
+    terminal.key("q")
+    assert terminal.end() == 0, terminal.shown
+    assert read_cart(run) == CART.replace(" + 1", "")
+
+
+def test_change_sets_of_other_worktrees_are_named_by_their_id(shop, waiting):
+    run, name = waiting
+    answer = shop.codebot("apply", name, "-y")
+    assert answer.code == 0, answer
+    assert f"{name} is in {run['worktree']}" in answer.err
+    assert read_cart(run) == FIXED
+    assert shop.codebot("undo", name).code == 0
+    assert shop.codebot("redo", name).code == 0
+    assert (shop.root / "cart.py").read_text() == CART
+    assert shop.codebot("apply", "c-0000").code == 2
+
+
+def test_without_anything_to_review_the_next_step_is_named(shop, waiting):
+    run, name = waiting
+    shop.codebot("pending", "drop", name)
+    answer = shop.prj("review", run["id"])
+    assert answer.code == 2
+    assert "has no change set that waits" in answer.err
+    assert f"prj diff {run['id'][:8]}" in answer.err
+    assert shop.prj("review", "0000").code == 2
+    assert shop.prj("review", run["id"], "-y", "--decisions", "x").code == 2
+
+
+# -- kept -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["cleanup"],
+        ["cleanup", "--days", "0"],
+        ["merge", "RUN"],
+        ["undo", "RUN"],
+        ["dismiss", "RUN"],
+        ["compare", "RUN"],
+        ["conflicts"],
+        ["stop", "RUN"],
+        ["resume", "RUN"],
+        ["doctor", "--repair"],
+    ],
+    ids=" ".join,
+)
+def test_no_way_to_end_a_run_loses_what_waits(shop, waiting, words):
+    run, name = waiting
+    shop.prj(*(run["id"] if word == "RUN" else word for word in words))
+    assert name in [item["id"] for item in shop.codebot("pending", "--json").json["items"]]
+    assert shop.prj("review", run["id"], "-y").code == 0
+    assert read_cart(run) == FIXED
+
+
+def test_a_merge_of_what_waits_says_to_review_it_first(shop, waiting):
+    run, name = waiting
+    answer = shop.prj("merge", run["id"])
+    assert answer.code == 2
+    assert f"{name} of run {run['id'][:8]} waits for a review" in answer.err
+
+
+def test_a_merge_of_other_work_names_what_waits(shop, waiting):
+    run, name = waiting
+    Path(run["worktree"], "notes.txt").write_text("x\n")
+    answer = shop.prj("merge", run["id"])
+    assert answer.code == 0, answer
+    assert f"note: {name} still waits: prj review {run['id'][:8]}" in answer.err
+
+
+def test_a_removed_worktree_brings_back_what_waited(shop, waiting):
+    run, name = waiting
+    assert shop.plum("remove", run["branch"]).code != 0
+    removed = shop.plum("remove", run["branch"], "--force")
+    assert removed.code == 0, removed
+    assert shop.codebot("pending", "--json").json["items"] == []
+    assert "is gone" in shop.prj("review", run["id"]).err
+    [operation, *_] = re.findall(r"\bop-[0-9a-f]{8}\b", removed.out + removed.err)
+    assert shop.prj("undo", operation).code == 0
+    assert [item["id"] for item in shop.codebot("pending", "--json").json["items"]] == [name]
+    assert shop.prj("review", run["id"], "-y").code == 0
+    assert read_cart(run) == FIXED
+
+
+# -- open -------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_opened_in_the_editor(shop, waiting, tmp_path, monkeypatch):
+    run, _ = waiting
+    assert shop.prj("open", run["id"]).out == f"{run['worktree']}\n"
+    editor = tmp_path / "my editor"
+    editor.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/opened\nexit 3\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("EDITOR", f"'{editor}' -w")
+    monkeypatch.delenv("VISUAL", raising=False)
+    assert Terminal(shop.root, "open", run["id"], program="prj").end() == 3
+    assert (tmp_path / "opened").read_text() == f"-w {run['worktree']}\n"
+    terminal = Terminal(shop.root, "open", "--path", run["id"], program="prj")
+    assert terminal.end() == 0
+    assert run["worktree"] in terminal.shown
+    os.rename(run["worktree"], tmp_path / "moved")
+    assert "is gone" in shop.prj("open", run["id"]).err
