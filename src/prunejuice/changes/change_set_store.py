@@ -3,7 +3,7 @@
 import base64
 import time
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -113,6 +113,10 @@ class ChangeSetRecord(Struct, frozen=True, omit_defaults=True):
         plan = self.plan if plan is None else plan
         history = (*self.history, event)
         return replace(self, history=history, state=state or self.state, plan=plan, trying=None)
+
+    def with_metadata(self, metadata: dict[str, Any]) -> "ChangeSetRecord":
+        """Return the record with other metadata of its changes."""
+        return replace(self, change_set=replace(self.change_set, metadata=metadata))
 
     def with_decisions(self, decisions: Sequence[ReviewDecision]) -> "ChangeSetRecord":
         """Return the record with the decisions of a review."""

@@ -38,3 +38,9 @@ def read_source(source: str) -> str:
         raise UsageError(
             f"could not read {source}: {error.strerror}", "name a file, -, clipboard or tmux"
         ) from error
+
+
+def read_description(text: str) -> str:
+    """Return a text, read from a file (`@FILE`) or stdin (`-`) where it names one."""
+    is_file = text == "-" or (text[:1] == "@" and Path(text[1:]).is_file())
+    return read_source(text) if is_file else text

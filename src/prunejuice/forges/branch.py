@@ -156,8 +156,10 @@ def commit_differences(git: Git, parent: str, differences: Sequence[FileDiff], m
     return commit_as_user(git, tree, (parent,), message)
 
 
-def create_branch(git: Git, base_name: str, onto: str, tip: str, *, exact: bool) -> str:
-    """Create a branch at `tip` and return its name.
+def create_branch(
+    git: Git, base_name: str, onto: str, tip: str, *, exact: bool, continued: str = ""
+) -> str:
+    """Create a branch at `tip` and return its name; one that is at the commit `continued` moves on.
 
     A name in use gets a number appended, or is refused if `exact`. An existing branch with the same files,
     commit by commit from `onto`, is reused.
@@ -174,6 +176,9 @@ def create_branch(git: Git, base_name: str, onto: str, tip: str, *, exact: bool)
         existing = git.resolve(f"refs/heads/{name}")
         if not existing:
             git.update_refs((f"refs/heads/{name}", tip, ""))
+            return name
+        if continued and existing == continued:
+            git.update_refs((f"refs/heads/{name}", tip, continued))
             return name
         if _is_same_history(git, onto, existing, tip):
             return name

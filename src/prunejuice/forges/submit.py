@@ -58,7 +58,7 @@ class SubmitOptions(NamedTuple):
 class SubmitPlan(NamedTuple):
     """What a submission would do: the commit to build on, and the change sets with their differences.
 
-    `parts` has the differences of each of the `records`.
+    `parts` has the differences of each of the `records`. A branch at the commit `continued` moves on.
     """
 
     submission: PRSubmission
@@ -66,6 +66,7 @@ class SubmitPlan(NamedTuple):
     parts: tuple[tuple[diff.FileDiff, ...], ...]
     remote: Remote | None
     onto: str
+    continued: str = ""
 
 
 SubmitStage = Literal["branch", "pushed", "requested"]
@@ -180,7 +181,9 @@ def submit_changes(
     tip = plan.onto
     for record, differences in zip(plan.records, plan.parts, strict=True):
         tip = branches.commit_differences(git, tip, differences, _format_commit_message(record))
-    name = branches.create_branch(git, plan.submission.branch_name, plan.onto, tip, exact=exact)
+    name = branches.create_branch(
+        git, plan.submission.branch_name, plan.onto, tip, exact=exact, continued=plan.continued
+    )
     if plan.remote is None:
         fix = (
             f"run `git remote add origin URL` and try again; "

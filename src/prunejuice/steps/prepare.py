@@ -50,7 +50,7 @@ def validate_prerequisites(handle: StepContext, resources: StepResources) -> Ste
 
 
 def fetch_issue(handle: StepContext, resources: StepResources) -> StepResult:
-    """Store an issue of the repository's forge, and output its title, body and URL."""
+    """Store an issue of the repository's forge, and output its number, title, body and URL."""
     number = resources.args.get("issue") or resources.args.get("number")
     if not isinstance(number, int) or number <= 0:
         raise StepError(
@@ -58,4 +58,6 @@ def fetch_issue(handle: StepContext, resources: StepResources) -> StepResult:
         )
     issue = open_forge(resources.open_git(handle), resources.environ).fetch_issue(number)
     write_artifact(handle, handle.directory / "specs" / f"issue-{number}.md", issue.text)
-    return ok_result(issue.text, title=issue.title, body=issue.body, url=issue.url, markdown=issue.text)
+    return ok_result(
+        issue.text, number=number, title=issue.title, body=issue.body, url=issue.url, markdown=issue.text
+    )

@@ -1,7 +1,7 @@
 """A forge on the loopback interface that accepts pull requests and has issues, like GitHub's API."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
 
@@ -40,6 +40,11 @@ class ForgeServer(LoopbackServer):
     def environment(self) -> dict[str, str]:
         """The environment variables that direct clients to this forge."""
         return {"GITHUB_API_URL": self.url, "GITHUB_REPOSITORY": "shop/cart", "GH_TOKEN": self.token}
+
+    @property
+    def pull_requests(self) -> Sequence[Mapping[str, Any]]:
+        """The open pull requests, as they were sent, with their `html_url`."""
+        return tuple(self._open)
 
     def answer(self, request: ForgeRequest) -> tuple[int, Any]:
         """Store a request, and return the status and body of the answer."""

@@ -4,7 +4,6 @@ Each change set becomes a commit on a new branch, which is pushed. Your checkout
 as they are. The API login comes from GH_TOKEN, GITHUB_TOKEN or gh; git pushes with its own credentials.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 def submit_pr_command(*, dry_run: bool, no_pr: bool, as_json: bool, **options: Any) -> int:
     from prunejuice.cli import render  # noqa: PLC0415
     from prunejuice.cli.codebot import change_store  # noqa: PLC0415
+    from prunejuice.cli.text_source import read_description  # noqa: PLC0415
     from prunejuice.forges import submit  # noqa: PLC0415
     from prunejuice.system import settings  # noqa: PLC0415
     from prunejuice.text import safe_line  # noqa: PLC0415
@@ -48,7 +48,7 @@ def submit_pr_command(*, dry_run: bool, no_pr: bool, as_json: bool, **options: A
     environ = settings.environment()
     store = change_store.open_change_store()
     git = gits.open_git(str(project.current_directory()), dict(environ)).locate()
-    options["description"] = _read_description(options["description"])
+    options["description"] = read_description(options["description"])
     submit_options = submit.SubmitOptions(**options, request=not no_pr)
     plan = submit.plan_submission(store, git, submit_options)
     if dry_run:
@@ -88,11 +88,3 @@ def _show_submission(plan: "SubmitPlan", *, as_json: bool) -> int:
         )
     )
     return 0
-
-
-def _read_description(text: str) -> str:
-    """Return a text, read from a file (`@FILE`) or stdin (`-`) where it names one."""
-    from prunejuice.cli.text_source import read_source  # noqa: PLC0415
-
-    is_file = text == "-" or (text[:1] == "@" and Path(text[1:]).is_file())
-    return read_source(text) if is_file else text

@@ -26,6 +26,7 @@ COMMANDS = (
     "work.diff",
     "work.review",
     "work.open",
+    "work.submit",
     "work.undo",
     "work.compare",
     "work.conflicts",

@@ -1,0 +1,172 @@
+"""Submit the work of a run as a pull request, whoever changed its worktree."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from prunejuice.app import run_actions, run_changes
+from prunejuice.app.wiring import App
+from prunejuice.changes import change_set, pending
+from prunejuice.changes.change_set import ChangeSet
+from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
+from prunejuice.edits.diff import FileDiff
+from prunejuice.edits.overlay import Overlay
+from prunejuice.engine.run import FINAL_STATUSES, Run
+from prunejuice.engine.view import format_arguments
+from prunejuice.errors import UsageError
+from prunejuice.forges import branch as branches
+from prunejuice.forges import submit
+from prunejuice.forges.submit import SubmitOptions, SubmitPlan, SubmitResult
+from prunejuice.text import safe_line
+from prunejuice.worktrees import snapshot
+from prunejuice.worktrees.git import Git
+
+_FETCH_ISSUE = "fetch-issue"
+_WORK = "work"
+"""The key in the metadata of a change set that holds the work of a run: the commit of its files."""
+_BRANCH = "branch"
+
+
+class RunSubmission(NamedTuple):
+    """The work of a run as a change set, and what submitting it would do."""
+
+    store: ChangeSetStore
+    git: Git
+    record: ChangeSetRecord
+    plan: SubmitPlan
+    is_update: bool
+
+    def discard(self) -> None:
+        """Delete the change set: it was not submitted."""
+        self.store.delete(self.record)
+
+
+def plan_run_submission(app: App, run: Run, options: SubmitOptions) -> RunSubmission:
+    """Return what submitting the work of a run would do; the branch of an earlier submission is continued.
+
+    The work is stored as a pending change set until it is submitted or discarded.
+
+    Raises:
+        UsageError: the run has not ended, has no work, or change sets of it wait for a review.
+        ConflictError: the work does not fit the base.
+    """
+    short = run.id[:8]
+    if run.status not in FINAL_STATUSES:
+        raise UsageError(f"run {short} is {run.status}", f"end it first with `prj stop {short}`")
+    store = run_changes.open_run_store(app, run)
+    if waiting := run_changes.find_waiting(store, run):
+        names = ", ".join(record.id for record in waiting)
+        raise UsageError(f"{names} of run {short} waits for a review", f"prj review {short}")
+    git = run_actions.open_run_git(app, run)
+    earlier = _find_earlier(store, run)
+    span = run_actions.find_work_range(app, run)
+    base = str(earlier.change_set.metadata[_WORK]) if earlier else run.workspace.base or span.old
+    differences = tuple(_diff_work(store, git, base, span.new))
+    if not differences:
+        done = f"; it was submitted: {earlier.history[-1].note}" if earlier else ""
+        raise UsageError(f"run {short} has no work to submit{done}", f"prj diff {short}")
+    if earlier:
+        name = str(earlier.change_set.metadata[_BRANCH])
+        options = options._replace(branch=name, onto=options.onto or f"refs/heads/{name}")
+    work = ChangeSet(
+        change_set.changes_from_diffs(differences),
+        _summarize(run),
+        {_WORK: span.new, **_describe_work(run)},
+        command=run.plan.command.name,
+        run=run.id,
+    )
+    record = pending.add_change_set(store, work, differences)
+    try:
+        plan = submit.plan_submission(store, git, options._replace(only=(record.id,)))
+    except BaseException:
+        store.delete(record)
+        raise
+    return RunSubmission(store, git, record, plan, bool(earlier))
+
+
+def submit_run(
+    submission: RunSubmission, environ: Mapping[str, str], *, request: bool, exact: bool
+) -> SubmitResult:
+    """Push the branch of a run and open its pull request; on failure nothing is pending.
+
+    Raises:
+        UsageError: the repository has no remote, its forge is unknown, or there is no token.
+        PublishError: the remote or the forge refused, or is unreachable.
+    """
+    store, plan = submission.store, submission.plan
+    if submission.is_update:
+        plan = plan._replace(continued=plan.onto)
+    try:
+        result = submit.submit_changes(store, submission.git, plan, environ, request=request, exact=exact)
+    except BaseException:
+        submission.discard()
+        raise
+    stored = store.find(submission.record.id)
+    metadata = {**stored.change_set.metadata, _BRANCH: result.branch}
+    store.save(stored.with_metadata(metadata))
+    return result
+
+
+def _find_earlier(store: ChangeSetStore, run: Run) -> ChangeSetRecord | None:
+    """Return the last submission of a run whose branch is known."""
+    submitted = (
+        record
+        for record in store.load_in_state("submitted")
+        if record.change_set.run == run.id and {_WORK, _BRANCH} <= record.change_set.metadata.keys()
+    )
+    return max(submitted, key=lambda record: record.last_action, default=None)
+
+
+def _diff_work(store: ChangeSetStore, git: Git, base: str, tip: str) -> Iterator[FileDiff]:
+    paths = [entry.path for entry in snapshot.diff_stats(git, base, tip)]
+    with change_set.open_version_reader(store.tree_state) as read_now:
+        overlay = Overlay(branches.commit_file_reader(git, base))
+        for path in paths:
+            overlay.put(path, read_now(path))
+        yield from overlay.diffs()
+
+
+# -- texts ------------------------------------------------------------------------------------------
+
+
+def _summarize(run: Run) -> str:
+    """Return the words of the last agent, else the title of the issue, else the command of the run."""
+    summaries = [str(visit.outputs.get("summary") or "") for visit in run.visits]
+    issue = _find_issue(run)
+    if said := next((text for text in reversed(summaries) if text.strip()), ""):
+        return said
+    return issue[1] if issue else f"{run.plan.command.name} {format_arguments(run)}".strip()
+
+
+def _describe_work(run: Run) -> dict[str, Any]:
+    issue = _find_issue(run)
+    evidence = list(_list_evidence(run))
+    return {
+        **({"closes": f"{issue[0]}: {issue[1]}"} if issue else {}),
+        **({"evidence": evidence} if evidence else {}),
+    }
+
+
+def _find_issue(run: Run) -> tuple[int, str] | None:
+    """Return the number and the title of the issue that the run fetched."""
+    for visit in run.visits:
+        step = run.plan.workflow.steps.get(visit.step)
+        number = visit.outputs.get("number")
+        if step and _FETCH_ISSUE in {step.uses, step.name} and isinstance(number, int):
+            return number, str(visit.outputs.get("title") or "")
+    return None
+
+
+def _list_evidence(run: Run) -> Iterator[str]:
+    """Yield what agents gave as evidence, and the scripts that passed after the last agent."""
+    passed: list[str] = []
+    for visit in run.visits:
+        step = run.plan.workflow.steps.get(visit.step)
+        if step is None or visit.status != "completed":
+            continue
+        if step.agent:
+            passed.clear()
+            said = visit.outputs.get("evidence")
+            yield from map(str, said if isinstance(said, list) else ())
+        elif step.script and "\n" not in step.script.strip():
+            passed.append(f"{step.name}: `{safe_line(step.script, 120)}` passes")
+    yield from passed
