@@ -74,6 +74,9 @@ def plan_run_submission(app: App, run: Run, options: SubmitOptions) -> RunSubmis
         command=run.plan.command.name,
         run=run.id,
     )
+    if (issue := _find_issue(run)) and not options.branch:
+        title = options.title or submit.format_title(work)
+        options = options._replace(branch=f"codebot/{issue[0]}-{submit.format_slug(title)}")
     record = pending.add_change_set(store, work, differences)
     try:
         plan = submit.plan_submission(store, git, options._replace(only=(record.id,)))

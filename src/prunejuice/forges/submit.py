@@ -9,7 +9,7 @@ from unicodedata import normalize
 from msgspec import Struct
 
 from prunejuice.changes import pending
-from prunejuice.changes.change_set import FileChange, reasons_by_path
+from prunejuice.changes.change_set import ChangeSet, FileChange, reasons_by_path
 from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
 from prunejuice.edits import diff
 from prunejuice.errors import NotFoundError, PruneJuiceError, PublishError, UsageError
@@ -110,7 +110,7 @@ def plan_submission(store: ChangeSetStore, git: Git, options: SubmitOptions) -> 
     files = tuple(change for record in records for change in record.change_set.file_changes)
     body = _format_body(options.description, records, [stacked.differences for stacked in stack])
     body = fill_template(find_template(git, onto), body)[:_MAX_BODY]
-    name = options.branch or f"codebot/{_format_slug(title)}"
+    name = options.branch or f"codebot/{format_slug(title)}"
     submission = PRSubmission(title, body, name, files, base, options.draft)
     return SubmitPlan(
         submission, tuple(records), tuple(stacked.differences for stacked in stack), remote, onto
@@ -238,16 +238,28 @@ def _require_login(remote: Remote, environ: Mapping[str, str], name: str) -> For
 # -- texts ------------------------------------------------------------------------------------------
 
 
+def format_title(changes: ChangeSet) -> str:
+    """Return the first sentence of a summary, or else what the changes are, as a title."""
+    return _join_title(
+        changes.summary, [changes.command], [change.filepath for change in changes.file_changes]
+    )
+
+
 def _format_title(records: Sequence[ChangeSetRecord]) -> str:
     first = next((record.change_set.summary for record in records if record.change_set.summary), "")
-    sentence = re.split(r"(?<=[.!?])\s|\n", first.strip())[0].rstrip(".")
-    commands = " and ".join(dict.fromkeys(record.change_set.command or "change" for record in records))
-    paths = list(dict.fromkeys(path for record in records for path in record.paths))
-    fallback = f"{commands.capitalize()} {', '.join(paths[:3])}{' …' if len(paths) > 3 else ''}"
-    return safe_line(sentence or fallback, _MAX_TITLE)
+    paths = [path for record in records for path in record.paths]
+    return _join_title(first, [record.change_set.command for record in records], paths)
 
 
-def _format_slug(title: str) -> str:
+def _join_title(summary: str, commands: Sequence[str], paths: Sequence[str]) -> str:
+    sentence = re.split(r"(?<=[.!?])\s|\n", summary.strip())[0].rstrip(".")
+    names, files = dict.fromkeys(name or "change" for name in commands), list(dict.fromkeys(paths))
+    what = f"{', '.join(files[:3])}{' …' if len(files) > 3 else ''}"
+    return safe_line(sentence or f"{' and '.join(names).capitalize()} {what}", _MAX_TITLE)
+
+
+def format_slug(title: str) -> str:
+    """Return a title as a part of the name of a branch."""
     plain = re.sub("(?<=[a-z])[\u0300-\u036f]+", "", normalize("NFKD", title.lower()))  # u for ü
     return re.sub(r"[\W_]+", "-", normalize("NFC", plain)).strip("-")[:50].strip("-") or "changes"
 

@@ -129,10 +129,8 @@ def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
     ):
         agent_request.require_supported_limits(request.limits, request.model, agent)
         conversation = _find_conversation(handle, agent.name)
-        record_conversation, report_progress = (
-            _conversation_recorder(handle),
-            make_teller(handle, resources),
-        )
+        record_conversation = _conversation_recorder(handle)
+        report_progress = make_teller(handle, resources)
         ask_context = AskContext(
             engine,
             tree,
@@ -337,7 +335,9 @@ def _select_check(agent_step: _AgentStep) -> RepairCheck | None:
         UsageError: the verb fixes a failing check and none is set.
     """
     args, verb = agent_step.resources.args, agent_step.request.verb
-    command = str(args.get("check") or (agent_step.resources.settings.check if verb.mends else ""))
+    configured = agent_step.resources.settings.check
+    command = str(args.get("check") or (configured if verb.mends else ""))
+    command = default_checks.resolve_check(command, configured, agent_step.tree.root)
     has_input = bool(agent_step.request.input_text)
     if verb.mends and not (command or has_input):
         command = default_checks.find_default_check(verb.name, agent_step.tree.root)
@@ -366,9 +366,8 @@ def _select_check(agent_step: _AgentStep) -> RepairCheck | None:
     return None
 
 
-def _find_python(agent_step: _AgentStep) -> interpreter.PythonInterpreter:
-    place = own_place(agent_step.tree.root)
-    return interpreter.find_python(place, agent_step.resources.environ, agent_step.handle.stop)
+def _find_python(step: _AgentStep) -> interpreter.PythonInterpreter:
+    return interpreter.find_python(own_place(step.tree.root), step.resources.environ, step.handle.stop)
 
 
 def _failed_tests_command(agent_step: _AgentStep) -> str:

@@ -50,7 +50,11 @@ ARGUMENTS: Mapping[str, AgentArgument] = {
     "script": AgentArgument("string", "the file with the answers of `scripted`"),
     "record": AgentArgument("string", "the file to record answers in"),
     "replay": AgentArgument("string", "the file to replay answers from"),
-    "check": AgentArgument("string", "the command that has to pass", stdin_allowed=True),
+    "check": AgentArgument(
+        "string",
+        "the command that has to pass; `auto` is that of the settings, or the tests that are found",
+        stdin_allowed=True,
+    ),
     "first": AgentArgument("boolean", "whether to run the check before asking"),
     "allow_tests_change": AgentArgument("boolean", "whether tests, checks and CI may be changed"),
     "grant": AgentArgument("list", "globs of protected files that may be changed"),

@@ -15,6 +15,7 @@ COMMANDS = (
     "explain",
     "trust",
     "run",
+    "solve",
     "resume",
     "stop",
     "status",

@@ -4,6 +4,7 @@ Ctrl-C stops it in order, a second Ctrl-C kills it. Several runs at once (-n, --
 each get their own worktree unless you pass --no-worktree; there, Ctrl-C detaches and the runs continue.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,11 @@ def run_command(
         wiring.make_plan(app, command, values, project.current_directory(), worktree)
         for values in combinations
     ]
+    return start_plans(app, plans, dry_run=dry_run, **options)
+
+
+def start_plans(app: wiring.App, plans: Sequence[Plan], *, dry_run: bool, **options: Any) -> int:
+    """Run plans as the options of `prj run` say, and return the exit code."""
     as_json = options["as_json"]
     if dry_run:
         plan_view.show_plans(plans, as_json=as_json)

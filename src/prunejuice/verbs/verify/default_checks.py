@@ -8,7 +8,14 @@ from typing import Any
 
 _MOST_BYTES = 1 << 20
 
+AUTOMATIC_CHECK = "auto"
+"""The value of `check` that means the check of the settings, or else the tests of the project."""
 Rule = Callable[[Path], bool]
+
+
+def resolve_check(given: str, configured: str, root: Path) -> str:
+    """Return a check as given, or for `auto` that of the settings or the tests that the project has."""
+    return given if given != AUTOMATIC_CHECK else configured or find_default_check("fix", root)
 
 
 def find_default_check(verb: str, root: Path) -> str:

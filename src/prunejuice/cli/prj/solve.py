@@ -1,0 +1,114 @@
+"""Solve issues or tasks, each in its own worktree, and leave the changes for your review.
+
+ISSUES are numbers in the repository's forge. This runs the command `solve-issue` once for each: an agent
+changes the code until the check passes. Then: `prj review 12`, and `prj merge 12` or `prj submit 12`.
+"""
+
+import re
+import shutil
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prunejuice.app import wiring
+from prunejuice.cli import render
+from prunejuice.cli.options import json_option, verbose_option
+from prunejuice.cli.prj.run import start_plans
+from prunejuice.cli.text_source import read_source
+from prunejuice.errors import UsageError
+from prunejuice.workflow import project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COMMAND = "solve-issue"
+_HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
+_ITEM = re.compile(r"^\s*(?:[-*+](?:\s+\[ \])?(?:\s+|$)|\d+[.)]\s+)?(.*?)\s*$")
+_DONE = re.compile(r"^\s*[-*+]\s+\[[xX]\]")
+_MAX_TASKS = 100
+
+
+@click.command("solve")
+@click.argument("issues", nargs=-1, metavar="[ISSUES]...")
+@click.option("--prompt", "prompts", multiple=True, help="A task in words; repeat it for more tasks.")
+@click.option(
+    "--from",
+    "source",
+    default="",
+    metavar="FILE|-",
+    help="Take the tasks from a file: one for each heading, or else for each line.",
+)
+@click.option(
+    "--check", default="", metavar="COMMAND", help="Command that must pass  [default: the tests]."
+)
+@click.option("--agent", default="", help="Agent  [default: as set, or claude if it is installed].")
+@click.option("-m", "--model", default="", help="Model to use, as provider:name.")
+@click.option("--max-parallel", type=click.IntRange(1, 100), default=4, help="Runs at once  [default: 4].")
+@click.option("--detach", is_flag=True, help="Run in the background; prints the ids of the runs.")
+@click.option("--dry-run", is_flag=True, help="Show the plans without running them.")
+@json_option
+@verbose_option
+def solve_command(
+    *,
+    issues: tuple[str, ...],
+    prompts: tuple[str, ...],
+    source: str,
+    check: str,
+    agent: str,
+    model: str,
+    **options: Any,
+) -> int:
+    tasks: list[Mapping[str, Any]] = [{"issue": _issue_number(word)} for word in issues]
+    tasks += [{"prompt": text} for text in (*prompts, *(list_tasks(read_source(source)) if source else ()))]
+    if not tasks:
+        raise UsageError("there is nothing to solve", "name issues, or a task: prj solve --prompt TEXT")
+    if len(tasks) > _MAX_TASKS:
+        raise UsageError(f"{len(tasks)} tasks are too many at once", f"pass at most {_MAX_TASKS}")
+    app = wiring.open_app()
+    chosen = agent or _find_agent(app, model)
+    given = {"check": check, "agent": chosen, "model": model}
+    shared = {name: value for name, value in given.items() if value}
+    here = project.current_directory()
+    plans = [wiring.make_plan(app, COMMAND, {**task, **shared}, here, True) for task in tasks]
+    return start_plans(app, plans, **options)
+
+
+def _issue_number(word: str) -> int:
+    number = word.removeprefix("#")
+    if not (number.isascii() and number.isdigit() and int(number)):
+        fix = "name numbers of issues, or a task: prj solve --prompt TEXT"
+        raise UsageError(f"{word!r} is not the number of an issue", fix)
+    return int(number)
+
+
+def _find_agent(app: wiring.App, model: str) -> str:
+    """Return `claude` if nothing says which model or agent to use and it is installed, and say so."""
+    is_chosen = model or app.settings.agent or app.settings.model or app.settings.script
+    if is_chosen or not shutil.which("claude", path=app.environ.get("PATH")):
+        return ""
+    render.print_message("note: using claude, which is installed; set `agent` or `model` to choose another")
+    return "claude"
+
+
+def list_tasks(text: str) -> list[str]:
+    """Return the tasks of a text: each heading with what follows it, or each line that is not done.
+
+    Of several levels of headings, the highest that occurs more than once has the tasks.
+    """
+    lines = text.splitlines()
+    headings = [_HEADING.match(line) for line in lines]
+    levels = Counter(len(heading[1]) for heading in headings if heading)
+    if not levels:
+        items = (_ITEM.match(line) for line in lines if not _DONE.match(line))
+        return [item[1] for item in items if item and item[1]]
+    level = min((level for level, count in levels.items() if count > 1), default=max(levels))
+    tasks: list[list[str]] = []
+    is_inside = False
+    for line, heading in zip(lines, headings, strict=True):
+        if heading and len(heading[1]) <= level:
+            is_inside = len(heading[1]) == level
+            tasks += [[heading[2]]] if is_inside else []
+        elif is_inside:
+            tasks[-1].append(line)
+    return ["\n".join(task).strip() for task in tasks]

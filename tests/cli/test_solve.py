@@ -1,0 +1,168 @@
+"""`prj solve`: from issues or tasks to changes that wait for a review, and on to pull requests."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import git
+from prunejuice.cli.prj.solve import list_tasks
+from prunejuice.testing import Forge
+
+CART = "def total(prices):\n    return 0\n"
+
+
+def edit(old, new):
+    return (
+        f"Add up the prices.\n\ncart.py\n<<<<<<< SEARCH\n    {old}\n=======\n    {new}\n>>>>>>> REPLACE\n"
+    )
+
+
+GOLD, WRONG = edit("return 0", "return sum(prices)"), edit("return 0", "return 1")
+
+
+@pytest.fixture
+def forge(monkeypatch):
+    issues = {11: ("Totals are wrong", "The sum of [1, 2] is 0."), 12: ("Totals again", "See #11.")}
+    with Forge(issues=issues) as made:
+        for name, value in made.environment.items():
+            monkeypatch.setenv(name, value)
+        yield made
+
+
+@pytest.fixture
+def shop(project, forge, tmp_path, monkeypatch):
+    git(tmp_path, "init", "-q", "--bare", "remote.git")
+    project.commit("shop", cart=CART)
+    (project.root / "tests").mkdir()
+    (project.root / "tests/test_cart.py").write_text(
+        "from cart import total\n\n\ndef test_total():\n    assert total([1, 2]) == 3\n"
+    )
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "tests")
+    git(project.root, "remote", "add", "origin", f"file://{tmp_path}/remote.git")
+    git(project.root, "push", "-q", "origin", "main")
+    monkeypatch.setenv("PRUNEJUICE_CHECK", "python3 -c 'import cart; assert cart.total([1, 2]) == 3'")
+    return project
+
+
+@pytest.fixture
+def answers(tmp_path, monkeypatch):
+    def say(*texts):
+        path = tmp_path / "answers.yaml"
+        path.write_text(yaml.safe_dump({"answers": [{"text": text} for text in texts]}))
+        monkeypatch.setenv("PRUNEJUICE_SCRIPT", str(path))
+
+    return say
+
+
+def test_two_issues_become_two_reviewed_pull_requests(shop, forge, answers):
+    answers(WRONG, edit("return 1", "return sum(prices)"))
+    answer = shop.prj("solve", "11", "#12", "--json")
+    assert answer.code == 0, answer
+    rows = shop.prj("status", "--wide").out
+    assert "solve-issue issue=11" in rows
+    assert rows.count("1 change set to review") == 2
+    assert shop.prj("review", "11", "-y").code == 0
+    assert shop.prj("review", "#12", "-y").code == 0
+    submitted = shop.prj("submit", "11", "12", "--json")
+    assert submitted.code == 0, submitted
+    bodies = [request["body"] for request in forge.pull_requests]
+    assert "Closes #11: Totals are wrong" in bodies[0]
+    assert "Closes #12: Totals again" in bodies[1]
+    assert "import cart; assert cart.total([1, 2]) == 3' passes now" in bodies[0]
+    assert (shop.root / "cart.py").read_text() == CART
+
+
+def test_a_solved_issue_lands_in_the_branch(shop, answers):
+    answers(GOLD)
+    shop.prj("solve", "11")
+    shop.prj("review", "11", "-y")
+    answer = shop.prj("merge", "11")
+    assert answer.code == 0, answer
+    assert "sum(prices)" in (shop.root / "cart.py").read_text()
+
+
+def test_tasks_in_words_need_no_forge(shop, answers, tmp_path):
+    answers(GOLD)
+    (tmp_path / "backlog.md").write_text("# Backlog\n\n## One\n\nthe sum\n\n## Two\n")
+    answer = shop.prj(
+        "solve", "--prompt", "sum is wrong", "--from", tmp_path / "backlog.md", "--dry-run", "--json"
+    )
+    assert answer.code == 0, answer
+    prompts = [plan["arguments"]["prompt"] for plan in answer.json["items"]]
+    assert prompts == ["sum is wrong", "One\n\nthe sum", "Two"]
+    assert shop.prj("solve", "--prompt", "sum is wrong").code == 0
+    [item] = shop.codebot("pending", "--json").json["items"]
+    assert item["files"] == ["cart.py"]
+
+
+def test_a_wrong_answer_leaves_nothing_to_review(shop, answers):
+    answers(WRONG, WRONG, WRONG)
+    answer = shop.prj("solve", "11")
+    assert answer.code == 5, answer
+    assert shop.codebot("pending", "--json").json["items"] == []
+    assert shop.prj("review", "11").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "nothing to solve"),
+        (["x"], "'x' is not the number of an issue"),
+        (["0"], "is not the number of an issue"),
+        (["--from", "/nowhere"], "could not read /nowhere"),
+        (["99"], "issue 99"),
+    ],
+)
+def test_bad_input_is_named(shop, answers, words, said):
+    answers(GOLD)
+    answer = shop.prj("solve", *words)
+    assert answer.code != 0
+    assert said in answer.err + answer.out
+    assert shop.codebot("pending", "--json").json["items"] == []
+
+
+def test_claude_is_used_if_it_is_installed_and_nothing_else_is_set(shop, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (tmp_path / "claude").write_text("#!/bin/sh\nexit 9\n")
+    (tmp_path / "claude").chmod(0o755)
+    answer = shop.prj("solve", "11", "--dry-run", "--json")
+    assert answer.json["arguments"]["agent"] == "claude"
+    assert "using claude, which is installed" in answer.err
+    answer = shop.prj("solve", "11", "--dry-run", "--json", "--model", "openai:gpt-x")
+    assert answer.json["arguments"]["agent"] == ""
+    answer = shop.prj("solve", "11", "--dry-run", "--json", "--agent", "codex")
+    assert answer.json["arguments"]["agent"] == "codex"
+
+
+@pytest.mark.parametrize(
+    ("text", "tasks"),
+    [
+        ("one\n\n two \n", ["one", "two"]),
+        ("- one\n* two\n1. three\n2) four\n", ["one", "two", "three", "four"]),
+        ("- [ ] one\n- [x] two\n- [X] three\n", ["one"]),
+        ("# One\ntext\n# Two\n", ["One\ntext", "Two"]),
+        (
+            "# Backlog\nintro\n## One ##\ntext\n### Part\n## Two\n# Later\nno\n",
+            ["Backlog\nintro\n## One ##\ntext\n### Part\n## Two", "Later\nno"],
+        ),
+        ("# Backlog\nintro\n## One\ntext\n### Part\n## Two\n", ["One\ntext\n### Part", "Two"]),
+        ("# Only one\nbody\n", ["Only one\nbody"]),
+        ("#no heading\n", ["#no heading"]),
+        ("", []),
+        ("  \n- \n", []),
+    ],
+)
+def test_tasks_of_a_text(text, tasks):
+    assert list_tasks(text) == tasks
+
+
+def test_a_number_names_the_newest_run_of_its_issue(shop, answers):
+    answers(GOLD, GOLD)
+    shop.prj("solve", "11")
+    shop.prj("solve", "11")
+    newest = shop.prj("status", "--json").json["items"][0]["id"]
+    assert shop.prj("open", "11").out == shop.prj("open", newest).out
+    assert shop.prj("open", "13").code == 2
+    assert Path(shop.prj("open", "#11").out.strip()).is_dir()
