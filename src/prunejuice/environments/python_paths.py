@@ -5,6 +5,8 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 _PYTHON_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "conftest.py", "tox.ini")
@@ -34,9 +36,24 @@ def tree_variables(
 
 
 def _has_python(tree: Path) -> bool:
+    """Return whether a tree has Python at its top, or a Python project one or two folders below it."""
     if any((tree / name).is_file() for name in _PYTHON_FILES) or any(tree.glob("*.py")):
         return True
-    return any(tree.glob("*/pyproject.toml")) or any(tree.glob("*/*/pyproject.toml"))
+    folders = list(_list_folders(tree))
+    inner = (folder for parent in folders for folder in _list_folders(parent))
+    return any((folder / "pyproject.toml").is_file() for folder in chain(folders, inner))
+
+
+def _list_folders(parent: Path) -> Iterator[Path]:
+    """Yield the folders in a folder, without hidden ones and those of packages."""
+    with suppress(OSError), os.scandir(parent) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith((
+                ".",
+                "node_modules",
+                "venv",
+            )):
+                yield Path(entry.path)
 
 
 def find_editable_roots(checkout: Path, environ: Mapping[str, str]) -> list[Path]:
@@ -44,7 +61,7 @@ def find_editable_roots(checkout: Path, environ: Mapping[str, str]) -> list[Path
     roots: dict[Path, None] = {}
     for environment in _list_environments(checkout, environ):
         for packages in environment.glob("lib/python*/site-packages"):
-            for root in _read_roots(packages):
+            for root in _read_roots(packages, packages.stat().st_mtime_ns):
                 if root.is_relative_to(checkout) and "site-packages" not in root.parts:
                     roots[root] = None
     return list(roots)
@@ -58,15 +75,17 @@ def _list_environments(checkout: Path, environ: Mapping[str, str]) -> list[Path]
     return [folder for folder in dict.fromkeys(folders) if (folder / "pyvenv.cfg").is_file()]
 
 
-def _read_roots(packages: Path) -> Iterator[Path]:
-    """Yield the folders that the files of editable packages name."""
-    for file in packages.glob("*.pth"):
-        for line in _read_text(file).splitlines():
-            if line.startswith("/"):
-                yield Path(line.strip())
-    for file in packages.glob("__editable___*_finder.py"):
-        if match := _FINDER_MAPPING.search(_read_text(file)):
-            yield from _parse_mapping(match[1])
+@lru_cache(maxsize=32)
+def _read_roots(packages: Path, _modified: int) -> tuple[Path, ...]:
+    """Return the folders that the files of editable packages name; read again once files come or go."""
+    names = os.listdir(packages) if os.access(packages, os.R_OK) else ()
+    files = [packages / name for name in sorted(names) if name.endswith((".pth", "_finder.py"))]
+    texts = {file: _read_text(file) for file in files}
+    lines = (line for file, text in texts.items() if file.suffix == ".pth" for line in text.splitlines())
+    mappings = (_FINDER_MAPPING.search(text) for file, text in texts.items() if file.suffix == ".py")
+    mapped = (root for match in mappings if match for root in _parse_mapping(match[1]))
+    roots = (*(Path(line.strip()) for line in lines if line.startswith("/")), *mapped)
+    return tuple(Path(os.path.normpath(root)) for root in roots)
 
 
 def _parse_mapping(text: str) -> Iterator[Path]:
