@@ -64,8 +64,8 @@ def test_runs_steps_and_operations_are_offered(project, offered):
 
 def test_commands_arguments_settings_and_verbs_are_offered(project, offered):
     project.command("solve", SOLVE)
-    assert offered("prj", "run", "sol") == ["solve"]
-    assert offered("prj", "explain", "sol") == ["solve"]
+    assert offered("prj", "run", "sol") == ["solve", "solve-issue"]
+    assert offered("prj", "explain", "solve-") == ["solve-issue"]
     assert offered("prj", "run", "solve", "is") == ["issue="]
     assert offered("prj", "config", "get", "trash") == ["trash_days"]
     assert "dismiss" in offered("prj", "dis")

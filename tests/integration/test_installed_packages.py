@@ -130,20 +130,22 @@ def test_links_of_a_workspace_lead_to_the_copy(app, tmp_path):
     assert copy.diffs() == ((), [])
 
 
-def test_large_files_are_shared_and_small_ones_are_not(app, tmp_path, monkeypatch):
+def test_large_and_binary_files_are_shared_and_others_are_not(app, tmp_path, monkeypatch):
     monkeypatch.setattr(installed_packages, "_LARGE_FILE_BYTES", 1000)
-    (app / ".venv/lib/large.so").write_bytes(b"x" * 1000)
-    (app / ".venv/lib/small.so").write_bytes(b"x" * 999)
+    (app / ".venv/lib/large.txt").write_bytes(b"x" * 1000)
+    (app / ".venv/lib/small.txt").write_bytes(b"x" * 999)
+    (app / ".venv/lib/binary.so").write_bytes(b"x")
     installed_packages.copy_packages(app, tmp_path / "c", ".venv")
-    assert os.path.samefile(app / ".venv/lib/large.so", tmp_path / "c/.venv/lib/large.so")
-    assert not os.path.samefile(app / ".venv/lib/small.so", tmp_path / "c/.venv/lib/small.so")
+    assert os.path.samefile(app / ".venv/lib/binary.so", tmp_path / "c/.venv/lib/binary.so")
+    assert os.path.samefile(app / ".venv/lib/large.txt", tmp_path / "c/.venv/lib/large.txt")
+    assert not os.path.samefile(app / ".venv/lib/small.txt", tmp_path / "c/.venv/lib/small.txt")
 
     def refuse(*_):
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     installed_packages.copy_packages(app, tmp_path / "d", ".venv")
-    assert (tmp_path / "d/.venv/lib/large.so").read_bytes() == b"x" * 1000
+    assert (tmp_path / "d/.venv/lib/large.txt").read_bytes() == b"x" * 1000
 
 
 def test_a_linked_environment_is_copied_and_never_rewritten(app, tmp_path, run_in_copy):

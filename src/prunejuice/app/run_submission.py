@@ -1,6 +1,7 @@
 """Submit the work of a run as a pull request, whoever changed its worktree."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from prunejuice.app import run_actions, run_changes
@@ -78,11 +79,10 @@ def plan_run_submission(app: App, run: Run, options: SubmitOptions) -> RunSubmis
         title = options.title or submit.format_title(work)
         options = options._replace(branch=f"codebot/{issue[0]}-{submit.format_slug(title)}")
     record = pending.add_change_set(store, work, differences)
-    try:
+    with ExitStack() as on_failure:
+        on_failure.callback(store.delete, record)
         plan = submit.plan_submission(store, git, options._replace(only=(record.id,)))
-    except BaseException:
-        store.delete(record)
-        raise
+        on_failure.pop_all()
     return RunSubmission(store, git, record, plan, bool(earlier))
 
 
@@ -98,11 +98,10 @@ def submit_run(
     store, plan = submission.store, submission.plan
     if submission.is_update:
         plan = plan._replace(continued=plan.onto)
-    try:
+    with ExitStack() as on_failure:
+        on_failure.callback(submission.discard)
         result = submit.submit_changes(store, submission.git, plan, environ, request=request, exact=exact)
-    except BaseException:
-        submission.discard()
-        raise
+        on_failure.pop_all()
     stored = store.find(submission.record.id)
     metadata = {**stored.change_set.metadata, _BRANCH: result.branch}
     store.save(stored.with_metadata(metadata))

@@ -78,8 +78,8 @@ def _list_environments(checkout: Path, environ: Mapping[str, str]) -> list[Path]
 @lru_cache(maxsize=32)
 def _read_roots(packages: Path, _modified: int) -> tuple[Path, ...]:
     """Return the folders that the files of editable packages name; read again once files come or go."""
-    names = os.listdir(packages) if os.access(packages, os.R_OK) else ()
-    files = [packages / name for name in sorted(names) if name.endswith((".pth", "_finder.py"))]
+    listed = packages.iterdir() if os.access(packages, os.R_OK) else ()
+    files = [file for file in sorted(listed) if file.name.endswith((".pth", "_finder.py"))]
     texts = {file: _read_text(file) for file in files}
     lines = (line for file, text in texts.items() if file.suffix == ".pth" for line in text.splitlines())
     mappings = (_FINDER_MAPPING.search(text) for file, text in texts.items() if file.suffix == ".py")
