@@ -125,6 +125,16 @@ def test_files_that_code_needs(pair, path, is_needed):
     assert (path in ignored_files.find_needed_files(located)) == is_needed
 
 
+def test_a_folder_of_data_is_not_searched_to_its_end(pair, monkeypatch):
+    checkout, _, _ = pair
+    monkeypatch.setattr(ignored_files, "_MAX_CANDIDATES", 3)
+    write(checkout, {f"gen/f{number}.py": "" for number in range(9)} | {"gen/z/f9.py": ""})
+    write(checkout, {"use.py": " ".join(f"f{number}" for number in range(10)) + "\n"})
+    git(checkout, "add", "use.py")
+    located = open_git(str(checkout), dict(os.environ)).locate()
+    assert ignored_files.find_needed_files(located) == ["gen/f0.py", "gen/f1.py", "gen/f2.py"]
+
+
 @pytest.mark.parametrize("make", ["large", "link", "fifo"])
 def test_files_that_are_none_are_not_needed(pair, make):
     checkout, _, _ = pair

@@ -158,6 +158,25 @@ def test_a_linked_environment_is_copied_and_never_rewritten(app, tmp_path, run_i
     assert digest(tmp_path / "env") == before
 
 
+def test_a_copy_of_a_linked_environment_leads_nowhere_else(app, tmp_path):
+    env = tmp_path / "env"
+    shutil.move(app / ".venv", env)
+    (env / "bin/tool").write_text(f"#!{env}/bin/python\nVIRTUAL_ENV='{env}'\nother={env}-other\n")
+    (env / "more").symlink_to("lib")
+    (app / ".venv").symlink_to(env)
+    before = digest(env)
+    copy = tmp_path / "tree/.venv"
+    installed_packages.copy_packages(app, tmp_path / "tree", ".venv")
+    assert (
+        copy / "bin/tool"
+    ).read_text() == f"#!{copy}/bin/python\nVIRTUAL_ENV='{copy}'\nother={env}-other\n"
+    assert (copy / "more").resolve() == (copy / "lib").resolve()
+    [packages] = copy.glob("lib/python*/site-packages")
+    assert (packages / "_shop.pth").read_text() == f"{tmp_path}/tree/src\n"
+    (copy / "more/new").touch()
+    assert digest(env) == before
+
+
 def test_an_environment_of_worktreeinclude_names_the_worktree(app, tmp_path):
     target = tmp_path / "worktree"
     shutil.copytree(app / "src", target / "src")

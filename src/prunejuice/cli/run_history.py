@@ -8,6 +8,9 @@ from prunejuice.errors import PruneJuiceError
 from prunejuice.system import settings
 from prunejuice.workflow import project
 
+_MAX_RUNS = 500
+"""How many of the newest runs are searched for an issue."""
+
 
 def open_reading_history() -> RunHistory:
     """Return the history of runs on this machine as it is."""
@@ -30,6 +33,23 @@ def mark_lost_runs(history: RunHistory) -> None:
     from prunejuice.engine.driver import recover_lost_runs  # noqa: PLC0415 - slow, and needed only after a crash
 
     recover_lost_runs(open_app()._replace(store=history.store).build_runtime())
+
+
+def find_run_id(history: RunHistory, word: str) -> str:
+    """Return the id of this project's newest run for an issue (`12` or `#12`), or of the run of a prefix.
+
+    Raises:
+        NotFoundError: no run or several runs match.
+    """
+    number = word.removeprefix("#")
+    if number.isascii() and number.isdigit():
+        root = str(project.find_project(project.current_directory()).root)
+        for line in history.list_runs(root, (), _MAX_RUNS):
+            # The words of another argument may look like it.
+            may_be = f"issue={number}" in line.arguments.split()
+            if may_be and history.load_run(line.id).plan.arguments.get("issue") == int(number):
+                return line.id
+    return history.find_run_id(word)
 
 
 def describe_run(run_id: str) -> str:

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from prunejuice.app import wiring
+from prunejuice.cli.run_history import find_run_id
 from prunejuice.engine.history import RunHistory
 from prunejuice.engine.run import Run
 from prunejuice.worktrees import tmux
-
-_MAX_RUNS = 500
 
 
 def driver_session_name(run: Run) -> str:
@@ -15,26 +14,11 @@ def driver_session_name(run: Run) -> str:
     return tmux.session_name(Path(run.plan.project).name, run.id[:8], tmux.DRIVER_TASK)
 
 
-def find_run(app: wiring.App, prefix: str) -> Run:
-    """Return the run whose id starts with a prefix, or the newest one of this project for an issue.
+def find_run(app: wiring.App, word: str) -> Run:
+    """Return the run that a word of the command line names; see `find_run_id`.
 
     Raises:
         NotFoundError: no run or several runs match.
     """
     history = RunHistory(app.settings.home, app.store)
-    if (run := _find_run_of_issue(app, history, prefix)) is not None:
-        return run
-    return history.load_run(history.find_run_id(prefix))
-
-
-def _find_run_of_issue(app: wiring.App, history: RunHistory, word: str) -> Run | None:
-    """Return the newest run of the project whose argument `issue` is a number, written as `12` or `#12`."""
-    number = word.removeprefix("#")
-    if not (number.isascii() and number.isdigit()):
-        return None
-    for line in history.list_runs(str(app.project.root), (), _MAX_RUNS):
-        if f"issue={number}" in line.arguments.split():
-            run = history.load_run(line.id)
-            if run.plan.arguments.get("issue") == int(number):
-                return run
-    return None
+    return history.load_run(find_run_id(history, word))

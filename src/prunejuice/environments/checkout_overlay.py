@@ -145,9 +145,10 @@ def open_overlay(
     """
     git_dir, common = (Path(git.git_dir).resolve(), Path(git.common).resolve()) if git else (None, None)
     others = [*([common] if common else []), *_find_outside_packages(checkout, files, environ)]
-    outside = tuple(dict.fromkeys(other for other in others if not other.is_relative_to(checkout)))
+    top = checkout.resolve()
+    outside = tuple(dict.fromkeys(other for other in others if not other.is_relative_to(top)))
     covered = (checkout, *outside)
-    if any(scratch.resolve().is_relative_to(folder) for folder in covered):
+    if any(scratch.resolve().is_relative_to(folder.resolve()) for folder in covered):
         return None
     namespace = find_namespace(scratch.parent)
     if not namespace or any(map(_has_mounts, covered)):
@@ -234,7 +235,7 @@ def _has_mounts(folder: Path) -> bool:
     except OSError:
         return True
     mounts = (_ESCAPED.sub(lambda match: chr(int(match[1], 8)), line.split(" ")[4]) for line in lines)
-    return any(mount.startswith(f"{folder}/") for mount in mounts)
+    return any(mount.startswith(f"{folder.resolve()}/") for mount in mounts)
 
 
 def _has_other_owners(folder: Path) -> bool:

@@ -4,7 +4,6 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -147,13 +146,24 @@ def _expand(root: Path, entry: str) -> Iterator[str]:
     if not entry.endswith("/"):
         yield entry
         return
-    name = entry.rstrip("/").rpartition("/")[2]
+    if not _is_code_folder(root / entry):
+        return
+    left = _MAX_CANDIDATES
+    for folder, names, files in os.walk(root / entry):
+        names[:] = sorted(name for name in names if _is_code_folder(Path(folder, name)))
+        for name in sorted(files)[:left]:
+            yield str(Path(folder, name).relative_to(root))
+        left -= len(files)
+        if left <= 0:  # a folder of data
+            return
+
+
+def _is_code_folder(path: Path) -> bool:
+    """Return whether a folder may have generated code, not the files of a tool or another project."""
+    name = path.name
     if name.startswith((".", "__pycache__")) or name.endswith(".egg-info") or name in _TOOL_FOLDERS:
-        return
-    if (root / entry / "pyvenv.cfg").exists() or (root / entry / ".git").exists():
-        return
-    files = (path for path in sorted((root / entry).rglob("*")) if "__pycache__" not in path.parts)
-    yield from (str(path.relative_to(root)) for path in islice(files, _MAX_CANDIDATES))
+        return False
+    return not ((path / "pyvenv.cfg").exists() or (path / ".git").exists())
 
 
 def _is_env_file(path: Path) -> bool:

@@ -5,6 +5,7 @@ rewritten, and links stay inside.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,8 +37,13 @@ def copy_packages(source_root: Path, target_root: Path, folder: str) -> None:
     Raises:
         OSError: the disk refused.
     """
-    _copy_folder((source_root / folder).resolve(), target_root / folder, source_root, target_root)
-    relocate_packages(target_root / folder, source_root, target_root)
+    source, target = (source_root / folder).resolve(), target_root / folder
+    # A folder that is a link out of the tree has links and scripts that name its own place.
+    is_outside = not source.is_relative_to(source_root.resolve())
+    roots = (source, target) if is_outside else (source_root, target_root)
+    _copy_folder(source, target, *roots)
+    for old, new in dict.fromkeys([roots, (source_root, target_root)]):
+        relocate_packages(target, old, new)
 
 
 def _copy_folder(source: Path, target: Path, source_root: Path, target_root: Path) -> None:
@@ -79,16 +85,18 @@ def _copy_file(source: Path, target: Path, size: int) -> None:
 
 
 def relocate_packages(folder: Path, source_root: Path, target_root: Path) -> None:
-    """Replace the path of the old tree by that of the new one in the files of a virtual environment.
+    """Replace the path of an old tree by that of a new one in the files of a virtual environment.
 
-    Nothing is written outside the new tree, wherever links lead.
+    Nothing is written outside of the new tree, wherever links lead.
     """
     if not (folder / "pyvenv.cfg").is_file():
         return
     files = [folder / "pyvenv.cfg", *folder.glob("bin/*")]
     for packages in folder.glob("lib/python*/site-packages"):
         files += [file for pattern in _PATH_FILES for file in packages.glob(pattern)]
-    moved = {os.fsencode(root): os.fsencode(target_root) for root in (source_root, source_root.resolve())}
+    old_roots = {os.fsencode(root) for root in (source_root, source_root.resolve())}
+    old_path = re.compile(b"(?:" + b"|".join(map(re.escape, old_roots)) + rb")(?=[/\s\"':;,)\]}]|$)")
+    new_root = os.fsencode(target_root)
     for file in files:
         inside = file.resolve().is_relative_to(target_root.resolve())
         if not inside or not file.is_file() or file.stat().st_size > _MAX_REWRITTEN_BYTES:
@@ -96,10 +104,7 @@ def relocate_packages(folder: Path, source_root: Path, target_root: Path) -> Non
         data = file.read_bytes()
         if b"\0" in data:
             continue
-        relocated = data
-        for old, new in moved.items():
-            relocated = relocated.replace(old + b"/", new + b"/").replace(old + b"\n", new + b"\n")
-        if relocated != data:
+        if (relocated := old_path.sub(lambda _match: new_root, data)) != data:
             file.write_bytes(relocated)
 
 

@@ -7,6 +7,7 @@ import click
 
 from prunejuice.app import wiring
 from prunejuice.cli.completion import complete_run
+from prunejuice.cli.run_history import find_run_id
 from prunejuice.cli.run_lookup import driver_session_name
 from prunejuice.cli.session_terminal import attach_terminal
 from prunejuice.engine.history import RunHistory
@@ -23,7 +24,7 @@ from prunejuice.worktrees import tmux
 def attach_command(*, run: str, driver: bool) -> None:
     app = wiring.open_app()
     history = RunHistory(app.settings.home, app.store)
-    loaded = history.load_run(history.find_run_id(run))
+    loaded = history.load_run(find_run_id(history, run))
     sessions = tmux.list_sessions(app.settings.tmux_socket)
     marked = [
         session.name for session in sessions.values() if session.mark and session.mark.run == loaded.id

@@ -12,6 +12,7 @@ from prunejuice.app import wiring
 from prunejuice.cli import render
 from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
+from prunejuice.cli.run_history import find_run_id
 from prunejuice.engine import driver, view
 from prunejuice.engine import event as events
 from prunejuice.engine.driver import Runtime
@@ -59,7 +60,7 @@ def _dismiss_runs(
     failures: dict[str, PruneJuiceError] = {}
     for name in names:
         try:
-            run_id = tools.registry.find_run_id(name)
+            run_id = find_run_id(tools.registry, name)
             if run_id not in dismissed:  # two prefixes may name one run
                 dismissed[run_id] = driver.record_event(run_id, tools, event)
         except PruneJuiceError as error:

@@ -11,7 +11,7 @@ import click
 from prunejuice.cli import render
 from prunejuice.cli.completion import complete_run, complete_step
 from prunejuice.cli.options import json_option
-from prunejuice.cli.run_history import open_history
+from prunejuice.cli.run_history import find_run_id, open_history
 from prunejuice.engine.history import RunHistory
 from prunejuice.engine.run import Run, StepRun
 from prunejuice.text import safe_line, safe_text, spelling_hint
@@ -26,7 +26,7 @@ def logs_command(*, run: str, step: str | None, follow: bool, as_json: bool) -> 
     if follow and as_json:
         raise click.UsageError("--follow and --json cannot be combined")
     history = open_history()
-    run_id = history.find_run_id(run)
+    run_id = find_run_id(history, run)
     _require_step(history.load_run(run_id), step)
     if as_json:
         _print_logs_as_json(history, run_id, step)

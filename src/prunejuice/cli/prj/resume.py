@@ -9,6 +9,7 @@ from prunejuice.cli import ask_for_trust, error_boundary, signals
 from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option, verbose_option
 from prunejuice.cli.param_type import parse_assignments
+from prunejuice.cli.run_history import find_run_id
 from prunejuice.cli.run_report import report_run
 from prunejuice.engine import driver
 from prunejuice.engine.history import RunHistory
@@ -47,7 +48,7 @@ def resume_command(
         settings.restore_environment(environment)
     app = wiring.open_app()
     history = RunHistory(app.settings.home, app.store)
-    run_id = history.find_run_id(run)
+    run_id = find_run_id(history, run)
     loaded = history.load_run(run_id)
     app = wiring.open_app(Path(loaded.plan.project))  # the run may belong to another project
     ask_for_trust.require_trust(app)

@@ -8,7 +8,7 @@ import click
 from prunejuice.cli import render
 from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
-from prunejuice.cli.run_history import open_history
+from prunejuice.cli.run_history import find_run_id, open_history
 from prunejuice.engine import view
 
 
@@ -17,7 +17,7 @@ from prunejuice.engine import view
 @json_option
 def show_command(*, run: str, as_json: bool) -> None:
     history = open_history()
-    loaded = history.load_run(history.find_run_id(run))
+    loaded = history.load_run(find_run_id(history, run))
     directory = str(history.run_directory(loaded.id))
     if as_json:
         render.print_json("run", {**view.run_to_dict(loaded), "artifact_dir": directory})

@@ -11,6 +11,7 @@ from prunejuice.app import wiring
 from prunejuice.cli import render
 from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
+from prunejuice.cli.run_history import find_run_id
 from prunejuice.engine import driver, view
 from prunejuice.engine.driver import Runtime
 from prunejuice.engine.history import RunHistory
@@ -33,7 +34,7 @@ def stop_command(*, runs: tuple[str, ...], every: bool, now: bool, as_json: bool
     if every == bool(runs):
         raise UsageError("name the runs to stop, or pass --all", "run `prj status` to see the runs")
     # Every name is looked up before anything is stopped.
-    run_ids = _unfinished_runs(app) if every else [history.find_run_id(run) for run in dict.fromkeys(runs)]
+    run_ids = _unfinished_runs(app) if every else [find_run_id(history, run) for run in dict.fromkeys(runs)]
     for run_id in run_ids:
         _require_outer_run(history, run_id)
     tools = app.build_runtime()

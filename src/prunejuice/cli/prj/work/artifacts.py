@@ -5,7 +5,7 @@ import click
 from prunejuice.cli import render
 from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
-from prunejuice.cli.run_history import open_history
+from prunejuice.cli.run_history import find_run_id, open_history
 from prunejuice.engine import view
 from prunejuice.text import safe_line
 
@@ -15,7 +15,7 @@ from prunejuice.text import safe_line
 @json_option
 def artifacts_command(*, run: str, as_json: bool) -> None:
     history = open_history()
-    loaded = history.load_run(history.find_run_id(run))
+    loaded = history.load_run(find_run_id(history, run))
     directory = history.run_directory(loaded.id)
     if as_json:
         render.print_json(
