@@ -347,6 +347,14 @@ UV_TOOLS = {"poetry"}
 """Programs that uv runs in environments of their own."""
 
 
+def find_tool(name):
+    """The path of a program, or None; uv is also beside the interpreter of the tests."""
+    beside = Path(sys.executable).with_name("uv")
+    if name == "uv" or name in UV_TOOLS:
+        return shutil.which("uv") or (str(beside) if beside.exists() else None)
+    return shutil.which(name)
+
+
 def environment(layout, root, home):
     """The variables of a user who has activated the project's environment."""
     own = str(Path(sys.prefix, "bin"))
@@ -356,10 +364,10 @@ def environment(layout, root, home):
     tools.mkdir(exist_ok=True)
     for name in layout.needs:
         if not (tools / name).exists() and name in UV_TOOLS:
-            (tools / name).write_text(f'#!/bin/sh\nexec {shutil.which("uv")} tool run -q {name} "$@"\n')
+            (tools / name).write_text(f'#!/bin/sh\nexec {find_tool(name)} tool run -q {name} "$@"\n')
             (tools / name).chmod(0o755)
         elif not (tools / name).exists():
-            (tools / name).symlink_to(shutil.which(name))
+            (tools / name).symlink_to(find_tool(name))
     variables = {
         **kept,
         "HOME": str(home),

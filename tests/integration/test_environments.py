@@ -6,14 +6,13 @@ has to be found. The checkout, its `.venv` and its `node_modules` stay as they w
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from layouts import LAYOUTS, UV_TOOLS, install
+from layouts import LAYOUTS, find_tool, install
 
 from conftest import git
 
@@ -130,9 +129,7 @@ def caches(tmp_path_factory):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_each_place_judges_its_own_code(name, overlay, tmp_path, caches, surroundings):
     layout = LAYOUTS[name]
-    if missing := [
-        program for program in layout.needs if not shutil.which("uv" if program in UV_TOOLS else program)
-    ]:
+    if missing := [program for program in layout.needs if not find_tool(program)]:
         pytest.skip(f"{missing[0]} is not installed")
     (caches / ".gitconfig").write_bytes((surroundings / ".gitconfig").read_bytes())
     root, env = install(layout, tmp_path, caches)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -187,6 +188,8 @@ def test_an_index_that_another_process_made_anew_is_listed_as_a_whole(located, r
 def test_git_decides_where_reading_all_would_be_slow(located, repository, monkeypatch, limit, value):
     monkeypatch.setattr(file_stamps, limit, value)
     write(repository / "b.txt", "new\n")
+    soon = time.time() + 60  # recent, however slow this machine is
+    os.utime(repository / "b.txt", (soon, soon))
     known, saved = {}, {}
     take(located, known, saved)
     assert not known.get(located.git_dir)
