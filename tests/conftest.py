@@ -106,6 +106,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker(pytest.mark.slow)
+    # The longest file first: at the end, one worker would be left alone with it.
+    items.sort(key=lambda item: item.path.stem != "test_environments")
 
 
 NEEDS_TMUX = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
