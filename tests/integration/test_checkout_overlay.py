@@ -230,3 +230,19 @@ def test_a_kernel_that_refuses_is_believed(tmp_path, monkeypatch):
     monkeypatch.setattr(checkout_overlay, "_SYSTEM_PATH", str(tmp_path / "bin"))
     assert find_namespace.__wrapped__(tmp_path) == ()
     assert list(tmp_path.iterdir()) == [tmp_path / "bin"]
+
+
+def test_a_link_of_the_tree_leads_to_no_deletion_outside(shop, tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/b.py").write_text("of the user")
+    (shop.tree / "d/b.py").unlink()
+    (shop.tree / "d").rmdir()
+    (shop.tree / "d").symlink_to(tmp_path / "shared")
+    assert shop.run("true")[0] == 0
+    assert (tmp_path / "shared/b.py").read_text() == "of the user"
+
+
+def test_a_folder_around_the_checkout_is_not_covered(shop, tmp_path):
+    (tmp_path / "pyvenv.cfg").touch()
+    shop.environ = {"VIRTUAL_ENV": str(tmp_path)}
+    assert shop.open() is None

@@ -120,6 +120,9 @@ class CheckoutOverlay(NamedTuple):
         """
         absent = []
         for path in self.files:
+            # Behind a link of the tree, a path would lead out of the checkout, to files of the user.
+            if _is_behind_link(self.root, path):
+                continue
             own, other = _read_stat(self.root / path), _read_stat(self.checkout / path)
             if own is None:
                 absent.append(path)
@@ -149,6 +152,9 @@ def open_overlay(
     outside = tuple(dict.fromkeys(other for other in others if not other.is_relative_to(top)))
     covered = (checkout, *outside)
     if any(scratch.resolve().is_relative_to(folder.resolve()) for folder in covered):
+        return None
+    # A folder that contains the checkout would hide the tree.
+    if any(top.is_relative_to(folder.resolve()) for folder in outside):
         return None
     namespace = find_namespace(scratch.parent)
     if not namespace or any(map(_has_mounts, covered)):
@@ -220,6 +226,11 @@ def _make_scratch(scratch: Path, absent: Collection[str], count: int) -> None:
         for name in _FOLDERS:
             (scratch / parent / name).mkdir(parents=True)
     (scratch / "absent").write_bytes(b"".join(os.fsencode(path) + b"\0" for path in absent))
+
+
+def _is_behind_link(root: Path, path: str) -> bool:
+    """Return whether a folder in a relative path is a link in the tree at `root`."""
+    return any((root / parent).is_symlink() for parent in Path(path).parents)
 
 
 def _read_stat(path: Path) -> os.stat_result | None:
