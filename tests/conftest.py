@@ -164,6 +164,31 @@ def repository(first_repository, tmp_path):
     return tmp_path / "shop"
 
 
+def write_files(root, files):
+    """Write texts to their paths below a folder."""
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+
+
+@pytest.fixture
+def remote(tmp_path):
+    """An empty bare repository, to push to."""
+    git(tmp_path, "init", "-q", "--bare", "remote.git")
+    return tmp_path / "remote.git"
+
+
+@pytest.fixture
+def forge(monkeypatch):
+    """A forge with issue 12, which every program of the test finds."""
+    from prunejuice.testing import Forge
+
+    with Forge(issues={12: ("Totals are wrong", "The sum of [1, 2] is 0.")}) as made:
+        for name, value in made.environment.items():
+            monkeypatch.setenv(name, value)
+        yield made
+
+
 class Answer(NamedTuple):
     code: int
     out: str

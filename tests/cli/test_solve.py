@@ -164,9 +164,9 @@ def test_a_number_names_the_newest_run_of_its_issue(shop, answers):
     shop.prj("solve", "11")
     newest = shop.prj("status", "--json").json["items"][0]["id"]
     assert shop.prj("open", "11").out == shop.prj("open", newest).out
-    assert shop.prj("open", "13").code == 2
+    assert shop.prj("open", "1300000000000").code == 2
     for name in ("show", "logs", "artifacts"):
         assert shop.prj(name, "11", "--json").out == shop.prj(name, newest, "--json").out
-    shop.prj("solve", "--prompt", "see issue=13")
-    assert shop.prj("open", "13").code == 2
+    shop.prj("solve", "--prompt", "see issue=1300000000000")
+    assert shop.prj("open", "1300000000000").code == 2
     assert Path(shop.prj("open", "#11").out.strip()).is_dir()

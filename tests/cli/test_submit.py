@@ -19,13 +19,6 @@ CART = "def total(prices):\n    return 0\n"
 
 
 @pytest.fixture
-def remote(tmp_path):
-    place = tmp_path / "remote.git"
-    git(tmp_path, "init", "-q", "--bare", str(place))
-    return place
-
-
-@pytest.fixture
 def shop(project, remote):
     (project.root / "cart.py").write_text(CART)
     (project.root / "run.sh").write_text("#!/bin/sh\n")
@@ -34,14 +27,6 @@ def shop(project, remote):
     git(project.root, "remote", "add", "origin", f"file://{remote}")
     git(project.root, "push", "-q", "origin", "main")
     return project
-
-
-@pytest.fixture
-def forge(monkeypatch):
-    with Forge(issues={12: ("Totals are wrong", "The sum of [1, 2] is 0.")}) as made:
-        for name, value in made.environment.items():
-            monkeypatch.setenv(name, value)
-        yield made
 
 
 def wait(shop, *changes, summary="", command=""):

@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from conftest import git
-from prunejuice.testing import Forge
 
 CART = "def total(prices):\n    return 0\n"
 EDIT = "Add up the prices.\n\ncart.py\n<<<<<<< SEARCH\n    return 0\n=======\n    return sum(prices)\n>>>>>>> REPLACE\n"
@@ -24,20 +23,6 @@ description: Write a file
 pre_steps: [create-worktree]
 steps: [{name: write, script: "echo new > notes.md"}]
 """
-
-
-@pytest.fixture
-def remote(tmp_path):
-    git(tmp_path, "init", "-q", "--bare", "remote.git")
-    return tmp_path / "remote.git"
-
-
-@pytest.fixture
-def forge(monkeypatch):
-    with Forge(issues={12: ("Totals are wrong", "The sum of [1, 2] is 0.")}) as made:
-        for name, value in made.environment.items():
-            monkeypatch.setenv(name, value)
-        yield made
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from conftest import write_files
+
 SHOP = "def total(prices):\n    return sum(prices)\n"
 SHOP_FAULT = ("return sum(prices)", "return sum(prices) + 1")
 TEST_SHOP = "from shop import total\n\n\ndef test_total():\n    assert total([1, 2]) == 3\n"
@@ -387,12 +389,8 @@ def environment(layout, root, home):
 def install(layout, parent, home):
     """Make the project below a folder, with one commit; the root and the variables of its user."""
     root = parent / "app"
-    for path, text in {**layout.files, ".gitignore": IGNORED + layout.ignored}.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
-    for path, text in layout.outside.items():
-        (parent / path).parent.mkdir(parents=True, exist_ok=True)
-        (parent / path).write_text(text)
+    write_files(root, {**layout.files, ".gitignore": IGNORED + layout.ignored})
+    write_files(parent, layout.outside)
     env = environment(layout, root, home)
 
     def shell(line):

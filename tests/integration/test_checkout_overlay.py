@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import git
+from conftest import git, write_files
 from prunejuice.environments import checkout_overlay
 from prunejuice.environments.checkout_overlay import GitHead, find_namespace, open_overlay
 from prunejuice.environments.place import Place
@@ -34,26 +34,28 @@ class Shop:
     def __init__(self, checkout, tree, scratch, environ=None):
         self.checkout, self.tree, self.scratch = checkout, tree, scratch
         self.environ = environ or {}
-        for path, text in {
-            "a.py": "A = 1\n",
-            "d/b.py": "B = 1\n",
-            "gone.py": "",
-            ".gitignore": "out/\n",
-        }.items():
-            (checkout / path).parent.mkdir(parents=True, exist_ok=True)
-            (checkout / path).write_text(text)
+        write_files(
+            checkout,
+            {
+                "a.py": "A = 1\n",
+                "d/b.py": "B = 1\n",
+                "gone.py": "",
+                ".gitignore": "out/\n",
+            },
+        )
         (checkout / "out").mkdir()
         (checkout / "out/made").write_text("made\n")
         git(checkout, "add", ".")
         git(checkout, "commit", "-qm", "shop")
-        for path, text in {
-            "a.py": "A = 2\n",
-            "d/b.py": "B = 1\n",
-            "new.py": "",
-            ".gitignore": "out/\n",
-        }.items():
-            (tree / path).parent.mkdir(parents=True, exist_ok=True)
-            (tree / path).write_text(text)
+        write_files(
+            tree,
+            {
+                "a.py": "A = 2\n",
+                "d/b.py": "B = 1\n",
+                "new.py": "",
+                ".gitignore": "out/\n",
+            },
+        )
 
     def open(self):
         located = open_git(str(self.checkout), dict(os.environ)).locate()

@@ -5,27 +5,21 @@ import subprocess
 
 import pytest
 
-from conftest import git
+from conftest import git, write_files
 from prunejuice.environments import equipment, ignored_files, manifests, outside_paths, python_paths
 from prunejuice.system import settings
 from prunejuice.system.process import ProcessSpec
 from prunejuice.worktrees.git import open_git
 
 
-def write(root, files):
-    for path, text in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
-
-
 @pytest.fixture
 def pair(repository, tmp_path):
     """A checkout with packages, and a function that returns its worktree with other files, and what it gets."""
-    write(repository, {".gitignore": ".venv/\nnode_modules/\n.env*\ngen/\n*.so\nrates.py\n"})
-    write(repository, {"package-lock.json": "1", "web/yarn.lock": "1", "web/index.js": ""})
+    write_files(repository, {".gitignore": ".venv/\nnode_modules/\n.env*\ngen/\n*.so\nrates.py\n"})
+    write_files(repository, {"package-lock.json": "1", "web/yarn.lock": "1", "web/index.js": ""})
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "lock")
-    write(repository, {"node_modules/a/index.js": "1", "web/node_modules/b/index.js": "1"})
+    write_files(repository, {"node_modules/a/index.js": "1", "web/node_modules/b/index.js": "1"})
     (repository.parent / "trees").mkdir()
     tree = repository.parent / "trees" / "tree"
     git(repository, "worktree", "add", "-q", str(tree))
@@ -89,7 +83,7 @@ def test_a_tree_without_the_lock_file_lacks_its_packages(pair):
 
 def test_what_git_does_not_ignore_is_left_out(pair):
     checkout, tree, plan = pair
-    write(checkout, {".env": "A=1\n", ".venv/pyvenv.cfg": "", ".venv/.gitignore": "*\n"})
+    write_files(checkout, {".env": "A=1\n", ".venv/pyvenv.cfg": "", ".venv/.gitignore": "*\n"})
     (tree / ".gitignore").write_text("gen/\n")
     assert list(map(str, plan())) == [
         "copy .venv",
@@ -118,7 +112,7 @@ def test_what_git_does_not_ignore_is_left_out(pair):
 )
 def test_files_that_code_needs(pair, path, is_needed):
     checkout, _, _ = pair
-    write(checkout, {"use.py": "from pkg import rates\nimport gen.models\n", path: "x = 1\n"})
+    write_files(checkout, {"use.py": "from pkg import rates\nimport gen.models\n", path: "x = 1\n"})
     git(checkout, "add", "use.py")
     git(checkout, "commit", "-qm", "use")
     located = open_git(str(checkout), dict(os.environ)).locate()
@@ -128,8 +122,8 @@ def test_files_that_code_needs(pair, path, is_needed):
 def test_a_folder_of_data_is_not_searched_to_its_end(pair, monkeypatch):
     checkout, _, _ = pair
     monkeypatch.setattr(ignored_files, "_MAX_CANDIDATES", 3)
-    write(checkout, {f"gen/f{number}.py": "" for number in range(9)} | {"gen/z/f9.py": ""})
-    write(checkout, {"use.py": " ".join(f"f{number}" for number in range(10)) + "\n"})
+    write_files(checkout, {f"gen/f{number}.py": "" for number in range(9)} | {"gen/z/f9.py": ""})
+    write_files(checkout, {"use.py": " ".join(f"f{number}" for number in range(10)) + "\n"})
     git(checkout, "add", "use.py")
     located = open_git(str(checkout), dict(os.environ)).locate()
     assert ignored_files.find_needed_files(located) == ["gen/f0.py", "gen/f1.py", "gen/f2.py"]
@@ -163,7 +157,9 @@ def test_outside_of_a_repository_there_is_nothing(tmp_path):
 
 
 def test_doctor_and_explain_show_what_a_worktree_gets(project):
-    write(project.root, {".gitignore": "node_modules/\n.env\n", ".env": "A=1\n", "node_modules/a/b.js": ""})
+    write_files(
+        project.root, {".gitignore": "node_modules/\n.env\n", ".env": "A=1\n", "node_modules/a/b.js": ""}
+    )
     git(project.root, "add", ".")
     git(project.root, "commit", "-qm", "x")
     rows = [
@@ -185,7 +181,9 @@ def test_doctor_and_explain_show_what_a_worktree_gets(project):
 
 
 def test_worktrees_by_hand_are_equipped_too(project):
-    write(project.root, {".gitignore": "node_modules/\n.env\n", ".env": "A=1\n", "node_modules/a/b.js": ""})
+    write_files(
+        project.root, {".gitignore": "node_modules/\n.env\n", ".env": "A=1\n", "node_modules/a/b.js": ""}
+    )
     git(project.root, "add", ".")
     git(project.root, "commit", "-qm", "x")
     answer = project.plum("create", "one")
@@ -231,7 +229,7 @@ def test_packages_belong_to_the_nearest_lock_file(packages, locks, owner):
 )
 def test_folders_outside_are_found_in_manifests(tmp_path, path, text, found):
     (tmp_path / "x").mkdir()
-    write(tmp_path / "app", {path: text})
+    write_files(tmp_path / "app", {path: text})
     assert outside_paths.find_outside_folders(tmp_path / "app", [path]) == found
 
 
@@ -257,11 +255,11 @@ def test_folders_outside_are_found_in_manifests(tmp_path, path, text, found):
 def test_roots_of_editable_packages_come_first(tmp_path, name, text, roots):
     app, tree = tmp_path / "app", tmp_path / "tree"
     packages = app / ".venv/lib/python3.11/site-packages"
-    write(app, {".venv/pyvenv.cfg": "", "pyproject.toml": ""})
-    write(packages, {name: text.format(app=app)})
+    write_files(app, {".venv/pyvenv.cfg": "", "pyproject.toml": ""})
+    write_files(packages, {name: text.format(app=app)})
     for root in ("src", "core/src", "lib", "x"):
         (tree / root).mkdir(parents=True)
-    write(tree, {"pyproject.toml": ""})
+    write_files(tree, {"pyproject.toml": ""})
     assert python_paths.find_editable_roots(app, {}) == [app / root for root in roots]
     given = python_paths.tree_variables(tree, app, {})["PYTHONPATH"].split(":")
     assert given == list(map(str, dict.fromkeys([tree / "src", *(tree / root for root in roots), tree])))
@@ -275,13 +273,15 @@ def test_roots_of_editable_packages_come_first(tmp_path, name, text, roots):
         ("{app}/src:/evil", "", "{tree}/src"),
         ("", "/own", "/own"),
         ("{app}/lib", "/own:/other", "{tree}/lib:/own:/other"),
+        ("/own", "/own", "/own"),  # a command that names the caller's
     ],
 )
 def test_of_a_path_the_folders_of_the_project_are_kept(tmp_path, callers, declared, expected):
     app, tree = tmp_path / "app", tmp_path / "tree"
     places = {"app": app, "tree": tree}
     variables = {"PYTHONPATH": declared} if declared else {}
-    found = python_paths.tree_variables(tree, app, variables, callers.format(**places))
+    environ = {"PYTHONPATH": callers.format(**places)}
+    found = python_paths.tree_variables(tree, app, environ, variables)
     assert found.get("PYTHONPATH", "") == expected.format(**places)
 
 

@@ -7,6 +7,7 @@ from prunejuice.changes import tree_state
 from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
 from prunejuice.engine.run import Run
 from prunejuice.errors import UsageError
+from prunejuice.text import safe_line
 
 
 def open_run_store(app: App, run: Run) -> ChangeSetStore:
@@ -15,13 +16,20 @@ def open_run_store(app: App, run: Run) -> ChangeSetStore:
     Raises:
         UsageError: the folder of the run is gone.
     """
-    workspace = run.workspace
-    if not Path(workspace.directory).is_dir():
-        raise UsageError(
-            f"the folder {workspace.worktree or workspace.directory} is gone",
-            "run `prj undo --list` to see whether it can be restored",
-        )
-    return ChangeSetStore(tree_state.find_tree_state(Path(workspace.directory), app.environ))
+    return ChangeSetStore(tree_state.find_tree_state(require_folder(run), app.environ))
+
+
+def require_folder(run: Run) -> Path:
+    """Return the folder that a run worked in.
+
+    Raises:
+        UsageError: it is gone.
+    """
+    folder = Path(run.workspace.directory)
+    if not folder.is_dir():
+        fix = "run `prj undo --list` to see whether it can be restored"
+        raise UsageError(f"the folder {safe_line(str(folder), 300)} of run {run.id[:8]} is gone", fix)
+    return folder
 
 
 def find_waiting(store: ChangeSetStore, run: Run) -> list[ChangeSetRecord]:
@@ -30,6 +38,6 @@ def find_waiting(store: ChangeSetStore, run: Run) -> list[ChangeSetRecord]:
     In a worktree of its own all are the run's; in a shared tree those that it made.
     """
     records = store.load_in_state("pending")
-    if run.workspace.worktree and not run.workspace.borrowed:
+    if run.workspace.own_worktree:
         return records
     return [record for record in records if record.change_set.run == run.id]

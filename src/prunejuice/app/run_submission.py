@@ -68,14 +68,15 @@ def plan_run_submission(app: App, run: Run, options: SubmitOptions) -> RunSubmis
     if earlier:
         name = str(earlier.change_set.metadata[_BRANCH])
         options = options._replace(branch=name, onto=options.onto or f"refs/heads/{name}")
+    issue = _find_issue(run)
     work = ChangeSet(
         change_set.changes_from_diffs(differences),
-        _summarize(run),
-        {_WORK: span.new, **_describe_work(run)},
+        _summarize(run, issue),
+        {_WORK: span.new, **_describe_work(run, issue)},
         command=run.plan.command.name,
         run=run.id,
     )
-    if (issue := _find_issue(run)) and not options.branch:
+    if issue and not options.branch:
         title = options.title or submit.format_title(work)
         options = options._replace(branch=f"codebot/{issue[0]}-{submit.format_slug(title)}")
     record = pending.add_change_set(store, work, differences)
@@ -130,17 +131,15 @@ def _diff_work(store: ChangeSetStore, git: Git, base: str, tip: str) -> Iterator
 # -- texts ------------------------------------------------------------------------------------------
 
 
-def _summarize(run: Run) -> str:
+def _summarize(run: Run, issue: tuple[int, str] | None) -> str:
     """Return the words of the last agent, else the title of the issue, else the command of the run."""
     summaries = [str(visit.outputs.get("summary") or "") for visit in run.visits]
-    issue = _find_issue(run)
     if said := next((text for text in reversed(summaries) if text.strip()), ""):
         return said
     return issue[1] if issue else f"{run.plan.command.name} {format_arguments(run)}".strip()
 
 
-def _describe_work(run: Run) -> dict[str, Any]:
-    issue = _find_issue(run)
+def _describe_work(run: Run, issue: tuple[int, str] | None) -> dict[str, Any]:
     evidence = list(_list_evidence(run))
     return {
         **({"closes": f"{issue[0]}: {issue[1]}"} if issue else {}),

@@ -3,7 +3,7 @@
 import base64
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,6 +17,7 @@ from prunejuice.errors import NotFoundError
 from prunejuice.text import safe_line
 from prunejuice.worktrees import oplog
 
+Match = TypeVar("Match")
 RecordState = Literal["pending", "applied", "undone", "dropped", "submitted"]
 ChangeSetAction = Literal[
     "proposed",
@@ -128,6 +129,19 @@ def decision_event(decision: ReviewDecision) -> ChangeSetEvent:
     return ChangeSetEvent(time.time(), "decided", decision)
 
 
+def require_one_match(matches: Sequence[Match], prefix: str) -> Match:
+    """Return the only match of the prefix of an id.
+
+    Raises:
+        NotFoundError: there is none, or more than one.
+    """
+    if len(matches) != 1:
+        problem = "ambiguous" if matches else "unknown"
+        fix = "run `codebot pending list --all` to see them"
+        raise NotFoundError(f"{problem} change set {safe_line(prefix, 40)!r}", fix)
+    return matches[0]
+
+
 class ChangeSetStore(NamedTuple):
     """The stored change sets of a tree."""
 
@@ -166,14 +180,7 @@ class ChangeSetStore(NamedTuple):
         Raises:
             NotFoundError: no record matches, or several do.
         """
-        matches = self.matches(prefix)
-        if len(matches) != 1:
-            problem = "ambiguous" if matches else "unknown"
-            raise NotFoundError(
-                f"{problem} change set {safe_line(prefix, 40)!r}",
-                "run `codebot pending list --all` to see them",
-            )
-        return matches[0]
+        return require_one_match(self.matches(prefix), prefix)
 
     def matches(self, prefix: str) -> list[ChangeSetRecord]:
         """Return the records whose id begins with a prefix; the leading `c-` is optional."""

@@ -18,7 +18,7 @@ from prunejuice.environments.place import Place
 from prunejuice.errors import PruneJuiceError
 from prunejuice.worktrees import file_listing, trash
 from prunejuice.worktrees import git as gits
-from prunejuice.worktrees.clone_file import clone_file
+from prunejuice.worktrees.clone_file import clone_with_metadata
 from prunejuice.worktrees.file_listing import FileListing
 
 if TYPE_CHECKING:
@@ -163,9 +163,7 @@ class ScratchCopy:
             if source.is_symlink():
                 self._copy_link(source, target)
             elif source.is_file():
-                clone_file(source, target)
-                # With its time, so that what was compiled from the file is valid for the copy.
-                shutil.copystat(source, target)
+                clone_with_metadata(source, target)
 
     def _copy_link(self, source: Path, target: Path) -> None:
         """Copy a link that leads inside the tree; drop any other, which would lead out of the copy."""
@@ -192,7 +190,7 @@ class ScratchCopy:
             layers = open_overlay(self.root, git, self._source.root, scratch, copied, self._environ)
         self.place = self.place._replace(overlay=layers)
         if layers is None:
-            self._copy_linked_packages(tree_files)
+            self._copy_packages(tree_files, only_links=True)
             self.lacks_files = not complete_copy.add_ignored_files(self._source.root, self.root)
             for name in outside_paths.list_missing_links(self._source.root, self.root, tree_files):
                 outside_paths.make_link(self._source.root, self.root, name)
@@ -204,19 +202,16 @@ class ScratchCopy:
         if gits.may_be_in_repository(self._source.root):
             git = gits.open_git(self._source.root, dict(self._environ)).locate()
             names = ignored_files.list_included_files(git)
-            for _line in ignored_files.copy_files(self._source.root, self.root, names):
-                pass
+            ignored_files.copy_files(self._source.root, self.root, names)
 
-    def _copy_linked_packages(self, listed: Collection[str]) -> None:
-        """Copy packages that are links out of the tree: a check may write to them."""
-        for folder in installed_packages.find_package_folders(self._source.root, listed):
-            if (self._source.root / folder).is_symlink() and not os.path.lexists(self.root / folder):
-                installed_packages.copy_packages(self._source.root, self.root, folder)
+    def _copy_packages(self, listed: Collection[str], *, only_links: bool = False) -> None:
+        """Copy the installed packages that git ignores, since a check may write to them.
 
-    def _copy_packages(self, listed: Collection[str]) -> None:
-        """Copy the installed packages that git ignores: a check needs them, and may write to them."""
+        With `only_links`, only those are copied that are links: they lead out of the tree.
+        """
         for folder in installed_packages.find_package_folders(self._source.root, listed):
-            if not (self.root / folder).exists():
+            is_wanted = not only_links or (self._source.root / folder).is_symlink()
+            if is_wanted and not os.path.lexists(self.root / folder):
                 self._package_folders.append(folder)
                 installed_packages.copy_packages(self._source.root, self.root, folder)
 

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.changes import tree_state
-from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
-from prunejuice.errors import NotFoundError
-from prunejuice.text import safe_line
+from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore, require_one_match
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees import listing
 
@@ -25,9 +23,10 @@ class WorktreeStore(NamedTuple):
         return self.store.tree_state.root
 
 
-def list_worktree_stores(directory: Path, environ: Mapping[str, str]) -> list[WorktreeStore]:
-    """Return the stores of all worktrees of a repository, that of the tree around a folder first."""
-    current = ChangeSetStore(tree_state.find_tree_state(directory, environ))
+def list_worktree_stores(
+    current: ChangeSetStore, directory: Path, environ: Mapping[str, str]
+) -> list[WorktreeStore]:
+    """Return the stores of all worktrees of a repository, the `current` one of a folder first."""
     first = WorktreeStore(current, is_current=True)
     if not gits.may_be_in_repository(directory):
         return [first]
@@ -44,22 +43,17 @@ def list_worktree_stores(directory: Path, environ: Mapping[str, str]) -> list[Wo
 
 
 def find_change_set(
-    directory: Path, environ: Mapping[str, str], prefix: str
+    current: ChangeSetStore, directory: Path, environ: Mapping[str, str], prefix: str
 ) -> tuple[ChangeSetStore, ChangeSetRecord]:
     """Return the change set whose id begins with a prefix, and the store of the worktree that has it.
 
-    The tree around the folder comes first; other worktrees are searched if it has none.
+    The `current` store of the folder comes first; other worktrees are searched if it has none.
 
     Raises:
         NotFoundError: no change set of the repository matches, or several do.
     """
-    current = ChangeSetStore(tree_state.find_tree_state(directory, environ))
-    if current.matches(prefix):
-        return current, current.find(prefix)
-    stores = [entry.store for entry in list_worktree_stores(directory, environ)]
-    found = [(store, record) for store in stores for record in store.matches(prefix)]
-    if len(found) == 1:
-        return found[0]
-    problem = "ambiguous" if found else "unknown"
-    fix = "run `codebot pending list --all` to see them"
-    raise NotFoundError(f"{problem} change set {safe_line(prefix, 40)!r}", fix)
+    found = [(current, record) for record in current.matches(prefix)]
+    if not found:
+        _, *others = (entry.store for entry in list_worktree_stores(current, directory, environ))
+        found = [(store, record) for store in others for record in store.matches(prefix)]
+    return require_one_match(found, prefix)

@@ -17,3 +17,12 @@ allow_option = click.option(
     help="Allow edits to protected files (CI, hooks, agent configuration).",
 )
 verbose_option = click.option("--verbose", is_flag=True, help="Show the program's own log messages.")
+decisions_option = click.option(
+    "--decisions", default="", metavar="FILE|-", help="Take the review decisions from JSON."
+)
+again_option = click.option(
+    "--again",
+    default="",
+    metavar="COMMAND",
+    help="Command that revises the hunks that a review sends back.",
+)

@@ -483,7 +483,7 @@ class _RunDriver(_RunRecorder):
             visit.step: self.runtime.step_runner.recover_result(self.run, visit, directory)
             for visit in self.run.running_visits()
         }
-        worktree = "" if self.run.workspace.borrowed else self.run.workspace.worktree
+        worktree = self.run.workspace.own_worktree
         missing = bool(worktree) and not Path(worktree).is_dir()
         state = resumption.ResumeState(recovered, is_worktree_missing=missing)
         for event in resumption.resume_events(self.run, _run_started_event(self.runtime), decisions, state):

@@ -79,7 +79,7 @@ def summarize_run(run: Run) -> RunSummary:
         started=run.started,
         ended=run.ended,
         branch=run.workspace.branch,
-        worktree="" if run.workspace.borrowed else run.workspace.worktree,
+        worktree=run.workspace.own_worktree,
         session=run.workspace.session,
         parent=run.parent,
         step=", ".join(visit.step for visit in active) or run.cause,
@@ -198,8 +198,8 @@ def find_waiting_changes(run: Run) -> list[str]:
     """Return the ids of the change sets of a run that wait for a review."""
     from prunejuice.worktrees.waiting_changes import find_changes_of_runs  # noqa: PLC0415 - not for lists
 
-    owned = "" if run.workspace.borrowed else run.workspace.worktree
-    return find_changes_of_runs([(run.id, owned, run.workspace.directory)])[run.id]
+    workspace = run.workspace
+    return find_changes_of_runs([(run.id, workspace.own_worktree, workspace.directory)])[run.id]
 
 
 def find_overlaps(lines: Sequence[RunSummary]) -> dict[str, dict[str, tuple[str, ...]]]:

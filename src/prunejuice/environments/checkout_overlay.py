@@ -73,9 +73,9 @@ class GitHead(NamedTuple):
 class CheckoutOverlay(NamedTuple):
     """A tree at `root` that stands in for a checkout; `scratch` receives what processes write.
 
-    `namespace` is the command that makes the mount namespace. `files` are the files of the checkout that
-    the tree replaces: those that it lacks are absent. Writes to the folders `others` reach the scratch
-    folder too. With `head`, another commit is that of `git_dir`, in the git directory `common`.
+    `namespace` are the options of `unshare` that make the mount namespace. `files` are the files of the
+    checkout that the tree replaces: those that it lacks are absent. Writes to the folders `others` reach
+    the scratch folder too. With `head`, another commit is that of `git_dir`, in the git directory `common`.
     """
 
     root: Path
@@ -161,8 +161,9 @@ def open_overlay(
         return None
     if namespace == _NAMESPACES[1] and any(map(_has_other_owners, covered)):
         return None
-    names = (str(git_dir or ""), str(common or ""))
-    return CheckoutOverlay(root, checkout, scratch, namespace, files, outside, *names)
+    return CheckoutOverlay(
+        root, checkout, scratch, namespace, files, outside, str(git_dir or ""), str(common or "")
+    )
 
 
 def _find_outside_packages(
@@ -178,10 +179,10 @@ def _find_outside_packages(
 
 @cache
 def find_namespace(parent: Path) -> tuple[str, ...]:
-    """Return the command that makes a mount namespace in which an overlay works, found by trying it.
+    """Return the options of `unshare` with which an overlay works, found by trying them.
 
-    `parent` is the folder for scratch folders: its file system has to support overlays. Without any that
-    works, the command is empty.
+    `parent` is the folder for scratch folders: its file system has to support overlays. There are none if
+    no overlay works.
     """
     programs = ("unshare", "setpriv", "mount", "xargs")
     if not all(shutil.which(name, path=_SYSTEM_PATH) for name in programs):
@@ -204,7 +205,6 @@ def _try_namespace(namespace: tuple[str, ...], place: Path) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     overlay = CheckoutOverlay(tree, checkout, scratch, namespace, ["gone"])
-    (checkout / "gone").touch()
     with overlay.enter(["/bin/sh", "-c", _PROBE_SCRIPT], ".") as argv:
         call = process.ProcessSpec(argv, "/", {"PATH": _SYSTEM_PATH}, 30)
         passed = process.capture_output(call).code == 0

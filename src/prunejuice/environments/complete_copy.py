@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from prunejuice.environments import installed_packages
-from prunejuice.worktrees.clone_file import clone_file
+from prunejuice.worktrees.clone_file import clone_with_metadata
 from prunejuice.worktrees.git import Git
 
 _MOST_FILES = 200_000
@@ -50,8 +50,7 @@ def _copy_entry(source: Path, target: Path, source_root: Path, target_root: Path
     if source.is_symlink():
         target.symlink_to(installed_packages.moved_link(source, source_root, target_root))
     elif source.is_file():
-        clone_file(source, target)
-        shutil.copystat(source, target)
+        clone_with_metadata(source, target)
 
 
 def make_git_directory(git: Git, target_root: Path) -> None:

@@ -1,7 +1,6 @@
 """Copy ignored files into another tree: those that a user names, and those that code needs."""
 
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import NamedTuple
 from prunejuice.environments import installed_packages
 from prunejuice.system.settings import load_shell_tool_settings
 from prunejuice.text import safe_line
-from prunejuice.worktrees.clone_file import clone_file
+from prunejuice.worktrees.clone_file import clone_with_metadata
 from prunejuice.worktrees.git import Git
 
 INCLUDE_FILE = ".worktreeinclude"
@@ -94,8 +93,7 @@ def _copy_file(source_path: Path, target_path: Path) -> str:
         return ""
     if not stat.S_ISREG(source_path.stat().st_mode):
         return "is not a file"
-    clone_file(source_path, target_path)
-    shutil.copystat(source_path, target_path)
+    clone_with_metadata(source_path, target_path)
     return ""
 
 

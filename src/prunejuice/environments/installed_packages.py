@@ -6,12 +6,11 @@ rewritten, and links stay inside.
 
 import os
 import re
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from prunejuice.edits.path_rules import parent_folders
-from prunejuice.worktrees.clone_file import clone_file
+from prunejuice.worktrees.clone_file import clone_with_metadata
 
 PACKAGE_FOLDERS = (".venv", "venv", "node_modules")
 _LARGE_FILE_BYTES = 16 << 20
@@ -80,8 +79,7 @@ def _copy_file(source: Path, target: Path, size: int) -> None:
             pass
         else:
             return
-    clone_file(source, target)
-    shutil.copystat(source, target)
+    clone_with_metadata(source, target)
 
 
 def relocate_packages(folder: Path, source_root: Path, target_root: Path) -> None:

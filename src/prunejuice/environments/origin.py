@@ -4,7 +4,6 @@ Each Python and each node that a step or check starts reports them at its end. A
 nothing of the tree.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -46,9 +45,15 @@ def origin_variables(
     if paths := environ.get("PYTHONPATH"):  # set for every tree that has Python files
         variables["PYTHONPATH"] = f"{_PROBES}{os.pathsep}{paths}"
     if (tree / "package.json").is_file() or any(tree.glob("*/package.json")):
-        option = f"--require {json.dumps(str(_PROBES / 'origin.cjs'))}"
-        variables["NODE_OPTIONS"] = f"{environ.get('NODE_OPTIONS', '')} {option}".strip()
+        variables["NODE_OPTIONS"] = require_node_module(
+            _PROBES / "origin.cjs", environ.get("NODE_OPTIONS", "")
+        )
     return variables
+
+
+def require_node_module(module: Path, inherited: str = "") -> str:
+    """Return the value of `NODE_OPTIONS` with which node loads a module before any other code."""
+    return " ".join(filter(None, [inherited, f'--require "{module}"']))
 
 
 def find_shadowed_module(report: Path) -> ShadowedModule | None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-_MAX_MANIFEST_BYTES = 1 << 20
+from prunejuice.system.small_file import read_small_text
+
 _REFERENCES = {
     "go.mod": re.compile(r"=>\s*(\.\./\S+)"),
     "go.work": re.compile(r"^\s*(?:use\s+)?(\.\./\S+)", re.MULTILINE),
@@ -25,7 +26,7 @@ def find_outside_folders(tree: Path, paths: Iterable[str]) -> list[str]:
         pattern = _REFERENCES.get(name)
         if pattern is None:
             continue
-        for reference in pattern.findall(_read_text(tree / path)):
+        for reference in pattern.findall(read_small_text(tree / path)):
             target = os.path.normpath(os.path.join(folder, reference))  # noqa: PTH118 - stays relative
             if target.startswith("../") and (tree / target).is_dir():
                 found[target] = None
@@ -46,12 +47,3 @@ def make_link(checkout: Path, tree: Path, name: str) -> None:
     """Make a link beside a tree to a folder beside the checkout, unless something is there by now."""
     with suppress(FileExistsError):
         (tree.parent / name).symlink_to(checkout.parent / name)
-
-
-def _read_text(file: Path) -> str:
-    try:
-        if file.is_symlink() or file.stat().st_size > _MAX_MANIFEST_BYTES:
-            return ""
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

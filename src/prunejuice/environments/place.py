@@ -45,9 +45,7 @@ class Place(NamedTuple):
         Interpreters write to `report`, a file, when they load modules of the checkout instead. `declared`
         are the variables of a command.
         """
-        paths = python_paths.tree_variables(
-            self.seen, self.checkout, {**environ, **declared}, environ.get("PYTHONPATH", "")
-        )
+        paths = python_paths.tree_variables(self.seen, self.checkout, environ, declared)
         variables = {**settings.inherited_environment(self.relocate(environ)), **declared, **paths}
         if report is None or self.overlay:
             return variables

@@ -8,15 +8,20 @@ from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
+
+from prunejuice.system.small_file import read_small_text
 
 _PYTHON_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "conftest.py", "tox.ini")
 _FINDER_MAPPING = re.compile(r"^MAPPING[^=\n]*= (\{.*\})$", re.MULTILINE)
 """The folders of packages in a module by which setuptools finds an editable package."""
-_MAX_FILE_BYTES = 1 << 20
 
 
 def tree_variables(
-    tree: Path, checkout: Path, declared: Mapping[str, str], callers_path: str = ""
+    tree: Path,
+    checkout: Path,
+    environ: Mapping[str, str],
+    declared: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Return the variables by which Python imports the sources of a tree before installed ones.
 
@@ -26,13 +31,13 @@ def tree_variables(
     """
     own: list[Path] = []
     if tree != checkout and _has_python(tree):
-        editable = [tree / root.relative_to(checkout) for root in find_editable_roots(checkout, declared)]
+        roots = find_editable_roots(checkout, {**environ, **declared})
+        editable = [tree / root.relative_to(checkout) for root in roots]
         own = [folder for folder in dict.fromkeys([tree / "src", *editable, tree]) if folder.is_dir()]
-    entries = (Path(entry) for entry in callers_path.split(os.pathsep) if entry)
+    entries = (Path(entry) for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry)
     kept = [tree / entry.relative_to(checkout) for entry in entries if entry.is_relative_to(checkout)]
-    given = declared.get("PYTHONPATH", "")
-    paths = [*map(str, own), *map(str, kept), *([given] if given != callers_path else [])]
-    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, paths)))} if any(paths) else {}
+    paths = dict.fromkeys(filter(None, [*map(str, [*own, *kept]), declared.get("PYTHONPATH", "")]))
+    return {"PYTHONPATH": os.pathsep.join(paths)} if paths else {}
 
 
 def _has_python(tree: Path) -> bool:
@@ -80,7 +85,7 @@ def _read_roots(packages: Path, _modified: int) -> tuple[Path, ...]:
     """Return the folders that the files of editable packages name; read again once files come or go."""
     listed = packages.iterdir() if os.access(packages, os.R_OK) else ()
     files = [file for file in sorted(listed) if file.name.endswith((".pth", "_finder.py"))]
-    texts = {file: _read_text(file) for file in files}
+    texts = {file: read_small_text(file, follow_link=True) for file in files}
     lines = (line for file, text in texts.items() if file.suffix == ".pth" for line in text.splitlines())
     mappings = (_FINDER_MAPPING.search(text) for file, text in texts.items() if file.suffix == ".py")
     mapped = (root for match in mappings if match for root in _parse_mapping(match[1]))
@@ -95,10 +100,3 @@ def _parse_mapping(text: str) -> Iterator[Path]:
             parts = str(name).split(".")
             if path.parts[-len(parts) :] == tuple(parts):
                 yield Path(*path.parts[: -len(parts)])
-
-
-def _read_text(file: Path) -> str:
-    with suppress(OSError):
-        if file.stat().st_size <= _MAX_FILE_BYTES:
-            return file.read_text(encoding="utf-8", errors="replace")
-    return ""

@@ -322,6 +322,11 @@ def _count_lines(difference: diff.FileDiff) -> tuple[int, int]:
     return sum(added for added, _ in counts), sum(removed for _, removed in counts)
 
 
+def format_patch(plan: SubmitPlan) -> str:
+    """Return the differences of a plan as one patch."""
+    return "".join(diff.format_diff(each) for part in plan.parts for each in part)
+
+
 def plan_to_data(plan: SubmitPlan) -> dict[str, Any]:
     """Return a plan as plain data for JSON output."""
     submission = plan.submission

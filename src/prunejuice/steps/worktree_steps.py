@@ -127,6 +127,7 @@ def _equip_worktree(handle: StepContext, resources: StepResources, git: Git) -> 
     equipment.equip_tree(checkout, tree, supplies, call, report, resources.stop)
     if has_setup:
         git_dir = Path(handle.workspace.git_dir)
+        # Once more, since the programs of the worktree exist only now.
         environment = build_step_environment(
             handle, resources.environ, resources.project_variables(handle.plan.project)
         )
@@ -160,7 +161,7 @@ def cleanup(handle: StepContext, resources: StepResources) -> StepResult:
     shutil.rmtree(handle.directory / "temp", ignore_errors=True)
     if workspace.session and tmux.kill_session(workspace.session, resources.settings.tmux_socket):
         actions.append(f"ended session {workspace.session}")
-    if workspace.worktree and resources.args.get("worktree") and not workspace.borrowed:
+    if workspace.own_worktree and resources.args.get("worktree"):
         removed = worktree.remove(resources.open_git(handle), Path(workspace.worktree))
         message = f"kept {workspace.worktree}: {removed.why}"
         actions.append(message if removed.why else f"removed {workspace.worktree}")

@@ -12,6 +12,7 @@ from prunejuice.environments.place import Place
 from prunejuice.errors import LimitError, MissingToolError, UsageError
 from prunejuice.system import process, settings
 from prunejuice.system.grace_period import DEFAULT_GRACE
+from prunejuice.system.small_file import read_small_text
 from prunejuice.system.stop_request import Stop
 from prunejuice.verbs.verify import check_files, go_outcome, interpreter, node_outcome, pytest_outcome
 from prunejuice.verbs.verify.pytest_outcome import Outcomes
@@ -20,7 +21,6 @@ CHECK_SECONDS = 900.0
 _OUTPUT_LIMIT = 12_000
 """Characters of a check's output that the agent sees: the end, where failures are reported."""
 _MAX_OUTPUT_BYTES = 64 << 20
-_MAX_SCRIPT_BYTES = 1 << 20
 _PATH_COMMAND = re.compile(r"[\w.+-]+/[\w./+-]+")
 _PLAIN_COMMAND = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
 
@@ -106,7 +106,7 @@ class CheckCommand(NamedTuple):
         """
         scripts = check_files.find_check_scripts(self.command)
         names = [self.tree / self.folder / name for name in ("package.json", "Makefile", *scripts)]
-        texts = [self.command, *(read_script(path) for path in names)]
+        texts = [self.command, *(read_small_text(path) for path in names)]
         has_own = any(node_outcome.REPORTER_OPTION in text for text in texts)
         return not has_own and _node_takes_options(env.get("PATH", ""))
 
@@ -158,13 +158,6 @@ def _node_takes_options(path: str) -> bool:
         return False
     env = {"PATH": path, "NODE_OPTIONS": node_outcome.node_options(os.devnull)}
     return process.capture_output(process.ProcessSpec([program, "-e", "0"], "/", env, 30)).code == 0
-
-
-def read_script(path: Path) -> str:
-    """Return the text of a script or source; empty for a link, a missing file and one of over 1 MiB."""
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > _MAX_SCRIPT_BYTES:
-        return ""
-    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _read_report(report: Path) -> Outcomes:

@@ -12,9 +12,10 @@ from typing import NamedTuple
 from prunejuice.changes import change_set
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits.diff import FileDiff
+from prunejuice.system.small_file import read_small_text
 from prunejuice.text import format_count
 from prunejuice.verbs.ask import AskContext
-from prunejuice.verbs.check_command import CheckCommand, CheckRun, read_script
+from prunejuice.verbs.check_command import CheckCommand, CheckRun
 from prunejuice.verbs.verify import check_files
 from prunejuice.verbs.verify.pytest_outcome import compare_outcomes
 from prunejuice.verbs.verify.tamper import TamperFinding
@@ -84,8 +85,10 @@ class ProtectedCheck:
             for path in self._context.engine.listed_files()
             if path.endswith((".py", ".js", ".ts", ".rb", ".go"))
         ]
-        tests = (read_script(self._context.tree.root / path) for path in files if is_test_path(path))
-        sources = (read_script(self._context.tree.root / path) for path in files if not is_test_path(path))
+        tests = (read_small_text(self._context.tree.root / path) for path in files if is_test_path(path))
+        sources = (
+            read_small_text(self._context.tree.root / path) for path in files if not is_test_path(path)
+        )
         return check_files.find_test_data(tests, sources)
 
     def _adds_the_first_tests(self, judges: Sequence[FileDiff]) -> bool:

@@ -24,6 +24,11 @@ class Workspace(Struct, frozen=True, omit_defaults=True):
     borrowed: bool = False
 
     @property
+    def own_worktree(self) -> str:
+        """Return the worktree if it was created for the run, else an empty text."""
+        return "" if self.borrowed else self.worktree
+
+    @property
     def own_branch(self) -> str:
         """Return the branch if it was created for the run, else an empty text."""
         return self.branch if self.made_branch else ""

@@ -22,3 +22,13 @@ def clone_file(source_path: Path, target_path: Path) -> bool:
                 return True
         shutil.copyfileobj(source, target, 1 << 20)
     return False
+
+
+def clone_with_metadata(source_path: Path, target_path: Path) -> None:
+    """Copy a file with its mode and times, so that what was made from it is valid for the copy.
+
+    Raises:
+        FileExistsError: the target exists.
+    """
+    clone_file(source_path, target_path)
+    shutil.copystat(source_path, target_path)

@@ -18,7 +18,7 @@ from prunejuice.cli.codebot.apply_options import ApplyOptions
 from prunejuice.cli.codebot.change_input import edit_format, read_changes
 from prunejuice.cli.codebot.change_store import find_change_set, open_change_store
 from prunejuice.cli.codebot.change_view import report_rejected, show_placements, show_preview
-from prunejuice.cli.options import allow_option, json_option
+from prunejuice.cli.options import again_option, allow_option, decisions_option, json_option
 from prunejuice.cli.param_type import FormatName
 from prunejuice.errors import NotFoundError, UsageError
 from prunejuice.text import safe_line
@@ -36,13 +36,8 @@ from prunejuice.workflow.project import current_directory
 @click.option(
     "--review", "grain", type=click.Choice(["hunk", "file"]), help="Review first, by hunk or by file."
 )
-@click.option("--decisions", default="", metavar="FILE|-", help="Take the review decisions from JSON.")
-@click.option(
-    "--again",
-    default="",
-    metavar="COMMAND",
-    help="Command that revises the hunks that a review sends back.",
-)
+@decisions_option
+@again_option
 @allow_option
 @click.option(
     "-y", "--yes", is_flag=True, help="Skip the confirmation; protected files still need --allow."

@@ -20,11 +20,11 @@ def find_change_set(prefix: str) -> tuple[ChangeSetStore, ChangeSetRecord]:
     Raises:
         NotFoundError: no change set matches, or several do.
     """
-    found = worktree_stores.find_change_set(project.current_directory(), settings.environment(), prefix)
-    here = open_change_store().tree_state.root
-    if found[0].tree_state.root != here:
-        render.print_message(f"{found[1].id} is in {safe_line(str(found[0].tree_state.root), 300)}")
-    return found
+    current, here = open_change_store(), project.current_directory()
+    store, record = worktree_stores.find_change_set(current, here, settings.environment(), prefix)
+    if store is not current:
+        render.print_message(f"{record.id} is in {safe_line(str(store.tree_state.root), 300)}")
+    return store, record
 
 
 def find_latest(state: RecordState, message: str) -> tuple[ChangeSetStore, ChangeSetRecord]:

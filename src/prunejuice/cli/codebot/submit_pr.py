@@ -8,31 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prunejuice.cli.submission import print_preview, submission_options
+
 if TYPE_CHECKING:
     from prunejuice.forges.submit import SubmitPlan
 
 
 @click.command("submit-pr")
 @click.option("--title", default="", help="Title of the pull request  [default: from the change sets].")
-@click.option(
-    "--description",
-    "--body",
-    "description",
-    default="",
-    metavar="TEXT|@FILE",
-    help="Text that precedes the generated description.",
-)
-@click.option("--base", default="", help="Target branch  [default: the remote's default branch].")
-@click.option("--branch", default="", help="Branch to create  [default: codebot/ and the title].")
+@submission_options
 @click.option("--onto", default="", metavar="COMMIT", help="Commit to build on, instead of the base.")
 @click.option(
     "--only", multiple=True, metavar="ID", help="Submit only this change set; it may be applied already."
-)
-@click.option("--remote", default="", help="Remote to push to  [default: origin].")
-@click.option("--draft", is_flag=True, help="Open the pull request as a draft.")
-@click.option("--no-pr", is_flag=True, help="Push the branch without opening a pull request.")
-@click.option(
-    "--dry-run", is_flag=True, help="Show what would be submitted, without creating or pushing anything."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 def submit_pr_command(*, dry_run: bool, no_pr: bool, as_json: bool, **options: Any) -> int:
@@ -69,22 +56,11 @@ def submit_pr_command(*, dry_run: bool, no_pr: bool, as_json: bool, **options: A
 
 def _show_submission(plan: "SubmitPlan", *, as_json: bool) -> int:
     from prunejuice.cli import render  # noqa: PLC0415
-    from prunejuice.edits import diff  # noqa: PLC0415
     from prunejuice.forges import submit  # noqa: PLC0415
-    from prunejuice.text import safe_line, safe_text  # noqa: PLC0415
 
     data = submit.plan_to_data(plan)
     if as_json:
         render.print_json("submission", {"dry_run": True, **data})
         return 0
-    for name in ("title", "branch", "base", "remote"):
-        render.print_line(f"{name:8} {safe_line(str(data[name] or 'none'), 200)}")
-    render.print_line(f"\n{safe_text(data['description'])}")
-    render.print_text(
-        safe_text(
-            "".join(
-                diff.format_diff(difference) for differences in plan.parts for difference in differences
-            )
-        )
-    )
+    print_preview(data, submit.format_patch(plan))
     return 0

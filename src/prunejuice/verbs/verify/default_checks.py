@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-_MOST_BYTES = 1 << 20
+from prunejuice.system.small_file import read_small_text
 
 AUTOMATIC_CHECK = "auto"
 """The value of `check` that means the check of the settings, or else the tests of the project."""
@@ -53,7 +53,7 @@ def _any(*rules: Rule) -> Rule:
 def _tools(root: Path) -> Mapping[str, Any]:
     """Return the tables below `[tool]` in pyproject.toml."""
     try:
-        tools = tomllib.loads(_read(root / "pyproject.toml")).get("tool", {})
+        tools = tomllib.loads(read_small_text(root / "pyproject.toml")).get("tool", {})
     except tomllib.TOMLDecodeError:
         return {}
     return tools if isinstance(tools, dict) else {}
@@ -62,20 +62,11 @@ def _tools(root: Path) -> Mapping[str, Any]:
 def _scripts(root: Path) -> Mapping[str, Any]:
     """Return the scripts of package.json."""
     try:
-        package = json.loads(_read(root / "package.json") or "{}")
+        package = json.loads(read_small_text(root / "package.json") or "{}")
     except (ValueError, RecursionError):
         return {}
     scripts = package.get("scripts") if isinstance(package, dict) else None
     return scripts if isinstance(scripts, dict) else {}
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.is_symlink() or path.stat().st_size > _MOST_BYTES:
-            return ""
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 _CHECKS: Mapping[str, tuple[tuple[Rule, str], ...]] = {

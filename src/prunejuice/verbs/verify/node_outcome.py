@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from prunejuice.environments.origin import require_node_module
 from prunejuice.environments.place import Place
 from prunejuice.verbs.verify.pytest_outcome import Outcomes
 
@@ -12,7 +13,7 @@ REPORTER_OPTION = "--test-reporter"
 
 def guard_options(inherited: str = "") -> str:
     """Return the value of `NODE_OPTIONS` that keeps the assertions of node as they are."""
-    return " ".join(filter(None, [inherited, f'--require "{_GUARD}"']))
+    return require_node_module(_GUARD, inherited)
 
 
 def node_options(report: str, inherited: str = "") -> str:

@@ -10,6 +10,7 @@ from prunejuice.changes.change_set_store import ChangeSetRecord
 from prunejuice.changes.pending import RecordStatus
 from prunejuice.changes.worktree_stores import WorktreeStore
 from prunejuice.cli import render
+from prunejuice.cli.codebot.change_store import open_change_store
 from prunejuice.cli.codebot.pending.record_json import record_to_dict
 from prunejuice.cli.options import json_option
 from prunejuice.cli.run_history import describe_run
@@ -41,7 +42,9 @@ class _Listed(NamedTuple):
 
 def show_change_sets(*, every: bool, as_json: bool) -> None:
     """Print the pending change sets of all worktrees, or all change sets with `every`."""
-    stores = worktree_stores.list_worktree_stores(project.current_directory(), settings.environment())
+    stores = worktree_stores.list_worktree_stores(
+        open_change_store(), project.current_directory(), settings.environment()
+    )
     listed = [entry for entry in (_load(place, every=every) for place in stores) if entry.records]
     if as_json:
         render.print_json("pending", [item for entry in listed for item in entry.to_dicts()])

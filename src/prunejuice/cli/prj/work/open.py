@@ -5,11 +5,10 @@ The editor is the program of the variable VISUAL or EDITOR.
 
 import shlex
 import sys
-from pathlib import Path
 
 import click
 
-from prunejuice.app import wiring
+from prunejuice.app import run_changes, wiring
 from prunejuice.cli import render, terminal
 from prunejuice.cli.completion import complete_run
 from prunejuice.cli.run_lookup import find_run
@@ -24,10 +23,7 @@ from prunejuice.text import safe_line
 def open_command(*, run: str, only_path: bool) -> int:
     app = wiring.open_app()
     loaded = find_run(app, run)
-    folder = loaded.workspace.directory
-    if not Path(folder).is_dir():
-        fix = "run `prj undo --list` to see whether it can be restored"
-        raise UsageError(f"the folder {safe_line(folder, 300)} of run {loaded.id[:8]} is gone", fix)
+    folder = str(run_changes.require_folder(loaded))
     if only_path or not (terminal.is_interactive() and sys.stdout.isatty()):
         render.print_line(safe_line(folder, 1000))
         return 0

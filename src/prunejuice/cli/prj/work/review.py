@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from prunejuice.cli.completion import complete_run
-from prunejuice.cli.options import allow_option, json_option
+from prunejuice.cli.options import again_option, allow_option, decisions_option, json_option
 
 
 @click.command("review")
@@ -22,13 +22,8 @@ from prunejuice.cli.options import allow_option, json_option
     show_default=True,
     help="Review by hunk or by file.",
 )
-@click.option("--decisions", default="", metavar="FILE|-", help="Take the review decisions from JSON.")
-@click.option(
-    "--again",
-    default="",
-    metavar="COMMAND",
-    help="Command that revises the hunks that a review sends back.",
-)
+@decisions_option
+@again_option
 @click.option("-y", "--yes", is_flag=True, help="Apply all without a review; protected files need --allow.")
 @allow_option
 @json_option

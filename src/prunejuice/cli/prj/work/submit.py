@@ -11,9 +11,9 @@ import click
 
 from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
+from prunejuice.cli.submission import print_preview, submission_options
 
 if TYPE_CHECKING:
-    from prunejuice.app.run_submission import RunSubmission
     from prunejuice.app.wiring import App
     from prunejuice.forges.submit import SubmitOptions
 
@@ -21,22 +21,7 @@ if TYPE_CHECKING:
 @click.command("submit")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN…", shell_complete=complete_run)
 @click.option("--title", default="", help="Title of the pull request  [default: from the run].")
-@click.option(
-    "--description",
-    "--body",
-    "description",
-    default="",
-    metavar="TEXT|@FILE",
-    help="Text that precedes the generated description.",
-)
-@click.option("--base", default="", help="Target branch  [default: the remote's default branch].")
-@click.option("--branch", default="", help="Branch to create  [default: codebot/ and the title].")
-@click.option("--remote", default="", help="Remote to push to  [default: origin].")
-@click.option("--draft", is_flag=True, help="Open the pull request as a draft.")
-@click.option("--no-pr", is_flag=True, help="Push the branch without opening a pull request.")
-@click.option(
-    "--dry-run", is_flag=True, help="Show what would be submitted, without creating or pushing anything."
-)
+@submission_options
 @json_option
 def submit_command(
     *, runs: tuple[str, ...], dry_run: bool, no_pr: bool, as_json: bool, **options: Any
@@ -80,7 +65,7 @@ def _submit_run(app: "App", name: str, options: "SubmitOptions", *, dry_run: boo
     submission = run_submission.plan_run_submission(app, run, options)
     planned = {"run": run.id, **submit.plan_to_data(submission.plan), "update": submission.is_update}
     if dry_run:
-        diff = _format_diff(submission)
+        diff = submit.format_patch(submission.plan)
         submission.discard()
         return {"dry_run": True, **planned, "diff": diff}
     result = run_submission.submit_run(
@@ -89,21 +74,13 @@ def _submit_run(app: "App", name: str, options: "SubmitOptions", *, dry_run: boo
     return {**planned, **result._asdict()}
 
 
-def _format_diff(submission: "RunSubmission") -> str:
-    from prunejuice.edits import diff  # noqa: PLC0415
-
-    return "".join(diff.format_diff(each) for part in submission.plan.parts for each in part)
-
-
 def _print_item(item: dict[str, Any]) -> None:
     from prunejuice.cli import render  # noqa: PLC0415
-    from prunejuice.text import safe_line, safe_text  # noqa: PLC0415
+    from prunejuice.text import safe_line  # noqa: PLC0415
 
     if "dry_run" in item:
-        for name in ("run", "title", "branch", "base", "remote"):
-            render.print_line(f"{name:8} {safe_line(str(item[name] or 'none'), 200)}")
-        render.print_line(f"\n{safe_text(item['description'])}")
-        render.print_text(safe_text(item["diff"]))
+        render.print_line(f"run      {item['run']}")
+        print_preview(item, item["diff"])
         return
     verb = "updated" if item["update"] else "submitted"
     where = safe_line(item["url"] or f"branch {item['branch']}", 300)

@@ -1,0 +1,17 @@
+"""Read the small text files of a tree that nobody vouches for."""
+
+from contextlib import suppress
+from pathlib import Path
+
+_MAX_BYTES = 1 << 20
+
+
+def read_small_text(path: Path, *, follow_link: bool = False) -> str:
+    """Return the text of a file of at most 1 MiB; empty if there is none, or none that can be read.
+
+    A link is not followed unless `follow_link` is true. Bytes that are not UTF-8 are replaced.
+    """
+    with suppress(OSError):
+        if (follow_link or not path.is_symlink()) and path.is_file() and path.stat().st_size <= _MAX_BYTES:
+            return path.read_text(encoding="utf-8", errors="replace")
+    return ""
