@@ -16,7 +16,7 @@ test: setup ## Run all tests
 	@$(PYTEST) -n auto -q
 
 test-fast: setup ## Run the tests without real agents, crashes at every call and many generated examples
-	@$(PYTEST) -n auto -q -m "not slow" --hypothesis-profile=fast
+	@$(PYTEST) -n auto -q -m "not slow and not exhaustive" --hypothesis-profile=fast
 
 check: setup format-check lint types imports deps coverage bench-quick ## Run every gate that CI has
 
@@ -44,7 +44,7 @@ test-agents: setup ## Run the contract of agents on OpenCode and Gemini too; nee
 
 coverage: setup ## Run all tests with branch coverage, and check its minimum
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -q -n auto -p no:cacheprovider
+	@$(BIN)/coverage run -m pytest -q -n auto -m "not exhaustive" -p no:cacheprovider
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='*/workflow/condition.py,*/engine/schedule.py,*/engine/run.py,*/system/process.py,*/system/process_tags.py,*/worktrees/git.py,*/changes/transaction.py,*/changes/staging.py,*/changes/dirfd.py,*/changes/filesystem.py,*/edits/path_rules.py,*/edits/protected_files.py' --fail-under=100

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 import uuid
 from pathlib import Path
 from typing import NamedTuple
@@ -136,6 +137,16 @@ def surroundings(tmp_path_factory, monkeypatch):
     yield home
     if Path(f"/tmp/tmux-{os.getuid()}/{socket}").exists():
         subprocess.run(["tmux", "-L", socket, "kill-server"], capture_output=True, check=False)
+
+
+def wait_for(check, seconds=120):
+    """Call `check` until its result is true; that result."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := check():
+            return found
+        time.sleep(0.03)
+    raise AssertionError(f"{check} did not come true in {seconds} seconds")
 
 
 def git(directory, *args):

@@ -19,7 +19,7 @@ def call_on_terminal(program, folder, environ, react=lambda _child, _terminal, _
     with subprocess.Popen(program, cwd=folder, env=environ, **streams) as child:
         os.close(terminal)
         seen = b""
-        while select.select([main], [], [], 60)[0]:
+        while select.select([main], [], [], 120)[0]:
             try:
                 chunk = os.read(main, 4096)
             except OSError:  # the end, on Linux
@@ -50,7 +50,7 @@ class Terminal:
             os.execv(sys.executable, [sys.executable, "-c", text, *words])
         self.seen = self.shown = ""
 
-    def wait(self, text, seconds=20):
+    def wait(self, text, seconds=120):
         deadline = time.monotonic() + seconds
         while text not in self.seen:
             if not select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0]:
@@ -63,7 +63,7 @@ class Terminal:
         self.wait(after)
         os.write(self.fd, keys.encode())
 
-    def end(self, seconds=20):
+    def end(self, seconds=120):
         deadline = time.monotonic() + seconds
         while select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0]:
             if not self._read():

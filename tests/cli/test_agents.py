@@ -257,7 +257,7 @@ def terminal(shop, tmp_path):
         def close(self):
             tmux("kill-session", "-t", "t")
 
-        def wait(self, text, seconds=40):
+        def wait(self, text, seconds=120):
             until = time.monotonic() + seconds
             while time.monotonic() < until:
                 if text in self.screen():

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import NEEDS_TMUX, git
+from conftest import NEEDS_TMUX, git, wait_for
 
 
 def test_version_help_and_unknown_words(project):
@@ -590,15 +590,6 @@ def test_settings_know_where_they_come_from(project, monkeypatch):
 
 
 # -- in processes of their own --------------------------------------------------------------------
-
-
-def wait_for(check, seconds=20):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := check():
-            return found
-        time.sleep(0.03)
-    raise AssertionError("it did not come")
 
 
 def running(project, step):

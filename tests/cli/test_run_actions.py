@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import NEEDS_TMUX, git
+from conftest import NEEDS_TMUX, git, wait_for
 from prunejuice.engine.event import SnapshotTaken
 from prunejuice.engine.stores.sqlite import SqliteStore
 from prunejuice.system.lock import holder_pid
@@ -25,13 +25,6 @@ steps:
   - {name: look, script: 'cat a.txt'}
   - {name: more, script: 'echo more > more.txt', condition: steps.change.changed and not steps.look.changed}
 """
-
-
-def wait_for(check, seconds=20):
-    until = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.02)
 
 
 @pytest.fixture

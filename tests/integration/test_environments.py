@@ -17,6 +17,15 @@ from layouts import LAYOUTS, find_tool, install
 from conftest import git
 
 PLACES = ("step", "merge", "check", "refactor")
+COPIED = {
+    "src, editable",
+    "uv workspace",
+    "npm workspaces",
+    "go",
+    "generated code",
+    "asks git",
+    "two languages",
+}
 CACHES = {"__pycache__", ".pytest_cache", ".tox"}
 COMMAND = {
     "name": "change",
@@ -124,9 +133,16 @@ def caches(tmp_path_factory):
     return tmp_path_factory.mktemp("caches")
 
 
+def list_cases():
+    """Each layout under an overlay, and in copies; make test tries all of these, make coverage a sample."""
+    for name in LAYOUTS:
+        yield pytest.param(name, True, id=f"{name}-overlay")
+        marks = [] if name in COPIED else [pytest.mark.exhaustive]
+        yield pytest.param(name, False, id=f"{name}-copy", marks=marks)
+
+
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("overlay", [True, False], ids=["overlay", "copy"])
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize(("name", "overlay"), [*list_cases()])
 def test_each_place_judges_its_own_code(name, overlay, tmp_path, caches, surroundings):
     layout = LAYOUTS[name]
     if missing := [program for program in layout.needs if not find_tool(program)]:

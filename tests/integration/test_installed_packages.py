@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from layouts import find_tool
 
 from conftest import git
 from prunejuice.changes.scratch_copy import ScratchCopy, open_scratch_copy
@@ -209,7 +210,7 @@ def test_variables_name_the_packages_of_the_new_tree(tmp_path, environ, expected
     assert installed_packages.relocate_variables(given, old, new) == wanted
 
 
-@pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
+@pytest.mark.skipif(not find_tool("uv"), reason="uv is not installed")
 def test_uv_in_a_check_leaves_the_environment_of_the_user_alone(app, tmp_path, run_in_copy):
     project = '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.11"\n'
     (app / "pyproject.toml").write_text(project)
