@@ -63,7 +63,7 @@ class Shop:
         return open_overlay(self.tree, located, self.checkout, self.scratch, files, self.environ)
 
     def run(self, script, overlay=None, folder="."):
-        place = Place(self.tree, self.checkout, overlay or self.open())
+        place = Place(self.tree, self.checkout, self.scratch, overlay or self.open())
         call = ProcessSpec(["bash", "-c", script], self.tree / folder, {"PATH": PATH}, 60)
         done = place.capture_output(call, 1 << 20)
         return done.code, (done.stdout + done.stderr).decode()
@@ -248,3 +248,28 @@ def test_a_folder_around_the_checkout_is_not_covered(shop, tmp_path):
     (tmp_path / "pyvenv.cfg").touch()
     shop.environ = {"VIRTUAL_ENV": str(tmp_path)}
     assert shop.open() is None
+
+
+def test_a_deleted_folder_is_gone_with_its_caches(shop):
+    write_files(shop.checkout, {"d/__pycache__/b.cpython-311.pyc": "", "kept/c.py": "", "kept/data": ""})
+    git(shop.checkout, "add", "kept/c.py")
+    (shop.tree / "d/b.py").unlink()
+    (shop.tree / "d").rmdir()
+    code, text = shop.run("ls; ls kept; python3 -c 'import d'")
+    assert code == 1
+    assert "ModuleNotFoundError" in text
+    assert text.split()[:6] == ["a.py", "kept", "new.py", "out", "data", "Traceback"]
+
+
+def test_an_environment_on_path_alone_is_covered(shop, tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    shop.environ = {"PATH": f"{tmp_path}/env/bin:{PATH}"}
+    before = read_all(tmp_path / "env")
+    assert shop.run(f"rm -r {tmp_path}/env/lib")[0] == 0
+    assert read_all(tmp_path / "env") == before
+
+
+@pytest.mark.parametrize("name", ["-", "-P", "~", "a\nb"])
+def test_any_folder_is_where_a_program_runs(shop, name):
+    (shop.tree / name).mkdir()
+    assert shop.run("pwd", folder=name) == (0, f"{shop.checkout}/{name}\n")

@@ -1,12 +1,20 @@
 """What a worktree gets from a checkout: packages, ignored files and links, and nothing that git would see."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
 
 from conftest import git, write_files
-from prunejuice.environments import equipment, ignored_files, manifests, outside_paths, python_paths
+from prunejuice.environments import (
+    equipment,
+    ignored_files,
+    installed_packages,
+    manifests,
+    outside_paths,
+    python_paths,
+)
 from prunejuice.system import settings
 from prunejuice.system.process import ProcessSpec
 from prunejuice.worktrees.git import open_git
@@ -333,3 +341,236 @@ def test_too_many_files_are_not_copied(pair, tmp_path, monkeypatch):
     monkeypatch.setattr(complete_copy, "_MOST_FILES", 2)
     checkout, _, _ = pair
     assert not complete_copy.add_ignored_files(checkout, tmp_path / "copy")
+
+
+# -- trust, and contents that nobody expects ----------------------------------------------------------
+
+
+YARN = '#!/bin/sh\nenv > "$0.env"; echo "$PWD" > "$0.log"; mkdir -p node_modules; echo new > node_modules/version\n'
+
+
+@pytest.fixture
+def yarn(tmp_path, monkeypatch):
+    """A program that stands for yarn and says where it was called; its path without a suffix."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/yarn").write_text(YARN)
+    (tmp_path / "bin/yarn").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    return tmp_path / "bin/yarn"
+
+
+@pytest.fixture
+def branch(project, yarn):
+    """A project whose branch `theirs` has another lock file, and a command that makes worktrees of it."""
+    write_files(
+        project.root, {".gitignore": "node_modules/\n", "yarn.lock": "1", "node_modules/version": "old\n"}
+    )
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "yarn")
+    git(project.root, "switch", "-qc", "theirs")
+    (project.root / "yarn.lock").write_text("2")
+    git(project.root, "commit", "-qam", "theirs")
+    git(project.root, "switch", "-q", "main")
+    return project
+
+
+@pytest.mark.parametrize("trust", [True, False])
+def test_code_of_a_branch_is_not_executed_before_a_project_is_trusted(branch, yarn, trust):
+    if trust:
+        branch.command("x", "steps: [{name: a, script: 'true'}]")
+    answer = branch.plum("create", "theirs")
+    assert answer.code == 0, answer.err
+    assert yarn.with_suffix(".log").exists() == trust
+    said = (
+        "and `yarn install --frozen-lockfile` executes code of this branch: run it yourself, or `prj trust`"
+    )
+    assert (said in answer.out) != trust
+
+
+def test_commands_of_the_user_install_nothing_in_a_project_nobody_trusted(branch, yarn):
+    write_files(
+        settings.config_directory(os.environ) / "commands",
+        {
+            "mine.yaml": "name: mine\npre_steps: [create-worktree]\narguments: [{name: base, required: false}]\n"
+            "steps: [{name: a, script: 'ls node_modules || true'}]\n"
+        },
+    )
+    answer, run = branch.run("mine", "base=theirs")
+    assert answer.code == 0, answer.err
+    assert "executes code of this branch" in branch.log(run, "create-worktree")
+    assert not yarn.with_suffix(".log").exists()
+
+
+def test_a_merge_is_checked_with_the_packages_of_its_lock_file(branch, yarn):
+    branch.command("w", "pre_steps: [create-worktree]\nsteps: [{name: a, script: 'echo 2 > yarn.lock'}]")
+    git(branch.root, "add", ".")
+    git(branch.root, "commit", "-qm", "command")
+    branch.prj("trust")
+    _, run = branch.run("w")
+    yarn.with_suffix(".log").unlink(missing_ok=True)
+    answer = branch.prj("merge", run["id"], "--check", "grep new node_modules/version")
+    assert answer.code == 0, answer.err
+    assert yarn.with_suffix(".log").exists()
+    assert (branch.root / "node_modules/version").read_text() == "old\n"
+
+
+def test_a_merge_is_checked_with_the_submodules_of_its_commit(project, repository, tmp_path):
+    library = tmp_path / "library"
+    git(tmp_path, "init", "-q", str(library))
+    write_files(library, {"version": "1\n", "old": "", "sub/x": ""})
+    git(library, "add", ".")
+    git(library, "commit", "-qm", "1")
+    git(
+        project.root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "lib"
+    )
+    git(project.root, "commit", "-qm", "lib")
+    inner = project.root / "lib"
+    (inner / "version").write_text("2\n")
+    git(inner, "rm", "-rq", "old", "sub")
+    git(inner, "commit", "-qam", "2")
+    newer = git(inner, "rev-parse", "HEAD")
+    git(inner, "checkout", "-q", "HEAD^")
+    project.command(
+        "w",
+        f"""
+        pre_steps: [create-worktree]
+        steps: [{{name: a, script: 'git update-index --cacheinfo 160000,{newer},lib && git commit -qm 2'}}]
+    """,
+    )
+    _, run = project.run("w")
+    check = "test $(cat lib/version) = 2 && test ! -e lib/old && test ! -e lib/sub"
+    for overlay in "10":
+        os.environ["PRUNEJUICE_OVERLAY"] = overlay
+        assert "failed on the merged" in project.prj("merge", run["id"], "--check", f"! ({check})").err
+        before = git(project.root, "rev-parse", "HEAD")
+        assert project.prj("merge", run["id"], "--check", check).code == 0
+        git(project.root, "reset", "-q", "--hard", before)
+    assert (inner / "version").read_text() == "1\n"
+    # The checkout lacks the commit that another person's work needs.
+    absent = git(library, "commit-tree", "-m", "3", "HEAD^{tree}")
+    git(run["worktree"], "update-index", "--cacheinfo", f"160000,{absent},lib")
+    git(run["worktree"], "commit", "-qm", "3")
+    answer = project.prj("merge", run["id"], "--check", check)
+    assert answer.code == 3
+    assert f"the check needs commit {absent[:12]} of the submodule lib, which is not here" in answer.err
+
+
+def test_a_repository_inside_the_checkout_does_not_disturb_a_check(project):
+    project.command("w", "pre_steps: [create-worktree]\nsteps: [{name: a, script: 'echo 1 > b'}]")
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "command")
+    project.prj("trust")
+    git(project.root, "init", "-q", "nested")
+    write_files(project.root, {"nested/x": "", "loose/y": ""})
+    _, run = project.run("w")
+    assert project.prj("merge", run["id"], "--check", "test ! -e loose").code == 0
+    assert (project.root / "nested/x").exists()
+    assert (project.root / "loose/y").exists()
+
+
+def test_installers_get_no_variable_that_chooses_an_environment(pair, yarn):
+    checkout, tree, plan = pair
+    (tree / "web/yarn.lock").write_text("2")
+    chosen = {
+        "UV_PROJECT_ENVIRONMENT": "/users/own",
+        "VIRTUAL_ENV": "/users/own",
+        "POETRY_VIRTUALENVS_CREATE": "false",
+        "npm_config_global": "true",
+        "NPM_CONFIG_DIR": "/users/own",
+        "PDM_PROJECT": "/users/own",
+    }
+    environ = {"PATH": os.environ["PATH"], "UV_INDEX_URL": "http://127.0.0.1:9", **chosen}
+    equipment.equip_tree(checkout, tree, plan(**environ), ProcessSpec((), "/", environ), lambda _line: None)
+    seen = yarn.with_suffix(".env").read_text()
+    assert not [name for name in chosen if f"{name}=" in seen]
+    assert "UV_INDEX_URL=" in seen
+
+
+@pytest.mark.parametrize(
+    ("name", "packages"),
+    [("uv.lock", ".venv"), ("poetry.lock", ".venv"), ("pdm.lock", ".venv"), ("bun.lock", "node_modules")],
+)
+def test_nothing_is_written_behind_a_link_of_the_tree(pair, tmp_path, yarn, name, packages):
+    checkout, tree, plan = pair
+    write_files(checkout, {f"app/{name}": "1", f"app/{packages}/x": "", "app/.env": "A=1"})
+    (tmp_path / "users").mkdir()
+    write_files(tmp_path / "users", {name: "2"})
+    git(checkout, "add", f"app/{name}")
+    (tree / "app").symlink_to(tmp_path / "users")
+    (yarn.parent / name.partition(".")[0]).write_text(YARN)
+    (yarn.parent / name.partition(".")[0]).chmod(0o755)
+    supplies = plan(PATH=os.environ["PATH"])
+    assert f"lacks app/{packages}: it is behind a link of this tree" in map(str, supplies)
+    equipment.equip_tree(
+        checkout, tree, supplies, ProcessSpec((), "/", {"PATH": os.environ["PATH"]}), lambda _line: None
+    )
+    assert [path.name for path in (tmp_path / "users").iterdir()] == [name]
+
+
+LONG = "n" * 300
+HOSTILE = {
+    "a long reference": {"package.json": f'{{"x": "file:../{LONG}"}}', "go.mod": f"=> ../{LONG}"},
+    "many empty lines": {"requirements.txt": "\n" * 400_000, "go.work": "\n" * 400_000, "go.mod": "=>" + " \n" * 200_000},
+    "no packages": {".venv/pyvenv.cfg": "", ".venv/lib/python3.11/site-packages": ""},
+    "a long path": {".venv/pyvenv.cfg": "", ".venv/lib/python3.11/site-packages/x.pth": f"{{root}}/{LONG}\n"},
+    "a deep mapping": {
+        ".venv/pyvenv.cfg": "",
+        ".venv/lib/python3.11/site-packages/x_finder.py": "MAPPING = {'a': " + "-" * 100_000 + "1}\n",
+    },
+    "names of other bytes": {b"gen/\xff\xfe.py": "", b".env.\xff": "", b"\xff.so": ""},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_contents_are_survived(pair, kind):
+    checkout, tree, plan = pair
+    for name, text in HOSTILE[kind].items():
+        path = os.fsencode(checkout) + b"/" + os.fsencode(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text.replace("{root}", str(checkout)))
+    git(checkout, "add", ".")
+    lines = []
+    equipment.equip_tree(
+        checkout, tree, plan(), ProcessSpec((), "/", {"PATH": os.environ["PATH"]}), lines.append
+    )
+    assert "  ✓ Copied node_modules" in lines
+    write_files(tree, {"setup.py": ""})
+    assert python_paths.tree_variables(tree, checkout, {"PATH": os.environ["PATH"]})["PYTHONPATH"]
+
+
+def test_a_link_to_nothing_is_something(pair):
+    _, tree, plan = pair
+    (tree / "node_modules").symlink_to("nowhere")
+    assert list(map(str, plan())) == ["copy web/node_modules"]
+
+
+def test_half_copied_packages_are_taken_away(pair):
+    checkout, tree, plan = pair
+    supplies = plan()
+    shutil.rmtree(checkout / "web")
+    lines = []
+    equipment.equip_tree(checkout, tree, supplies, ProcessSpec((), "/", {}), lines.append)
+    assert lines == [
+        "  ✓ Copied node_modules",
+        "  ⚠ web/node_modules was not copied: No such file or directory",
+    ]
+    assert not (tree / "web/node_modules").exists()
+
+
+def test_links_beside_a_tree_do_not_lead_to_the_checkout(pair):
+    checkout, _, plan = pair
+    write_files(checkout, {"go.mod": f"replace x => ../{checkout.name}/lib\n", "lib/go.mod": ""})
+    git(checkout, "add", ".")
+    assert "link" not in {supply.kind for supply in plan()}
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [("{old}/.venv", "{new}/.venv"), ("/users/own", None), (".venv-ci", ".venv-ci")]
+)
+def test_uv_writes_to_no_environment_of_another_tree(tmp_path, value, kept):
+    old, new = tmp_path / "old", tmp_path / "new"
+    (new / ".venv").mkdir(parents=True)
+    given = {"UV_PROJECT_ENVIRONMENT": value.format(old=old)}
+    moved = installed_packages.relocate_variables(given, old, new)
+    assert moved.get("UV_PROJECT_ENVIRONMENT") == (kept and kept.format(new=new))

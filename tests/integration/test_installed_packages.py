@@ -14,11 +14,12 @@ from layouts import find_tool
 from conftest import git
 from prunejuice.changes.scratch_copy import ScratchCopy, open_scratch_copy
 from prunejuice.changes.tree_state import find_tree_state
-from prunejuice.environments import ignored_files, installed_packages
+from prunejuice.environments import complete_copy, ignored_files, installed_packages
 from prunejuice.environments.checkout_overlay import find_namespace
 from prunejuice.system import settings
 from prunejuice.system.stop_request import Stop
 from prunejuice.verbs.check_command import CheckCommand
+from prunejuice.worktrees.git import open_git
 
 CAN_OVERLAY = bool(find_namespace(Path(tempfile.gettempdir())))
 SCRIPT = "#!{root}/.venv/bin/python\nimport sys\nprint(sys.prefix)\n"
@@ -131,22 +132,25 @@ def test_links_of_a_workspace_lead_to_the_copy(app, tmp_path):
     assert copy.diffs() == ((), [])
 
 
-def test_large_and_binary_files_are_shared_and_others_are_not(app, tmp_path, monkeypatch):
+def test_large_libraries_are_shared_and_other_files_are_not(app, tmp_path, monkeypatch):
     monkeypatch.setattr(installed_packages, "_LARGE_FILE_BYTES", 1000)
-    (app / ".venv/lib/large.txt").write_bytes(b"x" * 1000)
-    (app / ".venv/lib/small.txt").write_bytes(b"x" * 999)
-    (app / ".venv/lib/binary.so").write_bytes(b"x")
+    sizes = {"large.txt": 1000, "small.so": 999, "large.so": 1000, "large.so.9.1": 1000, "large.exe": 1000}
+    for name, size in sizes.items():
+        (app / ".venv/lib" / name).write_bytes(b"x" * size)
     installed_packages.copy_packages(app, tmp_path / "c", ".venv")
-    assert os.path.samefile(app / ".venv/lib/binary.so", tmp_path / "c/.venv/lib/binary.so")
-    assert os.path.samefile(app / ".venv/lib/large.txt", tmp_path / "c/.venv/lib/large.txt")
-    assert not os.path.samefile(app / ".venv/lib/small.txt", tmp_path / "c/.venv/lib/small.txt")
+    shared = {
+        name
+        for name in sizes
+        if os.path.samefile(app / ".venv/lib" / name, tmp_path / "c/.venv/lib" / name)
+    }
+    assert shared == {"large.so", "large.so.9.1"}
 
     def refuse(*_):
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     installed_packages.copy_packages(app, tmp_path / "d", ".venv")
-    assert (tmp_path / "d/.venv/lib/large.txt").read_bytes() == b"x" * 1000
+    assert (tmp_path / "d/.venv/lib/large.so").read_bytes() == b"x" * 1000
 
 
 def test_a_linked_environment_is_copied_and_never_rewritten(app, tmp_path, run_in_copy):
@@ -234,3 +238,69 @@ def test_npm_in_a_check_leaves_the_packages_of_the_user_alone(app, tmp_path, run
     run = run_in_copy(app, "npm ci --silent --offline --ignore-scripts; test ! -e node_modules/dep")
     assert run.passed, run.output
     assert digest(app / "node_modules") == before
+
+
+@pytest.mark.parametrize("name", ["overlay", "origin", "state", "outcomes.xml"])
+def test_the_name_of_a_project_is_no_name_of_ours(repository, tmp_path, run_in_copy, name):
+    repository.rename(tmp_path / "x")
+    (tmp_path / "x").rename(tmp_path / name)
+    run = run_in_copy(tmp_path / name, "test -f a.txt && echo more >> a.txt && mkdir made")
+    assert run.passed, run.output
+    assert (tmp_path / name / "a.txt").read_text() == "one\n"
+
+
+def complete(source, target):
+    """Copy a repository with its git directory, as a check has it where no overlay can be had."""
+    target.mkdir()
+    assert complete_copy.add_ignored_files(source, target)
+    complete_copy.make_git_directory(open_git(source, dict(os.environ)).locate(), target)
+
+
+@pytest.mark.parametrize("setting", ["core.worktree", "core.bare", "split index", "newline"])
+def test_git_in_a_copy_speaks_of_the_copy(repository, tmp_path, setting):
+    source = repository
+    if setting == "split index":
+        git(source, "update-index", "--split-index")
+    elif setting == "newline":
+        source = repository.rename(tmp_path / 'a\n"b\\c')
+    else:
+        git(source, "config", setting, str(source) if setting == "core.worktree" else "false")
+    complete(source, tmp_path / "copy")
+    (tmp_path / "copy/a.txt").write_text("two\n")
+    assert git(tmp_path / "copy", "rev-parse", "--show-toplevel") == str(tmp_path / "copy")
+    assert git(tmp_path / "copy", "status", "--short") == "M a.txt"
+    git(tmp_path / "copy", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qam", "two")
+    assert git(source, "log", "--format=%s") == "first"
+
+
+def test_a_file_that_may_not_be_read_is_missing_in_a_copy(repository, tmp_path, monkeypatch):
+    (repository / "secret").write_text("x")
+
+    def refuse(source, target):
+        target.touch()
+        raise PermissionError(13, "Permission denied", str(source))
+
+    monkeypatch.setattr(complete_copy, "clone_with_metadata", refuse)
+    (tmp_path / "copy").mkdir()
+    assert not complete_copy.add_ignored_files(repository, tmp_path / "copy")
+    assert not (tmp_path / "copy/secret").exists()
+
+
+@pytest.mark.parametrize("destination", ["../private", "..", "/"])
+@pytest.mark.parametrize("tracked", [True, False])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_link_of_packages_that_leads_out(app, tmp_path, destination, tracked, whole):
+    """What a tracked one leads to is never copied; that of a user is, unless it contains the copy."""
+    (app.parent / "private").mkdir()
+    (app.parent / "private/key").write_text("x")
+    (app / "node_modules").symlink_to(destination)
+    if tracked:
+        git(app, "add", "-f", "node_modules")
+    state = find_tree_state(app, settings.environment())
+    copy = ScratchCopy(state, tmp_path / "c", settings.environment(), whole=whole)
+    copy.sync_from_tree()
+    assert os.path.lexists(copy.root / "node_modules") == (whole or not tracked)
+    assert (copy.root / "node_modules").is_symlink() == (whole and tracked)
+    assert copy.lacks_files == (not tracked and destination != "../private")
+    if not tracked:
+        assert (copy.root / "node_modules/key").exists() == (destination == "../private")

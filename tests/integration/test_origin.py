@@ -110,3 +110,20 @@ def test_a_link_is_no_report(tmp_path):
 
 def test_the_checkout_itself_needs_no_proof(tmp_path):
     assert origin.origin_variables(tmp_path, tmp_path, tmp_path / "report", {}) == {}
+
+
+@pytest.mark.parametrize("kind", ["py", pytest.param("cjs", marks=NEEDS_NODE)])
+def test_a_step_file_may_use_the_modules_beside_it(shop, kind):
+    """Step files are executed as they were trusted, from the checkout."""
+    shop.step("helper.py", "PRICE = 1\n")
+    shop.step("helper.cjs", "exports.price = 1\n")
+    shop.step("main.cjs", "require('./helper.cjs')\n")
+    if kind == "py":
+        shop.step("verify.py", "import helper\nprint(helper.PRICE)\n")
+    else:
+        shop.step("verify.sh", 'node "$PRUNEJUICE_PROJECT_PATH/.prj/steps/main.cjs"\n')
+    git(shop.root, "add", ".")
+    git(shop.root, "commit", "-qm", "steps")
+    shop.command("judge", "name: judge\npre_steps: [create-worktree]\nsteps: [verify]\n")
+    answer, run = shop.run("judge")
+    assert answer.code == 0, run or answer.err

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.app.wiring import App
-from prunejuice.environments import equipment, origin
+from prunejuice.environments import equipment, origin, submodules
 from prunejuice.environments.checkout_overlay import GitHead, open_overlay
 from prunejuice.environments.place import Place
 from prunejuice.errors import GateError
@@ -62,7 +62,7 @@ def require_passing_check(app: App, git: Git, wanted: Merge, command: str) -> No
 
 def _run_check(app: App, git: Git, commit: str, command: str, folder: str) -> _CheckEnd:
     with _open_place(app, git, commit) as place:
-        report = worktree.scratch_folder(place.root) / "origin"
+        report = place.scratch / "origin"
         env = place.variables(app.environ, report)
         argv = process.bash_argv(command, env.get("PATH"))
         directory = place.root / folder if (place.root / folder).is_dir() else place.root
@@ -89,18 +89,26 @@ def _open_place(app: App, git: Git, commit: str) -> Iterator[Place]:
     checkout = Path(main.directory)
     with merge.temporary_worktree(git, commit, app.settings.worktree_parent) as tree:
         root = Path(tree.directory)
-        scratch = worktree.scratch_folder(root) / "overlay"
-        if app.settings.overlay and (
-            overlay := open_overlay(root, main, checkout, scratch, _list_all(main), app.environ)
+        scratch = worktree.scratch_folder(root)
+        inner = submodules.write_submodules(main, commit, root, scratch / "submodule-index")
+        files = [*_list_replaced(main), *inner]
+        # Packages of other versions would judge the commit by what it no longer needs.
+        if (
+            app.settings.overlay
+            and not equipment.find_changed_lock(checkout, root, files)
+            and (overlay := open_overlay(root, main, checkout, scratch / "overlay", files, app.environ))
         ):
-            yield Place(root, checkout, overlay.with_head(GitHead(commit, Path(tree.git_dir, "index"))))
+            head = GitHead(commit, Path(tree.git_dir, "index"))
+            yield Place(root, checkout, scratch, overlay.with_head(head))
             return
         supplies = equipment.plan_equipment(main, tree, app.environ)
         call = process.ProcessSpec((), "/", app.environ, grace=app.settings.grace)
         equipment.equip_tree(checkout, root, supplies, call, lambda _line: None)
-        yield Place(root, checkout)
+        yield Place(root, checkout, scratch)
 
 
-def _list_all(git: Git) -> list[str]:
+def _list_replaced(git: Git) -> list[str]:
+    """Return the files, links and submodules of a checkout that a commit replaces or deletes."""
     listing = file_listing.list_files(git)
-    return [*listing.files, *listing.skipped]
+    kept = file_listing.SEPARATE_REPOSITORY
+    return [*listing.files, *(path for path, reason in listing.skipped.items() if reason != kept)]

@@ -50,6 +50,11 @@ class App(NamedTuple):
             return False
         return not trust.trust_state(self.project, self.trust_store).is_trusted
 
+    def is_trusted_by_person(self, project_root: str) -> bool:
+        """Return whether a person trusted files of the project, and none has changed since."""
+        state = trust.trust_state(Project(Path(project_root)), self.trust_store)
+        return state.is_trusted and bool(state.trusted)
+
     def find_step_file(self, project_root: str, name: str) -> Path | None:
         """Return the trusted script of a step, or None if the project has no such script.
 
@@ -112,9 +117,7 @@ class App(NamedTuple):
         runner = Runner(
             self.settings,
             self.environ,
-            self.find_step_file,
-            self.find_extension,
-            self.load_project_variables,
+            self,
             terminal=terminal,
         )
         call_command = _make_command_caller(self)

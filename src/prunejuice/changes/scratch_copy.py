@@ -54,10 +54,11 @@ class ScratchCopy:
         overlay: bool = False,
     ) -> None:
         self._source, self._environ, self._whole, self._may_overlay = source, environ, whole, overlay
-        root = folder / (source.root.name or "tree")
+        root = folder / "copy" / (source.root.name or "tree")
         state = folder / "state"
+        self.folder = folder
         self.house = TreeState(root, state / "changes", state / "lock", source.key)
-        self.place = Place(root, source.root)
+        self.place = Place(root, source.root, folder)
         """Where code of the copy is executed."""
         self.lacks_files = False
         """Whether ignored files of the tree are missing, because they are too many to copy."""
@@ -78,9 +79,9 @@ class ScratchCopy:
         """
         tree_files = _tree_files(self._source.root, self._environ, whole=self._whole)
         if not self._baseline:
-            shutil.rmtree(self.root.parent, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
             self.house.state_dir.parent.mkdir(parents=True, mode=0o700)
-            self.root.mkdir()
+            self.root.mkdir(parents=True)
             self._copy_files(tree_files)
             if self._whole:
                 self._complete(tree_files)
@@ -182,7 +183,7 @@ class ScratchCopy:
         git = None
         if gits.may_be_in_repository(self._source.root):
             git = gits.open_git(self._source.root, dict(self._environ)).locate()
-        scratch = self.root.parent / "overlay"
+        scratch = self.folder / "overlay"
         layers = None
         if self._may_overlay:
             # Links out of the tree were not copied: they stay those of the checkout.
@@ -191,7 +192,7 @@ class ScratchCopy:
         self.place = self.place._replace(overlay=layers)
         if layers is None:
             self._copy_packages(tree_files, only_links=True)
-            self.lacks_files = not complete_copy.add_ignored_files(self._source.root, self.root)
+            self.lacks_files |= not complete_copy.add_ignored_files(self._source.root, self.root)
             for name in outside_paths.list_missing_links(self._source.root, self.root, tree_files):
                 outside_paths.make_link(self._source.root, self.root, name)
             if git:
@@ -205,19 +206,26 @@ class ScratchCopy:
             ignored_files.copy_files(self._source.root, self.root, names)
 
     def _copy_packages(self, listed: Collection[str], *, only_links: bool = False) -> None:
-        """Copy the installed packages that git ignores, since a check may write to them.
-
-        With `only_links`, only those are copied that are links: they lead out of the tree.
-        """
+        """Copy the installed packages, since a check may write to them; or only those that are links."""
         for folder in installed_packages.find_package_folders(self._source.root, listed):
-            is_wanted = not only_links or (self._source.root / folder).is_symlink()
-            if is_wanted and not os.path.lexists(self.root / folder):
+            is_link = (self._source.root / folder).is_symlink()
+            if os.path.lexists(self.root / folder) or (is_link and self._is_tracked_link(folder)):
+                continue
+            if is_link:
+                self._package_folders.append(folder)
+                is_complete = complete_copy.copy_linked_packages(self._source.root, self.root, folder)
+                self.lacks_files |= not is_complete
+            elif not only_links:
                 self._package_folders.append(folder)
                 installed_packages.copy_packages(self._source.root, self.root, folder)
 
+    def _is_tracked_link(self, path: str) -> bool:
+        """Return whether git tracks a link: the repository has chosen where it leads, not the user."""
+        return _list_folder(self._source.root, self._environ).skipped.get(path) == file_listing.LINK
+
     def remove(self) -> None:
         """Remove the copy from the disk."""
-        trash.delete_folder(self.root.parent)
+        trash.delete_folder(self.folder)
         self._baseline = {}
 
 

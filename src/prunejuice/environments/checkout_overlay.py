@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from prunejuice.environments.installed_packages import find_package_folders
 from prunejuice.system import process
+from prunejuice.system.untrusted_files import is_behind_link
 from prunejuice.worktrees import trash
 from prunejuice.worktrees.git import Git
 
@@ -43,9 +44,11 @@ while [ $number -lt $count ]; do
   number=$((number + 1))
 done
 absent=$PWD/absent
+absent_folders=$PWD/absent-folders
 cd "$checkout"
-xargs -0r rm -f -- <"$absent"
-cd "$folder"
+xargs -0r rm -rf -- <"$absent"
+xargs -0r rmdir -- <"$absent_folders" 2>/dev/null || true
+cd "./$folder"
 drop=$(command -v setpriv)
 PATH=$users_path
 """
@@ -59,7 +62,7 @@ _EXECUTE = {
 }
 _SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 """Where the programs are that make an overlay; PATH may begin with folders of the repository."""
-_ENVIRONMENT_VARIABLES = ("VIRTUAL_ENV", "CONDA_PREFIX")
+_ENVIRONMENT_VARIABLES = ("VIRTUAL_ENV", "CONDA_PREFIX", "UV_PROJECT_ENVIRONMENT")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
@@ -98,7 +101,10 @@ class CheckoutOverlay(NamedTuple):
             trash.delete_folder(self.scratch)
 
     def _make_layers(self) -> None:
-        _make_scratch(self.scratch, self._absent_files(), len(self.others))
+        absent = self._absent_files()
+        folders = _list_absent_folders(self.root, absent)
+        caches = [f"{folder}/__pycache__" for folder in folders]
+        _make_scratch(self.scratch, [*absent, *caches], folders, len(self.others))
         if self.head:
             number = self.others.index(Path(self.common))
             layer = self.scratch / f"other-{number}/head" / Path(self.git_dir).relative_to(self.common)
@@ -121,7 +127,7 @@ class CheckoutOverlay(NamedTuple):
         absent = []
         for path in self.files:
             # Behind a link of the tree, a path would lead out of the checkout, to files of the user.
-            if _is_behind_link(self.root, path):
+            if is_behind_link(self.root, path):
                 continue
             own, other = _read_stat(self.root / path), _read_stat(self.checkout / path)
             if own is None:
@@ -170,7 +176,12 @@ def _find_outside_packages(
     checkout: Path, files: Collection[str], environ: Mapping[str, str]
 ) -> Iterator[Path]:
     """Yield the folders of packages outside of a checkout that a check could write to."""
-    named = (Path(environ[name]).resolve() for name in _ENVIRONMENT_VARIABLES if environ.get(name))
+    programs = filter(None, environ.get("PATH", "").split(os.pathsep))
+    folders = [
+        *(checkout / environ[name] for name in _ENVIRONMENT_VARIABLES if environ.get(name)),
+        *(Path(entry).parent for entry in programs),
+    ]
+    named = dict.fromkeys(folder.resolve() for folder in folders)
     active = [path for path in named if (path / "pyvenv.cfg").is_file() or (path / "conda-meta").is_dir()]
     links = (checkout / path for path in find_package_folders(checkout, files))
     linked = [link.resolve() for link in links if link.is_symlink()]
@@ -220,17 +231,23 @@ def _mount_argv(overlay: CheckoutOverlay, folder: str) -> list[str]:
     return [unshare, *overlay.namespace, "/bin/sh", "-c", script, "sh", *places, *others]
 
 
-def _make_scratch(scratch: Path, absent: Collection[str], count: int) -> None:
+def _make_scratch(scratch: Path, absent: Collection[str], folders: Collection[str], count: int) -> None:
     trash.delete_folder(scratch)
     for parent in ("", *(f"other-{number}" for number in range(count))):
         for name in _FOLDERS:
             (scratch / parent / name).mkdir(parents=True)
-    (scratch / "absent").write_bytes(b"".join(os.fsencode(path) + b"\0" for path in absent))
+    for name, paths in (("absent", absent), ("absent-folders", folders)):
+        (scratch / name).write_bytes(b"".join(os.fsencode(path) + b"\0" for path in paths))
 
 
-def _is_behind_link(root: Path, path: str) -> bool:
-    """Return whether a folder in a relative path is a link in the tree at `root`."""
-    return any((root / parent).is_symlink() for parent in Path(path).parents)
+def _list_absent_folders(root: Path, absent: Collection[str]) -> list[str]:
+    """Return the folders that a tree lacks and that had the absent files, the deepest first.
+
+    Python would import an empty one, or one with caches, as a package.
+    """
+    folders = dict.fromkeys(str(parent) for path in absent for parent in Path(path).parents)
+    gone = [folder for folder in folders if not os.path.lexists(root / folder)]
+    return sorted(gone, key=lambda folder: -folder.count("/"))
 
 
 def _read_stat(path: Path) -> os.stat_result | None:

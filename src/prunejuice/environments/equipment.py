@@ -4,6 +4,7 @@ Nothing is shared with the checkout, whose own files stay as they are. Packages 
 is the same in both, and installed anew otherwise. An explicit `setup:` replaces both.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Literal, NamedTuple
 
 from prunejuice.environments import ignored_files, installed_packages, manifests, outside_paths
 from prunejuice.environments.manifests import LockFile
+from prunejuice.errors import GitError
 from prunejuice.system import process, settings
 from prunejuice.system.stop_request import Stop
+from prunejuice.system.untrusted_files import is_behind_link
 from prunejuice.text import safe_line
+from prunejuice.worktrees import trash
 from prunejuice.worktrees.git import Git
 
 _INSTALL_SECONDS = 1800.0
@@ -60,12 +64,20 @@ def plan_equipment(
     files = [path for path in ignored_files.find_needed_files(git) if not _has(tree, path)]
     tracked = git.run("ls-files", "-z", limit=1 << 28).split("\0")
     packages = [] if has_setup else _plan_packages(checkout, tree, tracked, environ)
-    paths = [*files, *(f"{supply.path}/" for supply in packages)]
+    packages = [_require_inside(supply, tree) for supply in packages]
+    files = [path for path in files if not (tree and is_behind_link(tree, path))]
+    paths = [*files, *(f"{supply.path}/" for supply in packages if supply.kind != "missing")]
     ignored = _find_ignored(tree_git, paths) if tree_git else set(paths)
     supplies = [_require_ignored(supply, checkout, ignored) for supply in packages]
     needed = [Supply("file", path) for path in files if path in ignored]
     links = outside_paths.list_missing_links(checkout, tree, tracked) if tree else []
     return [*supplies, *needed, *(Supply("link", f"../{name}") for name in links)]
+
+
+def find_changed_lock(checkout: Path, tree: Path, paths: Iterable[str]) -> str:
+    """Return the first lock file of a checkout, among its `paths`, that differs in a tree; or empty."""
+    locks = manifests.find_lock_files(paths)
+    return next((lock.path for lock in locks if not lock.is_equal(checkout, tree)), "")
 
 
 def preview_equipment(git: Git, environ: Mapping[str, str], setup: str) -> list[Supply]:
@@ -79,23 +91,51 @@ def preview_equipment(git: Git, environ: Mapping[str, str], setup: str) -> list[
     return [*supplies, *([Supply("setup", setup)] if setup else [])]
 
 
+def without_installs(supplies: Sequence[Supply]) -> list[Supply]:
+    """Return what a tree gets if nothing may be installed: installing executes code of the tree."""
+    return [
+        supply._replace(
+            kind="missing",
+            why=f"{supply.why}, and `{' '.join(supply.lock.installer.argv)}` executes code of this branch: "
+            "run it yourself, or `prj trust` the project",
+        )
+        if supply.kind == "install" and supply.lock
+        else supply
+        for supply in supplies
+    ]
+
+
 def _has(tree: Path | None, path: str) -> bool:
-    return tree is not None and (tree / path).exists()
+    return tree is not None and os.path.lexists(tree / path)
 
 
 def _find_ignored(git: Git, paths: Sequence[str]) -> set[str]:
-    """Return those of the paths, which need not exist, that git ignores."""
+    """Return those of the paths, which need not exist, that git ignores.
+
+    Raises:
+        GitError: git failed; it does for a path behind a link.
+    """
     if not paths:
         return set()
     given = "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
-    found = git.try_run("check-ignore", "--no-index", "--stdin", "-z", given=given, limit=1 << 28).stdout
-    return set(found.decode("utf-8", "surrogateescape").split("\0"))
+    found = git.try_run("check-ignore", "--no-index", "--stdin", "-z", given=given, limit=1 << 28)
+    if found.code > 1:  # 1: none is ignored
+        raise GitError(f"git check-ignore failed in {git.directory}: {safe_line(found.stderr, 400)}")
+    return set(found.stdout.decode("utf-8", "surrogateescape").split("\0"))
 
 
 def _require_ignored(supply: Supply, checkout: Path, ignored: set[str]) -> Supply:
+    if supply.kind == "missing":
+        return supply
     if f"{supply.path}/" in ignored or (checkout / supply.path / ".gitignore").is_file():
         return supply
     return supply._replace(kind="missing", why="git does not ignore it in this tree")
+
+
+def _require_inside(supply: Supply, tree: Path | None) -> Supply:
+    if tree and is_behind_link(tree, supply.path):
+        return supply._replace(kind="missing", why="it is behind a link of this tree")
+    return supply
 
 
 def _plan_packages(
@@ -148,8 +188,7 @@ def equip_tree(
     """
     for supply in supplies:
         if supply.kind == "packages":
-            installed_packages.copy_packages(checkout, tree, supply.path)
-            report(f"  ✓ Copied {supply.path}")
+            _copy_packages(checkout, tree, supply.path, report)
         elif supply.kind == "install" and supply.lock:
             _install(tree, supply.lock, call, report, stop)
         elif supply.kind == "link":
@@ -158,6 +197,16 @@ def equip_tree(
         elif supply.kind == "missing":
             report(f"  ⚠ {supply}")
     _copy_files(checkout, tree, (supply.path for supply in supplies if supply.kind == "file"), report)
+
+
+def _copy_packages(checkout: Path, tree: Path, path: str, report: Callable[[str], None]) -> None:
+    try:
+        installed_packages.copy_packages(checkout, tree, path)
+    except OSError as error:
+        trash.delete_folder(tree / path)  # half of an environment fails in stranger ways than none
+        report(safe_line(f"  ⚠ {path} was not copied: {error.strerror or error}", 300))
+    else:
+        report(safe_line(f"  ✓ Copied {path}", 300))
 
 
 def _copy_files(checkout: Path, tree: Path, paths: Iterable[str], report: Callable[[str], None]) -> None:
@@ -174,9 +223,12 @@ def _install(
 ) -> None:
     """Install packages in a tree; a failure is reported, since a step may do without them."""
     argv = lock.installer.argv
-    env = {**settings.inherited_environment(call.env), **lock.installer.variables}
-    # Any active environment is that of the checkout.
-    env.pop("VIRTUAL_ENV", None)
+    inherited = settings.inherited_environment(call.env)
+    # Whatever environment the caller's variables choose is not that of the tree.
+    kept = {
+        name: value for name, value in inherited.items() if name.lower() not in manifests.CHOOSING_VARIABLES
+    }
+    env = {**kept, **lock.installer.variables}
     call = call._replace(argv=argv, cwd=tree / lock.folder, env=env, timeout=_INSTALL_SECONDS)
     result = process.capture_output(call, 1 << 20, stop)
     shown = " ".join(argv)

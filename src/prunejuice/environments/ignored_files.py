@@ -186,7 +186,8 @@ def _filter_named(git: Git, paths: Sequence[str]) -> list[str]:
     words = {path: _module_words(path) for path in paths}
     wanted = sorted({word for names in words.values() for word in names})
     patterns = [part for word in wanted for part in ("-e", word)]
-    found = set(git.try_run("grep", "-howF", *patterns, "--", limit=1 << 24).stdout.decode().split("\n"))
+    output = git.try_run("grep", "-howF", *patterns, "--", limit=1 << 24).stdout
+    found = set(output.decode("utf-8", "surrogateescape").split("\n"))
     return [path for path in paths if found & words[path]]
 
 

@@ -14,13 +14,14 @@ from prunejuice.worktrees.clone_file import clone_with_metadata
 
 PACKAGE_FOLDERS = (".venv", "venv", "node_modules")
 _LARGE_FILE_BYTES = 16 << 20
-_BINARY_FILES = (".pyc", ".so", ".node", ".dylib", ".a", ".wasm", ".dll", ".exe")
-"""Files that no program changes in place. These and large files are hard links where the disk allows it."""
+_LIBRARY = re.compile(r"\.(?:so(?:\.[0-9]+)*|node|dylib|dll)$")
+"""Large libraries are hard links where the disk allows it: they are replaced, not written in place."""
 _MAX_REWRITTEN_BYTES = 1 << 20
 _PATH_FILES = ("*.pth", "__editable__*", "*.egg-link", "*.dist-info/direct_url.json")
 """Files of `site-packages` that hold the paths of editable packages."""
 
-_PATH_VARIABLES = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "UV_PROJECT_ENVIRONMENT")
+_UV_ENVIRONMENT = "UV_PROJECT_ENVIRONMENT"
+_PATH_VARIABLES = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX", _UV_ENVIRONMENT)
 
 
 def find_package_folders(root: Path, paths: Iterable[str]) -> list[str]:
@@ -34,9 +35,11 @@ def copy_packages(source_root: Path, target_root: Path, folder: str) -> None:
     """Copy a folder of installed packages from one tree to the same place in another.
 
     Raises:
-        OSError: the disk refused.
+        OSError: the disk refused, or the folder contains the other tree.
     """
     source, target = (source_root / folder).resolve(), target_root / folder
+    if target.is_relative_to(source):
+        raise OSError(f"{folder} contains its own copy")
     # A folder that is a link out of the tree has links and scripts that name its own place.
     is_outside = not source.is_relative_to(source_root.resolve())
     roots = (source, target) if is_outside else (source_root, target_root)
@@ -72,7 +75,7 @@ def moved_link(link: Path, source_root: Path, target_root: Path) -> Path:
 
 
 def _copy_file(source: Path, target: Path, size: int) -> None:
-    if size >= _LARGE_FILE_BYTES or source.name.endswith(_BINARY_FILES):
+    if size >= _LARGE_FILE_BYTES and _LIBRARY.search(source.name):
         try:
             target.hardlink_to(source)
         except OSError:  # another file system
@@ -110,7 +113,7 @@ def relocate_variables(environ: Mapping[str, str], source_root: Path, target_roo
     """Return `environ` with the programs of another tree's packages first, where that tree has them.
 
     Entries of PATH below the old tree, and virtual environments, name the same place of the new tree if it
-    exists.
+    exists. The environment that uv writes to is never that of another tree.
     """
     moved = {
         name: os.pathsep.join(
@@ -119,6 +122,9 @@ def relocate_variables(environ: Mapping[str, str], source_root: Path, target_roo
         for name in _PATH_VARIABLES
         if name in environ
     }
+    project = moved.get(_UV_ENVIRONMENT, "")
+    if Path(project).is_absolute() and not Path(project).is_relative_to(target_root):
+        return {name: value for name, value in {**environ, **moved}.items() if name != _UV_ENVIRONMENT}
     return {**environ, **moved}
 
 

@@ -18,13 +18,22 @@ class Installer(NamedTuple):
     always: bool = False
 
 
-_IN_PROJECT = {"POETRY_VIRTUALENVS_IN_PROJECT": "true"}
+CHOOSING_VARIABLES = frozenset({
+    *("virtual_env", "conda_prefix", "uv_project", "uv_project_environment", "uv_system_python"),
+    *("uv_working_dir", "uv_working_directory", "pdm_project", "pdm_python", "pdm_use_venv"),
+    *("poetry_virtualenvs_create", "poetry_virtualenvs_path", "poetry_virtualenvs_in_project"),
+    *("npm_config_dir", "npm_config_global", "npm_config_local_prefix", "npm_config_location"),
+    *("npm_config_modules_dir", "npm_config_modules_folder", "npm_config_virtual_store_dir"),
+    *("npm_config_workspace", "yarn_modules_folder"),
+})
+"""Variables, in lower case, that make package managers install into another place than the project."""
+_IN_PROJECT = {"POETRY_VIRTUALENVS_IN_PROJECT": "true", "POETRY_VIRTUALENVS_CREATE": "true"}
 _NPM = ("npm", "ci", "--prefer-offline", "--no-audit", "--no-fund")
 _PNPM = ("pnpm", "install", "--frozen-lockfile", "--prefer-offline")
 INSTALLERS = (
     Installer("uv.lock", ".venv", ("uv", "sync", "--frozen", "--all-packages")),
     Installer("poetry.lock", ".venv", ("poetry", "install", "--no-interaction"), _IN_PROJECT, always=True),
-    Installer("pdm.lock", ".venv", ("pdm", "sync", "--non-interactive")),
+    Installer("pdm.lock", ".venv", ("pdm", "sync", "--non-interactive"), {"PDM_VENV_IN_PROJECT": "true"}),
     Installer("package-lock.json", "node_modules", _NPM),
     Installer("npm-shrinkwrap.json", "node_modules", _NPM),
     Installer("pnpm-lock.yaml", "node_modules", _PNPM),

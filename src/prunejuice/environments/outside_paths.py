@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from prunejuice.system.small_file import read_small_text
+from prunejuice.system.untrusted_files import is_folder, read_small_text
 
 _REFERENCES = {
-    "go.mod": re.compile(r"=>\s*(\.\./\S+)"),
-    "go.work": re.compile(r"^\s*(?:use\s+)?(\.\./\S+)", re.MULTILINE),
+    "go.mod": re.compile(r"=>[ \t]*(\.\./\S+)"),
+    "go.work": re.compile(r"^[ \t]*(?:use[ \t]+)?(\.\./\S+)", re.MULTILINE),
     "Cargo.toml": re.compile(r"\bpath\s*=\s*\"(\.\./[^\"]+)\""),
     "pyproject.toml": re.compile(r"\b(?:path|url)\s*=\s*\"(?:file:)?(\.\./[^\"]+)\""),
     "package.json": re.compile(r"\"(?:file:|link:|portal:)?(\.\./[^\"]+)\""),
-    "requirements.txt": re.compile(r"^\s*(?:-e\s+|--editable[ =])?(\.\./\S+)", re.MULTILINE),
+    "requirements.txt": re.compile(r"^[ \t]*(?:-e[ \t]+|--editable[ =])?(\.\./\S+)", re.MULTILINE),
 }
 
 
@@ -28,7 +28,7 @@ def find_outside_folders(tree: Path, paths: Iterable[str]) -> list[str]:
             continue
         for reference in pattern.findall(read_small_text(tree / path)):
             target = os.path.normpath(os.path.join(folder, reference))  # noqa: PTH118 - stays relative
-            if target.startswith("../") and (tree / target).is_dir():
+            if target.startswith("../") and is_folder(tree / target):
                 found[target] = None
     return list(found)
 
@@ -36,10 +36,11 @@ def find_outside_folders(tree: Path, paths: Iterable[str]) -> list[str]:
 def list_missing_links(checkout: Path, tree: Path, paths: Iterable[str]) -> list[str]:
     """Return the names of folders beside a checkout that its manifests need and that a tree lacks.
 
-    A folder further up is left out: what is there may not belong to the tree.
+    A folder further up is left out, since what is there may not belong to the tree, and so is the checkout.
     """
     folders = [] if tree.parent == checkout.parent else find_outside_folders(checkout, paths)
     names = dict.fromkeys(path.split("/")[1] for path in folders if path.count("../") == 1)
+    names.pop(checkout.name, None)
     return [name for name in names if not os.path.lexists(tree.parent / name)]
 
 

@@ -13,15 +13,20 @@ from prunejuice.system import process, settings
 from prunejuice.system.process import CapturedOutput, ExitStatus, ProcessSpec, Sink
 from prunejuice.system.stop_request import Stop
 
+_NOWHERE = Path(os.devnull)
+"""The folder for reports where no check runs: nothing can be written to it."""
+
 
 class Place(NamedTuple):
     """A tree at `root`, which stands in for the files of a `checkout`; both are the same for the checkout.
 
-    With an `overlay`, processes see the tree at the path of the checkout.
+    `scratch` is a folder outside of the tree, for the reports of checks. With an `overlay`, processes see
+    the tree at the path of the checkout.
     """
 
     root: Path
     checkout: Path
+    scratch: Path = _NOWHERE
     overlay: CheckoutOverlay | None = None
 
     @property

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
-from prunejuice.system.small_file import read_small_text
+from prunejuice.system.untrusted_files import is_folder, read_small_text
 
 _PYTHON_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "conftest.py", "tox.ini")
 _FINDER_MAPPING = re.compile(r"^MAPPING[^=\n]*= (\{.*\})$", re.MULTILINE)
@@ -33,7 +33,7 @@ def tree_variables(
     if tree != checkout and _has_python(tree):
         roots = find_editable_roots(checkout, {**environ, **declared})
         editable = [tree / root.relative_to(checkout) for root in roots]
-        own = [folder for folder in dict.fromkeys([tree / "src", *editable, tree]) if folder.is_dir()]
+        own = [folder for folder in dict.fromkeys([tree / "src", *editable, tree]) if is_folder(folder)]
     entries = (Path(entry) for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry)
     kept = [tree / entry.relative_to(checkout) for entry in entries if entry.is_relative_to(checkout)]
     paths = dict.fromkeys(filter(None, [*map(str, [*own, *kept]), declared.get("PYTHONPATH", "")]))
@@ -65,7 +65,7 @@ def find_editable_roots(checkout: Path, environ: Mapping[str, str]) -> list[Path
     """Return the folders of a checkout that the caller's virtual environments import packages from."""
     roots: dict[Path, None] = {}
     for environment in _list_environments(checkout, environ):
-        for packages in environment.glob("lib/python*/site-packages"):
+        for packages in filter(is_folder, environment.glob("lib/python*/site-packages")):
             for root in _read_roots(packages, packages.stat().st_mtime_ns):
                 if root.is_relative_to(checkout) and "site-packages" not in root.parts:
                     roots[root] = None
@@ -94,7 +94,7 @@ def _read_roots(packages: Path, _modified: int) -> tuple[Path, ...]:
 
 
 def _parse_mapping(text: str) -> Iterator[Path]:
-    with suppress(ValueError, SyntaxError, RecursionError, AttributeError, TypeError):
+    with suppress(ValueError, SyntaxError, RecursionError, MemoryError, AttributeError, TypeError):
         for name, folder in ast.literal_eval(text).items():
             path = Path(folder)
             parts = str(name).split(".")

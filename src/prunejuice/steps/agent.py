@@ -105,7 +105,7 @@ def run_agent_step(handle: StepContext, resources: StepResources) -> StepResult:
 
 
 def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
-    own_command = resources.extension(handle.plan.project, handle.step.agent)
+    own_command = resources.project.find_extension(handle.plan.project, handle.step.agent)
     request, name = (
         agent_request.build_request(handle, resources, own_command and own_command.to_verb()),
         agent_request.agent_name(resources),

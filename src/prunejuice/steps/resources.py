@@ -1,7 +1,8 @@
 """Resources that built-in steps share, and helpers to report their results."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 from prunejuice.agents.protocol import Usage
 from prunejuice.engine.ports import StepContext, StepResult
@@ -12,12 +13,27 @@ from prunejuice.text import safe_line, to_utf8
 from prunejuice.worktrees import git as gits
 
 
+class ProjectAccess(Protocol):
+    """What steps may use of projects: what a person trusted, and nothing else."""
+
+    def is_trusted_by_person(self, project_root: str) -> bool:
+        """Return whether a person trusted files of the project, and none has changed since."""
+
+    def find_step_file(self, project_root: str, name: str) -> Path | None:
+        """Return the trusted script of a step, or None."""
+
+    def find_extension(self, project_root: str, name: str) -> Any:
+        """Return the Python command that the project or a package registered under a name, or None."""
+
+    def load_project_variables(self, project_root: str) -> Mapping[str, str]:
+        """Return the variables of the project's `.env`."""
+
+
 class StepResources(NamedTuple):
     """Settings, arguments and callbacks of a built-in step, besides its `StepContext`.
 
-    `args` are the rendered arguments of the step. `extension` looks up the command that a project's Python
-    code registered under a name. `terminal` is true when a person can use the caller's terminal.
-    `project_variables` returns those of a project's `.env`, if it is trusted.
+    `args` are the rendered arguments of the step. `terminal` is true when a person can use the caller's
+    terminal.
     """
 
     settings: Settings
@@ -25,9 +41,8 @@ class StepResources(NamedTuple):
     args: Mapping[str, Any]
     stop: Stop
     log: OutputLog
-    extension: Callable[[str, str], Any] = lambda _project, _name: None
+    project: ProjectAccess
     terminal: bool = False
-    project_variables: Callable[[str], Mapping[str, str]] = lambda _project: {}
 
     def list_argument(self, name: str) -> list[str]:
         """Return an argument as a list of texts; one value counts as a list of one."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.engine.run import InterruptedVisit, Run, StepRun
@@ -10,7 +9,7 @@ from prunejuice.errors import PruneJuiceError, StepError
 from prunejuice.steps import script, tmux_window
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
 from prunejuice.steps.environment import StepEnvironment, build_step_environment, step_secret_values
-from prunejuice.steps.resources import StepResources
+from prunejuice.steps.resources import ProjectAccess, StepResources
 from prunejuice.steps.tracker import SnapshotMemory, SnapshotTracker, restore_interrupted_steps
 from prunejuice.system import settings
 from prunejuice.system.output import OutputLog
@@ -30,17 +29,13 @@ class Runner:
         self,
         settings: Settings,
         environ: Mapping[str, str],
-        step_file: Callable[[str, str], Path | None],
-        extension: Callable[[str, str], Any] = lambda _project, _name: None,
-        project_variables: Callable[[str], Mapping[str, str]] = lambda _project: {},
+        project: ProjectAccess,
         *,
         terminal: bool = False,
     ) -> None:
         self.settings = settings
         self.environ = environ
-        self.step_file = step_file
-        self.extension = extension
-        self.project_variables = project_variables
+        self.project = project
         self.terminal = terminal
         self.snapshot_memory = SnapshotMemory()
 
@@ -84,7 +79,7 @@ class Runner:
             return self._run_function(handle, agent.run_agent_step)
         if step.script:
             return script.run_script(handle, self._step_environment(handle), self.settings)
-        if path := self.step_file(handle.plan.project, step.uses):
+        if path := self.project.find_step_file(handle.plan.project, step.uses):
             return script.run_step_file(path, handle, self._step_environment(handle), self.settings)
         if step.uses in handle.plan.commands:
             return handle.call_command(
@@ -113,7 +108,7 @@ class Runner:
         return kill_tagged(tag)
 
     def _step_environment(self, handle: StepContext) -> StepEnvironment:
-        variables = self.project_variables(handle.plan.project)
+        variables = self.project.load_project_variables(handle.plan.project)
         return build_step_environment(handle, self.environ, variables, self.settings.secret_names)
 
     def _secret_values(self, plan: Plan, step: Step) -> tuple[str, ...]:
@@ -140,9 +135,8 @@ class Runner:
                 args,
                 handle.stop,
                 log,
-                self.extension,
+                self.project,
                 self.terminal,
-                self.project_variables,
             )
             result = function(handle, resources)
             log(result.output.encode() + b"\n")

@@ -105,7 +105,7 @@ def _equip_worktree(handle: StepContext, resources: StepResources, git: Git) -> 
     """Give the worktree what the checkout has: packages and ignored files; run the project's setup."""
     tree = Path(handle.workspace.worktree)
     environment = build_step_environment(
-        handle, resources.environ, resources.project_variables(handle.plan.project)
+        handle, resources.environ, resources.project.load_project_variables(handle.plan.project)
     )
     call = process.ProcessSpec((), "/", environment.variables, tag=handle.tag)
 
@@ -124,12 +124,14 @@ def _equip_worktree(handle: StepContext, resources: StepResources, git: Git) -> 
     tree_git = git.for_worktree(tree, handle.workspace.git_dir)
     has_setup = bool(resources.settings.setup)
     supplies = equipment.plan_equipment(git, tree_git, resources.environ, has_setup=has_setup)
+    if not resources.project.is_trusted_by_person(handle.plan.project):
+        supplies = equipment.without_installs(supplies)
     equipment.equip_tree(checkout, tree, supplies, call, report, resources.stop)
     if has_setup:
         git_dir = Path(handle.workspace.git_dir)
         # Once more, since the programs of the worktree exist only now.
         environment = build_step_environment(
-            handle, resources.environ, resources.project_variables(handle.plan.project)
+            handle, resources.environ, resources.project.load_project_variables(handle.plan.project)
         )
         call = call._replace(env=environment.variables)
         setup_command.run_setup(tree, git_dir, resources.settings, call, resources.log, resources.stop)

@@ -12,8 +12,8 @@ from prunejuice.environments.place import Place
 from prunejuice.errors import LimitError, MissingToolError, UsageError
 from prunejuice.system import process, settings
 from prunejuice.system.grace_period import DEFAULT_GRACE
-from prunejuice.system.small_file import read_small_text
 from prunejuice.system.stop_request import Stop
+from prunejuice.system.untrusted_files import read_small_text
 from prunejuice.verbs.verify import check_files, go_outcome, interpreter, node_outcome, pytest_outcome
 from prunejuice.verbs.verify.pytest_outcome import Outcomes
 
@@ -69,17 +69,15 @@ class CheckCommand(NamedTuple):
     tag: str = ""
 
     def run(self, place: Place) -> CheckRun:
-        """Run the command in a copy of the tree, whose parent receives the report of its tests.
+        """Run the command in a copy of the tree; its scratch folder receives the reports.
 
         Raises:
             LimitError: a stop was requested.
         """
-        reports = [
-            place.root.parent / name for name in (pytest_outcome.REPORT_NAME, node_outcome.REPORT_NAME)
-        ]
+        reports = [place.scratch / name for name in (pytest_outcome.REPORT_NAME, node_outcome.REPORT_NAME)]
         for report in reports:
             report.unlink(missing_ok=True)
-        origin_report = place.root.parent / "origin"
+        origin_report = place.scratch / "origin"
         env = interpreter.tree_environment(place, settings.environment(), origin_report)
         node_report = str(reports[1]) if self._can_report_node_tests(env) else ""
         status, text = self._call(place, {**env, **_report_variables(env, str(reports[0]), node_report)})

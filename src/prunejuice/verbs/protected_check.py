@@ -12,7 +12,7 @@ from typing import NamedTuple
 from prunejuice.changes import change_set
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits.diff import FileDiff
-from prunejuice.system.small_file import read_small_text
+from prunejuice.system.untrusted_files import read_small_text
 from prunejuice.text import format_count
 from prunejuice.verbs.ask import AskContext
 from prunejuice.verbs.check_command import CheckCommand, CheckRun

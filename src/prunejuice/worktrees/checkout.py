@@ -11,7 +11,7 @@ from prunejuice.errors import ConflictError
 from prunejuice.worktrees.git import Git
 
 _FIX = "commit, stash or move them, then try again; no file was changed"
-_SUBMODULE_MODE = "160000"
+SUBMODULE_MODE = "160000"
 
 
 class DiffEntry(NamedTuple):
@@ -64,13 +64,14 @@ def blocking_files(top: str, entries: list[DiffEntry]) -> tuple[str, ...]:
     """Return the untracked and ignored files that an update would overwrite.
 
     Git treats ignored files as worthless and would overwrite them. The files of a nested repository count
-    too, even where a tree has it as a submodule.
+    too, even where a tree has it as a submodule; of one that both trees have, git leaves the files alone.
     """
-    deleted = {entry.path for entry in entries if entry.status == "D" and entry.old_mode != _SUBMODULE_MODE}
+    deleted = {entry.path for entry in entries if entry.status == "D" and entry.old_mode != SUBMODULE_MODE}
     added = [
         entry.path
         for entry in entries
-        if entry.status == "A" or _SUBMODULE_MODE in {entry.old_mode, entry.new_mode}
+        if entry.status == "A"
+        or (entry.old_mode != entry.new_mode and SUBMODULE_MODE in {entry.old_mode, entry.new_mode})
     ]
     return tuple(sorted({name for path in added for name in _blocking_paths(top, path, deleted)}))
 

@@ -16,6 +16,7 @@ IGNORE_FILES = (
 )  # fmt: skip
 """Files of other tools with paths, in gitignore syntax, that no model should see."""
 SUBMODULE, LINK, HIDDEN = "a submodule", "a link", "ignored by "
+SEPARATE_REPOSITORY = "a separate repository"
 """Reasons why a path is not read; `HIDDEN` is followed by the name of an ignore file."""
 _TYPES = {"160000": SUBMODULE, "120000": LINK}
 _ORDINARY = "H 100"
@@ -88,7 +89,7 @@ def _parse_listing(
     skipped.update(hidden)
     changed = paths_by_tag["?"] | paths_by_tag["C"] | paths_by_tag["M"]  # M: unmerged
     changed |= wanted - files.keys()
-    skipped.update((path.rstrip("/"), "a separate repository") for path in changed if path.endswith("/"))
+    skipped.update((path.rstrip("/"), SEPARATE_REPOSITORY) for path in changed if path.endswith("/"))
     changed = {path for path in changed - paths_by_tag["R"] - skipped.keys() if not path.endswith("/")}
     for path in (*paths_by_tag["R"], *skipped):
         files.pop(path, None)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice.worktrees.checkout import diff_trees, format_index_line, scratch_index
+from prunejuice.worktrees.checkout import SUBMODULE_MODE, diff_trees, format_index_line, scratch_index
 from prunejuice.worktrees.clean_git_dir import SPARSE_PATTERNS
 from prunejuice.worktrees.git import Git
 
@@ -74,6 +74,32 @@ def adopt_hidden_files(
     files.run("update-index", "-z", "--index-info", given=b"".join(lines), timeout=600)
     paths = b"".join(os.fsencode(path) + b"\0" for path in new)
     files.run("update-index", "-z", "--skip-worktree", "--stdin", given=paths, timeout=600)
+
+
+def adopt_empty_submodules(
+    files: Git,
+    ours: Mapping[str, TrackedPath],
+    theirs: Mapping[str, TrackedPath],
+    before_change: Callable[[], None],
+) -> None:
+    """Make the submodules of our index that are not checked out those of the user's.
+
+    Nothing on the disk tells the commit of one; only the user's index does. `before_change` is called if
+    anything is to be changed.
+    """
+    lines = []
+    for path in ours.keys() | theirs.keys():
+        own, other = ours.get(path), theirs.get(path)
+        is_submodule = any(entry and entry.version.startswith(SUBMODULE_MODE) for entry in (own, other))
+        if own == other or not is_submodule or os.path.lexists(os.path.join(files.directory, path, ".git")):  # noqa: PTH118
+            continue
+        if other:
+            lines.append(_index_line(path, other.version))
+        elif own:
+            lines.append(_index_line(path, _no_version(own)))
+    if lines:
+        before_change()
+        files.run("update-index", "-z", "--index-info", given=b"".join(lines), timeout=600)
 
 
 def _index_line(path: str, version: str) -> bytes:

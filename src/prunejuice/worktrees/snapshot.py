@@ -139,7 +139,7 @@ class SnapshotIndex(NamedTuple):
         self.files.run("update-index", *flags, given=stdin, timeout=600)
 
     def _adopt_user_index(self) -> set[str]:
-        """Hide the files that the user's index hides, if that index changed.
+        """Hide the files that the user's index hides, and take its empty submodules, if that index changed.
 
         Return the files in it that ours lacks: tracked although they are ignored.
         """
@@ -155,7 +155,8 @@ class SnapshotIndex(NamedTuple):
         theirs = hidden_files.read_entries(self.files._replace(environ=env))
         ours = hidden_files.read_entries(self.files)
         last = self.index_path.with_suffix(".tree")
-        hidden_files.adopt_hidden_files(self.files, ours, theirs, lambda: last.unlink(missing_ok=True))
+        for adopt in (hidden_files.adopt_hidden_files, hidden_files.adopt_empty_submodules):
+            adopt(self.files, ours, theirs, lambda: last.unlink(missing_ok=True))
         stamp_file.write_text(stamp)
         return {path for path in theirs.keys() - ours.keys() if self._is_file(path)}
 

@@ -301,8 +301,8 @@ def _equip(environment: PlumEnvironment, record: WorktreeRecord, write: Callable
     app, git = environment.app, environment.git
     tree_git = git.for_worktree(record.path, record.git_dir)
     supplies = equipment.plan_equipment(git, tree_git, app.environ, has_setup=bool(app.settings.setup))
-    if app.has_untrusted_settings():
-        supplies = [supply for supply in supplies if supply.kind != "install"]
+    if not app.is_trusted_by_person(str(app.project.root)):
+        supplies = equipment.without_installs(supplies)
     call = process.ProcessSpec((), "/", app.environ, grace=app.settings.grace, tag=f"plum/{record.branch}")
     equipment.equip_tree(Path(git.directory), Path(record.path), supplies, call, write)
 

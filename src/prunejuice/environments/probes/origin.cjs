@@ -23,6 +23,8 @@ process.on('exit', () => {
     path =>
       path.startsWith(checkout) &&
       !path.startsWith(tree) &&
+      // Step files are executed as a person trusted them, with the modules beside them.
+      !path.startsWith(`${checkout}.prj${sep}`) &&
       !path.includes(`${sep}node_modules${sep}`) &&
       fs.existsSync(tree + path.slice(checkout.length)),
   )

@@ -20,6 +20,9 @@ def _report_foreign_modules() -> None:
             continue
         if path.startswith(tree) or os.sep + "site-packages" + os.sep in path:
             continue
+        # Step files are executed as a person trusted them, with the modules beside them.
+        if path.startswith(checkout + ".prj" + os.sep):
+            continue
         # A module that the tree lacks too is not one that the tree should have provided.
         if os.path.isfile(tree + path[len(checkout) :]):
             lines.append("%s\t%s\n" % (name, path))

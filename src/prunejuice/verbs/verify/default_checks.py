@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prunejuice.system.small_file import read_small_text
+from prunejuice.system.untrusted_files import read_small_text
 
 AUTOMATIC_CHECK = "auto"
 """The value of `check` that means the check of the settings, or else the tests of the project."""

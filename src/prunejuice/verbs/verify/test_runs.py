@@ -62,7 +62,7 @@ class TestRuns:
         self.root = place.root
         self.target, self.result = target, result
         self.fault_seconds = TEST_SECONDS
-        self._state = self.root.parent / "state"
+        self._state = place.scratch / "state"
 
     def write_tests(self, cases: Sequence[TestCase]) -> None:
         """Write the test file with the given cases."""

@@ -1,9 +1,20 @@
-"""Read the small text files of a tree that nobody vouches for."""
+"""Read and inspect the files of a tree that nobody vouches for: names and contents may be anything."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
 _MAX_BYTES = 1 << 20
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; `Path.is_dir` fails where a name is too long."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_behind_link(root: Path, path: str) -> bool:
+    """Return whether a folder in a path, relative to `root`, is a link: it may lead out of the tree."""
+    return any((root / parent).is_symlink() for parent in Path(path).parents)
 
 
 def read_small_text(path: Path, *, follow_link: bool = False) -> str:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from prunejuice.system.small_file import read_small_text
+from prunejuice.system.untrusted_files import read_small_text
 
 
 @pytest.mark.parametrize(
