@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import NEEDS_TMUX, git, wait_for
+from conftest import NEEDS_TMUX, git, wait_for, write_files
 
 
 def test_version_help_and_unknown_words(project):
@@ -30,7 +30,7 @@ def test_init_makes_three_commands_and_changes_nothing_the_second_time(project):
     answer = project.prj("init")
     assert answer.code == 0
     folder = project.root / ".prj"
-    assert sorted(p.name for p in folder.iterdir()) == ["commands", "configs", "steps"]
+    assert sorted(p.name for p in folder.iterdir()) == ["commands", "config.yaml", "configs", "steps"]
     names = ["analyze-issue.yaml", "code-review.yaml", "feature-branch.yaml"]
     assert sorted(p.name for p in (folder / "commands").iterdir()) == names
     (folder / "commands" / "code-review.yaml").write_text("mine")
@@ -38,6 +38,65 @@ def test_init_makes_three_commands_and_changes_nothing_the_second_time(project):
     assert "nothing was changed" in again.out
     assert (folder / "commands" / "code-review.yaml").read_text() == "mine"
     assert project.prj("init", "/no/such/place").code == 2
+
+
+TOOLS = {
+    "package.json": '{"scripts": {"test": "node --test"}}',
+    "yarn.lock": "",
+    "uv.lock": "",
+    "ruff.toml": "",
+    "mypy.ini": "",
+    "tests/test_a.py": "",
+    "src/b.py": "",
+    "src/c.ts": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "url", "expected"),
+    [
+        (
+            TOOLS,
+            "git@github.com:octo/shop.git",
+            {
+                "languages": ["python", "typescript"],
+                "managers": ["uv", "yarn"],
+                "check": "uv run -q pytest -q && yarn test",
+                "lint": "ruff check",
+                "types": "mypy .",
+                "base": "main",
+                "forge": "octo/shop at https://api.github.com",
+            },
+        ),
+        ({"go.mod": "", "a.go": ""}, "", {"languages": ["go"], "check": "go test ./...", "forge": ""}),
+        ({"Cargo.toml": "[", "package.json": "[", "pyproject.toml": "["}, "/nowhere", {"check": "cargo test"}),
+        ({}, "-x", {"languages": [], "check": "", "base": "main", "forge": ""}),
+    ],
+)  # fmt: skip
+def test_init_looks_at_the_project(project, tmp_path, monkeypatch, files, url, expected):
+    write_files(project.root, files)
+    git(project.root, "add", ".")
+    if url:
+        git(project.root, "config", "remote.origin.url", url)
+    for name in ("claude", "opencode"):
+        write_files(tmp_path, {f"bin/{name}": "#!/bin/sh\nexit 9\n"})
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    found = project.prj("init", "--json").json["found"]
+    assert {name: found[name] for name in expected} == expected
+    assert found["agents"] == ["claude", "acp:opencode"]
+    assert project.prj("config", "get", "check").out.strip() == expected["check"]
+    again = project.prj("init")
+    assert f"found    tests: {expected['check']}" in again.out or not expected["check"]
+    assert ("no tests were found" in again.err) == (not expected["check"])
+
+
+def test_init_needs_no_repository(project, tmp_path):
+    write_files(tmp_path / "plain", {"go.mod": "module a\n", "\x1b[31m.py": ""})
+    answer = project.prj("init", tmp_path / "plain")
+    assert answer.code == 0
+    assert "found    tests: go test ./..." in answer.out
+    assert "--prompt" in answer.err
 
 
 def test_init_trusts_what_it_made_and_nothing_that_was_there(project):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from conftest import write_files
 from prunejuice.verbs.verify.default_checks import find_default_check
 
 
@@ -23,6 +24,21 @@ from prunejuice.verbs.verify.default_checks import find_default_check
         ("fix", "package.json", '{"scripts": {"test": "vitest"}}', "npm test --silent"),
         ("fix", "go.mod", "module a\n", "go test ./..."),
         ("fix", "test_a.py", "", "pytest -q"),
+        ("fix", "go.work", "", "go test ./..."),
+        ("fix", "gradlew", "", "./gradlew test"),
+        ("fix", "pom.xml", "", "mvn -q test"),
+        ("fix", "a.csproj", "", "dotnet test"),
+        ("fix", ".rspec", "", "bundle exec rspec"),
+        ("fix", "phpunit.xml.dist", "", "vendor/bin/phpunit"),
+        ("fix", "mix.exs", "", "mix test"),
+        ("fix", "Makefile", "all:\n\ttrue\ntest: all\n\ttrue\n", "make test"),
+        ("fix", "Makefile", "tests: all\n", ""),
+        (
+            "fix",
+            "package.json",
+            '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1"}}',
+            "",
+        ),
         ("fix", "pyproject.toml", "not toml [", ""),
         ("fix", "package.json", "not json", ""),
         ("lint", "package.json", '{"scripts": []}', ""),
@@ -32,3 +48,29 @@ from prunejuice.verbs.verify.default_checks import find_default_check
 def test_the_configuration_names_the_check(tmp_path, verb, name, text, command):
     (tmp_path / name).write_text(text)
     assert find_default_check(verb, tmp_path) == command
+
+
+SCRIPT = '{"scripts": {"test": "vitest"}}'
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"test_a.py": "", "uv.lock": ""}, "uv run -q pytest -q"),
+        ({"test_a.py": "", "uv.lock": "", ".venv/pyvenv.cfg": ""}, "pytest -q"),
+        ({"test_a.py": "", "poetry.lock": ""}, "poetry run pytest -q"),
+        ({"test_a.py": "", "pdm.lock": ""}, "pdm run pytest -q"),
+        ({"package.json": SCRIPT, "pnpm-lock.yaml": ""}, "pnpm test"),
+        ({"package.json": SCRIPT, "yarn.lock": ""}, "yarn test"),
+        ({"package.json": SCRIPT, "bun.lock": ""}, "bun run test"),
+        ({"package.json": SCRIPT, "package-lock.json": "", "yarn.lock": ""}, "npm test --silent"),
+        ({"package.json": SCRIPT, "test_a.py": ""}, "pytest -q && npm test --silent"),
+        (
+            {"go.mod": "", "package.json": SCRIPT, "Makefile": "test:\n"},
+            "npm test --silent && go test ./...",
+        ),
+    ],
+)
+def test_every_language_is_tested_as_its_manager_runs_it(tmp_path, files, command):
+    write_files(tmp_path, files)
+    assert find_default_check("fix", tmp_path) == command

@@ -68,14 +68,14 @@ def find_base(git: Git, remote: Remote, name: str) -> tuple[str, str]:
     Raises:
         UsageError: the branch does not exist.
     """
-    chosen = name or _default_branch(git, remote)
+    chosen = name or find_default_branch(git, remote)
     for ref in (f"refs/remotes/{remote.name}/{chosen}", f"refs/heads/{chosen}"):
         if commit := git.resolve(ref):
             return chosen, commit
     raise UsageError(f"branch {safe_line(chosen, 80)!r} does not exist", "name the base branch with --base")
 
 
-def _default_branch(git: Git, remote: Remote) -> str:
+def find_default_branch(git: Git, remote: Remote) -> str:
     """Return the default branch of a remote, or else that of this repository."""
     ref = f"refs/remotes/{remote.name}/HEAD"
     head = git.try_run("symbolic-ref", "--quiet", "--short", ref).stdout.decode().strip()

@@ -352,7 +352,8 @@ def _select_check(agent_step: _AgentStep) -> RepairCheck | None:
             compare=_behaviour_comparison(agent_step),
         )
     by_person = agent_step.ask_context.agent.name.startswith("interactive")
-    if verb.keeps and not by_person:  # a person judges the behaviour
+    makes_edits = not (verb.proves or verb.mends or verb.result)
+    if (verb.keeps or (configured and makes_edits)) and not by_person:  # a person judges the behaviour
         return RepairCheck(
             _default_check(agent_step),
             allow_test_changes=bool(args.get("allow_tests_change")),

@@ -5,13 +5,12 @@ changes the code until the check passes. Then: `prj review 12`, and `prj merge 1
 """
 
 import re
-import shutil
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from prunejuice.app import wiring
+from prunejuice.app import project_survey, wiring
 from prunejuice.cli import render
 from prunejuice.cli.options import json_option, verbose_option
 from prunejuice.cli.prj.run import start_plans
@@ -42,7 +41,7 @@ _MAX_TASKS = 100
 @click.option(
     "--check", default="", metavar="COMMAND", help="Command that must pass  [default: the tests]."
 )
-@click.option("--agent", default="", help="Agent  [default: as set, or claude if it is installed].")
+@click.option("--agent", default="", help="Agent  [default: as set, or one that is installed].")
 @click.option("-m", "--model", default="", help="Model to use, as provider:name.")
 @click.option("--max-parallel", type=click.IntRange(1, 100), default=4, help="Runs at once  [default: 4].")
 @click.option("--detach", is_flag=True, help="Run in the background; prints the ids of the runs.")
@@ -83,12 +82,15 @@ def _issue_number(word: str) -> int:
 
 
 def _find_agent(app: wiring.App, model: str) -> str:
-    """Return `claude` if nothing says which model or agent to use and it is installed, and say so."""
+    """Return an installed agent if nothing says which model or agent to use, and say so."""
     is_chosen = model or app.settings.agent or app.settings.model or app.settings.script
-    if is_chosen or not shutil.which("claude", path=app.environ.get("PATH")):
+    installed = [] if is_chosen else project_survey.find_installed_agents(app.environ)
+    if not installed:
         return ""
-    render.print_message("note: using claude, which is installed; set `agent` or `model` to choose another")
-    return "claude"
+    render.print_message(
+        f"note: using {installed[0]}, which is installed; set `agent` or `model` to choose another"
+    )
+    return installed[0]
 
 
 def list_tasks(text: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The check that a project itself uses for linting, types or tests, by the files that configure it."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,10 +24,30 @@ def find_default_check(verb: str, root: Path) -> str:
 
     Nothing is run: the files at the top of the tree say which tools the project uses.
     """
+    if verb == "fix":
+        return find_test_command(root)
     for is_used, command in _CHECKS.get(verb, ()):
         if is_used(root):
             return command
     return ""
+
+
+def find_test_command(root: Path) -> str:
+    """Return the command that runs the tests of every language at the top of a tree; empty if unknown."""
+    found = [next((command for is_used, command in rules if is_used(root)), "") for rules in _TESTS]
+    return " && ".join(_with_manager(root, command) for command in found if command) or (
+        "make test" if _MAKE_TEST.search(read_small_text(root / "Makefile")) else ""
+    )
+
+
+def _with_manager(root: Path, command: str) -> str:
+    """Return a command as the package manager runs it, where programs are not in a folder of the tree."""
+    if command.startswith("npm ") and not (root / "package-lock.json").is_file():
+        return next((own for lock, own in _NODE_MANAGERS if (root / lock).is_file()), command)
+    if command.startswith("pytest") and not ((root / ".venv").is_dir() or (root / "venv").is_dir()):
+        prefix = next((prefix for lock, prefix in _PYTHON_MANAGERS if (root / lock).is_file()), "")
+        return f"{prefix}{command}"
+    return command
 
 
 def _has(*patterns: str) -> Rule:
@@ -38,7 +59,7 @@ def _has_tool(*names: str) -> Rule:
 
 
 def _has_script(name: str) -> Rule:
-    return lambda root: isinstance(_scripts(root).get(name), str)
+    return lambda root: _NO_TEST not in str(_scripts(root).get(name, _NO_TEST))
 
 
 def _names_mypy_files(root: Path) -> bool:
@@ -91,12 +112,34 @@ _CHECKS: Mapping[str, tuple[tuple[Rule, str], ...]] = {
         (_has("go.mod"), "go build ./..."),
         (_has("Cargo.toml"), "cargo check"),
     ),
-    "fix": (
-        (_any(_has_tool("pytest"), _has("pytest.ini", ".pytest.ini", "pytest.toml")), "pytest -q"),
-        (_has_script("test"), "npm test --silent"),
-        (_has("go.mod"), "go test ./..."),
-        (_has("Cargo.toml"), "cargo test"),
-        (_has("tests/test_*.py", "test_*.py", "tests/*_test.py"), "pytest -q"),
-    ),
 }
 """For each verb the rules in order, each with the command of the tool that it finds."""
+_TESTS: tuple[tuple[tuple[Rule, str], ...], ...] = (
+    (
+        (_any(_has_tool("pytest"), _has("pytest.ini", ".pytest.ini", "pytest.toml")), "pytest -q"),
+        (_has("tests/test_*.py", "tests/*/test_*.py", "test_*.py", "tests/*_test.py"), "pytest -q"),
+    ),
+    ((_has_script("test"), "npm test --silent"),),
+    ((_has("go.mod", "go.work"), "go test ./..."),),
+    ((_has("Cargo.toml"), "cargo test"),),
+    ((_has("gradlew"), "./gradlew test"), (_has("pom.xml"), "mvn -q test")),
+    ((_has("*.sln", "*.slnx", "*.csproj"), "dotnet test"),),
+    ((_has(".rspec"), "bundle exec rspec"),),
+    ((_has("phpunit.xml", "phpunit.xml.dist"), "vendor/bin/phpunit"),),
+    ((_has("mix.exs"), "mix test"),),
+)
+"""For each language the rules that find the command of its tests."""
+_MAKE_TEST = re.compile(r"^test[ \t]*:", re.MULTILINE)
+_NO_TEST = "no test specified"
+"""What the script says that `npm init` writes."""
+_NODE_MANAGERS = (
+    ("pnpm-lock.yaml", "pnpm test"),
+    ("yarn.lock", "yarn test"),
+    ("bun.lock", "bun run test"),
+    ("bun.lockb", "bun run test"),
+)
+_PYTHON_MANAGERS = (
+    ("uv.lock", "uv run -q "),
+    ("poetry.lock", "poetry run "),
+    ("pdm.lock", "pdm run "),
+)
