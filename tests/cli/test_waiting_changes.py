@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -254,3 +255,63 @@ def test_a_run_is_opened_in_the_editor(shop, waiting, tmp_path, monkeypatch):
     assert run["worktree"] in terminal.shown
     os.rename(run["worktree"], tmp_path / "moved")
     assert "is gone" in shop.prj("open", run["id"]).err
+
+
+# -- landing ------------------------------------------------------------------------------------------
+
+PASSES = f"{sys.executable} -B -c 'import cart; assert cart.total([1]) == 1'"
+
+
+def test_what_waits_is_reviewed_checked_and_landed_in_one_command(shop, waiting):
+    run, _ = waiting
+    terminal = Terminal(shop.root, "land", run["id"][:8], "--check", PASSES, program="prj")
+    terminal.wait("[1/2] cart.py")
+    terminal.key("a")
+    terminal.wait("[2/2] cart.py")
+    terminal.key("a")
+    assert terminal.end() == 0, terminal.shown
+    assert (shop.root / "cart.py").read_text() == FIXED
+    assert "main is at" in terminal.shown
+
+
+def test_without_a_terminal_nothing_lands_unread(shop, waiting):
+    run, change_set = waiting
+    answer = shop.prj("land", run["id"])
+    assert answer.code == 8
+    assert f"{change_set} of run {run['id'][:8]} waits for a review" in answer.err
+    assert f"prj land {run['id'][:8]} --yes" in answer.err
+    assert (shop.root / "cart.py").read_text() == CART
+    answer = shop.prj("land", run["id"], "--yes", "--check", PASSES, "--json")
+    assert answer.code == 0, answer.err
+    [item] = answer.json["items"]
+    assert (item["run"], item["into"], item["checked"], item["waiting"]) == (run["id"], "main", PASSES, [])
+    assert (shop.root / "cart.py").read_text() == FIXED
+    assert shop.prj("undo", item["operation"]).code == 0
+    assert (shop.root / "cart.py").read_text() == CART
+
+
+def test_the_tests_of_the_project_are_the_check_of_a_landing(shop, waiting):
+    run, _ = waiting
+    (shop.root / "test_cart.py").write_text(
+        "import cart\n\n\ndef test_total():\n    assert cart.total([]) == 5\n"
+    )
+    git(shop.root, "add", ".")
+    git(shop.root, "commit", "-qm", "tests")
+    answer = shop.prj("land", run["id"], "-y")
+    assert answer.code == 3
+    assert "the check failed on the merged files: pytest -q" in answer.err
+    assert (shop.root / "cart.py").read_text() == CART
+    assert read_cart(run) == FIXED, "the work stays in the worktree"
+    assert shop.prj("land", run["id"], "-y", "--no-check").code == 0
+    assert (shop.root / "cart.py").read_text() == FIXED
+
+
+def test_of_several_landings_the_first_that_fails_ends_them(shop, waiting):
+    first, _ = waiting
+    _, second = shop.run("mend", "what=label")
+    answer = shop.prj("land", first["id"], "nope", second["id"], "-y", "--no-check")
+    assert answer.code == 2
+    assert "unknown run 'nope'" in answer.err
+    assert f"landed before it: {first['id'][:8]}" in answer.err
+    answer = shop.prj("land", second["id"], "-y", "--no-check")
+    assert "has all work" in answer.err

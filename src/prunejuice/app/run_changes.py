@@ -19,6 +19,11 @@ def open_run_store(app: App, run: Run) -> ChangeSetStore:
     return ChangeSetStore(tree_state.find_tree_state(require_folder(run), app.environ))
 
 
+def has_folder(run: Run) -> bool:
+    """Return whether the folder that a run worked in exists."""
+    return Path(run.workspace.directory).is_dir()
+
+
 def require_folder(run: Run) -> Path:
     """Return the folder that a run worked in.
 
@@ -26,7 +31,7 @@ def require_folder(run: Run) -> Path:
         UsageError: it is gone.
     """
     folder = Path(run.workspace.directory)
-    if not folder.is_dir():
+    if not has_folder(run):
         fix = "run `prj undo --list` to see whether it can be restored"
         raise UsageError(f"the folder {safe_line(str(folder), 300)} of run {run.id[:8]} is gone", fix)
     return folder

@@ -9,7 +9,7 @@ from prunejuice.changes.review import Review
 
 
 class ApplyOptions(NamedTuple):
-    """How changes are reviewed and applied."""
+    """How changes are reviewed and applied; `is_silent` reports nothing of what was applied."""
 
     grain: str
     decisions: str
@@ -17,6 +17,7 @@ class ApplyOptions(NamedTuple):
     grant: tuple[str, ...]
     again: str | Callable[[Sequence[Any]], str]
     as_json: bool
+    is_silent: bool = False
 
 
 class ReviewOutcome(NamedTuple):

@@ -170,6 +170,8 @@ def report_applied(
     outcome: ReviewOutcome = NO_REVIEW,
 ) -> None:
     """Print what was applied, left undecided and sent back for revision."""
+    if options.is_silent:
+        return
     reviewed, pending_record, extra = outcome
     sent_back = review.hunks_to_revise(reviewed) if reviewed else []
     if options.as_json:

@@ -28,6 +28,7 @@ COMMANDS = (
     "work.review",
     "work.open",
     "work.submit",
+    "work.land",
     "work.undo",
     "work.compare",
     "work.conflicts",

@@ -4,12 +4,15 @@ What you approve is written to the worktree of the run; what you leave open keep
 stays as it is: `prj merge` brings the work into a branch.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import again_option, allow_option, decisions_option, json_option
+
+if TYPE_CHECKING:
+    from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
 
 
 @click.command("review")
@@ -29,8 +32,6 @@ from prunejuice.cli.options import again_option, allow_option, decisions_option,
 @json_option
 def review_command(*, run: str, grain: str, **options: Any) -> int:
     from prunejuice.app import run_changes, wiring  # noqa: PLC0415
-    from prunejuice.cli.codebot.apply_changes import apply_records  # noqa: PLC0415
-    from prunejuice.cli.codebot.apply_options import ApplyOptions  # noqa: PLC0415
     from prunejuice.cli.run_lookup import find_run  # noqa: PLC0415
     from prunejuice.errors import NotFoundError, UsageError  # noqa: PLC0415
 
@@ -43,19 +44,32 @@ def review_command(*, run: str, grain: str, **options: Any) -> int:
     if not records:
         fix = f"run `prj diff {loaded.id[:8]}` to see its work"
         raise NotFoundError(f"run {loaded.id[:8]} has no change set that waits for a review", fix)
-    apply_options = ApplyOptions(
-        "" if options["yes"] else grain,
-        options["decisions"],
-        options["yes"],
-        options["grant"],
-        options["again"],
-        options["as_json"],
-    )
-    if options["yes"]:
-        return apply_records(store, records, apply_options)
-    if options["decisions"] and len(records) > 1:
+    return review_records(store, records, grain, **options)
+
+
+def review_records(  # noqa: PLR0913 - one parameter for each option
+    store: "ChangeSetStore",
+    records: "list[ChangeSetRecord]",
+    grain: str,
+    *,
+    decisions: str = "",
+    yes: bool = False,
+    grant: tuple[str, ...] = (),
+    again: str = "",
+    as_json: bool = False,
+    is_silent: bool = False,
+) -> int:
+    """Review change sets one after the other, or apply all of them; return the highest exit code."""
+    from prunejuice.cli.codebot.apply_changes import apply_records  # noqa: PLC0415
+    from prunejuice.cli.codebot.apply_options import ApplyOptions  # noqa: PLC0415
+    from prunejuice.errors import UsageError  # noqa: PLC0415
+
+    options = ApplyOptions("" if yes else grain, decisions, yes, grant, again, as_json, is_silent)
+    if yes:
+        return apply_records(store, records, options)
+    if decisions and len(records) > 1:
         names = " ".join(record.id for record in records)
         raise UsageError(
             f"{len(records)} change sets wait: {names}", "name one: codebot apply ID --decisions"
         )
-    return max(apply_records(store, [record], apply_options) for record in records)
+    return max(apply_records(store, [record], options) for record in records)
