@@ -79,7 +79,9 @@ def test_the_json_of_the_seed_is_applied_at_once(project):
     (project.root.parent / "c.json").write_text(given)
     answer = project.codebot("apply", project.root.parent / "c.json")
     assert answer.code == 0
-    assert re.fullmatch(r"applied c-[0-9a-f]{8}: 2 files \(undo with `codebot undo`\)\n", answer.out)
+    assert re.fullmatch(
+        r"applied c-[0-9a-f]{8}: 2 files \(undo with `codebot undo c-[0-9a-f]{8}`\)\n", answer.out
+    )
     assert (project.root / "a.txt").read_text() == "two\n"
     assert (project.root / "new/b.py").read_text() == "x = 1\n"
     assert project.codebot("undo").code == 0
@@ -480,7 +482,7 @@ def test_interactive_review_decides_hunk_by_hunk(shop, review):
     terminal.key("truly\r", after="why")
     terminal.key("a")
     assert terminal.end() == 0
-    assert "sent back for revision: 1 hunk" in terminal.seen
+    assert "rejected: 1 hunk" in terminal.seen
     assert (shop.root / "t.txt").read_text() == changed(3, 27)
 
 

@@ -257,7 +257,7 @@ def test_newly_passing_tests_are_counted_in_the_evidence(shop, mend):
     pytest_ = f"{sys.executable} -m pytest -q -p no:cacheprovider"
     answer = mend(GOLD, args=["--json"], check=pytest_)
     assert answer.code == 0, answer.err
-    assert "fail to pass: 1; pass to pass: 1; lost: 0" in answer.json["evidence"]
+    assert "passing now: 1 test that failed before, 1 test that passed before" in answer.json["evidence"]
 
 
 def test_hard_coded_answer_is_denied(shop, mend):

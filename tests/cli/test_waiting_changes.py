@@ -313,5 +313,57 @@ def test_of_several_landings_the_first_that_fails_ends_them(shop, waiting):
     assert answer.code == 2
     assert "unknown run 'nope'" in answer.err
     assert f"landed before it: {first['id'][:8]}" in answer.err
-    answer = shop.prj("land", second["id"], "-y", "--no-check")
-    assert "has all work" in answer.err
+    assert shop.prj("land", second["id"], "-y", "--no-check").code == 0
+
+
+# -- the work of a run, once it was reviewed -----------------------------------------------------------
+
+
+def find_line(shop, run):
+    items = shop.prj("status", "--json").json["items"]
+    return next(item for item in items if item["id"] == run["id"])
+
+
+@pytest.mark.parametrize("words", [("review", "{run}", "-y"), ("codebot", "apply", "{change}", "-y")])
+def test_reviewed_work_is_ready_until_it_lands(shop, waiting, words):
+    run, change = waiting
+    program, *rest = [word.format(run=run["id"], change=change) for word in words]
+    answer = shop.codebot(*rest) if program == "codebot" else shop.prj(program, *rest)
+    assert answer.code == 0, answer.err
+    assert f"undo with `codebot undo {change}`" in answer.out
+    line = find_line(shop, run)
+    assert (line["group"], line["files"], line["added"], line["removed"]) == ("ready", 1, 2, 2)
+    assert "cart.py" in shop.prj("diff", run["id"]).out
+    assert shop.prj("merge", run["id"]).code == 0
+    assert find_line(shop, run)["group"] == "done"
+    answer = shop.prj("undo", run["id"])
+    assert answer.code == 2
+    assert f"run {run['id'][:8]} is merged into main" in answer.err
+    operation = answer.err.split()[-1]
+    assert shop.prj("undo", operation).code == 0
+    assert (shop.root / "cart.py").read_text() == CART
+
+
+def test_reviewed_work_can_be_undone_as_work_of_the_run(shop, waiting):
+    run, change = waiting
+    shop.prj("review", run["id"], "-y")
+    answer = shop.prj("undo", run["id"])
+    assert answer.code == 0
+    assert "restored the files in" in answer.out
+    assert read_cart(run) == CART
+    assert find_line(shop, run)["group"] == "done"
+    assert shop.prj("undo", answer.out.split()[-1].strip("`")).code == 0
+    assert read_cart(run) == FIXED
+    assert shop.codebot("undo", change).code == 0
+    assert read_cart(run) == CART
+
+
+def test_the_undo_that_is_named_undoes_this_change_set(shop, waiting):
+    run, _ = waiting
+    (shop.root / "mine.md").write_text("b.txt\n```\nx\n```\n")
+    assert shop.codebot("apply", "mine.md", "-y").code == 0
+    said = shop.prj("review", run["id"], "-y").out
+    name = re.search(r"`codebot undo (c-\w+)`", said)[1]
+    assert shop.codebot("undo", name).code == 0
+    assert read_cart(run) == CART
+    assert (shop.root / "b.txt").exists()

@@ -200,7 +200,7 @@ def test_tests_that_a_change_adds_are_kept_and_set_aside(place, stop):
     made = repaired(place, stop, f"{fix}\n{more}")
     assert {each.path for each in made.differences} == {"app.py", "test_more.py"}
     assert "the check passes with 1 changed test or setting as before" in made.evidence
-    assert "fail to pass: 1; pass to pass: 0; lost: 0" in made.evidence
+    assert "passing now: 1 test that failed before" in made.evidence
 
 
 def test_first_tests_of_a_tree_are_accepted_and_named(place, stop):

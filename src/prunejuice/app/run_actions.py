@@ -104,6 +104,11 @@ def undo_work(app: App, runtime: Runtime, run: Run, step: str = "") -> Operation
             f"the worktree {run.workspace.worktree} is gone",
             "run `prj undo --list` to see whether it can be restored",
         )
+    if run.landed:
+        raise UsageError(
+            f"run {run.id[:8]} is merged into {run.landed.into}",
+            f"undo the merge: prj undo {run.landed.operation}",
+        )
     with driver.hold_driver_lock(run.id, runtime):
         git = open_run_git(app, run)
         old, new = _find_step_range(run, step) if step else run.snapshot_range()
@@ -112,18 +117,31 @@ def undo_work(app: App, runtime: Runtime, run: Run, step: str = "") -> Operation
         target = f"step {step} of run {run.id[:8]}" if step else f"run {run.id[:8]}"
         operation = snapshot.revert_changes(git, old, new, f"undo {target}", run.id)
     if operation:
-        _record_remaining_work(git, runtime, run)
+        record_work(app, runtime, run)
     return operation
 
 
-def _record_remaining_work(git: Git, runtime: Runtime, run: Run) -> None:
-    """Record a snapshot of the work that is left of a run after an undo."""
-    first, _ = run.snapshot_range()
-    commit = snapshot.current_snapshot(git).commit
+def record_work(app: App, runtime: Runtime, run: Run) -> None:
+    """Record a snapshot of the files of a run that a person has changed since its last step.
+
+    Lists, undo and comparisons see the work by it. A run that worked in a tree of others has none.
+    """
+    if not (run.workspace.own_worktree and has_worktree(run)):
+        return
+    git = open_run_git(app, run)
+    first, last = run.snapshot_range()
+    is_first = not first
+    first = first or run.workspace.base
+    commit, tree = snapshot.current_snapshot(git)
+    if git.resolve(f"{last or first}^{{tree}}") == tree:
+        return
+    if is_first:  # its steps left the files alone, so the work begins at the base
+        before = events.SnapshotTaken(at=time.time(), step="", visit=0, when="before", commit=first)
+        driver.record_event(run.id, runtime, before)
     event = events.SnapshotTaken(at=time.time(), step="", visit=0, when="after", commit=commit)
     event = add_change_counts(event, snapshot.diff_stats(git, first, commit))
     # Without a ref, git would remove the commit at its next garbage collection.
-    git.run("update-ref", f"{snapshot.RUN_REFS}/{run.id}/undone", commit)
+    git.run("update-ref", f"{snapshot.RUN_REFS}/{run.id}/work", commit)
     driver.record_event(run.id, runtime, event)
 
 

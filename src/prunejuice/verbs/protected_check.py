@@ -59,12 +59,13 @@ class ProtectedCheck:
             for diff in diffs
             if diff in judges or (diff.old.data is None and Path(diff.path).stem.encode() not in used)
         ]
-        if judges and not self._baseline().passed and self._run_with(additions).passed:
+        if judges and not self.baseline().passed and self._run_with(additions).passed:
             return Verdict(_blame(judges, "with it, the check passes on the code as it was"))
         kept = f"the check passes with {format_count(len(judges), 'changed test or setting')} as before"
         return Verdict((), (*self._count_outcomes(clean_run), *([kept] if judges else [])))
 
-    def _baseline(self) -> CheckRun:
+    def baseline(self) -> CheckRun:
+        """Return how the check ends without any change; it is run once."""
         if self._before is None:
             self._before = self._run_with(())
         return self._before
@@ -94,7 +95,7 @@ class ProtectedCheck:
     def _adds_the_first_tests(self, judges: Sequence[FileDiff]) -> bool:
         """Return whether the tree has no test that could judge, and the change adds test files only."""
         are_new_tests = all(diff.old.data is None and is_test_path(diff.path) for diff in judges)
-        return bool(judges) and are_new_tests and self._baseline().found_no_tests
+        return bool(judges) and are_new_tests and self.baseline().found_no_tests
 
     def _lost_tests(self, run: CheckRun) -> Sequence[str]:
         return compare_outcomes(self._before.outcomes, run.outcomes).lost if self._before else ()
@@ -104,7 +105,9 @@ class ProtectedCheck:
             return ()
         change = compare_outcomes(self._before.outcomes, run.outcomes)
         fixed, still_passing = len(change.fail_to_pass), len(change.pass_to_pass)
-        return (f"fail to pass: {fixed}; pass to pass: {still_passing}; lost: 0",)
+        counts = ((fixed, "that failed before"), (still_passing, "that passed before"))
+        parts = [f"{format_count(count, 'test')} {which}" for count, which in counts if count]
+        return (f"passing now: {', '.join(parts)}",) if parts else ()
 
     def _run_with(self, diffs: Sequence[FileDiff]) -> CheckRun:
         """Run the check in a clean copy of the tree with some of the changes."""

@@ -266,11 +266,24 @@ class _RepairLoop:
 
     def _failure_error(self, why: str) -> Exception:
         """Return the error that ends the loop: changed behaviour, or no progress."""
+        if not self.faults and self._fails_without_changes():
+            return LimitError(
+                f"{why}, as it does without any change",
+                "see that the check can pass here, or name another with --check",
+                answer=self._diff_text(),
+            )
         if not self.faults:
             return self._no_progress_error(why)
         faults = safe_line("; ".join(self.faults[:3]), 600)
         fix = "ask again, or use `codebot implement` to change behaviour on purpose"
         return GateError(f"the behaviour has changed: {faults}", fix, answer=self._diff_text())
+
+    def _fails_without_changes(self) -> bool:
+        """Return whether a check that never passed fails on the unchanged files in the same way."""
+        if not self.check.command or self.check.run_first:
+            return False
+        run = self.protected.baseline()
+        return not run.passed and self.failure_counts[_normalize_output(run.output)] > 0
 
     def _ask_for_edits(self, rounds: int) -> ask.AskResult:
         remaining = self.request.limits.remaining(self.spent)._replace(rounds=rounds)

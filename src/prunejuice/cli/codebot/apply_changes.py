@@ -20,6 +20,7 @@ from prunejuice.cli.codebot.change_view import (
 )
 from prunejuice.cli.review import decisions as review_decisions
 from prunejuice.cli.review import interactive, revision
+from prunejuice.cli.run_work import record_run_work
 from prunejuice.edits.diff import FileDiff
 from prunejuice.errors import ConflictError, DeniedError, PruneJuiceError, UsageError
 from prunejuice.system import settings
@@ -46,13 +47,15 @@ def apply_records(
     if options.grain or options.decisions:
         if len(records) > 1:
             raise UsageError("only one change set can be reviewed at a time", "run `codebot apply ID -r`")
-        return review_and_apply(
-            store, records[0], PlacedAnswer(records[0].change_set, tuple(differences), "pending"), options
-        )
+        answer = PlacedAnswer(records[0].change_set, tuple(differences), "pending")
+        code = review_and_apply(store, records[0], answer, options)
+        record_run_work(store, records)
+        return code
     _confirm_changes(len({difference.path for difference in differences}), options)
     approved = _confirm_protected_files(differences, options)
     warn_of_hard_links(store.tree_state.root, [path for record in records for path in record.paths])
     applied = pending.apply(store, records, options.grant, approved)
+    record_run_work(store, records)
     report_applied(applied, differences, options, None)
     return 0
 

@@ -197,7 +197,8 @@ def report_applied(
         return
     for record, _ in applied:
         render.print_line(
-            f"applied {record.id}: {format_count(len(record.paths), 'file')} (undo with `codebot undo`)"
+            f"applied {record.id}: {format_count(len(record.paths), 'file')} "
+            f"(undo with `codebot undo {record.id}`)"
         )
     if not applied:
         render.print_line("nothing was changed")
@@ -212,7 +213,8 @@ def report_applied(
             f"{state}: {pending_record.id} is pending (review with `codebot apply {pending_record.id} -r`)"
         )
     if len(sent_back) > requests:
-        render.print_line(f"sent back for revision: {format_count(len(sent_back), 'hunk')}")
+        word = "sent back for revision" if options.again else "rejected"
+        render.print_line(f"{word}: {format_count(len(sent_back) - requests, 'hunk')}")
 
 
 def report_state_change(

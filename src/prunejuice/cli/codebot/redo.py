@@ -6,6 +6,7 @@ from prunejuice.changes import pending
 from prunejuice.cli.codebot.change_store import find_change_set, find_latest
 from prunejuice.cli.codebot.change_view import report_state_change
 from prunejuice.cli.options import json_option
+from prunejuice.cli.run_work import record_run_work
 from prunejuice.errors import UsageError
 
 
@@ -21,6 +22,7 @@ def redo_command(*, what: str, as_json: bool) -> None:
         )
     # The protected files were approved when the change set was first applied.
     applied = pending.apply(store, [record], approved=[*record.paths, *record.targets])
+    record_run_work(store, [record])
     report_state_change(
         applied[0][0], [target.path for target in applied[0][1].targets], "redone", "undo", as_json=as_json
     )

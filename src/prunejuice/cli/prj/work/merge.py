@@ -102,6 +102,6 @@ def print_merge(item: dict[str, Any]) -> None:
         render.print_message(
             f"note: {', '.join(item['waiting'])} still waits: prj review {item['run'][:8]}"
         )
-    checked = f", checked with: {safe_line(item['checked'])}" if item["checked"] else ""
+    checked = f", checked with: {safe_line(item['checked'])}" if item["checked"] else ", not checked"
     render.print_line(f"{item['into']} is at {item['new'][:12]} (was {item['old'][:12]}){checked}")
     render.print_line(f"  undo       prj undo {item['operation']}")
