@@ -189,3 +189,29 @@ def test_numbers_too_large_to_keep_stay_as_they_were_written(project):
     )
     _, run = project.run("c")
     assert project.log(run, "a").strip() == "92233720368547758080"
+
+
+@pytest.mark.parametrize("change", ["true", "echo new > new.txt"])
+def test_a_run_whose_worktree_was_removed_is_resumed_after_main_moved(project, statuses, change):
+    project.command("work", f"""
+        pre_steps: [create-worktree]
+        steps:
+          - {{name: change, script: '{change}'}}
+          - {{name: gate, script: 'test -f "$PRUNEJUICE_PROJECT_PATH/allowed"'}}
+    """)  # fmt: skip
+    _, run = project.run("work")
+    assert statuses(run)["gate"] == "failed"
+    if change == "true":
+        assert project.prj("cleanup").code == 0
+    else:
+        assert project.plum("remove", run["branch"], "--force").code == 0
+    assert not Path(run["worktree"]).exists()
+    (project.root / "a.txt").write_text("moved on\n")
+    git(project.root, "commit", "-qam", "moved on")
+    (project.root / "allowed").touch()
+    answer = project.prj("resume", run["id"], "--json")
+    assert answer.code == 0, answer.err
+    if change != "true":
+        assert project.prj("merge", run["id"]).code == 0
+        assert (project.root / "new.txt").exists()
+    assert (project.root / "a.txt").read_text() == "moved on\n"

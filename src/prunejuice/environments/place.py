@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from prunejuice.environments import installed_packages, origin, python_paths
+from prunejuice.environments import active_environment, installed_packages, origin, python_paths
 from prunejuice.environments.checkout_overlay import CheckoutOverlay
 from prunejuice.system import process, settings
 from prunejuice.system.process import CapturedOutput, ExitStatus, ProcessSpec, Sink
@@ -50,6 +50,7 @@ class Place(NamedTuple):
         Interpreters write to `report`, a file, when they load modules of the checkout instead. `declared`
         are the variables of a command.
         """
+        environ = active_environment.activate_environment(self.seen, environ, self.root)
         paths = python_paths.tree_variables(self.seen, self.checkout, environ, declared)
         variables = {**settings.inherited_environment(self.relocate(environ)), **declared, **paths}
         if report is None or self.overlay:

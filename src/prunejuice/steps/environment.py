@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from prunejuice.engine.ports import StepContext
 from prunejuice.environments import ports
+from prunejuice.environments.active_environment import activate_environment
 from prunejuice.environments.place import Place
 from prunejuice.errors import StepError
 from prunejuice.system import settings
@@ -52,7 +53,8 @@ def build_step_environment(
         checkout = Path(find_top(handle.plan.project) or handle.plan.project)
         inherited = Place(Path(worktree), checkout).variables(environ, origin_report(handle), declared)
     else:
-        inherited = {**settings.inherited_environment(environ), **declared}
+        active = activate_environment(directory, environ)
+        inherited = {**settings.inherited_environment(active), **declared}
     variables = {
         **inherited,
         **_argument_variables(handle),

@@ -42,7 +42,9 @@ def create_worktree(handle: StepContext, resources: StepResources) -> StepResult
     if not base:
         raise StepError(f"unknown base commit {base_ref!r}")
     path = worktree_names.worktree_path(git, resources.settings.worktree_parent, branch)
-    created = worktree.create(git, worktree.WorktreeSpec(path, branch, base, handle.run.id))
+    # A branch that went with an earlier worktree comes back where the finished steps were.
+    tip = "" if git.resolve(f"refs/heads/{branch}") else git.resolve(f"{_find_saved_work(handle)}^")
+    created = worktree.create(git, worktree.WorktreeSpec(path, branch, tip or base, handle.run.id))
     if upstream and created.made_branch:
         remote_branch.track_branch(git, upstream)
     subdirectory = Path(handle.workspace.directory).resolve().relative_to(Path(git.directory).resolve())
@@ -51,7 +53,7 @@ def create_worktree(handle: StepContext, resources: StepResources) -> StepResult
         str(directory),
         created.path,
         branch,
-        created.base,
+        (tip and handle.workspace.base) or created.base,
         created.made_branch,
         handle.workspace.session,
         created.git_dir,
@@ -73,7 +75,7 @@ def _restore_finished_work(handle: StepContext, git: Git, branch: str) -> None:
     Raises:
         StepError: the branch has other commits than those on which the snapshot was taken.
     """
-    saved = next((event.commit for event in reversed(handle.run.snapshots) if event.commit), "")
+    saved = _find_saved_work(handle)
     if not saved:
         return
     if not git.resolve(saved):
@@ -93,6 +95,11 @@ def _restore_finished_work(handle: StepContext, git: Git, branch: str) -> None:
             checkout.update_files(files, head, tip)
             git.update_refs((f"refs/heads/{branch}", tip, head))
     snapshot.restore_files(git, saved, "files of finished steps", handle.run.id)
+
+
+def _find_saved_work(handle: StepContext) -> str:
+    """Return the last snapshot of the run, or an empty string."""
+    return next((event.commit for event in reversed(handle.run.snapshots) if event.commit), "")
 
 
 def _format_branch(handle: StepContext, pattern: str) -> str:

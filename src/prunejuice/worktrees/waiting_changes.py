@@ -46,7 +46,7 @@ def find_changes_of_runs(runs: Iterable[tuple[str, str, str]]) -> dict[str, list
     for run_id, worktree, directory in runs:
         top = Path(worktree) if worktree else _find_top(Path(directory))
         if top and top not in trees:
-            trees[top] = list_waiting_changes(_find_git_dir(top))
+            trees[top] = list_waiting_changes(find_git_dir(top))
         waiting = trees[top] if top else []
         found[run_id] = [change.id for change in waiting if worktree or change.run == run_id]
     return found
@@ -56,7 +56,7 @@ def _find_top(directory: Path) -> Path | None:
     return next((folder for folder in (directory, *directory.parents) if (folder / ".git").exists()), None)
 
 
-def _find_git_dir(top: Path) -> Path:
+def find_git_dir(top: Path) -> Path:
     """Return the git directory that the `.git` of a folder is or names, without starting git."""
     link = top / ".git"
     with suppress(OSError):
