@@ -178,3 +178,24 @@ def test_a_failure_is_named_and_leaves_nothing_pending(shop, solved, remote, for
         for key, value in forge.environment.items():
             monkeypatch.setenv(key, value)
         assert shop.prj("submit", name).code == 0, "the branch that exists is used"
+
+
+@pytest.mark.parametrize(
+    ("edit", "has_evidence"),
+    [
+        (None, True),
+        (lambda tree: (tree / "cart.py").write_text("broken ["), False),
+        (lambda tree: (tree / "more.txt").write_text("x"), False),
+        (lambda tree: (tree / ".git").touch(), True),
+    ],
+)
+def test_evidence_is_given_for_the_work_that_was_checked_alone(shop, solved, forge, edit, has_evidence):
+    if edit:
+        edit(Path(solved["worktree"]))
+    answer = shop.prj("submit", solved["id"])
+    assert answer.code == 0, answer
+    assert (
+        "has changed since its checks: the pull request names no evidence" in answer.err
+    ) != has_evidence
+    body = forge.pull_requests[0]["body"]
+    assert ("Evidence:" in body) == ("passes" in body) == has_evidence

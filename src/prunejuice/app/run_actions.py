@@ -133,7 +133,7 @@ def record_work(app: App, runtime: Runtime, run: Run) -> None:
     is_first = not first
     first = first or run.workspace.base
     commit, tree = snapshot.current_snapshot(git)
-    if git.resolve(f"{last or first}^{{tree}}") == tree:
+    if snapshot.resolve_tree(git, last or first) == tree:
         return
     if is_first:  # its steps left the files alone, so the work begins at the base
         before = events.SnapshotTaken(at=time.time(), step="", visit=0, when="before", commit=first)

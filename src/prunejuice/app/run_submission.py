@@ -1,6 +1,6 @@
 """Submit the work of a run as a pull request, whoever changed its worktree."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -28,13 +28,17 @@ _BRANCH = "branch"
 
 
 class RunSubmission(NamedTuple):
-    """The work of a run as a change set, and what submitting it would do."""
+    """The work of a run as a change set, and what submitting it would do.
+
+    Unless `is_as_checked`, the work is not what the checks of the run saw, and has no evidence.
+    """
 
     store: ChangeSetStore
     git: Git
     record: ChangeSetRecord
     plan: SubmitPlan
     is_update: bool
+    is_as_checked: bool = True
 
     def discard(self) -> None:
         """Delete the change set: it was not submitted."""
@@ -69,10 +73,11 @@ def plan_run_submission(app: App, run: Run, options: SubmitOptions) -> RunSubmis
         name = str(earlier.change_set.metadata[_BRANCH])
         options = options._replace(branch=name, onto=options.onto or f"refs/heads/{name}")
     issue = _find_issue(run)
+    is_as_checked = _is_as_checked(git, run, span.new, differences)
     work = ChangeSet(
         change_set.changes_from_diffs(differences),
         _summarize(run, issue),
-        {_WORK: span.new, **_describe_work(run, issue)},
+        {_WORK: span.new, **_describe_work(run, issue, is_as_checked=is_as_checked)},
         command=run.plan.command.name,
         run=run.id,
     )
@@ -84,7 +89,7 @@ def plan_run_submission(app: App, run: Run, options: SubmitOptions) -> RunSubmis
         on_failure.callback(store.delete, record)
         plan = submit.plan_submission(store, git, options._replace(only=(record.id,)))
         on_failure.pop_all()
-    return RunSubmission(store, git, record, plan, bool(earlier))
+    return RunSubmission(store, git, record, plan, bool(earlier), is_as_checked)
 
 
 def submit_run(
@@ -139,8 +144,17 @@ def _summarize(run: Run, issue: tuple[int, str] | None) -> str:
     return issue[1] if issue else f"{run.plan.command.name} {format_arguments(run)}".strip()
 
 
-def _describe_work(run: Run, issue: tuple[int, str] | None) -> dict[str, Any]:
-    evidence = list(_list_evidence(run))
+def _is_as_checked(git: Git, run: Run, commit: str, differences: Sequence[FileDiff]) -> bool:
+    """Return whether work is what the last agent of the run answered, or what its last step left."""
+    digests = [str(visit.outputs["digest"]) for visit in run.visits if visit.outputs.get("digest")]
+    if digests and digests[-1] == change_set.digest_differences(differences):
+        return True
+    left = next((taken.commit for taken in reversed(run.snapshots) if taken.step and taken.commit), "")
+    return bool(left) and snapshot.resolve_tree(git, left) == snapshot.resolve_tree(git, commit)
+
+
+def _describe_work(run: Run, issue: tuple[int, str] | None, *, is_as_checked: bool) -> dict[str, Any]:
+    evidence = list(_list_evidence(run)) if is_as_checked else []
     return {
         **({"closes": f"{issue[0]}: {issue[1]}"} if issue else {}),
         **({"evidence": evidence} if evidence else {}),

@@ -358,6 +358,19 @@ def _with_mode(change: FileChange, version: Version) -> Version:
     return version.with_executable(on=change.mode == "755") if change.mode else version
 
 
+def digest_differences(differences: Iterable[FileDiff]) -> str:
+    """Return a digest of the files that differences make and delete; empty without any."""
+    contents: dict[str, bytes | None] = {}
+    for difference in differences:
+        if difference.to:
+            contents[difference.path] = None
+        contents[difference.to or difference.path] = difference.new.data
+    rows = sorted(
+        (path, "" if data is None else hashlib.sha256(data).hexdigest()) for path, data in contents.items()
+    )
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest() if rows else ""
+
+
 def reasons_by_path(change_set: ChangeSet) -> dict[str, str]:
     """Return the reason for each change that has one, by path."""
     return {change.filepath: change.why for change in change_set.file_changes if change.why}

@@ -1,13 +1,11 @@
 """Agent steps: ask an agent for changes, and apply them to the workspace, defer or keep them."""
 
 import asyncio
-import re
 import shlex
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import closing
 from functools import reduce
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,12 +38,13 @@ from prunejuice.errors import (
 from prunejuice.steps import agent_request
 from prunejuice.steps.agent_place import open_agent_place, open_interrupted_copies
 from prunejuice.steps.artifacts import write_artifact
+from prunejuice.steps.leading_prose import leading_prose
 from prunejuice.steps.resources import StepResources, make_teller, ok_result, usage_outputs
 from prunejuice.steps.timeout import time_limit
 from prunejuice.system.stop_request import Stop
 from prunejuice.text import format_count
 from prunejuice.verbs import ask, plugins, prove, repair, report
-from prunejuice.verbs.agent_in_copy import NO_CHANGES, AgentInCopy
+from prunejuice.verbs.agent_in_copy import AgentInCopy
 from prunejuice.verbs.ask import AskContext, AskRequest, AskResult
 from prunejuice.verbs.repair import RepairCheck
 from prunejuice.verbs.verify import (
@@ -64,10 +63,6 @@ _DEFAULT_CHECKS = {"fix-types": "mypy .", "lint": "ruff check ."}
 """Checks to suggest for a verb; `pytest -q` for the others."""
 _ANSWER_KEPT_FIX = "apply the kept answer with: codebot apply {}"
 _DENIED_ANSWER_FIX = "judge the kept answer by hunk with: codebot apply {} -r"
-_EDIT_START = re.compile(r"<<<<<<<|```|~~~|\*\*\* (?:Begin|Update|Add|Delete)|diff --git |--- \S|@@ ")
-"""The first lines of an edit, in any format."""
-_FILE_NAME_LINE = re.compile(r"[\s#*`>-]*[\w./-]+\.\w+[`*:\s]*")
-"""A line that only names a file."""
 
 
 class _AgentStep(NamedTuple):
@@ -480,21 +475,11 @@ def _build_outputs(agent_step: _AgentStep, answer: AskResult) -> dict[str, Any]:
     shown = [{"path": item.path, "mode": item.mode} for item in answer.context.items]
     return {
         "files": sorted({file_diff.to or file_diff.path for file_diff in differences}),
-        "summary": (placed.change_set.summary if placed else "") or _leading_prose(answer.text),
+        "digest": change_set.digest_differences(differences),
+        "summary": (placed.change_set.summary if placed else "") or leading_prose(answer.text),
         "rounds": answer.rounds,
         **usage_outputs(answer.usage),
         "agent": agent_step.ask_context.agent.name,
         **{k: v for k, v in (placed.change_set.metadata if placed else {}).items() if k == "evidence"},
         "context": {"tokens": answer.context.used, "files": shown},
     }
-
-
-def _leading_prose(text: str) -> str:
-    """Return the text of an answer before its first edit; empty for JSON."""
-    if text.lstrip().startswith("{"):
-        return ""
-    rows = text.removeprefix(NO_CHANGES).lstrip().splitlines()
-    prose = list(takewhile(lambda row: not _EDIT_START.match(row), rows))
-    while prose and (not prose[-1].strip() or _FILE_NAME_LINE.fullmatch(prose[-1])):
-        prose.pop()
-    return "\n".join(prose).strip()[:2000]

@@ -361,7 +361,7 @@ def diff_stats(git: Git, old: str, new: str) -> list[DiffStat]:
     """Return the files that differ between two trees or commits, with their numbers of lines."""
     flags = ("--numstat", "-z", "-r", "--no-renames", "--no-ext-diff", "--no-textconv")
     files = git.with_clean_config(Path(git.git_dir) / "index", exact=True)
-    output = files.run("diff-tree", *flags, old or _resolve_tree(git, ""), new, "--", limit=1 << 28)
+    output = files.run("diff-tree", *flags, old or resolve_tree(git, ""), new, "--", limit=1 << 28)
     rows = (line.split("\t", 2) for line in output.split("\0") if line)
     return [DiffStat(path, _parse_count(added), _parse_count(removed)) for added, removed, path in rows]
 
@@ -374,7 +374,7 @@ def write_patch(git: Git, old: str, new: str, target: Path) -> None:
     """Write the difference of two trees or commits to a file, as a patch for `git apply`."""
     flags = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "--binary", "-p", "-r", "-M")
     files = git.with_clean_config(Path(git.git_dir) / "index", exact=True)
-    files.run_to_file(target, "diff-tree", *flags, _resolve_tree(git, old), new, "--")
+    files.run_to_file(target, "diff-tree", *flags, resolve_tree(git, old), new, "--")
 
 
 def revert_tree(git: Git, now: Snapshot, before: str, after: str) -> str:
@@ -383,7 +383,7 @@ def revert_tree(git: Git, now: Snapshot, before: str, after: str) -> str:
     Raises:
         ConflictError: the same lines changed since; names the files.
     """
-    old, new = _resolve_tree(git, before), _resolve_tree(git, after)
+    old, new = resolve_tree(git, before), resolve_tree(git, after)
     if now.tree == new:
         return old
     # A three-way merge with `after` as the base applies the changes in reverse.
@@ -396,7 +396,7 @@ def revert_tree(git: Git, now: Snapshot, before: str, after: str) -> str:
     return tree
 
 
-def _resolve_tree(git: Git, commit: str) -> str:
+def resolve_tree(git: Git, commit: str) -> str:
     """Return the tree of a commit; the empty tree for ""."""
     if not commit:
         return git.run("mktree").strip()
@@ -422,7 +422,7 @@ def restore_files(git: Git, commit: str, what: str, run: str = "") -> Operation 
     """Change the files to those of a commit, with a backup. Return None if they are the same."""
     with open_index(git) as index:
         now = index.take_snapshot("before going back")
-        tree = _resolve_tree(git, commit)
+        tree = resolve_tree(git, commit)
         return _restore_tree(index, now, _keep_hidden_files(index, now, tree, commit), what, run)
 
 

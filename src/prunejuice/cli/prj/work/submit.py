@@ -63,7 +63,12 @@ def _submit_run(app: "App", name: str, options: "SubmitOptions", *, dry_run: boo
 
     run = find_run(app, name)
     submission = run_submission.plan_run_submission(app, run, options)
-    planned = {"run": run.id, **submit.plan_to_data(submission.plan), "update": submission.is_update}
+    planned = {
+        "run": run.id,
+        **submit.plan_to_data(submission.plan),
+        "update": submission.is_update,
+        "as_checked": submission.is_as_checked,
+    }
     if dry_run:
         diff = submit.format_patch(submission.plan)
         submission.discard()
@@ -78,6 +83,9 @@ def _print_item(item: dict[str, Any]) -> None:
     from prunejuice.cli import render  # noqa: PLC0415
     from prunejuice.text import safe_line  # noqa: PLC0415
 
+    if not item["as_checked"]:
+        changed = f"note: the work of run {item['run'][:8]} has changed since its checks"
+        render.print_message(f"{changed}: the pull request names no evidence")
     if "dry_run" in item:
         render.print_line(f"run      {item['run']}")
         print_preview(item, item["diff"])
