@@ -113,6 +113,10 @@ def test_a_wrong_answer_leaves_nothing_to_review(shop, answers):
         (["0"], "is not the number of an issue"),
         (["--from", "/nowhere"], "could not read /nowhere"),
         (["99"], "issue 99"),
+        (["--prompt", " "], "a --prompt is empty"),
+        (["--prompt", "x", "--agent", "codx"], "codx"),
+        (["--prompt", "x", "--check", "nosuchprogram -q"], "nosuchprogram not found"),
+        (["--prompt", "x", "--check", "./nosuch.sh"], "no program ./nosuch.sh"),
     ],
 )
 def test_bad_input_is_named(shop, answers, words, said):
@@ -150,6 +154,13 @@ def test_claude_is_used_if_it_is_installed_and_nothing_else_is_set(shop, tmp_pat
         ("# Backlog\nintro\n## One\ntext\n### Part\n## Two\n", ["One\ntext\n### Part", "Two"]),
         ("# Only one\nbody\n", ["Only one\nbody"]),
         ("#no heading\n", ["#no heading"]),
+        (
+            "# Backlog\nSome words.\n\n1. first\n   more of it\n\n2. second\n\nAn end.\n",
+            ["first\nmore of it", "second"],
+        ),
+        ("# Backlog\n- [ ] one\n- [x] two\n  done\n- three\n", ["one", "three"]),
+        ("intro\n- one\n  - part\n- two\n", ["one\n- part", "two"]),
+        ("# One\n- a\n- b\n# Two\n- c\n", ["One\n- a\n- b", "Two\n- c"]),
         ("", []),
         ("  \n- \n", []),
     ],
@@ -170,3 +181,42 @@ def test_a_number_names_the_newest_run_of_its_issue(shop, answers):
     shop.prj("solve", "--prompt", "see issue=1300000000000")
     assert shop.prj("open", "1300000000000").code == 2
     assert Path(shop.prj("open", "#11").out.strip()).is_dir()
+
+
+@pytest.mark.parametrize("fault", ["agent", "remote", "commit", "repository"])
+def test_what_is_missing_is_named_before_anything_starts(shop, monkeypatch, tmp_path, answers, fault):
+    said = {
+        "agent": "no agent and no model is set",
+        "remote": "the repository has no remote",
+        "commit": "has no commit to work on",
+        "repository": "is not in a git repository",
+    }
+    words = ["11", "12"]
+    if fault != "agent":
+        answers(GOLD)
+    if fault == "remote":
+        git(shop.root, "remote", "remove", "origin")
+        monkeypatch.delenv("GITHUB_REPOSITORY")
+    elif fault in {"commit", "repository"}:
+        (tmp_path / "empty").mkdir()
+        monkeypatch.chdir(tmp_path / "empty")
+        words = ["--prompt", "x"]
+        if fault == "commit":
+            git(tmp_path / "empty", "init", "-q")
+    answer = shop.prj("solve", *words)
+    assert answer.code == 2, answer
+    assert said[fault] in answer.err
+    assert answer.err.count("fix:") == 1
+    monkeypatch.chdir(shop.root)
+    assert shop.prj("history", "--json").json["items"] == []
+
+
+def test_a_project_without_tests_is_solved_unchecked_and_says_so(project, tmp_path, answers):
+    project.commit("cart", cart=CART)
+    answers(GOLD)
+    (tmp_path / "backlog.md").write_text("# Backlog\n1. add up\n2. add up again\n")
+    answer = project.prj("solve", "--from", tmp_path / "backlog.md", "--dry-run")
+    assert "2 tasks in" in answer.err
+    answer = project.prj("solve", "--prompt", "add up")
+    assert answer.code == 0, answer.err
+    assert "nothing will check the changes" in answer.err

@@ -81,6 +81,16 @@ def open_agent(
         agent.close()
 
 
+def require_known(name: str) -> None:
+    """Check that there is an agent of a name, without creating it.
+
+    Raises:
+        UsageError: there is none.
+    """
+    kind = name.partition(":")[0]
+    EXTENSIONS.load(_ALIASES.get(kind, kind))
+
+
 def _create_agent(name: str, source: AnswerSource, environ: Mapping[str, str]) -> Agent:
     if source.replay:
         from prunejuice.agents.recording import ReplayAgent  # noqa: PLC0415

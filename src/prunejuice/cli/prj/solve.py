@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prunejuice.app import project_survey, wiring
+from prunejuice.app.solve_readiness import require_ready
 from prunejuice.cli import render
 from prunejuice.cli.options import json_option, verbose_option
 from prunejuice.cli.prj.run import start_plans
 from prunejuice.cli.text_source import read_source
 from prunejuice.errors import UsageError
+from prunejuice.text import format_count, safe_line
 from prunejuice.workflow import project
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 COMMAND = "solve-issue"
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 _ITEM = re.compile(r"^\s*(?:[-*+](?:\s+\[ \])?(?:\s+|$)|\d+[.)]\s+)?(.*?)\s*$")
+_TOP_ITEM = re.compile(r"^(?:[-*+]|\d+[.)])\s")
 _DONE = re.compile(r"^\s*[-*+]\s+\[[xX]\]")
 _MAX_TASKS = 100
 
@@ -59,7 +62,10 @@ def solve_command(
     **options: Any,
 ) -> int:
     tasks: list[Mapping[str, Any]] = [{"issue": _issue_number(word)} for word in issues]
-    tasks += [{"prompt": text} for text in (*prompts, *(list_tasks(read_source(source)) if source else ()))]
+    if any(not text.strip() for text in prompts):
+        raise UsageError("a --prompt is empty", "say what to change: prj solve --prompt TEXT")
+    listed = list_tasks(read_source(source)) if source else []
+    tasks += [{"prompt": text} for text in (*prompts, *listed)]
     if not tasks:
         raise UsageError("there is nothing to solve", "name issues, or a task: prj solve --prompt TEXT")
     if len(tasks) > _MAX_TASKS:
@@ -69,6 +75,12 @@ def solve_command(
     given = {"check": check, "agent": chosen, "model": model}
     shared = {name: value for name, value in given.items() if value}
     here = project.current_directory()
+    if source:
+        render.print_message(f"{format_count(len(listed), 'task')} in {safe_line(source, 100)}")
+    if not options["dry_run"]:
+        notes = require_ready(app, has_issues=bool(issues), agent=chosen, model=model, check=check)
+        for note in notes:
+            render.print_message(note)
     plans = [wiring.make_plan(app, COMMAND, {**task, **shared}, here, True) for task in tasks]
     return start_plans(app, plans, **options)
 
@@ -94,17 +106,21 @@ def _find_agent(app: wiring.App, model: str) -> str:
 
 
 def list_tasks(text: str) -> list[str]:
-    """Return the tasks of a text: each heading with what follows it, or each line that is not done.
+    """Return the tasks of a text: each heading with what follows it, or each item, or each line.
 
-    Of several levels of headings, the highest that occurs more than once has the tasks.
+    Of several levels of headings, the highest that occurs more than once has the tasks. Where none does,
+    they are the items of a list, if there are two. What is done is left out.
     """
     lines = text.splitlines()
     headings = [_HEADING.match(line) for line in lines]
     levels = Counter(len(heading[1]) for heading in headings if heading)
+    repeated = [level for level, count in levels.items() if count > 1]
+    if not repeated and len(items := _list_items(lines)) > 1:
+        return items
     if not levels:
-        items = (_ITEM.match(line) for line in lines if not _DONE.match(line))
-        return [item[1] for item in items if item and item[1]]
-    level = min((level for level, count in levels.items() if count > 1), default=max(levels))
+        found = (_ITEM.match(line) for line in lines if not _DONE.match(line))
+        return [item[1] for item in found if item and item[1]]
+    level = min(repeated, default=max(levels))
     tasks: list[list[str]] = []
     is_inside = False
     for line, heading in zip(lines, headings, strict=True):
@@ -114,3 +130,19 @@ def list_tasks(text: str) -> list[str]:
         elif is_inside:
             tasks[-1].append(line)
     return ["\n".join(task).strip() for task in tasks]
+
+
+def _list_items(lines: list[str]) -> list[str]:
+    """Return the items of the lists of a text, each with the indented lines below it, but not done ones."""
+    items: list[list[str]] = []
+    is_inside = False
+    for line in lines:
+        if _TOP_ITEM.match(line):
+            is_inside = not _DONE.match(line)
+            item = _ITEM.match(line)
+            items += [[item[1]]] if is_inside and item and item[1] else []
+        elif not line[:1].isspace() and line:
+            is_inside = False
+        elif is_inside and items:
+            items[-1].append(line.strip())
+    return ["\n".join(item).strip() for item in items]
