@@ -19,7 +19,8 @@ def call_on_terminal(program, folder, environ, react=lambda _child, _terminal, _
     with subprocess.Popen(program, cwd=folder, env=environ, **streams) as child:
         os.close(terminal)
         seen = b""
-        while select.select([main], [], [], 120)[0]:
+        until = time.monotonic() + 120
+        while select.select([main], [], [], max(0, until - time.monotonic()))[0]:
             try:
                 chunk = os.read(main, 4096)
             except OSError:  # the end, on Linux
@@ -28,6 +29,8 @@ def call_on_terminal(program, folder, environ, react=lambda _child, _terminal, _
                 break
             seen += chunk
             react(child, main, seen)
+        if time.monotonic() > until:
+            child.kill()
         child.wait()
     os.close(main)
     return child.returncode, seen

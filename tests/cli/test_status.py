@@ -48,16 +48,16 @@ def on_terminal(project, words, variables=None, interrupt_after=None, times=1):
 
 def test_rows_of_a_command_show_its_arguments_and_mask_secrets(project):
     project.command(
-        "solve",
-        "arguments: [{name: issue, type: integer}, {name: api_token, default: ''}]\n"
+        "mend",
+        "arguments: [{name: place, type: integer}, {name: api_token, default: ''}]\n"
         "steps: [{name: a, script: 'true'}]",
     )
-    for issue in (11, 12):
-        assert project.prj("run", "solve", f"issue={issue}", "api_token=abcdefgh12345678").code == 0
+    for place in (11, 12):
+        assert project.prj("run", "mend", f"place={place}", "api_token=abcdefgh12345678").code == 0
     for command in ("status", "history"):
         out = project.prj(command).out
-        assert "solve issue=11 api_token=***" in out
-        assert "solve issue=12" in out
+        assert "mend place=11 api_token=***" in out
+        assert "mend place=12" in out
         assert "abcdefgh" not in out
 
 
@@ -211,7 +211,7 @@ def test_watching_needs_a_terminal(failing):
 
 def test_watch_redraws_until_interrupted(failing):
     failing.prj("run", "solve")
-    shown = on_terminal(failing, ["prj", "status", "--watch"], interrupt_after=b"solve issue=1")
+    shown = on_terminal(failing, ["prj", "status", "--watch"], interrupt_after=b"solve #1")
     assert "needs you" in shown
     assert "interrupted" not in shown
 
@@ -237,7 +237,7 @@ finally:
 def test_watch_keeps_one_history_open(failing):
     failing.prj("run", "solve")
     words = ["python", "-c", WATCH, "status", "--watch"]
-    shown = on_terminal(failing, words, interrupt_after=b"solve issue=1", times=20)
+    shown = on_terminal(failing, words, interrupt_after=b"solve #1", times=20)
     assert "open histories: 1\r\n" in shown
 
 
@@ -278,4 +278,4 @@ def test_a_project_cannot_set_what_notifies(failing):
 def test_several_runs_say_at_once_that_ctrl_c_leaves_them(failing):
     answer = failing.prj("run", "solve", "issue=1,2", "--no-worktree")
     assert "Ctrl-C detaches and leaves them running" in answer.err
-    assert "solve issue=2" in answer.out
+    assert "solve #2" in answer.out

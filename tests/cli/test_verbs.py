@@ -683,5 +683,5 @@ def test_a_review_without_a_terminal_is_refused_before_anybody_is_asked(shop, sa
     server = says(GOLD)
     answer = shop.codebot("refactor", "shop/cart.py", "-r")
     assert answer.code == 8, answer.err
-    assert "codebot apply ID --decisions" in answer.err
+    assert "--decisions FILE|-" in answer.err
     assert not server.asked

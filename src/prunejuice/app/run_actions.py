@@ -1,14 +1,14 @@
 """Actions on the work of runs: show, undo, compare and merge it."""
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.app import merge_check
 from prunejuice.app.wiring import App
-from prunejuice.engine import driver, view
+from prunejuice.engine import driver, run_texts, view
 from prunejuice.engine import event as events
 from prunejuice.engine.driver import Runtime
 from prunejuice.engine.run import FINAL_STATUSES, Run
@@ -20,6 +20,8 @@ from prunejuice.worktrees import git as gits
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.merge import MergeMethod, MergeSource
 from prunejuice.worktrees.oplog import Operation
+
+_MAX_TITLE = 72
 
 
 class CommitRange(NamedTuple):
@@ -227,7 +229,8 @@ def merge_run(app: App, runtime: Runtime, run: Run, options: MergeOptions) -> Me
     into, old = merge.find_target_branch(git, options.into)
     if into == run.workspace.branch:
         raise UsageError(f"{into!r} is the run's own branch", "choose another branch with --into")
-    new = merge.create_merged_commit(git, MergeSource(tip, title), old, options.method)
+    with _name_place_of_conflict(run, into):
+        new = merge.create_merged_commit(git, MergeSource(tip, title), old, options.method)
     waiting = view.find_waiting_changes(run)
     if new == old and waiting:
         problem = f"nothing to merge yet: {', '.join(waiting)} of run {run.id[:8]} waits for a review"
@@ -248,9 +251,29 @@ def merge_run(app: App, runtime: Runtime, run: Run, options: MergeOptions) -> Me
     return MergeResult(into, old, new, operation.id, options.check, tuple(waiting))
 
 
+@contextmanager
+def _name_place_of_conflict(run: Run, into: str) -> Iterator[None]:
+    """Say in the error of a conflict where and how to resolve it."""
+    try:
+        yield
+    except ConflictError as error:
+        if has_worktree(run):
+            place = safe_line(run.workspace.worktree, 200)
+            steps = f"commit the work, run `git merge {into}`, resolve the conflicts and commit"
+            error.fix = f"in {place}: {steps}; then merge again"
+        raise
+
+
 def _merge_title(run: Run) -> str:
-    first = safe_line(f"{run.plan.command.name} {view.format_arguments(run)}".strip(), 72)
-    return f"{first}\n\nPruneJuice-Run: {run.id}\n"
+    """Return the message of the commits of a run: the words of its agent, or its issue, or its command."""
+    issue = run_texts.find_issue(run)
+    said = run_texts.find_summary(run).strip() or (issue[1] if issue else "")
+    title, _, rest = said.partition("\n")
+    if not title or len(title) > _MAX_TITLE:
+        title, rest = f"{run.plan.command.name} {run_texts.describe_task(run)}".strip(), said
+    closing = f"Closes #{issue[0]}" if issue else ""
+    parts = (safe_line(title, _MAX_TITLE).rstrip("."), rest.strip(), closing, f"PruneJuice-Run: {run.id}")
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _find_tip(git: Git, run: Run, title: str) -> str:

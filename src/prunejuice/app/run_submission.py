@@ -1,6 +1,7 @@
 """Submit the work of a run as a pull request, whoever changed its worktree."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -11,17 +12,18 @@ from prunejuice.changes.change_set import ChangeSet
 from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
 from prunejuice.edits.diff import FileDiff
 from prunejuice.edits.overlay import Overlay
+from prunejuice.engine import driver, run_texts
+from prunejuice.engine import event as events
+from prunejuice.engine.driver import Runtime
 from prunejuice.engine.run import FINAL_STATUSES, Run
 from prunejuice.engine.view import format_arguments
 from prunejuice.errors import UsageError
 from prunejuice.forges import branch as branches
 from prunejuice.forges import submit
 from prunejuice.forges.submit import SubmitOptions, SubmitPlan, SubmitResult
-from prunejuice.text import safe_line
 from prunejuice.worktrees import snapshot
 from prunejuice.worktrees.git import Git
 
-_FETCH_ISSUE = "fetch-issue"
 _WORK = "work"
 """The key in the metadata of a change set that holds the work of a run: the commit of its files."""
 _BRANCH = "branch"
@@ -68,11 +70,11 @@ def plan_run_submission(app: App, run: Run, options: SubmitOptions) -> RunSubmis
     differences = tuple(_diff_work(store, git, base, span.new))
     if not differences:
         done = f"; it was submitted: {earlier.history[-1].note}" if earlier else ""
-        raise UsageError(f"run {short} has no work to submit{done}", f"prj diff {short}")
+        raise UsageError(f"run {short} has no work to submit{done}", f"see what it did: prj show {short}")
     if earlier:
         name = str(earlier.change_set.metadata[_BRANCH])
         options = options._replace(branch=name, onto=options.onto or f"refs/heads/{name}")
-    issue = _find_issue(run)
+    issue = run_texts.find_issue(run)
     is_as_checked = _is_as_checked(git, run, span.new, differences)
     work = ChangeSet(
         change_set.changes_from_diffs(differences),
@@ -93,7 +95,7 @@ def plan_run_submission(app: App, run: Run, options: SubmitOptions) -> RunSubmis
 
 
 def submit_run(
-    submission: RunSubmission, environ: Mapping[str, str], *, request: bool, exact: bool
+    submission: RunSubmission, app: App, runtime: Runtime, *, request: bool, exact: bool
 ) -> SubmitResult:
     """Push the branch of a run and open its pull request; on failure nothing is pending.
 
@@ -106,11 +108,15 @@ def submit_run(
         plan = plan._replace(continued=plan.onto)
     with ExitStack() as on_failure:
         on_failure.callback(submission.discard)
-        result = submit.submit_changes(store, submission.git, plan, environ, request=request, exact=exact)
+        result = submit.submit_changes(
+            store, submission.git, plan, app.environ, request=request, exact=exact
+        )
         on_failure.pop_all()
     stored = store.find(submission.record.id)
     metadata = {**stored.change_set.metadata, _BRANCH: result.branch}
     store.save(stored.with_metadata(metadata))
+    submitted = events.RunSubmitted(at=time.time(), branch=result.branch, url=result.url)
+    driver.record_event(stored.change_set.run, runtime, submitted)
     return result
 
 
@@ -138,10 +144,8 @@ def _diff_work(store: ChangeSetStore, git: Git, base: str, tip: str) -> Iterator
 
 def _summarize(run: Run, issue: tuple[int, str] | None) -> str:
     """Return the words of the last agent, else the title of the issue, else the command of the run."""
-    summaries = [str(visit.outputs.get("summary") or "") for visit in run.visits]
-    if said := next((text for text in reversed(summaries) if text.strip()), ""):
-        return said
-    return issue[1] if issue else f"{run.plan.command.name} {format_arguments(run)}".strip()
+    said = run_texts.find_summary(run) or (issue[1] if issue else "")
+    return said or f"{run.plan.command.name} {format_arguments(run)}".strip()
 
 
 def _is_as_checked(git: Git, run: Run, commit: str, differences: Sequence[FileDiff]) -> bool:
@@ -154,34 +158,8 @@ def _is_as_checked(git: Git, run: Run, commit: str, differences: Sequence[FileDi
 
 
 def _describe_work(run: Run, issue: tuple[int, str] | None, *, is_as_checked: bool) -> dict[str, Any]:
-    evidence = list(_list_evidence(run)) if is_as_checked else []
+    evidence = list(run_texts.list_evidence(run)) if is_as_checked else []
     return {
         **({"closes": f"{issue[0]}: {issue[1]}"} if issue else {}),
         **({"evidence": evidence} if evidence else {}),
     }
-
-
-def _find_issue(run: Run) -> tuple[int, str] | None:
-    """Return the number and the title of the issue that the run fetched."""
-    for visit in run.visits:
-        step = run.plan.workflow.steps.get(visit.step)
-        number = visit.outputs.get("number")
-        if step and _FETCH_ISSUE in {step.uses, step.name} and isinstance(number, int):
-            return number, str(visit.outputs.get("title") or "")
-    return None
-
-
-def _list_evidence(run: Run) -> Iterator[str]:
-    """Yield what agents gave as evidence, and the scripts that passed after the last agent."""
-    passed: list[str] = []
-    for visit in run.visits:
-        step = run.plan.workflow.steps.get(visit.step)
-        if step is None or visit.status != "completed":
-            continue
-        if step.agent:
-            passed.clear()
-            said = visit.outputs.get("evidence")
-            yield from map(str, said if isinstance(said, list) else ())
-        elif step.script and "\n" not in step.script.strip():
-            passed.append(f"{step.name}: `{safe_line(step.script, 120)}` passes")
-    yield from passed

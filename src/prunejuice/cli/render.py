@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from prunejuice.engine.run import Run, StepRun, is_tolerated
+from prunejuice.engine.run_texts import describe_task, list_evidence
 from prunejuice.engine.view import RunSummary, find_waiting_changes, seconds_worked
 from prunejuice.text import format_dollars, safe_json, safe_line, safe_text, to_unicode
 
@@ -206,7 +207,7 @@ def run_row(run: RunSummary) -> tuple[str, ...]:
     note = safe_line(": ".join(filter(None, (run.step, run.error or run.called))), 80)
     return (
         run.id[:8],
-        safe_line(f"{run.command} {run.arguments}".strip(), 40),
+        safe_line(f"{run.command} {run.task or run.arguments}".strip(), 48),
         format_status(run.status),
         progress,
         duration,
@@ -272,26 +273,42 @@ def last_line(text: str) -> str:
 
 def run_summary(run: Run, directory: str) -> Iterable[str]:
     """Yield the closing lines about a run: its result, its directory and the next commands."""
-    short = run.id[:8]
     duration = f" in {format_duration(seconds_worked(run, time.time()))}" if run.started else ""
-    yield f"run {short} {format_status(run.status)}{duration}"
+    yield f"run {run.id[:8]} {format_status(run.status)}{duration}"
+    for label, value in (*_describe_result(run), *_describe_place(run, directory)):
+        if value:
+            yield f"  {label:10} {value}"
+
+
+def _describe_result(run: Run) -> Iterable[tuple[str, str]]:
+    """Yield labels and values that say what a run was to do, and what came of it; a value may be empty."""
     if run.cause or run.error:
-        yield f"  cause      {safe_line(': '.join(filter(None, (run.cause, run.error))), 300)}"
+        yield "cause", safe_line(": ".join(filter(None, (run.cause, run.error))), 300)
+        visit = run.last_visit(run.cause) if run.cause else None
+        yield "action", safe_line(visit.fix, 1000) if visit else ""
     for visit in run.blocked_visits():
-        yield f"  waiting    {safe_line(visit.step)}: {safe_line(visit.error, 300)}"
-        yield f"  action     {safe_line(visit.fix, 1000)}"
-    yield f"  directory  {safe_line(run.workspace.directory, 300)}"
-    if run.workspace.branch:
-        yield f"  branch     {safe_line(run.workspace.branch)}"
-    if run.workspace.session:
-        yield f"  session    {safe_line(run.workspace.session)}"
-    if run.artifacts:
-        yield f"  artifacts  {len(run.artifacts)} in {safe_line(directory, 300)}"
-    if waiting := find_waiting_changes(run):
-        yield f"  to review  {' '.join(waiting)}: prj review {short}"
-    yield f"  inspect    prj show {short} · prj logs {short}"
-    if run.status not in {"completed", "running", "pending"}:
-        yield f"  resume     prj resume {short}"
+        yield "waiting", f"{safe_line(visit.step)}: {safe_line(visit.error, 300)}"
+        yield "action", safe_line(visit.fix, 1000)
+    yield "task", describe_task(run)
+    yield from (("evidence", safe_line(fact, 300)) for fact in list_evidence(run))
+    if run.submitted:
+        yield "submitted", safe_line(run.submitted.url or run.submitted.branch, 300)
+    if run.landed:
+        yield "merged", f"into {safe_line(run.landed.into)} · undo: prj undo {run.landed.operation}"
+
+
+def _describe_place(run: Run, directory: str) -> Iterable[tuple[str, str]]:
+    """Yield labels and values that say where the work of a run is, and the next commands."""
+    short = run.id[:8]
+    yield "directory", safe_line(run.workspace.directory, 300)
+    yield "branch", safe_line(run.workspace.branch)
+    yield "session", safe_line(run.workspace.session)
+    yield "artifacts", f"{len(run.artifacts)} in {safe_line(directory, 300)}" if run.artifacts else ""
+    waiting = find_waiting_changes(run)
+    yield "to review", f"{' '.join(waiting)}: prj review {short}" if waiting else ""
+    yield "inspect", f"prj show {short} · prj logs {short}"
+    is_resumable = run.status not in {"completed", "running", "pending"}
+    yield "resume", f"prj resume {short}" if is_resumable else ""
 
 
 def format_patch_line(line: str) -> str:

@@ -15,6 +15,7 @@ _OPTIONS = (
         help="Text that precedes the generated description.",
     ),
     click.option("--base", default="", help="Target branch  [default: the remote's default branch]."),
+    click.option("--onto", default="", metavar="COMMIT", help="Commit to build on, instead of the base."),
     click.option("--branch", default="", help="Branch to create  [default: codebot/ and the title]."),
     click.option("--remote", default="", help="Remote to push to  [default: origin]."),
     click.option("--draft", is_flag=True, help="Open the pull request as a draft."),

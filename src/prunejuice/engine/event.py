@@ -183,6 +183,13 @@ class RunLanded(BaseEvent, frozen=True, tag="run.landed"):
     operation: str = ""
 
 
+class RunSubmitted(BaseEvent, frozen=True, tag="run.submitted"):
+    """The work of the run was pushed as a branch; `url` is that of its pull request, if it has one."""
+
+    branch: str
+    url: str = ""
+
+
 class RunDismissed(BaseEvent, frozen=True, tag="run.dismissed"):
     """A person dismissed the run: it needs nobody any more; `dismissed` is false if that was undone."""
 
@@ -233,6 +240,7 @@ Event = (
     | SnapshotTaken
     | FilesRestored
     | RunLanded
+    | RunSubmitted
     | RunDismissed
 )
 

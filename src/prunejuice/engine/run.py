@@ -76,8 +76,9 @@ class Run(Struct, frozen=True):
     """The state of a run after a number of events; `sequence` is the number of the last event.
 
     `interrupted_visits` are visits that were cut off and `interrupted_at` is the time of the first
-    interruption; `landed` records the branch that the work was merged into. `worked` is the number of
-    seconds that earlier drivers worked; the present one began at `driven_since` (0: there is none).
+    interruption; `landed` records the branch that the work was merged into, `submitted` its pull request.
+    `worked` is the number of seconds that earlier drivers worked; the present one began at `driven_since`
+    (0: there is none).
     """
 
     id: str
@@ -101,6 +102,7 @@ class Run(Struct, frozen=True):
     interrupted_visits: tuple[InterruptedVisit, ...] = ()
     interrupted_at: float = 0
     landed: events.RunLanded | None = None
+    submitted: events.RunSubmitted | None = None
     conversations: tuple[events.ConversationStarted, ...] = ()
     worked: float = 0
     driven_since: float = 0
@@ -181,6 +183,7 @@ def apply_event(run: Run, event: Event) -> Run:
             | events.SnapshotTaken()
             | events.FilesRestored()
             | events.RunLanded()
+            | events.RunSubmitted()
             | events.RunDismissed()
         ):
             return _apply_record_event(run, event)
@@ -197,6 +200,7 @@ _RecordEvent = (
     | events.SnapshotTaken
     | events.FilesRestored
     | events.RunLanded
+    | events.RunSubmitted
     | events.RunDismissed
 )
 
@@ -215,6 +219,17 @@ def _apply_record_event(run: Run, event: _RecordEvent) -> Run:
             return replace(run, snapshots=(*run.snapshots, event))
         case events.FilesRestored():
             return replace(run, interrupted_visits=(), interrupted_at=0)
+        case _:
+            return _apply_outcome_event(run, event)
+
+
+def _apply_outcome_event(
+    run: Run, event: events.RunLanded | events.RunSubmitted | events.RunDismissed
+) -> Run:
+    """Apply an event about what a person did with the work of a run."""
+    match event:
+        case events.RunSubmitted():
+            return replace(run, submitted=event)
         case events.RunDismissed():
             return replace(run, dismissed=event.dismissed)
         case _:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from prunejuice.engine.event import SnapshotTaken
 from prunejuice.engine.run import Run, RunStatus, StepRun
+from prunejuice.engine.run_texts import describe_task
 from prunejuice.text import safe_line
 
 NEW_RUN_SECONDS = 10.0
@@ -52,6 +53,8 @@ class RunSummary(Struct, frozen=True):
     dismissed: bool = False
     tokens: int = 0
     cost: float = 0
+    task: str = ""
+    submitted: str = ""
 
 
 def _is_watched(run: Run) -> bool:
@@ -103,6 +106,8 @@ def summarize_run(run: Run) -> RunSummary:
         dismissed=run.dismissed,
         tokens=int(_sum_outputs(run, "tokens")),
         cost=_sum_outputs(run, "cost"),
+        task=describe_task(run),
+        submitted=(run.submitted.url or run.submitted.branch) if run.submitted else "",
     )
 
 
@@ -128,12 +133,12 @@ def seconds_worked(run: Run | RunSummary, now: float) -> float:
 
 
 def format_arguments(run: Run) -> str:
-    """Return the arguments of a run as `name=value` words, with secrets masked and long values cut."""
-    arguments = run.plan.arguments.items()
+    """Return the arguments of a run as `name=value` words, except defaults; secrets are masked."""
+    defaults = {argument.name: argument.default for argument in run.plan.command.arguments}
     return " ".join(
         f"{name}={_format_argument(name, value, run.plan.secret_names)}"
-        for name, value in arguments
-        if value is not None
+        for name, value in run.plan.arguments.items()
+        if value is not None and (name not in defaults or value != defaults[name])
     )
 
 
@@ -172,8 +177,8 @@ def status_line(
     elif group == "ready":
         evidence.append(f"snapshot: {line.files} files changed, in no other branch by prj merge")
     evidence += [f"change set: {name} waits for `prj review {line.id[:8]}`" for name in waiting]
-    if line.landed:
-        evidence.append(f"event: landed in {line.landed}")
+    evidence += [f"event: landed in {line.landed}"] if line.landed else []
+    evidence += [f"event: submitted as {line.submitted}"] if line.submitted else []
     if line.worktree:
         evidence.append(f"folder: {line.worktree} is {'present' if has_worktree else 'gone'}")
     if line.session:
@@ -190,7 +195,8 @@ def _status_group(line: RunSummary, *, has_worktree: bool, waits: bool) -> Statu
         return "needs you"
     if waits:
         return "ready"
-    is_ready = line.status == "completed" and line.files and has_worktree and not line.landed
+    is_out = line.landed or line.submitted
+    is_ready = line.status == "completed" and line.files and has_worktree and not is_out
     return "ready" if is_ready else "done"
 
 
@@ -244,7 +250,9 @@ def summary_to_dict(line: RunSummary) -> dict[str, Any]:
         files=line.files or None,
         added=line.added or None,
         removed=line.removed or None,
+        task=line.task,
         landed=line.landed,
+        submitted=line.submitted,
         dismissed=line.dismissed or None,
         tokens=line.tokens or None,
         cost=line.cost or None,

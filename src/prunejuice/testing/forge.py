@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 from prunejuice.testing.loopback import LoopbackServer
 
@@ -57,12 +58,18 @@ class ForgeServer(LoopbackServer):
         if path == "pulls" and request.method == "POST":
             return self._open_pull_request(request.body)
         if path == "pulls":
-            return 200, self._open
+            return 200, self._find_open(request.path.partition("?")[2])
         number = path.removeprefix("issues/")
         if number.isdigit() and int(number) in self.issues:
             title, body = self.issues[int(number)]
             return 200, {"title": title, "body": body, "html_url": f"{self.url}/issues/{number}"}
         return 404, {"message": "Not Found"}
+
+    def _find_open(self, query: str) -> list[Mapping[str, Any]]:
+        """Return the open pull requests, of one branch if the query names it as `owner:name`."""
+        wanted = dict(parse_qsl(query)).get("head", "")
+        names = {wanted, wanted.removeprefix("shop:")}
+        return [pull for pull in self._open if not wanted or pull["head"] in names]
 
     def _open_pull_request(self, body: Mapping[str, Any]) -> tuple[int, Any]:
         owner, _, branch = str(body.get("head")).rpartition(":")

@@ -94,7 +94,7 @@ def _merge_trees(git: Git, onto: str, tip: str) -> str:
     tree, files = snapshot.merge_commits(git, onto, tip)
     if files:
         fix = (
-            "`git merge` the branch in the run's worktree, resolve the conflicts, commit, then merge again"
+            "check out the branch with the work, merge the other into it, resolve the conflicts and commit"
         )
         raise ConflictError(f"conflict in {', '.join(files[:10])}", fix, files)
     return tree

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 @click.command("submit-pr")
 @click.option("--title", default="", help="Title of the pull request  [default: from the change sets].")
 @submission_options
-@click.option("--onto", default="", metavar="COMMIT", help="Commit to build on, instead of the base.")
 @click.option(
     "--only", multiple=True, metavar="ID", help="Submit only this change set; it may be applied already."
 )

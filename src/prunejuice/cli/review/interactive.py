@@ -29,7 +29,7 @@ def require_terminal() -> None:
         HumanNeededError: there is no terminal.
     """
     if not terminal.is_interactive():
-        fix = "decide as JSON instead: `codebot apply ID --decisions FILE|-`"
+        fix = "decide as JSON instead with --decisions FILE|-, or take all with --yes"
         raise HumanNeededError("a review needs a terminal", fix)
 
 

@@ -42,7 +42,9 @@ def review_command(*, run: str, grain: str, **options: Any) -> int:
     store = run_changes.open_run_store(app, loaded)
     records = run_changes.find_waiting(store, loaded)
     if not records:
-        fix = f"run `prj diff {loaded.id[:8]}` to see its work"
+        fix = (
+            f"run `prj show {loaded.id[:8]}` to see what it did, `prj diff {loaded.id[:8]}` to see its work"
+        )
         raise NotFoundError(f"run {loaded.id[:8]} has no change set that waits for a review", fix)
     return review_records(store, records, grain, **options)
 

@@ -74,7 +74,7 @@ def _submit_run(app: "App", name: str, options: "SubmitOptions", *, dry_run: boo
         submission.discard()
         return {"dry_run": True, **planned, "diff": diff}
     result = run_submission.submit_run(
-        submission, app.environ, request=options.request, exact=bool(options.branch)
+        submission, app, app.build_runtime(), request=options.request, exact=bool(options.branch)
     )
     return {**planned, **result._asdict()}
 
