@@ -258,7 +258,7 @@ def test_merge_brings_the_work_into_the_branch_that_is_checked_out(project, edit
     assert (project.root / "a.txt").read_text() == "one\nissue 1\n"
     assert git(project.root, "status", "--porcelain") == "?? .prj/"
     assert git(project.root, "log", "-1", "--format=%s|%an|%(trailers)").startswith(
-        "edit issue=1|tester|PruneJuice-Run:"
+        "edit #1|tester|PruneJuice-Run:"
     )
     assert git(Path(edited["worktree"]), "status", "--porcelain") == ""
     item = project.prj("status", "--json").json["items"][0]

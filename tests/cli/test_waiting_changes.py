@@ -367,3 +367,33 @@ def test_the_undo_that_is_named_undoes_this_change_set(shop, waiting):
     assert shop.codebot("undo", name).code == 0
     assert read_cart(run) == CART
     assert (shop.root / "b.txt").exists()
+
+
+# -- what waits is part of every comparison -------------------------------------------------------------
+
+
+def test_what_waits_is_shown_compared_and_foreseen_to_conflict(shop, waiting, tmp_path, monkeypatch):
+    first, change = waiting
+    path = tmp_path / "other.yaml"
+    other = EDIT.replace("    return sum(prices)\n>>>", "    return max(prices)\n>>>")
+    path.write_text(yaml.safe_dump({"answers": [{"text": other}]}))
+    monkeypatch.setenv("PRUNEJUICE_SCRIPT", str(path))
+    _, second = shop.run("mend", "what=max")
+    answer = shop.prj("diff", first["id"])
+    assert "+    return sum(prices)\n" in answer.out
+    assert "with what waits for a review" in answer.err
+    [item] = shop.prj("diff", first["id"], "--json").json["items"]
+    assert (item["path"], item["added"], item["removed"]) == ("cart.py", 2, 2)
+    table = shop.prj("compare", first["id"], second["id"]).out
+    assert re.search(r"cart\.py +\+2 -2 +\+2 -2", table)
+    assert re.search(r"what +sum +max", table)
+    compared = shop.prj("compare", first["id"], second["id"], "--json").json["items"]
+    assert [row["files"][0]["path"] for row in compared] == ["cart.py", "cart.py"]
+    found = shop.prj("conflicts", "--json").json["items"]
+    assert [(item["files"], bool(item["other"])) for item in found] == [(["cart.py"], True)]
+    assert read_cart(first) == CART, "nothing is applied"
+    assert change in [item["id"] for item in shop.codebot("pending", "--json").json["items"]]
+    # A change set that fits no more is left out.
+    Path(first["worktree"], "cart.py").write_text("something else\n")
+    assert shop.prj("diff", first["id"]).code == 0
+    assert shop.prj("conflicts", "--json").json["worktrees"]

@@ -6,8 +6,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice.app import merge_check
+from prunejuice.app import merge_check, run_changes
 from prunejuice.app.wiring import App
+from prunejuice.changes import tree_state
+from prunejuice.changes.change_set_store import ChangeSetStore
 from prunejuice.engine import driver, run_texts, view
 from prunejuice.engine import event as events
 from prunejuice.engine.driver import Runtime
@@ -71,6 +73,19 @@ def find_work_range(app: App, run: Run, step: str = "") -> CommitRange:
             "a run that changes no tracked files has none; check that snapshots are enabled",
         )
     return CommitRange(git, old, last)
+
+
+def find_proposed_range(app: App, run: Run) -> CommitRange:
+    """Return the commit range of a run with what waits for a review, as if it were applied.
+
+    Raises:
+        UsageError: The run has no snapshots.
+    """
+    span = find_work_range(app, run)
+    if not (run.workspace.own_worktree and has_worktree(run)):
+        return span
+    records = run_changes.find_waiting(run_changes.open_run_store(app, run), run)
+    return span._replace(new=run_changes.add_waiting_changes(span.git, span.new, records))
 
 
 def _find_step_range(run: Run, step: str) -> tuple[str, str]:
@@ -331,14 +346,14 @@ class RunComparison(NamedTuple):
 
 
 def compare_runs(app: App, runs: Sequence[Run]) -> list[RunComparison]:
-    """Return the file changes of each run.
+    """Return the file changes of each run, with what waits for a review.
 
     Raises:
         UsageError: A run has no snapshots.
     """
     comparisons = []
     for run in runs:
-        work = find_work_range(app, run)
+        work = find_proposed_range(app, run)
         comparisons.append(RunComparison(run, tuple(snapshot.diff_stats(work.git, work.old, work.new))))
     return comparisons
 
@@ -346,7 +361,7 @@ def compare_runs(app: App, runs: Sequence[Run]) -> list[RunComparison]:
 def find_conflicts(
     git: Git, base: str
 ) -> tuple[str, list[conflicts.WorktreeChanges], list[conflicts.Conflict]]:
-    """Return the base commit, the changes of all worktrees, and their conflicts.
+    """Return the base commit, the changes of all worktrees with what waits there, and their conflicts.
 
     Raises:
         UsageError: The base commit does not exist.
@@ -354,4 +369,9 @@ def find_conflicts(
     commit = git.resolve(base or "HEAD")
     if not commit:
         raise UsageError(f"unknown commit {safe_line(base or 'HEAD', 60)!r}", "choose a commit with --base")
-    return commit, *conflicts.find_conflicts(git, commit)
+    return commit, *conflicts.find_conflicts(git, commit, propose=_propose_waiting_changes)
+
+
+def _propose_waiting_changes(git: Git, commit: str) -> str:
+    store = ChangeSetStore(tree_state.worktree_state(git))
+    return run_changes.add_waiting_changes(git, commit, store.load_in_state("pending"))

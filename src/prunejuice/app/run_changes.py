@@ -1,13 +1,16 @@
 """The change sets that wait in the worktree of a run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prunejuice.app.wiring import App
-from prunejuice.changes import tree_state
+from prunejuice.changes import pending, tree_state
 from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
 from prunejuice.engine.run import Run
 from prunejuice.errors import UsageError
+from prunejuice.forges import branch
 from prunejuice.text import safe_line
+from prunejuice.worktrees.git import Git
 
 
 def open_run_store(app: App, run: Run) -> ChangeSetStore:
@@ -35,6 +38,18 @@ def require_folder(run: Run) -> Path:
         fix = "run `prj undo --list` to see whether it can be restored"
         raise UsageError(f"the folder {safe_line(str(folder), 300)} of run {run.id[:8]} is gone", fix)
     return folder
+
+
+def add_waiting_changes(git: Git, commit: str, records: Sequence[ChangeSetRecord]) -> str:
+    """Return a commit, in no branch, of the files of another with change sets that wait.
+
+    Nothing is applied. Change sets that no longer fit are left out.
+    """
+    statuses, _ = pending.stack_records(records, branch.commit_file_reader(git, commit))
+    for status in statuses:
+        if status.differences:
+            commit = branch.commit_differences(git, commit, status.differences, "waiting")
+    return commit
 
 
 def find_waiting(store: ChangeSetStore, run: Run) -> list[ChangeSetRecord]:

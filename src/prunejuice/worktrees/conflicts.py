@@ -1,6 +1,6 @@
 """Find the worktrees that would conflict with each other or with the base, before any merge."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
@@ -10,6 +10,8 @@ from prunejuice.errors import PruneJuiceError
 from prunejuice.worktrees import snapshot
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.listing import Worktree, list_worktrees
+
+Proposal = Callable[[Git, str], str]
 
 
 class WorktreeChanges(NamedTuple):
@@ -34,11 +36,12 @@ class Conflict(NamedTuple):
 
 
 def find_conflicts(
-    git: Git, base: str, only: Iterable[Path] = ()
+    git: Git, base: str, only: Iterable[Path] = (), *, propose: Proposal = lambda _git, commit: commit
 ) -> tuple[list[WorktreeChanges], list[Conflict]]:
     """Compare the linked worktrees, or the `only` ones, with each other and with the commit `base`.
 
-    Return the changes of each worktree, and the conflicts.
+    `propose` returns the commit to compare, from git of a worktree and the commit of its files. Return the
+    changes of each worktree, and the conflicts.
     """
     wanted_paths = set(only)
     worktrees = [
@@ -48,7 +51,7 @@ def find_conflicts(
     ]
     base_changes = WorktreeChanges("", Path(), base, frozenset())
     with ThreadPoolExecutor(8) as pool:
-        sides = list(pool.map(lambda entry: _read_worktree_changes(git, entry, base), worktrees))
+        sides = list(pool.map(lambda entry: _read_worktree_changes(git, entry, base, propose), worktrees))
         # Each comparison is a git process, and there are n² pairs: skip those that share no path.
         pairs = [
             (left, right)
@@ -61,17 +64,17 @@ def find_conflicts(
     return sides, conflicts
 
 
-def _read_worktree_changes(git: Git, entry: Worktree, base: str) -> WorktreeChanges:
+def _read_worktree_changes(git: Git, entry: Worktree, base: str, propose: Proposal) -> WorktreeChanges:
     name = entry.branch or entry.path.name
     worktree_git = git.for_worktree(entry.path, entry.git_dir)
     try:
         with snapshot.open_index(worktree_git, exact=False) as index:
-            now = index.take_snapshot("radar")
-        fork = git.try_run("merge-base", base, now.commit).stdout.decode().strip() or base
-        paths = frozenset(stat.path for stat in snapshot.diff_stats(worktree_git, fork, now.commit))
+            now = propose(worktree_git, index.take_snapshot("radar").commit)
+        fork = git.try_run("merge-base", base, now).stdout.decode().strip() or base
+        paths = frozenset(stat.path for stat in snapshot.diff_stats(worktree_git, fork, now))
     except PruneJuiceError as error:
         return WorktreeChanges(name, entry.path, "", frozenset(), error.message)
-    return WorktreeChanges(name, entry.path, now.commit, paths)
+    return WorktreeChanges(name, entry.path, now, paths)
 
 
 def _may_conflict(left: frozenset[str], right: frozenset[str]) -> bool:

@@ -11,8 +11,10 @@ from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
 from prunejuice.cli.render import change_to_dict, format_duration, format_status
 from prunejuice.cli.run_lookup import find_run
+from prunejuice.engine.run_texts import describe_task, list_evidence
+from prunejuice.engine.view import summarize_run
 from prunejuice.errors import UsageError
-from prunejuice.text import safe_line
+from prunejuice.text import format_dollars, safe_line
 
 if TYPE_CHECKING:
     from prunejuice.engine.run import Run
@@ -24,11 +26,18 @@ def _comparison_rows(sides: "Sequence[tuple[Run, Sequence[DiffStat]]]") -> Itera
     runs = [run for run, _ in sides]
     yield "run", *(run.id[:8] for run in runs)
     yield "command", *(safe_line(run.plan.command.name, 30) for run in runs)
+    yield "task", *(safe_line(describe_task(run), 40) for run in runs)
     names = dict.fromkeys(name for run in runs for name in run.plan.arguments)
     for name in names:
-        yield name, *(safe_line(str(run.plan.arguments.get(name, "")), 40) for run in runs)
+        values = [safe_line(str(run.plan.arguments.get(name, "")), 40) for run in runs]
+        if any(value != values[0] for value in values):
+            yield name, *values
     yield "status", *(format_status(run.status) for run in runs)
     yield "time", *(format_duration(run.ended - run.started) if run.ended else "" for run in runs)
+    summaries = [summarize_run(run) for run in runs]
+    yield "tokens", *(f"{line.tokens:,}" if line.tokens else "" for line in summaries)
+    yield "cost", *(format_dollars(line.cost) if line.cost else "" for line in summaries)
+    yield "evidence", *(safe_line(next(list_evidence(run), ""), 40) for run in runs)
     for step in dict.fromkeys(visit.step for run in runs for visit in run.visits):
         last = [run.last_visit(step) for run in runs]
         yield (
@@ -58,14 +67,14 @@ def compare_command(*, runs: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         render.print_json("compare", [_run_to_dict(comparison) for comparison in comparisons])
         return
-    for row in render.align_columns(
-        _comparison_rows([(comparison.run, comparison.files) for comparison in comparisons])
-    ):
+    rows = _comparison_rows([(comparison.run, comparison.files) for comparison in comparisons])
+    for row in render.align_columns(row for row in rows if any(row[1:])):
         render.print_line(row)
 
 
 def _run_to_dict(comparison: run_actions.RunComparison) -> dict[str, object]:
     run = comparison.run
+    line = summarize_run(run)
     return {
         "id": run.id,
         "command": run.plan.command.name,
@@ -75,5 +84,8 @@ def _run_to_dict(comparison: run_actions.RunComparison) -> dict[str, object]:
         "added": sum(file.added or 0 for file in comparison.files),
         "removed": sum(file.removed or 0 for file in comparison.files),
         "files": [change_to_dict(file) for file in comparison.files],
+        "tokens": line.tokens,
+        "cost": line.cost,
+        "evidence": list(list_evidence(run)),
         "steps": {visit.step: visit.status for visit in run.visits},
     }

@@ -1,6 +1,6 @@
 """Show which worktrees conflict with each other and with the base.
 
-Uncommitted work counts. Nothing is merged.
+Uncommitted work and change sets that wait for a review count. Nothing is merged.
 """
 
 import click

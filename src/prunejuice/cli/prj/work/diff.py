@@ -1,4 +1,4 @@
-"""Show what a run, or one step of it, changed.
+"""Show what a run, or one step of it, changed, with the change sets that wait for a review.
 
 Piped output is a patch that git can apply. A terminal shows it in your pager ($PAGER, or `less`).
 """
@@ -32,6 +32,10 @@ def diff_command(*, run: str, step: str, stat: bool, as_json: bool) -> None:
         _show_verb_run(path, loaded, plain=not (stat or as_json), as_json=as_json)
         return
     span = run_actions.find_work_range(app, loaded, step)
+    if not step:
+        worked, span = span.new, run_actions.find_proposed_range(app, loaded)
+        if span.new != worked and not as_json:
+            render.print_message(f"note: with what waits for a review: prj review {loaded.id[:8]}")
     if not (stat or as_json):
         _show_patch(span)
         return
