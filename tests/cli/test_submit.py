@@ -400,10 +400,19 @@ def test_issue_analysis_continues_without_a_forge(shop):
 
 
 @pytest.mark.parametrize(
-    "url", ["https://gitlab.com/o/n.git", "git@evil.example:o/n", "https://evil.example/o/n"]
+    "url",
+    [
+        "https://evil.example:8443/o/n.git",
+        "git@evil.example:o/n",
+        "https://evil.example/o/n",
+        "https://gitlab.evil.example/o/n",
+        "git@gitea.evil.example:o/n",
+    ],
 )
 def test_a_token_goes_to_no_host_that_only_the_repository_names(shop, monkeypatch, url):
-    monkeypatch.setenv("GH_TOKEN", "secret")
+    for name in ("GH_TOKEN", "GITLAB_TOKEN", "GITEA_SERVER_TOKEN", "FORGEJO_TOKEN"):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("GITEA_SERVER_URL", "https://gitea.example")
     where = github.parse_repository(url, {})
     assert github.find_token(where, {"GH_TOKEN": "secret", "GITHUB_TOKEN": "secret"}) == ""
     git(shop.root, "remote", "set-url", "origin", url)

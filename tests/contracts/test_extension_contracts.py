@@ -8,8 +8,8 @@ from prunejuice.edits.edit import Edit
 from prunejuice.edits.formats import EXTENSIONS as FORMATS
 from prunejuice.engine.stores.memory import MemoryStore
 from prunejuice.engine.stores.sqlite import SqliteStore
-from prunejuice.forges import github
-from prunejuice.testing import Forge
+from prunejuice.forges import gitea, github, gitlab
+from prunejuice.testing import Forge, Gitea, GitLab
 from prunejuice.testing.contracts import (
     check_agent,
     check_forge,
@@ -69,6 +69,12 @@ def test_github_keeps_the_contract():
     with Forge(issues={7: ("Broken", "It is.")}) as forge:
         environ = {"GITHUB_API_URL": forge.url, "GH_TOKEN": forge.token}
         check_forge(github.connect, "https://github.com/shop/cart.git", environ, 7)
+
+
+@pytest.mark.parametrize(("server", "client"), [(GitLab, gitlab), (Gitea, gitea)])
+def test_other_forges_keep_the_contract(server, client):
+    with server(issues={7: ("Broken", "It is.")}) as forge:
+        check_forge(client.connect, f"{forge.url}/shop/cart.git", forge.environment, 7)
 
 
 @pytest.mark.parametrize("name", ANSWERS)

@@ -17,6 +17,9 @@ _RECEIVE_PACK = "--receive-pack=git -c core.hooksPath=/dev/null receive-pack"
 """Disables the hooks of a remote that is a local folder, which git would run as the user."""
 
 
+_UPSTREAM = "upstream"
+
+
 class Remote(NamedTuple):
     """A git remote: its name, its push URL, and the URL that says on which forge it is."""
 
@@ -50,6 +53,16 @@ def find_remote(git: Git, name: str = "") -> Remote:
         )
     fetch_url = git.run("remote", "get-url", chosen).strip()
     return Remote(chosen, url, fetch_url if _is_local(url) else url)
+
+
+def find_upstream(git: Git, remote: Remote) -> Remote:
+    """Return the remote that pull requests go to: one named `upstream`, beside the fork that is pushed to.
+
+    Raises:
+        UsageError: its URL is unsafe.
+    """
+    has_upstream = remote.name != _UPSTREAM and _UPSTREAM in git.run("remote").split()
+    return find_remote(git, _UPSTREAM) if has_upstream else remote
 
 
 def _is_local(url: str) -> bool:

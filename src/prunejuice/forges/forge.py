@@ -38,6 +38,8 @@ class Forge(Protocol):
     def open_pull_request(self, head: str, base: str, title: str, body: str, *, draft: bool) -> str:
         """Open a pull request and return its URL. An open one of the same branch is reused.
 
+        `head` is a branch of the repository, or `path:branch` of the fork at a path, as in its URL.
+
         Raises:
             PublishError: the forge refused, or is unreachable.
             UsageError: the login is not accepted, or has no access.

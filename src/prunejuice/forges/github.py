@@ -1,22 +1,19 @@
 """A client for the API of GitHub and GitHub Enterprise: pull requests and issues."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from prunejuice.errors import MissingToolError, PublishError, UsageError
+from prunejuice.errors import MissingToolError
 from prunejuice.forges.forge import Issue
+from prunejuice.forges.remote_url import parse_remote_url
+from prunejuice.forges.rest import RestApi
 from prunejuice.system import process
 from prunejuice.text import safe_line
 
-_URL = re.compile(
-    r"^(?:https?://(?:[^@/]*@)?|ssh://(?:[^@/]*@)?|[\w.-]+@)([\w.-]+)(?::\d+)?[:/](.+?)(?:\.git)?/?$"
-)
 _GITHUB_API = "https://api.github.com"
 _TOKEN_VARIABLES = ("GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN")
 """Variables that `gh auth token` would return for any host; removed from its environment."""
-_TIMEOUT = 30.0
 _LOGIN_FIX = "set GH_TOKEN to a token with write access to the repository, or run `gh auth login`"
 
 
@@ -30,13 +27,12 @@ class ForgeRepository(NamedTuple):
 
 def parse_repository(url: str, environ: Mapping[str, str]) -> ForgeRepository | None:
     """Return the repository of a remote's URL; GITHUB_REPOSITORY and GITHUB_API_URL override it."""
-    override = environ.get("GITHUB_REPOSITORY", "")
-    match = _URL.match(url)
-    path = override or (match[2] if match else "")
+    remote = parse_remote_url(url)
+    path = environ.get("GITHUB_REPOSITORY") or (remote.path if remote else "")
     owner, _, name = path.partition("/")
     if not (owner and name) or "/" in name:
         return None
-    host = match[1] if match else "github.com"
+    host = remote.host if remote else "github.com"
     default_api = _GITHUB_API if host == "github.com" else f"https://{host}/api/v3"
     return ForgeRepository(environ.get("GITHUB_API_URL", "").rstrip("/") or default_api, owner, name)
 
@@ -66,7 +62,8 @@ def login_hint(repository: ForgeRepository, environ: Mapping[str, str]) -> str:
     if _is_default_host(repository, environ):
         return "set GH_TOKEN, or run `gh auth login`"
     host = safe_line(_api_host(repository.api), 80)
-    return f"run `gh auth login --hostname {host}`, or set GH_HOST={host} and GH_ENTERPRISE_TOKEN"
+    other = f"for a GitLab set GITLAB_HOST={host}, for a Gitea or Forgejo GITEA_SERVER_URL=https://{host}"
+    return f"run `gh auth login --hostname {host}`, or set GH_HOST={host} and GH_ENTERPRISE_TOKEN; {other}"
 
 
 def _is_default_host(repository: ForgeRepository, environ: Mapping[str, str]) -> bool:
@@ -103,18 +100,19 @@ class GitHub(NamedTuple):
             PublishError: the forge refused, or is unreachable.
             UsageError: the token is not accepted, or has no access.
         """
-        owner = self.head_owner or self.repository.owner
+        fork, _, branch = head.rpartition(":")
+        owner = fork.partition("/")[0] or self.head_owner or self.repository.owner
         # A branch of the repository itself needs no owner; one of a fork is not found without it.
-        named = head if owner == self.repository.owner else f"{owner}:{head}"
+        named = branch if owner == self.repository.owner else f"{owner}:{branch}"
         payload = {"title": title, "head": named, "base": base, "body": body, "draft": draft}
         status, answer = self._request("POST", "pulls", payload)
         if status == 201:
             return str(answer.get("html_url"))
         if status == 422 and "already exists" in _error_message(answer):
-            _, existing = self._request("GET", f"pulls?state=open&head={quote(f'{owner}:{head}')}")
+            _, existing = self._request("GET", f"pulls?state=open&head={quote(f'{owner}:{branch}')}")
             if isinstance(existing, list) and existing:
                 return str(existing[0].get("html_url"))
-        raise _refusal_error(status, answer, self.repository)
+        raise self._api.refusal_error(status, _error_message(answer))
 
     def fetch_issue(self, number: int) -> Issue:
         """Return an issue.
@@ -125,30 +123,23 @@ class GitHub(NamedTuple):
         """
         status, answer = self._request("GET", f"issues/{number}")
         if status == 404:
-            problem = f"issue {number} not found in {self.repository.owner}/{self.repository.name}"
-            raise UsageError(f"{problem}, or the token has no access to it", "check the number of --issue")
+            raise self._api.missing_issue_error(number)
         if status != 200:
-            raise _refusal_error(status, answer, self.repository)
+            raise self._api.refusal_error(status, _error_message(answer))
         return Issue(
             number, str(answer.get("title")), str(answer.get("body") or ""), str(answer.get("html_url"))
         )
 
-    def _request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        import httpx2  # noqa: PLC0415 - slow to import
+    @property
+    def _api(self) -> RestApi:
+        name = f"{self.repository.owner}/{self.repository.name}"
+        headers = {"Accept": "application/vnd.github+json"}
+        headers |= {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return RestApi(self.repository.api, name, headers, _LOGIN_FIX)
 
-        repository = self.repository
-        headers = {"Accept": "application/vnd.github+json", "User-Agent": "prunejuice"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
-        url = f"{repository.api}/repos/{quote(repository.owner)}/{quote(repository.name)}/{path}"
-        try:
-            response = httpx2.request(method, url, json=body, headers=headers, timeout=_TIMEOUT)
-            return response.status_code, response.json() if response.content else {}
-        except (httpx2.HTTPError, ValueError, httpx2.InvalidURL) as error:
-            fix = "check the network connection and try again; nothing was lost"
-            raise PublishError(
-                f"could not reach {repository.api}: {safe_line(str(error), 200)}", fix
-            ) from error
+    def _request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        owner, name = quote(self.repository.owner), quote(self.repository.name)
+        return self._api.request(method, f"repos/{owner}/{name}/{path}", body)
 
 
 def _error_message(answer: Any) -> str:
@@ -164,20 +155,6 @@ def _error_message(answer: Any) -> str:
     return safe_line("; ".join(filter(None, [str(answer.get("message", "")), *details])), 300)
 
 
-def _refusal_error(status: int, answer: Any, repository: ForgeRepository) -> Exception:
-    """Return the error for a refused request."""
-    name, message = f"{repository.owner}/{repository.name}", _error_message(answer)
-    if status in {401, 403}:
-        return UsageError(f"{repository.api} rejected the token for {name}: {message}", _LOGIN_FIX)
-    if status == 404:
-        return UsageError(
-            f"{repository.api} did not find {name}, or the token has no access to it", _LOGIN_FIX
-        )
-    return PublishError(
-        f"{repository.api} refused the request ({status}): {message}", "fix the problem and try again"
-    )
-
-
 def connect(url: str, environ: Mapping[str, str]) -> GitHub | None:
     """Return the repository of a URL, with a token if one is found; None if the URL names no repository."""
     repository = parse_repository(url, environ)
@@ -185,6 +162,6 @@ def connect(url: str, environ: Mapping[str, str]) -> GitHub | None:
         return None
     token = find_token(repository, environ)
     fix = "" if token else login_hint(repository, environ)
-    match = _URL.match(url)
-    owner = match[2].partition("/")[0] if match else ""
+    remote = parse_remote_url(url)
+    owner = remote.owner if remote else ""
     return GitHub(repository, token, fix, _is_default_host(repository, environ), owner)

@@ -9,14 +9,21 @@ from prunejuice.system.extensions import ExtensionPoint
 from prunejuice.text import safe_line
 from prunejuice.worktrees.git import Git
 
-EXTENSIONS = ExtensionPoint("prunejuice.forges", {"github": "prunejuice.forges.github:connect"})
+EXTENSIONS = ExtensionPoint(
+    "prunejuice.forges",
+    {
+        "github": "prunejuice.forges.github:connect",
+        "gitea": "prunejuice.forges.gitea:connect",
+        "gitlab": "prunejuice.forges.gitlab:connect",
+    },
+)
 """Forges by name: a function `(url, environ) → Forge | None`, None for a URL of another forge."""
 
 
 def find_forge(url: str, environ: Mapping[str, str]) -> Forge:
     """Return the forge of a remote's URL.
 
-    Forges of other packages are asked before GitHub, which accepts any host.
+    Forges of other packages are asked first, and GitHub last: it accepts any host.
 
     Raises:
         UsageError: no forge accepts the URL.
@@ -26,7 +33,7 @@ def find_forge(url: str, environ: Mapping[str, str]) -> Forge:
         if forge is not None:
             return forge
     problem = f"{safe_line(branch.redact_url(url), 200)} is not on a known forge"
-    raise UsageError(problem, "set GITHUB_REPOSITORY=owner/name")
+    raise UsageError(problem, "set GITHUB_REPOSITORY=owner/name, or add a remote on a forge")
 
 
 def open_forge(git: Git, environ: Mapping[str, str], remote: str = "") -> Forge:
@@ -36,7 +43,8 @@ def open_forge(git: Git, environ: Mapping[str, str], remote: str = "") -> Forge:
         UsageError: there is no remote, its forge is unknown, or requires a login.
     """
     try:
-        url = branch.find_remote(git, remote).url
+        found = branch.find_upstream(git, branch.find_remote(git, remote))
+        url = found.forge_url or found.url
     except UsageError:
         if not environ.get("GITHUB_REPOSITORY"):
             raise

@@ -17,6 +17,7 @@ from prunejuice.forges import branch as branches
 from prunejuice.forges.branch import Remote
 from prunejuice.forges.forge import Forge
 from prunejuice.forges.registry import find_forge
+from prunejuice.forges.remote_url import parse_remote_url
 from prunejuice.forges.request_template import fill_template, find_template
 from prunejuice.text import safe_line
 from prunejuice.worktrees.git import Git
@@ -58,7 +59,8 @@ class SubmitOptions(NamedTuple):
 class SubmitPlan(NamedTuple):
     """What a submission would do: the commit to build on, and the change sets with their differences.
 
-    `parts` has the differences of each of the `records`. A branch at the commit `continued` moves on.
+    `parts` has the differences of each of the `records`. A branch at the commit `continued` moves on. The
+    branch is pushed to `remote`, and requested to be merged into `upstream`, which may be the same.
     """
 
     submission: PRSubmission
@@ -67,6 +69,7 @@ class SubmitPlan(NamedTuple):
     remote: Remote | None
     onto: str
     continued: str = ""
+    upstream: Remote | None = None
 
 
 SubmitStage = Literal["branch", "pushed", "requested"]
@@ -94,7 +97,8 @@ def plan_submission(store: ChangeSetStore, git: Git, options: SubmitOptions) -> 
     """
     records = _select_records(store, options.only)
     remote = _find_remote(git, options.remote)
-    base, commit = branches.find_base(git, remote or Remote("origin", ""), options.base)
+    upstream = branches.find_upstream(git, remote) if remote else None
+    base, commit = branches.find_base(git, upstream or Remote("origin", ""), options.base)
     onto = _resolve_commit(git, options.onto) if options.onto else commit
 
     def find_bases(path: str) -> list[bytes]:
@@ -112,9 +116,8 @@ def plan_submission(store: ChangeSetStore, git: Git, options: SubmitOptions) -> 
     body = fill_template(find_template(git, onto), body)[:_MAX_BODY]
     name = options.branch or f"codebot/{format_slug(title)}"
     submission = PRSubmission(title, body, name, files, base, options.draft)
-    return SubmitPlan(
-        submission, tuple(records), tuple(stacked.differences for stacked in stack), remote, onto
-    )
+    parts = tuple(stacked.differences for stacked in stack)
+    return SubmitPlan(submission, tuple(records), parts, remote, onto, upstream=upstream)
 
 
 def _conflict_fix(git: Git, commit: str, base: str, paths: Sequence[str]) -> str:
@@ -191,21 +194,29 @@ def submit_changes(
         )
         raise UsageError("the repository has no remote", fix)
     # Find the token before the push: without one, nothing leaves this machine.
-    forge = _require_login(plan.remote, environ, name) if request else None
+    forge = _require_login(plan.upstream or plan.remote, environ, name) if request else None
     branches.push_branch(git, plan.remote, name)
     url, is_draft = "", False
     if forge is not None:
         with _add_fix_on_failure(f"branch {name} is pushed, the change sets are still pending; try again"):
-            url, is_draft = _open_pull_request(forge, name, plan.submission)
+            url, is_draft = _open_pull_request(forge, _format_head(plan, name), plan.submission)
     for record in plan.records:
         state = "submitted" if record.state == "pending" else record.state
         store.save(record.with_event("submitted", state, note=url or f"branch {name}"))
     return SubmitResult(name, "requested" if url else "pushed", url, is_draft)
 
 
-def _open_pull_request(forge: Forge, name: str, submission: PRSubmission) -> tuple[str, bool]:
+def _format_head(plan: SubmitPlan, name: str) -> str:
+    """Return the branch of a pull request, with the path of the fork if it is pushed to one."""
+    if plan.remote is None or plan.upstream in {None, plan.remote}:
+        return name
+    fork = parse_remote_url(plan.remote.forge_url or plan.remote.url)
+    return f"{fork.path}:{name}" if fork else name
+
+
+def _open_pull_request(forge: Forge, head: str, submission: PRSubmission) -> tuple[str, bool]:
     """Open a pull request; return its URL and whether it is a draft, which a forge may not allow."""
-    texts = name, submission.base_branch, submission.title, submission.description
+    texts = head, submission.base_branch, submission.title, submission.description
     try:
         return forge.open_pull_request(*texts, draft=submission.draft), submission.draft
     except PublishError as error:

@@ -25,8 +25,10 @@ class ForgeServer(LoopbackServer):
 
     `sent` has the received requests. `refuses`, if set, is the status and message of every answer.
     Without `drafts` a draft is refused. `branches`, if set, are those that exist, each as `owner:name`; a
-    request for any other is refused.
+    request for any other is refused. `scheme` is the word before the token in a header.
     """
+
+    scheme = "Bearer"
 
     def __init__(self, token: str = _TOKEN, issues: Mapping[int, tuple[str, str]] = {}) -> None:
         self.token, self.issues = token, issues
@@ -52,18 +54,34 @@ class ForgeServer(LoopbackServer):
         self.sent.append(request)
         if self.refuses:
             return self.refuses[0], {"message": self.refuses[1]}
-        if request.token != f"Bearer {self.token}":
+        if request.token != f"{self.scheme} {self.token}":
             return 401, {"message": "Bad credentials"}
+        return self.answer_allowed(request)
+
+    def answer_allowed(self, request: ForgeRequest) -> tuple[int, Any]:
+        """Return the status and body of the answer to a request with the right token."""
         path = request.path.partition("?")[0].removeprefix("/repos/shop/cart/")
         if path == "pulls" and request.method == "POST":
             return self._open_pull_request(request.body)
         if path == "pulls":
             return 200, self._find_open(request.path.partition("?")[2])
-        number = path.removeprefix("issues/")
-        if number.isdigit() and int(number) in self.issues:
-            title, body = self.issues[int(number)]
+        if issue := self.find_issue(path):
+            number, title, body = issue
             return 200, {"title": title, "body": body, "html_url": f"{self.url}/issues/{number}"}
         return 404, {"message": "Not Found"}
+
+    def find_issue(self, path: str) -> tuple[int, str, str] | None:
+        """Return the number, title and text of the issue at the end of a path, or None."""
+        number = path.removeprefix("issues/")
+        if number.isdigit() and int(number) in self.issues:
+            return int(number), *self.issues[int(number)]
+        return None
+
+    def add_request(self, **fields: Any) -> str:
+        """Keep an open pull request, and return its URL."""
+        url = f"https://forge.test/shop/cart/pull/{len(self._open) + 1}"
+        self._open.append({**fields, "html_url": url})
+        return url
 
     def _find_open(self, query: str) -> list[Mapping[str, Any]]:
         """Return the open pull requests, of one branch if the query names it as `owner:name`."""
@@ -81,9 +99,7 @@ class ForgeServer(LoopbackServer):
         if any(pull["head"] == body.get("head") for pull in self._open):
             errors = [{"message": f"A pull request already exists for shop:{body.get('head')}."}]
             return 422, {"message": "Validation Failed", "errors": errors}
-        pull_request = {**body, "html_url": f"https://forge.test/shop/cart/pull/{len(self._open) + 1}"}
-        self._open.append(pull_request)
-        return 201, pull_request
+        return 201, {"html_url": self.add_request(**body)}
 
 
 class _ForgeEndpoint(BaseHTTPRequestHandler):
