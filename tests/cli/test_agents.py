@@ -53,7 +53,7 @@ def model(tmp_path, monkeypatch):
 def place(asked):
     """Where the agent works, as it tells its model."""
     text = json.dumps(asked.body)
-    return re.search(r"(/[^\"\\ <>]*/(?:work|interactive)/[^/]+/replica-\d+/shop)", text)[1]
+    return re.search(r"(/[^\"\\ <>]*/(?:work|interactive)/[^/]+/replica-\d+/copy/shop)", text)[1]
 
 
 def edits(asked):

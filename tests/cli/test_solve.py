@@ -61,7 +61,7 @@ def test_two_issues_become_two_reviewed_pull_requests(shop, forge, answers):
     answer = shop.prj("solve", "11", "#12", "--json")
     assert answer.code == 0, answer
     rows = shop.prj("status", "--wide").out
-    assert "solve-issue issue=11" in rows
+    assert "solve-issue #11 Totals are wrong" in rows
     assert rows.count("1 change set to review") == 2
     assert shop.prj("review", "11", "-y").code == 0
     assert shop.prj("review", "#12", "-y").code == 0

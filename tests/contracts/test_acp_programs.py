@@ -89,7 +89,7 @@ def command(world, text):
 
 
 def test_changes_of_the_agent_become_its_change_set(world):
-    world.left[:] = [write(world, world.place / "replica-1/shop/cart.py"), Reply("done")]
+    world.left[:] = [write(world, world.place / "replica-1/copy/shop/cart.py"), Reply("done")]
     events = world.run(Task("fix it", limits=Limits(seconds=90)))
     assert any(isinstance(each, AgentStarted) and each.conversation for each in events)
     [change] = ChangeSet.from_json(events[-1].output).file_changes

@@ -91,7 +91,7 @@ class World:
         self.kind, self.server, self.environ = kind, server, environ
         self.tree = tmp_path / "shop"
         self.place = tmp_path / "place"
-        self.inside = self.place / "replica-1/shop"
+        self.inside = self.place / "replica-1/copy/shop"
         self.script = tmp_path / "script.json"
         self.left = []
         self.tag = f"test-{uuid.uuid4().hex}"
