@@ -9,7 +9,7 @@ help: ## Show the tasks
 setup: ## Make .venv with the pinned packages
 	@./scripts/bootstrap.sh
 
-demo: setup ## Run the demonstration: three runs at once, one killed and resumed
+demo: setup ## Run the demonstration: from a backlog to landed work, one run killed and resumed
 	@$(BIN)/prj demo
 
 test: setup ## Run all tests

@@ -23,9 +23,12 @@ def main() -> None:
         "from prunejuice.cli.prj import prj; prj(['demo'], standalone_mode=False)"
     )
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    shown = done.stdout[done.stdout.index("\n\x1b[1mThree runs") :]
+    shown = done.stdout[done.stdout.index("\n\x1b[1mAn agent for each task") :]
     shown = re.sub(r"/tmp/[\w.-]+/", "", shown).replace(sys.executable, "python3")
     shown = re.sub(r"/var/folders/[\w./-]+/T/[\w.-]+/", "", shown)
+    # Tables and patches are left out, so that the picture fits beside the text.
+    shown = re.sub(r"(?s)\x1b\[36m\$ prj (?:compare|diff) .*?(?=\x1b\[36m\$ prj)", "", shown)
+    shown = re.sub(r"(?s)(\n  evidence [^\n]*\n)  evidence .*?(?=\n  to review)", r"\1", shown)
     console = Console(record=True, width=100, file=Path(os.devnull).open("w"), force_terminal=True)  # noqa: SIM115
     console.print(Text.from_ansi(shown.strip("\n")), no_wrap=True, overflow="ellipsis", crop=True)
     picture = console.export_svg(title="prj demo")

@@ -59,6 +59,20 @@ SCRIPT = '{"scripts": {"test": "vitest"}}'
         ({"test_a.py": "", "uv.lock": ""}, "uv run -q pytest -q"),
         ({"test_a.py": "", "uv.lock": "", ".venv/pyvenv.cfg": ""}, "pytest -q"),
         ({"test_a.py": "", "poetry.lock": ""}, "poetry run pytest -q"),
+        ({"tests/__init__.py": "", "tests/test_a.py": "import unittest\n"}, "python3 -m unittest"),
+        ({"tests/test_a.py": "import unittest\n"}, "pytest -q"),
+        (
+            {
+                "tests/__init__.py": "",
+                "tests/test_a.py": "import unittest\n",
+                "requirements.txt": "pytest\n",
+            },
+            "pytest -q",
+        ),
+        (
+            {"tests/__init__.py": "", "tests/test_a.py": "import unittest\n", "tests/test_b.py": ""},
+            "pytest -q",
+        ),
         ({"test_a.py": "", "pdm.lock": ""}, "pdm run pytest -q"),
         ({"package.json": SCRIPT, "pnpm-lock.yaml": ""}, "pnpm test"),
         ({"package.json": SCRIPT, "yarn.lock": ""}, "yarn test"),

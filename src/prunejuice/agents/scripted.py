@@ -1,5 +1,6 @@
 """The agent `scripted`: answers from a file, for tests, demonstrations and new commands."""
 
+import select
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ _MAX_ANSWERS = 10
 class ScriptedAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An answer to a prompt that contains `when`; used `times` times, 0 for no limit.
 
-    `output` is a result, `text` an answer in words, `error` a failure.
+    `output` is a result, `text` an answer in words, `error` a failure. It comes after `seconds`.
     """
 
     when: str = ""
@@ -40,6 +41,7 @@ class ScriptedAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float = 0.0
+    seconds: float = 0.0
 
 
 class ScriptedAgent:
@@ -67,6 +69,7 @@ class ScriptedAgent:
                     "failed", error="the script has no answer for this task", fix="add one to its `answers`"
                 )
                 return
+            select.select([stop], [], [], max(0.0, answer.seconds))
             yield Usage(answer.input_tokens, answer.output_tokens, cost=answer.cost)
             if answer.error:
                 yield AgentEnded("failed", error=answer.error)

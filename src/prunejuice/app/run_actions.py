@@ -245,7 +245,10 @@ def merge_run(app: App, runtime: Runtime, run: Run, options: MergeOptions) -> Me
     if into == run.workspace.branch:
         raise UsageError(f"{into!r} is the run's own branch", "choose another branch with --into")
     with _name_place_of_conflict(run, into):
-        new = merge.create_merged_commit(git, MergeSource(tip, title), old, options.method)
+        # The commit of the work has the title; a commit that only merges says that it does.
+        is_merge = options.method in {"merge", "no-ff"} and not options.message
+        source = MergeSource(tip, f"Merge: {title}" if is_merge else title)
+        new = merge.create_merged_commit(git, source, old, options.method)
     waiting = view.find_waiting_changes(run)
     if new == old and waiting:
         problem = f"nothing to merge yet: {', '.join(waiting)} of run {run.id[:8]} waits for a review"

@@ -213,6 +213,8 @@ def run_row(run: RunSummary) -> tuple[str, ...]:
         duration,
         format_age(run.created),
         format_change_size(run),
+        click.style("✓ checked", fg="green") if run.checked else "",
+        format_dollars(run.cost) if run.cost else "",
         branch,
         note,
     )

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from prunejuice.engine.event import SnapshotTaken
 from prunejuice.engine.run import Run, RunStatus, StepRun
-from prunejuice.engine.run_texts import describe_task
+from prunejuice.engine.run_texts import describe_task, list_evidence
 from prunejuice.text import safe_line
 
 NEW_RUN_SECONDS = 10.0
@@ -55,6 +55,7 @@ class RunSummary(Struct, frozen=True):
     cost: float = 0
     task: str = ""
     submitted: str = ""
+    checked: bool = False
 
 
 def _is_watched(run: Run) -> bool:
@@ -107,6 +108,7 @@ def summarize_run(run: Run) -> RunSummary:
         tokens=int(_sum_outputs(run, "tokens")),
         cost=_sum_outputs(run, "cost"),
         task=describe_task(run),
+        checked=any(list_evidence(run)),
         submitted=(run.submitted.url or run.submitted.branch) if run.submitted else "",
     )
 
@@ -253,6 +255,7 @@ def summary_to_dict(line: RunSummary) -> dict[str, Any]:
         task=line.task,
         landed=line.landed,
         submitted=line.submitted,
+        checked=line.checked or None,
         dismissed=line.dismissed or None,
         tokens=line.tokens or None,
         cost=line.cost or None,

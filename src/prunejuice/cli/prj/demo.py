@@ -1,10 +1,11 @@
-"""Run a demonstration: three runs at once, one killed and resumed.
+"""Run a demonstration: from a backlog to landed work, with one run killed and resumed.
 
-Everything happens in a temporary folder with its own history. A recorded patch stands in for a coding
-agent; the repository, the worktrees, the tests and the kill are real.
+Everything happens in a temporary folder with its own history. Scripted answers stand in for a coding
+agent, one of them wrong at first; the repository, the worktrees, the tests and the kill are real.
 """
 
 import os
+import shlex
 import signal
 import tempfile
 import time
@@ -22,7 +23,11 @@ from prunejuice.text import safe_text
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees.git import Git
 
-BUGS = ("rounding", "discount", "empty")
+_BACKLOG = """\
+1. Round half a cent up: with_tax(50, 19) is 59, and should be 60.
+2. Limit a discount to everything: discounted(1000, 120) is negative.
+"""
+_REFUND = "Refund as much as was paid: with_tax(-50, 19) is -59, and should be -60."
 
 
 @click.command("demo")
@@ -53,9 +58,17 @@ class _Demo(NamedTuple):
     def environ(self) -> dict[str, str]:
         # GIT_DIR and the like would point the demonstration at the caller's repository.
         variables = {
-            name: value for name, value in settings.environment().items() if not name.startswith("GIT_")
+            name: value
+            for name, value in settings.environment().items()
+            if not name.startswith(("GIT_", "PRUNEJUICE_"))
         }
-        return {**variables, "PRUNEJUICE_HOME": str(self.folder / "state")}
+        own = {
+            "PRUNEJUICE_HOME": str(self.folder / "state"),
+            "PRUNEJUICE_CONFIG": str(self.folder / "config"),
+            "PRUNEJUICE_AGENT": "scripted",
+            "PRUNEJUICE_SCRIPT": str(Path(__file__).with_name("demo-answers.yaml")),
+        }
+        return {**variables, **own}
 
     @property
     def history(self) -> RunHistory:
@@ -66,24 +79,30 @@ class _Demo(NamedTuple):
         return gits.open_git(self.repository, self.environ)
 
     def play(self) -> None:
-        """Create the repository, start the runs, kill and resume one, and show the results."""
+        """Create the repository, solve three tasks, kill and resume one, review, and land the work."""
         start = time.monotonic()
-        _show_title("A small repository with three failing tests")
+        _show_title("A small repository with a backlog")
         self.make_repository()
-        self.run_prj("trust")
-        self.run_prj("list")
-        _show_title("Three runs at once, each in its own worktree")
-        runs = {bug: self.start_run(bug) for bug in BUGS}
+        self.run_prj("init")
+        _show_title("An agent for each task, each in its own worktree, checked by the tests")
+        runs = self.run_prj("solve", "--from", "../backlog.md", "--detach").split()
+        killed = self.run_prj("solve", "--prompt", _REFUND, "--detach").strip()
         _show_title("Kill one of them on purpose (SIGKILL), in the middle of a step")
-        self.kill_driver(runs["discount"])
+        self.kill_driver(killed)
         self.run_prj("status")
         _show_title("Resume it where it was: completed steps are not repeated")
-        self.run_prj("resume", runs["discount"])
-        self.wait_for_runs(list(runs.values()))
-        _show_title("The result")
+        self.run_prj("resume", killed)
+        self.wait_for_runs([*runs, killed])
+        _show_title("Three change sets wait for a review; two of them would conflict")
         self.run_prj("status")
-        for bug in BUGS:
-            self.show_diff(bug, runs[bug])
+        self.run_prj("compare", *runs, killed)
+        self.run_prj("conflicts")
+        _show_title("Review one, and land two: merged, tested, and only then on the branch")
+        self.run_prj("diff", runs[1])
+        self.run_prj("review", runs[1], "--yes")
+        self.run_prj("land", *runs, "--yes")
+        self.run_prj("status")
+        render.print_line(self.open_git().run("log", "--oneline", "--format=%h %s").rstrip())
         render.print_message(f"finished in {render.format_duration(time.monotonic() - start)}")
 
     def make_repository(self) -> None:
@@ -91,13 +110,17 @@ class _Demo(NamedTuple):
         git = self.open_git()
         git.run("init", "--quiet", "--initial-branch=main")
         git.run("apply", "--index", str(Path(__file__).with_name("demo-project.patch")))
+        for name, value in (("user.name", "demo"), ("user.email", "demo@localhost")):
+            git.run("config", name, value)
         author = ("-c", "user.name=demo", "-c", "user.email=demo@localhost")
-        git.try_run(*author, "commit", "--quiet", "--message", "A shop with three bugs")
+        git.try_run(*author, "commit", "--quiet", "--message", "A shop with three open tasks")
         render.print_line(git.run("log", "--oneline", "--stat", "--format=%h %s").rstrip())
+        (self.folder / "backlog.md").write_text(_BACKLOG)
+        render.print_line(f"\nbacklog.md:\n{_BACKLOG.rstrip()}")
 
     def run_prj(self, *args: str) -> str:
         """Run `prj` as a user would; print its stdout and return it."""
-        render.print_line(click.style(f"$ prj {' '.join(args)}", fg="cyan"))
+        render.print_line(click.style(f"$ prj {shlex.join(args)}", fg="cyan"))
         argv = [*process.SELF_ARGV, *args]
         result = process.capture_output(
             process.ProcessSpec(argv, self.repository, self.environ, timeout=60)
@@ -107,17 +130,13 @@ class _Demo(NamedTuple):
             raise PruneJuiceError(f"prj {args[0]} exited with {result.code}: {safe_text(result.stderr)}")
         return result.stdout.decode()
 
-    def start_run(self, bug: str) -> str:
-        python = f"python={process.python_executable()}"
-        return self.run_prj("run", "fix-bug", f"bug={bug}", python, "--detach").strip()
-
     def kill_driver(self, run_id: str) -> None:
-        """Kill the driver with SIGKILL while the step `fix` is running."""
+        """Kill the driver with SIGKILL while the step `solve` is running."""
         history = self.history
         deadline = time.monotonic() + 20
-        while not any(visit.step == "fix" for visit in history.load_run(run_id).running_visits()):
+        while not any(visit.step == "solve" for visit in history.load_run(run_id).running_visits()):
             if time.monotonic() > deadline:
-                raise PruneJuiceError(f"run {run_id} did not reach step 'fix'")
+                raise PruneJuiceError(f"run {run_id} did not reach step 'solve'")
             time.sleep(0.02)
         pid = lock.holder_pid(history.lock_path(run_id))
         if pid:
@@ -131,17 +150,6 @@ class _Demo(NamedTuple):
             if time.monotonic() > deadline:
                 raise PruneJuiceError("the runs did not end in time")
             time.sleep(0.1)
-
-    def show_diff(self, bug: str, run_id: str) -> None:
-        run = self.history.load_run(run_id)
-        if run.status != "completed":
-            raise PruneJuiceError(f"run {run_id} is {run.status}: {run.error}")
-        base, branch = run.workspace.base, run.workspace.branch
-        render.print_line(click.style(f"{bug} on branch {branch}", bold=True))
-        changes = ("diff", "--no-ext-diff", "--unified=0", base, branch, "--")
-        for line in safe_text(self.open_git().run(*changes)).splitlines():
-            if line.startswith(("+", "-")) and not line.startswith(("+++", "---")):
-                render.print_line(click.style(line, fg="green" if line[0] == "+" else "red"))
 
 
 def _show_title(text: str) -> None:

@@ -67,6 +67,18 @@ def _names_mypy_files(root: Path) -> bool:
     return isinstance(table, dict) and any(key in table for key in ("files", "packages", "modules"))
 
 
+def _uses_unittest(root: Path) -> bool:
+    """Return whether all tests of a package are written for unittest, and nothing speaks of pytest."""
+    if not (root / "tests/__init__.py").is_file():
+        return False
+    texts = [read_small_text(path) for path in sorted((root / "tests").glob("test_*.py"))[:_MAX_TESTS]]
+    manifests = [
+        read_small_text(root / name) for name in ("pyproject.toml", "requirements.txt", "setup.cfg")
+    ]
+    names_pytest = any("pytest" in text for text in (*texts, *manifests))
+    return bool(texts) and not names_pytest and all("unittest" in text for text in texts)
+
+
 def _any(*rules: Rule) -> Rule:
     return lambda root: any(rule(root) for rule in rules)
 
@@ -117,6 +129,7 @@ _CHECKS: Mapping[str, tuple[tuple[Rule, str], ...]] = {
 _TESTS: tuple[tuple[tuple[Rule, str], ...], ...] = (
     (
         (_any(_has_tool("pytest"), _has("pytest.ini", ".pytest.ini", "pytest.toml")), "pytest -q"),
+        (_uses_unittest, "python3 -m unittest"),
         (_has("tests/test_*.py", "tests/*/test_*.py", "test_*.py", "tests/*_test.py"), "pytest -q"),
     ),
     ((_has_script("test"), "npm test --silent"),),
@@ -130,6 +143,7 @@ _TESTS: tuple[tuple[tuple[Rule, str], ...], ...] = (
 )
 """For each language the rules that find the command of its tests."""
 _MAKE_TEST = re.compile(r"^test[ \t]*:", re.MULTILINE)
+_MAX_TESTS = 20
 _NO_TEST = "no test specified"
 """What the script says that `npm init` writes."""
 _NODE_MANAGERS = (
