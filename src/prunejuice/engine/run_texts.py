@@ -40,7 +40,12 @@ def find_summary(run: Run) -> str:
 
 
 def list_evidence(run: Run) -> Iterator[str]:
-    """Yield what agents gave as evidence, and the scripts that passed after the last agent."""
+    """Yield what agents gave as evidence, and the scripts that passed after the last agent.
+
+    A run that has not completed has none.
+    """
+    if run.status != "completed":
+        return
     passed: list[str] = []
     for visit in run.visits:
         step = run.plan.workflow.steps.get(visit.step)

@@ -21,17 +21,14 @@ if TYPE_CHECKING:
     from prunejuice.worktrees.snapshot import DiffStat
 
 
-_TASK_ARGUMENTS = {"prompt", "issue"}
-
-
 def _comparison_rows(sides: "Sequence[tuple[Run, Sequence[DiffStat]]]") -> Iterable[tuple[str, ...]]:
     """Yield the rows of the comparison table, with one column for each run."""
     runs = [run for run, _ in sides]
     yield "run", *(run.id[:8] for run in runs)
     yield "command", *(safe_line(run.plan.command.name, 30) for run in runs)
     yield "task", *(safe_line(describe_task(run), 40) for run in runs)
-    named = [name for run in runs for name in run.plan.arguments]
-    names = dict.fromkeys(name for name in named if name not in _TASK_ARGUMENTS)
+    # The task has the first line of a prompt.
+    names = dict.fromkeys(name for run in runs for name in run.plan.arguments if name != "prompt")
     for name in names:
         values = [safe_line(str(run.plan.arguments.get(name, "")), 40) for run in runs]
         if any(value != values[0] for value in values):
