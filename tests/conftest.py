@@ -80,6 +80,7 @@ SLOW = (
     "test_summarize",
     "test_templates",
     "test_transaction",
+    "test_tutorial",
     "test_trust_and_secrets",
     "test_unfinished_answers",
     "test_verbs",
