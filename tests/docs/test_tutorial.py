@@ -19,8 +19,6 @@ from conftest import git, write_files
 from prunejuice.testing import Call, Forge, ModelServer, Reply
 from terminal import Terminal
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "contracts"))
-
 TUTORIAL = Path(__file__).parents[2] / "docs/tutorial.md"
 ISSUES = {11: "Totals are wrong", 12: "Labels keep their spaces", 13: "The average of nothing fails"}
 
