@@ -22,14 +22,17 @@ PruneJuiceError
 └── LimitError             a limit on money, tokens, time or rounds was reached
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class PruneJuiceError(Exception):
     """The base class of all errors that PruneJuice raises deliberately.
 
     `message` describes the problem, `fix` what to do about it. `answer` holds the output that an agent
-    produced before the error.
+    produced before the error, and `outputs` what a step put out before it, such as what it cost.
     """
 
     def __init__(self, message: str, fix: str = "", *, answer: str = "") -> None:
@@ -37,6 +40,7 @@ class PruneJuiceError(Exception):
         self.message = message
         self.fix = fix
         self.answer = answer
+        self.outputs: Mapping[str, Any] = {}
 
 
 class UsageError(PruneJuiceError):

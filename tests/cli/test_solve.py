@@ -220,3 +220,33 @@ def test_a_project_without_tests_is_solved_unchecked_and_says_so(project, tmp_pa
     answer = project.prj("solve", "--prompt", "add up")
     assert answer.code == 0, answer.err
     assert "nothing will check the changes" in answer.err
+
+
+def test_what_a_failed_agent_cost_is_shown(shop, answers, tmp_path, monkeypatch):
+    path = tmp_path / "costly.yaml"
+    answer = {"text": WRONG, "input_tokens": 1000, "output_tokens": 100, "cost": 0.25, "times": 0}
+    path.write_text(yaml.safe_dump({"answers": [answer]}))
+    monkeypatch.setenv("PRUNEJUICE_SCRIPT", str(path))
+    assert shop.prj("solve", "11").code == 5
+    [line] = shop.prj("status", "--json").json["items"]
+    assert line["cost"] >= 0.25
+    assert line["tokens"] >= 1100
+    assert f"${line['cost']:.2f}" in shop.prj("status", "--wide").out
+
+
+def test_an_issue_with_a_pull_request_is_said_to_have_one(shop, forge, answers):
+    answers(GOLD, GOLD)
+    shop.prj("solve", "11")
+    shop.prj("review", "11", "-y")
+    assert shop.prj("submit", "11").code == 0
+    answer = shop.prj("solve", "11", "--dry-run")
+    assert f"note: issue 11 was submitted already: {forge.pull_requests[0]['html_url']}" in answer.err
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_changes_of_tests_are_allowed_by_a_flag(shop, answers, allowed):
+    test = "tests/test_cart.py\n<<<<<<< SEARCH\n    assert total([1, 2]) == 3\n=======\n    assert total([]) == 0\n>>>>>>> REPLACE\n"
+    answers(f"{GOLD}\n{test}", GOLD, GOLD)
+    answer = shop.prj("solve", "11", *(["--allow-tests-change"] if allowed else []))
+    files = {path for item in shop.codebot("pending", "--json").json["items"] for path in item["files"]}
+    assert ("tests/test_cart.py" in files) == allowed, answer

@@ -397,3 +397,41 @@ def test_what_waits_is_shown_compared_and_foreseen_to_conflict(shop, waiting, tm
     Path(first["worktree"], "cart.py").write_text("something else\n")
     assert shop.prj("diff", first["id"]).code == 0
     assert shop.prj("conflicts", "--json").json["worktrees"]
+
+
+# -- found wherever it is -------------------------------------------------------------------------------
+
+
+def test_a_moved_worktree_is_followed(shop, waiting, tmp_path):
+    run, _ = waiting
+    git(shop.root, "worktree", "move", run["worktree"], str(tmp_path / "moved"))
+    assert find_line(shop, run)["group"] == "ready"
+    assert "+    return sum(prices)\n" in shop.prj("diff", run["id"]).out
+    assert shop.prj("review", run["id"], "-y").code == 0
+    assert (tmp_path / "moved/cart.py").read_text() == FIXED
+    assert shop.prj("land", run["id"], "--no-check").code == 0
+    assert (shop.root / "cart.py").read_text() == FIXED
+
+
+def test_the_worktree_of_a_run_shows_the_runs_of_its_project(shop, waiting, monkeypatch):
+    run, _ = waiting
+    monkeypatch.chdir(run["worktree"])
+    assert [item["id"] for item in shop.prj("status", "--json").json["items"]] == [run["id"]]
+    answer = shop.prj("review", run["id"], "-y")
+    assert answer.code == 0
+    assert "is one of" not in answer.err
+
+
+def test_a_run_of_another_project_is_named(shop, waiting, tmp_path, monkeypatch):
+    run, _ = waiting
+    git(tmp_path, "init", "-q", "elsewhere")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert f"note: run {run['id'][:8]} is one of {shop.root}" in shop.prj("diff", run["id"]).err
+
+
+def test_a_change_set_is_reviewed_by_its_own_id(shop, waiting):
+    run, change = waiting
+    assert shop.prj("review", change, "-y").code == 0
+    assert read_cart(run) == FIXED
+    assert f"{change} is applied, not pending" in shop.prj("review", change, "-y").err
+    assert "c-nothing" in shop.prj("review", "c-nothing").err

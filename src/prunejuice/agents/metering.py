@@ -8,7 +8,16 @@ from pathlib import Path
 import msgspec
 
 from prunejuice.agents.budget import reached_cost_limit
-from prunejuice.agents.protocol import Agent, AgentEnded, AgentEvent, AgentStarted, Task, Usage
+from prunejuice.agents.protocol import (
+    NO_USAGE,
+    Agent,
+    AgentEnded,
+    AgentEvent,
+    AgentStarted,
+    Task,
+    Usage,
+    total_usage,
+)
 from prunejuice.errors import StoreError
 from prunejuice.system.private import make_private_folder
 from prunejuice.system.stop_request import Stop
@@ -82,7 +91,10 @@ class Ledger:
 
 
 class MeteredAgent:
-    """An agent that records its usage in a ledger, and starts no task once the daily limit is reached."""
+    """An agent that records its usage in a ledger, and starts no task once the daily limit is reached.
+
+    `spent` is the usage of all tasks so far.
+    """
 
     def __init__(
         self, agent: Agent, ledger: Ledger, command: str, most: float = 0.0, run: str = ""
@@ -95,6 +107,7 @@ class MeteredAgent:
             ledger,
         )
         self._command, self._most, self._run = command, most, run
+        self.spent = NO_USAGE
 
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
         """Yield the agent's events, and record its usage."""
@@ -110,6 +123,7 @@ class MeteredAgent:
         for event in self._agent.run(task, stop):
             if isinstance(event, Usage):
                 self._ledger.add(self._to_entry(event, task.model))
+                self.spent = total_usage(self.spent, event)
             yield event
 
     def _to_entry(self, spent: Usage, model: str) -> LedgerEntry:

@@ -133,6 +133,14 @@ class Usage(BaseAgentEvent, frozen=True, tag="spent"):
     model: str = ""
     is_estimate: bool = False
 
+    def to_outputs(self) -> dict[str, Any]:
+        """Return the tokens and the cost as the outputs of a step."""
+        return {
+            "tokens": self.input + self.output,
+            "usage": {"input": self.input, "output": self.output, "cached": self.cached},
+            "cost": self.cost,
+        }
+
 
 class AgentEnded(BaseAgentEvent, frozen=True, tag="ended"):
     """The end of a task; `output` is the result as plain data, `fix` the remedy for an error."""

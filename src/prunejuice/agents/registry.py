@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from prunejuice.agents.protocol import Agent, AgentRequest
-from prunejuice.errors import UsageError
+from prunejuice.errors import PruneJuiceError, UsageError
 from prunejuice.system.extensions import ExtensionPoint
 from prunejuice.system.settings import Settings
 
@@ -66,17 +66,24 @@ def open_agent(
         UsageError: the name is unknown, or a file that the agent needs could not be read.
     """
     agent = _create_agent(name, source, environ)
+    metered = None
     if not source.replay:
         from prunejuice.agents.metering import Ledger, MeteredAgent  # noqa: PLC0415
 
         agent = around(agent) if agent.capabilities.edits else agent
-        agent = MeteredAgent(agent, Ledger(settings.home), billed.command, settings.daily_cost, billed.run)
+        agent = metered = MeteredAgent(
+            agent, Ledger(settings.home), billed.command, settings.daily_cost, billed.run
+        )
     if source.record:
         from prunejuice.agents.recording import RecordingAgent  # noqa: PLC0415
 
         agent = RecordingAgent(agent, Path(source.record))
     try:
         yield agent
+    except PruneJuiceError as error:
+        if metered and metered.spent.calls:
+            error.outputs = {**error.outputs, **metered.spent.to_outputs()}
+        raise
     finally:
         agent.close()
 

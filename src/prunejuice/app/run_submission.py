@@ -57,12 +57,7 @@ def plan_run_submission(app: App, run: Run, options: SubmitOptions) -> RunSubmis
         ConflictError: the work does not fit the base.
     """
     short = run.id[:8]
-    if run.status not in FINAL_STATUSES:
-        raise UsageError(f"run {short} is {run.status}", f"end it first with `prj stop {short}`")
-    store = run_changes.open_run_store(app, run)
-    if waiting := run_changes.find_waiting(store, run):
-        names = ", ".join(record.id for record in waiting)
-        raise UsageError(f"{names} of run {short} waits for a review", f"prj review {short}")
+    store = _open_finished_store(app, run)
     git = run_actions.open_run_git(app, run)
     earlier = _find_earlier(store, run)
     span = run_actions.find_work_range(app, run)
@@ -89,9 +84,22 @@ def plan_run_submission(app: App, run: Run, options: SubmitOptions) -> RunSubmis
     record = pending.add_change_set(store, work, differences)
     with ExitStack() as on_failure:
         on_failure.callback(store.delete, record)
-        plan = submit.plan_submission(store, git, options._replace(only=(record.id,)))
+        planned = submit.plan_submission(store, git, options._replace(only=(record.id,)))
         on_failure.pop_all()
+    plan = planned._replace(kept="the files of the run")
     return RunSubmission(store, git, record, plan, bool(earlier), is_as_checked)
+
+
+def _open_finished_store(app: App, run: Run) -> ChangeSetStore:
+    """Return the change sets of a run that has ended, and of which none waits for a review."""
+    short = run.id[:8]
+    if run.status not in FINAL_STATUSES:
+        raise UsageError(f"run {short} is {run.status}", f"end it first with `prj stop {short}`")
+    store = run_changes.open_run_store(app, run)
+    if waiting := run_changes.find_waiting(store, run):
+        names = ", ".join(record.id for record in waiting)
+        raise UsageError(f"{names} of run {short} waits for a review", f"prj review {short}")
+    return store
 
 
 def submit_run(

@@ -43,7 +43,7 @@ def find_run_id(history: RunHistory, word: str) -> str:
     """
     number = word.removeprefix("#")
     if number.isascii() and number.isdigit():
-        root = str(project.find_project(project.current_directory()).root)
+        root = find_project_root()
         for line in history.list_runs(root, (), _MAX_RUNS):
             # The words of another argument may look like it.
             may_be = f"issue={number}" in line.arguments.split()
@@ -65,4 +65,13 @@ def describe_run(run_id: str) -> str:
 
 def project_filter(*, everywhere: bool) -> str:
     """Return the root of the current project to filter runs by, or nothing for all projects."""
-    return "" if everywhere else str(project.find_project(project.current_directory()).root)
+    return "" if everywhere else find_project_root()
+
+
+def find_project_root() -> str:
+    """Return the root of the current project; in the worktree of a run that of the run's project."""
+    root = project.find_project(project.current_directory()).root
+    if (root / ".git").is_file():
+        runs = open_reading_history().list_runs("", (), _MAX_RUNS)
+        return next((line.project for line in runs if line.worktree == str(root)), str(root))
+    return str(root)

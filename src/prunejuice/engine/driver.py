@@ -410,9 +410,7 @@ class _RunDriver(_RunRecorder):
         except HumanNeededError as error:
             result = StepResult(ok=False, error=error.message, fix=error.fix, blocked=True)
         except PruneJuiceError as error:
-            fix = f" ({error.fix})" if error.fix else ""
-            reason = "stopped" if context.stop.level else events.failure_reason(error)
-            result = StepResult(ok=False, error=error.message + fix, reason=reason, fix=error.fix)
+            result = resumption.failed_step_result(error, is_stopping=bool(context.stop.level))
         except Exception as error:  # noqa: BLE001 - a crash of a step must be recorded as its failure
             diagnostics.log_crash(error, run=context.run.id, step=context.step.id)
             result = StepResult(ok=False, error=f"{type(error).__name__}: {error}")

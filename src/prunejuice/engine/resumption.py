@@ -8,7 +8,7 @@ from prunejuice.engine import schedule
 from prunejuice.engine.event import Event
 from prunejuice.engine.ports import StepResult
 from prunejuice.engine.run import FINAL_STATUSES, Run, StepRun, apply_event
-from prunejuice.errors import UsageError
+from prunejuice.errors import PruneJuiceError, UsageError
 from prunejuice.workflow import condition
 from prunejuice.workflow.plan import WORKTREE_STEP
 from prunejuice.workflow.workspace import Workspace
@@ -50,6 +50,17 @@ def resume_events(
             f"run `prj show {run.id[:8]}` to see its steps",
         )
     return builder.new_events
+
+
+def failed_step_result(error: PruneJuiceError, *, is_stopping: bool) -> StepResult:
+    """Return the result of a step that ended with an error."""
+    return StepResult(
+        ok=False,
+        error=error.message + (f" ({error.fix})" if error.fix else ""),
+        reason="stopped" if is_stopping else events.failure_reason(error),
+        outputs=error.outputs,
+        fix=error.fix,
+    )
 
 
 def step_ended_event(run: Run, visit: StepRun, result: StepResult, at: float) -> events.StepEnded:

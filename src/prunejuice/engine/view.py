@@ -56,6 +56,7 @@ class RunSummary(Struct, frozen=True):
     task: str = ""
     submitted: str = ""
     checked: bool = False
+    git_dir: str = ""
 
 
 def _is_watched(run: Run) -> bool:
@@ -109,6 +110,7 @@ def summarize_run(run: Run) -> RunSummary:
         cost=_sum_outputs(run, "cost"),
         task=describe_task(run),
         checked=any(list_evidence(run)),
+        git_dir=run.workspace.git_dir,
         submitted=(run.submitted.url or run.submitted.branch) if run.submitted else "",
     )
 

@@ -60,7 +60,8 @@ class SubmitPlan(NamedTuple):
     """What a submission would do: the commit to build on, and the change sets with their differences.
 
     `parts` has the differences of each of the `records`. A branch at the commit `continued` moves on. The
-    branch is pushed to `remote`, and requested to be merged into `upstream`, which may be the same.
+    branch is pushed to `remote`, and requested to be merged into `upstream`, which may be the same. `kept`
+    names what is still there if that fails.
     """
 
     submission: PRSubmission
@@ -70,6 +71,7 @@ class SubmitPlan(NamedTuple):
     onto: str
     continued: str = ""
     upstream: Remote | None = None
+    kept: str = "the pending change sets"
 
 
 SubmitStage = Literal["branch", "pushed", "requested"]
@@ -190,15 +192,15 @@ def submit_changes(
     if plan.remote is None:
         fix = (
             f"run `git remote add origin URL` and try again; "
-            f"the local branch {name} and the pending change sets are kept"
+            f"the local branch {name} and {plan.kept} are kept"
         )
         raise UsageError("the repository has no remote", fix)
     # Find the token before the push: without one, nothing leaves this machine.
-    forge = _require_login(plan.upstream or plan.remote, environ, name) if request else None
+    forge = _require_login(plan, environ, name) if request else None
     branches.push_branch(git, plan.remote, name)
     url, is_draft = "", False
     if forge is not None:
-        with _add_fix_on_failure(f"branch {name} is pushed, the change sets are still pending; try again"):
+        with _add_fix_on_failure(f"branch {name} is pushed, and {plan.kept} are kept; try again"):
             url, is_draft = _open_pull_request(forge, _format_head(plan, name), plan.submission)
     for record in plan.records:
         state = "submitted" if record.state == "pending" else record.state
@@ -235,10 +237,10 @@ def _add_fix_on_failure(sentence: str) -> Iterator[None]:
         raise
 
 
-def _require_login(remote: Remote, environ: Mapping[str, str], name: str) -> Forge:
+def _require_login(plan: SubmitPlan, environ: Mapping[str, str], name: str) -> Forge:
+    remote = plan.upstream or plan.remote or Remote("", "")
     with _add_fix_on_failure(
-        f"or use --no-pr to only push the branch; "
-        f"the local branch {name} and the pending change sets are kept"
+        f"or use --no-pr to only push the branch; the local branch {name} and {plan.kept} are kept"
     ):
         forge = find_forge(remote.forge_url or remote.url, environ)
         if forge.login_fix:

@@ -39,7 +39,7 @@ from prunejuice.steps import agent_request
 from prunejuice.steps.agent_place import open_agent_place, open_interrupted_copies
 from prunejuice.steps.artifacts import write_artifact
 from prunejuice.steps.leading_prose import leading_prose
-from prunejuice.steps.resources import StepResources, make_teller, ok_result, usage_outputs
+from prunejuice.steps.resources import StepResources, make_teller, ok_result
 from prunejuice.steps.timeout import time_limit
 from prunejuice.system.stop_request import Stop
 from prunejuice.text import format_count
@@ -195,7 +195,7 @@ def _run_report(agent_step: _AgentStep) -> StepResult:
     agent_step.keep_file("context.md", render_bundle(answer.context, "markdown"))
     agent_step.keep_file("report.md", text)
     dropped = {"left_out": list(answer.dropped_items)} if answer.dropped_items else {}
-    return ok_result(text, result=answer.output, **usage_outputs(answer.usage), **dropped)
+    return ok_result(text, result=answer.output, **answer.usage.to_outputs(), **dropped)
 
 
 # -- changes ----------------------------------------------------------------------------------------
@@ -478,7 +478,7 @@ def _build_outputs(agent_step: _AgentStep, answer: AskResult) -> dict[str, Any]:
         "digest": change_set.digest_differences(differences),
         "summary": (placed.change_set.summary if placed else "") or leading_prose(answer.text),
         "rounds": answer.rounds,
-        **usage_outputs(answer.usage),
+        **answer.usage.to_outputs(),
         "agent": agent_step.ask_context.agent.name,
         **{k: v for k, v in (placed.change_set.metadata if placed else {}).items() if k == "evidence"},
         "context": {"tokens": answer.context.used, "files": shown},

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from prunejuice.agents.protocol import Usage
 from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.system.output import OutputLog
 from prunejuice.system.settings import Settings
@@ -71,15 +70,6 @@ def make_teller(handle: StepContext, resources: StepResources) -> Callable[[str]
             handle.report_line(safe_line(line, 400))
 
     return tell
-
-
-def usage_outputs(usage: Usage) -> dict[str, Any]:
-    """Return the tokens and the cost of model calls as step outputs."""
-    return {
-        "tokens": usage.input + usage.output,
-        "usage": {"input": usage.input, "output": usage.output, "cached": usage.cached},
-        "cost": usage.cost,
-    }
 
 
 def ok_result(text: str, **outputs: Any) -> StepResult:

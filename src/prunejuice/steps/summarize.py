@@ -10,7 +10,7 @@ from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.errors import UsageError
 from prunejuice.steps import agent_request
 from prunejuice.steps.artifacts import write_artifact
-from prunejuice.steps.resources import StepResources, make_teller, ok_result, usage_outputs
+from prunejuice.steps.resources import StepResources, make_teller, ok_result
 from prunejuice.steps.timeout import time_limit
 from prunejuice.text import format_count, safe_line
 from prunejuice.verbs import arguments
@@ -95,5 +95,5 @@ def _build_outputs(report: SummaryReport) -> dict[str, Any]:
         "files": report.files,
         "calls": report.calls,
         "known": report.cached,
-        **usage_outputs(report.usage),
+        **report.usage.to_outputs(),
     }

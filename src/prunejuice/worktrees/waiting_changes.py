@@ -52,6 +52,17 @@ def find_changes_of_runs(runs: Iterable[tuple[str, str, str]]) -> dict[str, list
     return found
 
 
+def find_moved_worktree(worktree: str, git_dir: str) -> str:
+    """Return where a worktree is now: `git worktree move` may have moved it from where it was made."""
+    if not worktree or Path(worktree).exists() or not git_dir:
+        return worktree
+    with suppress(OSError):
+        link = Path(os.fsdecode((Path(git_dir) / "gitdir").read_bytes()).rstrip("\n"))
+        if link.is_file():
+            return str(link.parent)
+    return worktree
+
+
 def _find_top(directory: Path) -> Path | None:
     return next((folder for folder in (directory, *directory.parents) if (folder / ".git").exists()), None)
 

@@ -15,8 +15,10 @@ from prunejuice.app.solve_readiness import require_ready
 from prunejuice.cli import render
 from prunejuice.cli.options import json_option, verbose_option
 from prunejuice.cli.prj.run import start_plans
+from prunejuice.cli.run_history import find_run_id
 from prunejuice.cli.text_source import read_source
-from prunejuice.errors import UsageError
+from prunejuice.engine.history import RunHistory
+from prunejuice.errors import NotFoundError, UsageError
 from prunejuice.text import format_count, safe_line
 from prunejuice.workflow import project
 
@@ -46,6 +48,7 @@ _MAX_TASKS = 100
 )
 @click.option("--agent", default="", help="Agent  [default: as set, or one that is installed].")
 @click.option("-m", "--model", default="", help="Model to use, as provider:name.")
+@click.option("--allow-tests-change", is_flag=True, help="Allow changes of tests, checks and CI.")
 @click.option("--max-parallel", type=click.IntRange(1, 100), default=4, help="Runs at once  [default: 4].")
 @click.option("--detach", is_flag=True, help="Run in the background; prints the ids of the runs.")
 @click.option("--dry-run", is_flag=True, help="Show the plans without running them.")
@@ -56,33 +59,59 @@ def solve_command(
     issues: tuple[str, ...],
     prompts: tuple[str, ...],
     source: str,
-    check: str,
-    agent: str,
-    model: str,
     **options: Any,
 ) -> int:
-    tasks: list[Mapping[str, Any]] = [{"issue": _issue_number(word)} for word in issues]
+    tasks = _collect_tasks(issues, prompts, source)
+    app = wiring.open_app()
+    check, model = options.pop("check"), options.pop("model")
+    agent = options.pop("agent") or _find_agent(app, model)
+    for task in tasks:
+        _note_earlier_work(app, task)
+    if not options["dry_run"]:
+        has_issues = bool(issues)
+        for note in require_ready(app, has_issues=has_issues, agent=agent, model=model, check=check):
+            render.print_message(note)
+    allows = options.pop("allow_tests_change")
+    given = {"check": check, "agent": agent, "model": model, "allow_tests_change": allows}
+    shared = {name: value for name, value in given.items() if value}
+    here = project.current_directory()
+    plans = [wiring.make_plan(app, COMMAND, {**task, **shared}, here, True) for task in tasks]
+    return start_plans(app, plans, **options)
+
+
+def _collect_tasks(
+    issues: tuple[str, ...], prompts: tuple[str, ...], source: str
+) -> "list[Mapping[str, Any]]":
+    """Return the arguments of a run for each issue, prompt, and task of a file.
+
+    Raises:
+        UsageError: there is none, or one is empty, or they are too many.
+    """
     if any(not text.strip() for text in prompts):
         raise UsageError("a --prompt is empty", "say what to change: prj solve --prompt TEXT")
+    tasks: list[Mapping[str, Any]] = [{"issue": _issue_number(word)} for word in issues]
     listed = list_tasks(read_source(source)) if source else []
+    if source:
+        render.print_message(f"{format_count(len(listed), 'task')} in {safe_line(source, 100)}")
     tasks += [{"prompt": text} for text in (*prompts, *listed)]
     if not tasks:
         raise UsageError("there is nothing to solve", "name issues, or a task: prj solve --prompt TEXT")
     if len(tasks) > _MAX_TASKS:
         raise UsageError(f"{len(tasks)} tasks are too many at once", f"pass at most {_MAX_TASKS}")
-    app = wiring.open_app()
-    chosen = agent or _find_agent(app, model)
-    given = {"check": check, "agent": chosen, "model": model}
-    shared = {name: value for name, value in given.items() if value}
-    here = project.current_directory()
-    if source:
-        render.print_message(f"{format_count(len(listed), 'task')} in {safe_line(source, 100)}")
-    if not options["dry_run"]:
-        notes = require_ready(app, has_issues=bool(issues), agent=chosen, model=model, check=check)
-        for note in notes:
-            render.print_message(note)
-    plans = [wiring.make_plan(app, COMMAND, {**task, **shared}, here, True) for task in tasks]
-    return start_plans(app, plans, **options)
+    return tasks
+
+
+def _note_earlier_work(app: wiring.App, task: "Mapping[str, Any]") -> None:
+    """Say which pull request the newest run of an issue has."""
+    number = task.get("issue")
+    history = RunHistory(app.settings.home, app.store)
+    try:
+        run = history.load_run(find_run_id(history, f"#{number}")) if number else None
+    except NotFoundError:
+        return
+    if run and run.submitted:
+        where = safe_line(run.submitted.url or run.submitted.branch, 200)
+        render.print_message(f"note: issue {number} was submitted already: {where}")
 
 
 def _issue_number(word: str) -> int:

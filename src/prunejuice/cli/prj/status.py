@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import click
+from msgspec.structs import replace
 
 from prunejuice.cli import render
 from prunejuice.cli.options import all_projects_option, json_option, wide_option
@@ -19,7 +20,7 @@ from prunejuice.system import settings
 from prunejuice.text import format_count, safe_line, safe_text
 from prunejuice.workflow import project
 from prunejuice.workflow.project import Project
-from prunejuice.worktrees.waiting_changes import find_changes_of_runs
+from prunejuice.worktrees.waiting_changes import find_changes_of_runs, find_moved_worktree
 
 WATCH_SECONDS = 1.0
 
@@ -104,7 +105,12 @@ class _Overview(NamedTuple):
 
 
 def _load_overview(history: RunHistory, project_root: str) -> _Overview:
-    lines = [line for line in _load_runs(history, project_root) if not line.parent][:50]
+    loaded = [line for line in _load_runs(history, project_root) if not line.parent][:50]
+    moved = [find_moved_worktree(line.worktree, line.git_dir) for line in loaded]
+    lines = [
+        line if line.worktree == place else replace(line, worktree=place)
+        for line, place in zip(loaded, moved, strict=True)
+    ]
     sessions = _live_sessions(lines)
     waiting = find_changes_of_runs((line.id, line.worktree, line.directory) for line in lines)
     standings = {line.id: _run_standing(line, sessions, waiting[line.id]) for line in lines}

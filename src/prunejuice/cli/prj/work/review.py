@@ -12,11 +12,12 @@ from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import again_option, allow_option, decisions_option, json_option
 
 if TYPE_CHECKING:
+    from prunejuice.app.wiring import App
     from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
 
 
 @click.command("review")
-@click.argument("run", shell_complete=complete_run)
+@click.argument("run", metavar="RUN|CHANGE-SET", shell_complete=complete_run)
 @click.option(
     "--review",
     "grain",
@@ -38,6 +39,8 @@ def review_command(*, run: str, grain: str, **options: Any) -> int:
     if options["yes"] and options["decisions"]:
         raise UsageError("--yes and --decisions cannot be combined", "pass only one of them")
     app = wiring.open_app()
+    if run.startswith("c-"):
+        return _review_change_set(app, run, grain, **options)
     loaded = find_run(app, run)
     store = run_changes.open_run_store(app, loaded)
     records = run_changes.find_waiting(store, loaded)
@@ -47,6 +50,20 @@ def review_command(*, run: str, grain: str, **options: Any) -> int:
         )
         raise NotFoundError(f"run {loaded.id[:8]} has no change set that waits for a review", fix)
     return review_records(store, records, grain, **options)
+
+
+def _review_change_set(app: "App", name: str, grain: str, **options: Any) -> int:
+    """Review one change set, wherever in the repository it waits."""
+    from prunejuice.changes import tree_state, worktree_stores  # noqa: PLC0415
+    from prunejuice.changes.change_set_store import ChangeSetStore  # noqa: PLC0415
+    from prunejuice.errors import UsageError  # noqa: PLC0415
+
+    here = ChangeSetStore(tree_state.find_tree_state(app.project.root, app.environ))
+    store, record = worktree_stores.find_change_set(here, app.project.root, app.environ, name)
+    if record.state != "pending":
+        fix = "run `codebot pending list --all` to see the change sets"
+        raise UsageError(f"{record.id} is {record.state}, not pending", fix)
+    return review_records(store, [record], grain, **options)
 
 
 def review_records(  # noqa: PLR0913 - one parameter for each option
