@@ -574,6 +574,8 @@ def test_a_wrong_key_shows_no_row_of_keys_and_question_mark_does(shop, review):
     terminal = review(3, 15)
     terminal.key("x")
     terminal.key("?", after="no such key; ? shows the keys\r\n? ")
+    terminal.wait("m  ask for another version in words")
+    terminal.wait("e  change its lines yourself")
     terminal.key("q")
     assert terminal.end() == 0
 

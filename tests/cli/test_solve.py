@@ -63,7 +63,9 @@ def test_two_issues_become_two_reviewed_pull_requests(shop, forge, answers):
     rows = shop.prj("status", "--wide").out
     assert "solve-issue #11 Totals are wrong" in rows
     assert rows.count("1 change set to review") == 2
-    assert shop.prj("review", "11", "-y").code == 0
+    reviewed = shop.prj("review", "11", "-y")
+    assert reviewed.code == 0
+    assert "evidence: python3 -c 'import cart; assert cart.total([1, 2]) == 3' passes now" in reviewed.err
     assert shop.prj("review", "#12", "-y").code == 0
     submitted = shop.prj("submit", "11", "12", "--json")
     assert submitted.code == 0, submitted

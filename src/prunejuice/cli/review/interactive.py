@@ -21,6 +21,17 @@ MAX_LINES_SHOWN = 400
 MAX_EXPLANATION_LINES = 20
 _KEYS = "a approve, r reject, m modify, e edit, s split, A approve alike, b back, q quit"
 
+_KEY_HELP = (
+    "a  apply this hunk",
+    "r  drop it; you are asked why",
+    "m  ask for another version in words; the hunk waits",
+    "e  change its lines yourself in your editor, and apply them",
+    "s  split it into smaller hunks",
+    "A  apply this and every hunk like it: of the same kind, with the same lines, or in files by a glob",
+    "b  go back to the hunk before",
+    "q  stop; what you have not decided keeps waiting",
+)
+
 
 def require_terminal() -> None:
     """Raise if no terminal is available for a review.
@@ -160,6 +171,8 @@ def _ask_for_details(key: str, review: Review, hunk: Hunk) -> Review | None:
         return _edit_hunk(review, hunk)
     if key == "A":
         return _approve_by_pattern(review, hunk)
+    for line in _KEY_HELP if key == "?" else ():
+        render.print_message(f"  {line}")
     return None
 
 

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 @json_option
 def review_command(*, run: str, grain: str, **options: Any) -> int:
     from prunejuice.app import run_changes, wiring  # noqa: PLC0415
+    from prunejuice.cli import render  # noqa: PLC0415
     from prunejuice.cli.run_lookup import find_run  # noqa: PLC0415
+    from prunejuice.engine.run_texts import list_evidence  # noqa: PLC0415
     from prunejuice.errors import NotFoundError, UsageError  # noqa: PLC0415
+    from prunejuice.text import safe_line  # noqa: PLC0415
 
     if options["yes"] and options["decisions"]:
         raise UsageError("--yes and --decisions cannot be combined", "pass only one of them")
@@ -49,6 +52,9 @@ def review_command(*, run: str, grain: str, **options: Any) -> int:
             f"run `prj show {loaded.id[:8]}` to see what it did, `prj diff {loaded.id[:8]}` to see its work"
         )
         raise NotFoundError(f"run {loaded.id[:8]} has no change set that waits for a review", fix)
+    if not options["as_json"]:
+        for fact in list_evidence(loaded):
+            render.print_message(f"evidence: {safe_line(fact, 300)}")
     return review_records(store, records, grain, **options)
 
 
