@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -254,6 +255,7 @@ def test_a_run_is_opened_in_the_editor(shop, waiting, tmp_path, monkeypatch):
     assert terminal.end() == 0
     assert run["worktree"] in terminal.shown
     os.rename(run["worktree"], tmp_path / "moved")
+    git(shop.root, "worktree", "prune")
     assert "is gone" in shop.prj("open", run["id"]).err
 
 
@@ -435,3 +437,29 @@ def test_a_change_set_is_reviewed_by_its_own_id(shop, waiting):
     assert read_cart(run) == FIXED
     assert f"{change} is applied, not pending" in shop.prj("review", change, "-y").err
     assert "c-nothing" in shop.prj("review", "c-nothing").err
+
+
+@pytest.mark.parametrize("words", [("review", "-y"), ("land", "-y", "--no-check"), ("open", "--path")])
+def test_a_folder_that_somebody_deleted_is_brought_back(shop, waiting, words):
+    run, change = waiting
+    shutil.rmtree(run["worktree"])
+    line = find_line(shop, run)
+    assert (line["group"], line["waiting"]) == ("ready", [change])
+    answer = shop.prj(words[0], run["id"], *words[1:])
+    assert answer.code == 0, answer.err
+    assert f"the folder of run {run['id'][:8]} was deleted; it is back as the run left it" in answer.err
+    assert git(run["worktree"], "status", "--porcelain", "--untracked-files=no") == (
+        "" if words[0] != "review" else "M cart.py"
+    )
+    assert read_cart(run) == (CART if words[0] == "open" else FIXED)
+
+
+def test_the_work_of_scripts_comes_back_with_a_deleted_folder(shop):
+    shop.command(
+        "make", "pre_steps: [create-worktree]\nsteps: [{name: a, script: 'echo 1 > made; rm cart.py'}]"
+    )
+    _, run = shop.run("make")
+    shutil.rmtree(run["worktree"])
+    assert shop.prj("open", "--path", run["id"]).out.strip() == run["worktree"]
+    assert Path(run["worktree"], "made").read_text() == "1\n"
+    assert not Path(run["worktree"], "cart.py").exists()

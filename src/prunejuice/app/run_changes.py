@@ -1,6 +1,6 @@
 """The change sets that wait in the worktree of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prunejuice.app.wiring import App
@@ -10,34 +10,60 @@ from prunejuice.engine.run import Run
 from prunejuice.errors import UsageError
 from prunejuice.forges import branch
 from prunejuice.text import safe_line
+from prunejuice.worktrees import git as gits
+from prunejuice.worktrees import snapshot, worktree
 from prunejuice.worktrees.git import Git
 
+Report = Callable[[str], None]
 
-def open_run_store(app: App, run: Run) -> ChangeSetStore:
-    """Return the change sets of the tree that a run worked in.
+
+def _say_nothing(_line: str) -> None:
+    """Take a line and drop it."""
+
+
+def open_run_store(app: App, run: Run, report: Report = _say_nothing) -> ChangeSetStore:
+    """Return the change sets of the tree that a run worked in; for `report` see `require_folder`.
 
     Raises:
         UsageError: the folder of the run is gone.
     """
-    return ChangeSetStore(tree_state.find_tree_state(require_folder(run), app.environ))
+    return ChangeSetStore(tree_state.find_tree_state(require_folder(app, run, report), app.environ))
 
 
 def has_folder(run: Run) -> bool:
-    """Return whether the folder that a run worked in exists."""
-    return Path(run.workspace.directory).is_dir()
+    """Return whether the folder that a run worked in exists, or can be brought back."""
+    return Path(run.workspace.directory).is_dir() or _can_be_rebuilt(run)
 
 
-def require_folder(run: Run) -> Path:
+def require_folder(app: App, run: Run, report: Report = _say_nothing) -> Path:
     """Return the folder that a run worked in.
+
+    A worktree whose folder was deleted is brought back from its last snapshot, and `report` is told.
 
     Raises:
         UsageError: it is gone.
     """
     folder = Path(run.workspace.directory)
-    if not has_folder(run):
+    if folder.is_dir():
+        return folder
+    if not _can_be_rebuilt(run):
         fix = "run `prj undo --list` to see whether it can be restored"
         raise UsageError(f"the folder {safe_line(str(folder), 300)} of run {run.id[:8]} is gone", fix)
+    repository = gits.open_git(run.plan.project, dict(app.environ)).locate()
+    git = repository.for_worktree(run.workspace.worktree, run.workspace.git_dir)
+    worktree.rebuild_folder(git)
+    _, saved = run.snapshot_range()
+    if saved and git.resolve(saved):
+        snapshot.restore_files(git, saved, "files of the run", run.id)
+    report(f"note: the folder of run {run.id[:8]} was deleted; it is back as the run left it")
     return folder
+
+
+def _can_be_rebuilt(run: Run) -> bool:
+    """Return whether the folder of a worktree was deleted, and git still knows what was in it."""
+    workspace = run.workspace
+    is_own = bool(workspace.own_worktree and workspace.git_dir)
+    return is_own and not Path(workspace.worktree).exists() and Path(workspace.git_dir, "index").is_file()
 
 
 def add_waiting_changes(git: Git, commit: str, records: Sequence[ChangeSetRecord]) -> str:

@@ -209,7 +209,8 @@ def find_waiting_changes(run: Run) -> list[str]:
     from prunejuice.worktrees.waiting_changes import find_changes_of_runs  # noqa: PLC0415 - not for lists
 
     workspace = run.workspace
-    return find_changes_of_runs([(run.id, workspace.own_worktree, workspace.directory)])[run.id]
+    place = (run.id, workspace.own_worktree, workspace.directory, workspace.git_dir)
+    return find_changes_of_runs([place])[run.id]
 
 
 def find_overlaps(lines: Sequence[RunSummary]) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -35,18 +35,20 @@ def list_waiting_changes(git_dir: Path) -> list[WaitingChange]:
     return waiting
 
 
-def find_changes_of_runs(runs: Iterable[tuple[str, str, str]]) -> dict[str, list[str]]:
+def find_changes_of_runs(runs: Iterable[tuple[str, str, str, str]]) -> dict[str, list[str]]:
     """Return the ids of the change sets that wait, by the id of their run.
 
-    A run is its id, its own worktree (or empty) and its directory. All that waits in its own worktree is
-    its; in a tree that it shares, only what it made.
+    A run is its id, its own worktree (or empty), its directory, and the git directory of its worktree,
+    which is still there if the folder was deleted. All that waits in its own worktree is its; in a tree
+    that it shares, only what it made.
     """
     trees: dict[Path, list[WaitingChange]] = {}
     found: dict[str, list[str]] = {}
-    for run_id, worktree, directory in runs:
+    for run_id, worktree, directory, git_dir in runs:
         top = Path(worktree) if worktree else _find_top(Path(directory))
         if top and top not in trees:
-            trees[top] = list_waiting_changes(find_git_dir(top))
+            is_gone = bool(git_dir) and not top.exists()
+            trees[top] = list_waiting_changes(Path(git_dir) if is_gone else find_git_dir(top))
         waiting = trees[top] if top else []
         found[run_id] = [change.id for change in waiting if worktree or change.run == run_id]
     return found

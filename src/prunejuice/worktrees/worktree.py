@@ -424,6 +424,16 @@ def prune(git: Git, *, dry_run: bool = False) -> list[Path]:
         return [entry.path for entry in missing]
 
 
+def rebuild_folder(git: Git) -> None:
+    """Make the folder of a worktree again, which was deleted by hand, with the files of its index."""
+    with lock_worktrees(git):
+        folder = Path(git.directory)
+        folder.mkdir(parents=True)
+        (folder / ".git").write_bytes(b"gitdir: " + os.fsencode(git.git_dir) + b"\n")
+        files = git.with_clean_config(Path(git.git_dir) / "index")
+        files.run("checkout-index", "--all", "--force", "--quiet")
+
+
 def remove_dead_checks(git: Git, *, dry_run: bool = False) -> list[Path]:
     """Remove the temporary worktrees of dead processes, and kill what runs in them. Return their paths."""
     owned = [(entry, entry.record.owner) for entry in list_worktrees(git) if entry.record]

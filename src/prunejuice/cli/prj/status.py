@@ -112,7 +112,7 @@ def _load_overview(history: RunHistory, project_root: str) -> _Overview:
         for line, place in zip(loaded, moved, strict=True)
     ]
     sessions = _live_sessions(lines)
-    waiting = find_changes_of_runs((line.id, line.worktree, line.directory) for line in lines)
+    waiting = find_changes_of_runs((line.id, line.worktree, line.directory, line.git_dir) for line in lines)
     standings = {line.id: _run_standing(line, sessions, waiting[line.id]) for line in lines}
     live = [line for line in lines if standings[line.id].group != "done" and Path(line.worktree).is_dir()]
     return _Overview(history, lines, standings, waiting, view.find_overlaps(live))

@@ -77,7 +77,7 @@ def _apply_waiting(
     """
     if not run_changes.has_folder(run):
         return
-    store = run_changes.open_run_store(app, run)
+    store = run_changes.open_run_store(app, run, render.print_message)
     records = run_changes.find_waiting(store, run)
     if not records:
         return

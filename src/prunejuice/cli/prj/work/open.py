@@ -23,7 +23,7 @@ from prunejuice.text import safe_line
 def open_command(*, run: str, only_path: bool) -> int:
     app = wiring.open_app()
     loaded = find_run(app, run)
-    folder = str(run_changes.require_folder(loaded))
+    folder = str(run_changes.require_folder(app, loaded, render.print_message))
     if only_path or not (terminal.is_interactive() and sys.stdout.isatty()):
         render.print_line(safe_line(folder, 1000))
         return 0

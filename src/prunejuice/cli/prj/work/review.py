@@ -45,7 +45,7 @@ def review_command(*, run: str, grain: str, **options: Any) -> int:
     if run.startswith("c-"):
         return _review_change_set(app, run, grain, **options)
     loaded = find_run(app, run)
-    store = run_changes.open_run_store(app, loaded)
+    store = run_changes.open_run_store(app, loaded, render.print_message)
     records = run_changes.find_waiting(store, loaded)
     if not records:
         fix = (
