@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 import uuid
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from conftest import wait_for
 from prunejuice.agents import codex, conversation
 from prunejuice.agents import program as program_agents
 from prunejuice.agents.acp import AcpAgent
@@ -349,6 +351,14 @@ def left(tag):
     return found
 
 
+def is_sleeping(process):
+    """Whether a process is one of those that sleep for a test."""
+    try:
+        return "time.sleep(60)" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stop_leaves_no_process_and_what_was_done_is_kept(world, kind):
     found = world(kind)
@@ -357,7 +367,17 @@ def test_a_stop_leaves_no_process_and_what_was_done_is_kept(world, kind):
     turns = [{"write": ["cart.py", DONE]}, wait, {"text": "done"}]
     if kind == "acp":
         turns = [[turns[0], turns[1]]]
-    threading.Timer(4, found.stop.request, [STOP]).start()
+
+    def stop_at_work():
+        """Stop it once it has written the file and its command has started."""
+        file = found.inside / "cart.py"
+        wait_for(lambda: file.is_file() and "sum(prices)" in file.read_text())
+        if kind != "acp":
+            wait_for(lambda: len([each for each in left(found.tag) if is_sleeping(each)]) > 1)
+        time.sleep(0.5)
+        found.stop.request(STOP)
+
+    threading.Thread(target=stop_at_work, daemon=True).start()
     events = found.run(Task("work", access="full"), *turns)
     assert events[-1].status == "cancelled", events
     assert "sum(prices)" in events[-1].output
