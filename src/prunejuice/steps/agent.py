@@ -392,7 +392,7 @@ def _behaviour_comparison(agent_step: _AgentStep) -> Any:
 
 
 def _default_check(agent_step: _AgentStep) -> str:
-    """Return the configured test command, or pytest if there are tests; empty otherwise."""
+    """Return the configured test command, or pytest if there are tests, or that of other languages."""
     if command := agent_step.resources.settings.check:
         return command
     test_files = (
@@ -401,7 +401,7 @@ def _default_check(agent_step: _AgentStep) -> str:
         if is_test_path(path) and path.endswith(".py")
     )
     if next(test_files, None) is None:
-        return ""
+        return default_checks.find_test_command(agent_step.tree.root)
     try:
         python = _find_python(agent_step)
     except GateError:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from prunejuice.code import public_api, purity
+from prunejuice.code import exported_names, public_api, purity
+from prunejuice.code.languages import language_for_path
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits.diff import FileDiff
 from prunejuice.environments.place import Place
@@ -13,6 +14,7 @@ from prunejuice.system.stop_request import Stop
 from prunejuice.verbs.verify import interpreter
 from prunejuice.verbs.verify.interpreter import PROBES, PythonInterpreter
 
+_UNCHANGED = "all public names and signatures are unchanged"
 _MAX_EXAMPLES = 3
 _MIN_RESULTS = 3
 """The number of calls that have to return a result for a comparison to count as evidence."""
@@ -43,6 +45,11 @@ class EquivalenceChecker:
         evidence: list[str] = []
         compared_functions = 0
         for diff in diffs:
+            if language_for_path(diff.path) in exported_names.LANGUAGES and not is_test_path(diff.path):
+                names = _compare_exports(diff)
+                faults += names.faults
+                evidence += names.evidence
+                continue
             old, new = parseable_text(diff.old.data), parseable_text(diff.new.data)
             if not diff.path.endswith(".py") or is_test_path(diff.path) or old is None:
                 continue
@@ -54,7 +61,7 @@ class EquivalenceChecker:
             )
             faults += [f"{diff.path}: {change}" for change in breaking_changes]
             if not breaking_changes:
-                evidence.append(f"{diff.path}: all public names and signatures are unchanged")
+                evidence.append(f"{diff.path}: {_UNCHANGED}")
             comparison = self._compare_functions(was, now, diff.path, old, new)
             faults += comparison.faults
             evidence += comparison.evidence
@@ -109,6 +116,22 @@ class EquivalenceChecker:
         except ValueError:
             return None
         return outcomes or None
+
+
+def _compare_exports(diff: FileDiff) -> EquivalenceResult:
+    """Compare the exported names of a file of another language than Python."""
+    language = language_for_path(diff.path)
+    old = exported_names.exported_names(language, diff.old.data or b"")
+    if not old:
+        return EquivalenceResult()
+    if diff.new.data is None or diff.to:
+        return EquivalenceResult((f"{diff.path} was removed with all of its public names",))
+    new = exported_names.exported_names(language, diff.new.data)
+    if new is None:
+        return EquivalenceResult((f"{diff.path} can no longer be parsed",))
+    changes = public_api.breaking_changes(old, new)
+    faults = tuple(f"{diff.path}: {change}" for change in changes)
+    return EquivalenceResult(faults, () if faults else (f"{diff.path}: {_UNCHANGED}",))
 
 
 def _compare_calls(
