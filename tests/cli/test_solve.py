@@ -103,6 +103,11 @@ def test_a_wrong_answer_leaves_nothing_to_review(shop, answers):
     answers(WRONG, WRONG, WRONG)
     answer = shop.prj("solve", "11")
     assert answer.code == 5, answer
+    run = shop.prj("show", "11", "--json").json
+    [kept] = [item for item in run["artifacts"] if item["name"].endswith("check.txt")]
+    assert "AssertionError" in Path(run["artifact_dir"], kept["path"]).read_text()
+    assert f"in {run['worktree']}, apply the kept answer with: codebot apply" in run["steps"][-1]["fix"]
+    assert "check_output" not in run["steps"][-1]["outputs"]
     assert shop.codebot("pending", "--json").json["items"] == []
     assert shop.prj("review", "11").code == 2
 

@@ -205,6 +205,10 @@ def _run_changes(agent_step: _AgentStep) -> StepResult:
     try:
         answer = _ask_agent(agent_step)
     except PruneJuiceError as error:
+        outputs = dict(error.outputs)
+        if failure := outputs.pop(repair.CHECK_OUTPUT, ""):
+            agent_step.keep_file("check.txt", failure)
+        error.outputs = outputs
         if error.answer:
             path = agent_step.keep_file("answer.md", error.answer)
             # An answer that was cut off is not offered to be applied as if it were whole.
@@ -213,6 +217,8 @@ def _run_changes(agent_step: _AgentStep) -> StepResult:
             if isinstance(error, DeniedError):
                 denial.keep_denial(path, error.message)
                 note = _DENIED_ANSWER_FIX.format(path)
+            if worktree := agent_step.handle.workspace.own_worktree:
+                note = f"in {worktree}, {note}"
             error.fix = "; ".join(filter(None, (error.fix, note)))
         raise
     agent_step.keep_file("context.md", render_bundle(answer.context, "markdown"))

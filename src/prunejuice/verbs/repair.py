@@ -29,6 +29,8 @@ from prunejuice.verbs.verify.tamper import TamperFinding
 
 _VOLATILE_TEXT = re.compile(r"0x[0-9a-f]+|\b\d+\.\d+ ?s(?:econds)?\b")
 """Output that differs between two identical failures: addresses and times."""
+CHECK_OUTPUT = "check_output"
+"""The output of an error that holds what the check printed when it failed last."""
 _SHOWN_LINES = 12
 """Lines of the output of a failed check that a person sees; the agent sees more."""
 _MAX_SAME_FAILURES = 3
@@ -118,6 +120,7 @@ class _RepairLoop:
         self.evidence: list[str] = []
         self.faults: tuple[str, ...] = ()
         self.compared_functions = 0
+        self.last_failure = ""
 
     def run(self) -> RepairResult:
         """Run the loop; an error that ends it carries the changes made so far as its answer."""
@@ -125,6 +128,7 @@ class _RepairLoop:
             return self._run_rounds()
         except (AgentError, LimitError, ConflictError) as error:
             error.answer = self._diff_text() or error.answer
+            error.outputs = {**error.outputs, CHECK_OUTPUT: mask_secrets("", self.last_failure)}
             if isinstance(error, ConflictError) and self.faults:
                 raise self._failure_error(error.message) from error
             raise
@@ -156,6 +160,7 @@ class _RepairLoop:
             )
             if passed:
                 return self._repair_result(self._file_diffs(), answer)
+            self.last_failure = failure
             self._show_output(failure)
             self._require_progress(failure)
             self.request = self.request._replace(input_text=failure)
