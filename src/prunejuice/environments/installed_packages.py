@@ -115,9 +115,11 @@ def relocate_variables(environ: Mapping[str, str], source_root: Path, target_roo
     Entries of PATH below the old tree, and virtual environments, name the same place of the new tree if it
     exists. The environment that uv writes to is never that of another tree.
     """
+    # Strings, not paths: this runs before each step.
+    roots = dict.fromkeys((str(source_root), os.path.realpath(source_root)))
     moved = {
         name: os.pathsep.join(
-            _moved_path(entry, source_root, target_root) for entry in environ[name].split(os.pathsep)
+            _moved_path(entry, roots, target_root) for entry in environ[name].split(os.pathsep)
         )
         for name in _PATH_VARIABLES
         if name in environ
@@ -128,9 +130,9 @@ def relocate_variables(environ: Mapping[str, str], source_root: Path, target_roo
     return {**environ, **moved}
 
 
-def _moved_path(path: str, source_root: Path, target_root: Path) -> str:
-    for root in (source_root, source_root.resolve()):
-        if path and Path(path).is_relative_to(root):
-            moved = target_root / Path(path).relative_to(root)
-            return str(moved) if moved.is_dir() else path
+def _moved_path(path: str, roots: Iterable[str], target_root: Path) -> str:
+    for root in roots:
+        if path == root or path.startswith(f"{root}{os.sep}"):
+            moved = f"{target_root}{path[len(root) :]}"
+            return moved if os.path.isdir(moved) else path  # noqa: PTH112
     return path

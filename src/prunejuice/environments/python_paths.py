@@ -73,11 +73,16 @@ def find_editable_roots(checkout: Path, environ: Mapping[str, str]) -> list[Path
 
 
 def _list_environments(checkout: Path, environ: Mapping[str, str]) -> list[Path]:
+    # Strings, not paths: this runs before each step.
     programs = filter(None, environ.get("PATH", "").split(os.pathsep))
-    named = filter(None, (environ.get(name, "") for name in ("VIRTUAL_ENV", "CONDA_PREFIX")))
-    folders = [*map(Path, named), *(Path(entry).parent for entry in programs)]
-    folders += [checkout / ".venv", checkout / "venv"]
-    return [folder for folder in dict.fromkeys(folders) if (folder / "pyvenv.cfg").is_file()]
+    folders = [
+        *filter(None, (environ.get(name, "") for name in ("VIRTUAL_ENV", "CONDA_PREFIX"))),
+        *(os.path.dirname(entry) for entry in programs),  # noqa: PTH120
+        f"{checkout}/.venv",
+        f"{checkout}/venv",
+    ]
+    environments = dict.fromkeys(folders)
+    return [Path(folder) for folder in environments if os.path.isfile(f"{folder}/pyvenv.cfg")]  # noqa: PTH113
 
 
 @lru_cache(maxsize=32)
