@@ -58,13 +58,8 @@ class Gitea(NamedTuple):
             UsageError: the issue does not exist, or the token has no access to it.
             PublishError: the forge refused, or is unreachable.
         """
-        status, answer = self._request("GET", f"issues/{number}")
-        if status == 404:
-            raise self.api.missing_issue_error(number)
-        if status != 200:
-            raise self.api.refusal_error(status, _error_message(answer))
-        texts = (str(answer.get(name) or "") for name in ("title", "body", "html_url"))
-        return Issue(number, *texts)
+        path = f"repos/{quote(self.repository.owner)}/{quote(self.repository.name)}/issues"
+        return self.api.fetch_issue(path, number, ("title", "body", "html_url"), _error_message)
 
     def _find_open(self, owner: str, branch: str, base: str) -> str:
         """Return the URL of the open pull request from a branch of an owner, or an empty string."""

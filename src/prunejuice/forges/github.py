@@ -121,14 +121,8 @@ class GitHub(NamedTuple):
             UsageError: the issue does not exist, or the token has no access to it.
             PublishError: the forge refused, or is unreachable.
         """
-        status, answer = self._request("GET", f"issues/{number}")
-        if status == 404:
-            raise self._api.missing_issue_error(number)
-        if status != 200:
-            raise self._api.refusal_error(status, _error_message(answer))
-        return Issue(
-            number, str(answer.get("title")), str(answer.get("body") or ""), str(answer.get("html_url"))
-        )
+        path = f"repos/{quote(self.repository.owner)}/{quote(self.repository.name)}/issues"
+        return self._api.fetch_issue(path, number, ("title", "body", "html_url"), _error_message)
 
     @property
     def _api(self) -> RestApi:

@@ -63,13 +63,8 @@ class GitLab(NamedTuple):
             UsageError: the issue does not exist, or the token has no access to it.
             PublishError: the forge refused, or is unreachable.
         """
-        status, answer = self._request("GET", f"issues/{number}")
-        if status == 404:
-            raise self.api.missing_issue_error(number)
-        if status != 200:
-            raise self.api.refusal_error(status, _error_message(answer))
-        texts = (str(answer.get(name) or "") for name in ("title", "description", "web_url"))
-        return Issue(number, *texts)
+        path = f"projects/{quote(self.path, safe='')}/issues"
+        return self.api.fetch_issue(path, number, ("title", "description", "web_url"), _error_message)
 
     def _find_project_id(self) -> int:
         status, answer = self.api.request("GET", f"projects/{quote(self.path, safe='')}")

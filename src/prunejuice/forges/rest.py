@@ -1,12 +1,14 @@
 """Requests to the API of a forge, and the errors of its refusals."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from prunejuice.errors import PublishError, UsageError
+from prunejuice.forges.forge import Issue
 from prunejuice.text import safe_line
 
 _TIMEOUT = 30.0
+IssueKeys = tuple[str, str, str]
 
 
 class RestApi(NamedTuple):
@@ -46,7 +48,19 @@ class RestApi(NamedTuple):
         problem = f"{self.url} refused the request ({status}): {message}"
         return PublishError(problem, "fix the problem and try again")
 
-    def missing_issue_error(self, number: int) -> UsageError:
-        """Return the error for an issue that is not there."""
-        problem = f"issue {number} not found in {self.title}, or the token has no access to it"
-        return UsageError(problem, "check the number of the issue")
+    def fetch_issue(self, path: str, number: int, keys: IssueKeys, explain: Callable[[Any], str]) -> Issue:
+        """Return the issue at a path of the API; `keys` name its title, text and URL in the answer.
+
+        `explain` returns the message of a refusal.
+
+        Raises:
+            UsageError: the issue does not exist, or the token has no access to it.
+            PublishError: the forge refused, or is unreachable.
+        """
+        status, answer = self.request("GET", f"{path}/{number}")
+        if status == 404:
+            problem = f"issue {number} not found in {self.title}, or the token has no access to it"
+            raise UsageError(problem, "check the number of the issue")
+        if status != 200:
+            raise self.refusal_error(status, explain(answer))
+        return Issue(number, *(str(answer.get(key) or "") for key in keys))
