@@ -152,7 +152,7 @@ def test_a_login_that_is_refused(shop, forge, two, monkeypatch):
     answer = shop.codebot("submit-pr", "--title", "Totals")
     assert answer.code == 2
     assert "Bad credentials" in answer.err
-    assert "branch codebot/totals is pushed, the change sets are still pending" in answer.err
+    assert "branch codebot/totals is pushed, and the pending change sets are kept" in answer.err
     assert "wrong" not in answer.err
 
 
