@@ -1,6 +1,5 @@
 """Show runs side by side: their results, their changes, how their steps ended."""
 
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -17,38 +16,70 @@ from prunejuice.errors import UsageError
 from prunejuice.text import format_dollars, safe_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
     from prunejuice.engine.run import Run
     from prunejuice.worktrees.snapshot import DiffStat
 
+    Row = tuple[str, ...]
+    Facts = Mapping[str, Callable[[Run], str]]
 
-def _comparison_rows(sides: "Sequence[tuple[Run, Sequence[DiffStat]]]") -> Iterable[tuple[str, ...]]:
+
+def _comparison_rows(sides: "Sequence[tuple[Run, Sequence[DiffStat]]]") -> "Iterable[Row]":
     """Yield the rows of the comparison table, with one column for each run."""
     runs = [run for run, _ in sides]
-    yield "run", *(run.id[:8] for run in runs)
-    yield "command", *(safe_line(run.plan.command.name, 30) for run in runs)
-    yield "task", *(safe_line(describe_task(run), 40) for run in runs)
-    # The task has the first line of a prompt.
-    names = dict.fromkeys(name for run in runs for name in run.plan.arguments if name != "prompt")
-    for name in names:
-        values = [safe_line(str(run.plan.arguments.get(name, "")), 40) for run in runs]
-        if any(value != values[0] for value in values):
-            yield name, *values
-    yield "status", *(format_status(run.status) for run in runs)
-    yield "time", *(format_duration(run.ended - run.started) if run.ended else "" for run in runs)
-    summaries = [summarize_run(run) for run in runs]
-    yield "tokens", *(f"{line.tokens:,}" if line.tokens else "" for line in summaries)
-    yield "cost", *(format_dollars(line.cost) if line.cost else "" for line in summaries)
-    yield "evidence", *(safe_line(next(list_evidence(run), ""), 40) for run in runs)
+    yield from _list_facts(runs, _FACTS_BEFORE)
+    yield from _list_arguments(runs)
+    yield from _list_facts(runs, _FACTS_AFTER)
     for step in dict.fromkeys(visit.step for run in runs for visit in run.visits):
         last = [run.last_visit(step) for run in runs]
-        yield (
-            f"step {safe_line(step, 30)}",
-            *(format_status(visit.status) if visit else "" for visit in last),
-        )
+        ends = (format_status(visit.status) if visit else "" for visit in last)
+        yield f"step {safe_line(step, 30)}", *ends
     tables = [{stat.path: stat for stat in files} for _, files in sides]
     yield "files", *(str(len(table)) for table in tables)
     for path in sorted({path for table in tables for path in table}):
         yield f"  {safe_line(path, 60)}", *(_format_counts(table.get(path)) for table in tables)
+
+
+def _list_facts(runs: "Sequence[Run]", facts: "Facts") -> "Iterable[Row]":
+    for label, describe in facts.items():
+        yield label, *map(describe, runs)
+
+
+def _list_arguments(runs: "Sequence[Run]") -> "Iterable[Row]":
+    """Yield the arguments that differ; the task has the first line of a prompt."""
+    for name in dict.fromkeys(name for run in runs for name in run.plan.arguments if name != "prompt"):
+        values = [safe_line(str(run.plan.arguments.get(name, "")), 40) for run in runs]
+        if len(set(values)) > 1:
+            yield name, *values
+
+
+def _describe_time(run: "Run") -> str:
+    return format_duration(run.ended - run.started) if run.ended else ""
+
+
+def _describe_tokens(run: "Run") -> str:
+    tokens = summarize_run(run).tokens
+    return f"{tokens:,}" if tokens else ""
+
+
+def _describe_cost(run: "Run") -> str:
+    cost = summarize_run(run).cost
+    return format_dollars(cost) if cost else ""
+
+
+_FACTS_BEFORE: "Facts" = {
+    "run": lambda run: run.id[:8],
+    "command": lambda run: safe_line(run.plan.command.name, 30),
+    "task": lambda run: safe_line(describe_task(run), 40),
+}
+_FACTS_AFTER: "Facts" = {
+    "status": lambda run: format_status(run.status),
+    "time": _describe_time,
+    "tokens": _describe_tokens,
+    "cost": _describe_cost,
+    "evidence": lambda run: safe_line(next(list_evidence(run), ""), 40),
+}
 
 
 def _format_counts(change: "DiffStat | None") -> str:
