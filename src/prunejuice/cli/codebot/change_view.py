@@ -172,49 +172,51 @@ def report_applied(
     """Print what was applied, left undecided and sent back for revision."""
     if options.is_silent:
         return
-    reviewed, pending_record, extra = outcome
-    sent_back = review.hunks_to_revise(reviewed) if reviewed else []
     if options.as_json:
-        body: dict[str, Any] = {
+        body = {
             "ids": [record.id for record, _ in applied],
             "files": _files_to_dicts(differences),
+            **(
+                {"format": answer.format, "edits": parsed_answer.edit_outcomes_data(answer)}
+                if answer
+                else {}
+            ),
+            **_review_to_dict(outcome),
         }
-        body |= (
-            {"format": answer.format, "edits": parsed_answer.edit_outcomes_data(answer)} if answer else {}
-        )
-        body |= {"pending": pending_record.id} if pending_record else {}
-        body |= (
-            {"hunks": [hunk_view.hunk_to_dict(reviewed, hunk) for hunk in reviewed.hunks]}
-            if reviewed
-            else {}
-        )
-        body |= (
-            {"sent_back": [revision.sent_back_to_dict(hunk, decision) for hunk, decision in sent_back]}
-            if sent_back
-            else {}
-        )
-        render.print_json("applied", {**body, **extra})
+        render.print_json("applied", body)
         return
     for record, _ in applied:
-        render.print_line(
-            f"applied {record.id}: {format_count(len(record.paths), 'file')} "
-            f"(undo with `codebot undo {record.id}`)"
-        )
+        count = format_count(len(record.paths), "file")
+        render.print_line(f"applied {record.id}: {count} (undo with `codebot undo {record.id}`)")
     if not applied:
         render.print_line("nothing was changed")
-    requests = (
-        len(review.list_change_requests(reviewed))
-        if reviewed and pending_record and not options.again
-        else 0
-    )
-    if pending_record:
+    _print_review(outcome, has_reviser=bool(options.again))
+
+
+def _review_to_dict(outcome: ReviewOutcome) -> dict[str, Any]:
+    """Return what a review decided and left open as plain data."""
+    reviewed, left_open, extra = outcome
+    body: dict[str, Any] = {"pending": left_open.id} if left_open else {}
+    if reviewed:
+        body["hunks"] = [hunk_view.hunk_to_dict(reviewed, hunk) for hunk in reviewed.hunks]
+        sent_back = [revision.sent_back_to_dict(*pair) for pair in review.hunks_to_revise(reviewed)]
+        body |= {"sent_back": sent_back} if sent_back else {}
+    return {**body, **extra}
+
+
+def _print_review(outcome: ReviewOutcome, *, has_reviser: bool) -> None:
+    """Print what a review left open, and what it rejected or sent back."""
+    reviewed, left_open, _ = outcome
+    sent_back = len(review.hunks_to_revise(reviewed)) if reviewed else 0
+    waits = reviewed and left_open and not has_reviser
+    requests = len(review.list_change_requests(reviewed)) if reviewed and waits else 0
+    if left_open:
         state = f"{format_count(requests, 'hunk')} with your request" if requests else "undecided"
-        render.print_line(
-            f"{state}: {pending_record.id} is pending (review with `codebot apply {pending_record.id} -r`)"
-        )
-    if len(sent_back) > requests:
-        word = "sent back for revision" if options.again else "rejected"
-        render.print_line(f"{word}: {format_count(len(sent_back) - requests, 'hunk')}")
+        how = f"review with `codebot apply {left_open.id} -r`"
+        render.print_line(f"{state}: {left_open.id} is pending ({how})")
+    if sent_back > requests:
+        word = "sent back for revision" if has_reviser else "rejected"
+        render.print_line(f"{word}: {format_count(sent_back - requests, 'hunk')}")
 
 
 def report_state_change(
