@@ -91,6 +91,16 @@ def test_init_looks_at_the_project(project, tmp_path, monkeypatch, files, url, e
     assert ("no tests were found" in again.err) == (not expected["check"])
 
 
+def test_init_looks_at_its_own_folder_alone(project):
+    write_files(
+        project.root,
+        {"package.json": '{"scripts": {"test": "x"}}', "a.js": "", "sub/go.mod": "", "sub/a.go": ""},
+    )
+    git(project.root, "add", ".")
+    found = project.prj("init", "sub", "--json").json["found"]
+    assert (found["languages"], found["check"]) == (["go"], "go test ./...")
+
+
 def test_init_needs_no_repository(project, tmp_path):
     write_files(tmp_path / "plain", {"go.mod": "module a\n", "\x1b[31m.py": ""})
     answer = project.prj("init", tmp_path / "plain")

@@ -1,5 +1,6 @@
 """`prj submit`: the work of a run as a pull request, whoever changed its worktree."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,41 @@ def test_evidence_is_given_for_the_work_that_was_checked_alone(shop, solved, for
     ) != has_evidence
     body = forge.pull_requests[0]["body"]
     assert ("Evidence:" in body) == ("passes" in body) == has_evidence
+
+
+@pytest.mark.parametrize(
+    ("steps", "facts"),
+    [
+        ("- {name: a, script: 'test -f cart.py'}", ["a: `test -f cart.py` passes"]),
+        (
+            "- {name: a, script: 'test -f cart.py'}\n  - {name: b, script: 'rm cart.py'}",
+            ["b: `rm cart.py` passes"],
+        ),
+        (
+            "- {name: w, agent: implement, args: {files: [cart.py], prompt: x, changes: wait}}\n"
+            "  - {name: a, script: 'grep -q 0 cart.py'}",
+            [],
+        ),
+        (
+            "- {name: w, agent: implement, args: {files: [cart.py], prompt: x, changes: make}}\n"
+            "  - {name: a, script: 'grep -q sum cart.py'}",
+            ["a: `grep -q sum cart.py` passes"],
+        ),
+    ],
+)
+def test_only_what_saw_the_work_is_evidence(shop, steps, facts):
+    shop.command("seen", f"pre_steps: [create-worktree]\nsteps:\n  {steps}\n")
+    answer, run = shop.run("seen")
+    assert answer.code == 0, answer
+    shown = shop.prj("show", run["id"]).out
+    assert re.findall(r"evidence +(.*)", shown) == facts
+    assert shop.prj("status", "--json").json["items"][0].get("checked", False) == bool(facts)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda f: f.chmod(0o755), lambda f: (f.rename(f"{f}.x"), f.symlink_to("a.txt"))]
+)
+def test_another_kind_of_file_is_another_work(shop, solved, forge, change):
+    change(Path(solved["worktree"], "cart.py"))
+    answer = shop.prj("submit", solved["id"])
+    assert "has changed since its checks" in answer.err

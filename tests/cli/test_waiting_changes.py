@@ -447,7 +447,10 @@ def test_a_folder_that_somebody_deleted_is_brought_back(shop, waiting, words):
     assert (line["group"], line["waiting"]) == ("ready", [change])
     answer = shop.prj(words[0], run["id"], *words[1:])
     assert answer.code == 0, answer.err
-    assert f"the folder of run {run['id'][:8]} was deleted; it is back as the run left it" in answer.err
+    assert (
+        f"the folder of run {run['id'][:8]} was deleted; it is back as its last step or review left it"
+        in answer.err
+    )
     assert git(run["worktree"], "status", "--porcelain", "--untracked-files=no") == (
         "" if words[0] != "review" else "M cart.py"
     )
@@ -463,3 +466,61 @@ def test_the_work_of_scripts_comes_back_with_a_deleted_folder(shop):
     assert shop.prj("open", "--path", run["id"]).out.strip() == run["worktree"]
     assert Path(run["worktree"], "made").read_text() == "1\n"
     assert not Path(run["worktree"], "cart.py").exists()
+
+
+# -- landing refuses before it applies ------------------------------------------------------------------
+
+
+def test_nothing_is_applied_by_a_landing_that_cannot_be(shop, waiting):
+    run, _ = waiting
+    assert "'typo' does not exist" in shop.prj("land", run["id"], "-y", "--no-check", "--into", "typo").err
+    assert read_cart(run) == CART
+    shop.command("here", COMMAND.replace("pre_steps: [create-worktree]\n", ""))
+    _, other = shop.run("here", "what=x", "--no-worktree")
+    answer = shop.prj("land", other["id"], "-y", "--no-check")
+    assert answer.code == 2
+    assert "neither a worktree nor a branch" in answer.err
+    assert (shop.root / "cart.py").read_text() == CART
+
+
+def test_a_run_lands_by_the_check_of_its_own_project(shop, waiting, tmp_path, monkeypatch):
+    run, _ = waiting
+    (shop.root / ".prj/config.yaml").write_text("check: exit 1\n")
+    shop.prj("trust")
+    git(tmp_path, "init", "-q", "elsewhere")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/.prj").mkdir()
+    (tmp_path / "elsewhere/.prj/config.yaml").write_text("check: 'true'\n")
+    shop.prj("trust")
+    for words in (("land", "-y"), ("merge",)):
+        answer = shop.prj(words[0], run["id"], *words[1:])
+        assert answer.code == 3, answer
+        assert "the check failed on the merged files: exit 1" in answer.err
+    assert (shop.root / "cart.py").read_text() == CART
+
+
+@pytest.mark.parametrize("fault", ["locked", "unmounted", "snapshot"])
+def test_a_folder_that_is_elsewhere_is_not_made_again(shop, waiting, tmp_path, fault):
+    run, _ = waiting
+    folder = Path(run["worktree"])
+    if fault == "locked":
+        git(shop.root, "worktree", "lock", str(folder))
+        shutil.rmtree(folder)
+    elif fault == "unmounted":
+        folder.parent.rename(tmp_path / "away")
+    else:
+        blob = git(shop.root, "rev-parse", "HEAD:cart.py")
+        shutil.rmtree(folder)
+        (shop.root / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    assert shop.prj("land", run["id"], "-y", "--no-check").code != 0
+    assert not folder.exists()
+    assert not list(tmp_path.glob(f"**/.{folder.name}-*"))
+
+
+def test_what_waits_is_compared_without_a_name_and_unsigned(shop, waiting):
+    run, _ = waiting
+    git(shop.root, "config", "commit.gpgsign", "true")
+    git(shop.root, "config", "gpg.program", "/bin/false")
+    git(shop.root, "config", "user.useConfigOnly", "true")
+    assert "+    return sum(prices)\n" in shop.prj("diff", run["id"]).out
+    assert shop.prj("conflicts").code == 0

@@ -87,3 +87,9 @@ def test_a_merge_that_brings_an_environment_does_not_activate_it(shop):
     _, run = shop.run("w")
     answer = shop.prj("merge", run["id"], "--check", 'test -z "$VIRTUAL_ENV"')
     assert "failed on the merged" not in answer.err
+
+
+def test_outside_of_a_repository_nothing_tells_whose_an_environment_is(shop, tmp_path):
+    shutil.copytree(shop.root / ".venv", tmp_path / "unpacked/.venv", symlinks=True)
+    environ = {"PATH": os.environ["PATH"]}
+    assert activate_environment(tmp_path / "unpacked", environ) == environ

@@ -414,6 +414,34 @@ def test_a_merge_is_checked_with_the_packages_of_its_lock_file(branch, yarn):
     assert (branch.root / "node_modules/version").read_text() == "old\n"
 
 
+def test_a_lock_file_that_only_a_branch_has_is_noticed(branch, yarn):
+    git(branch.root, "rm", "-q", "yarn.lock")
+    git(branch.root, "commit", "-qm", "no lock")
+    branch.command("w", "pre_steps: [create-worktree]\nsteps: [{name: a, script: 'echo 1 > yarn.lock'}]")
+    git(branch.root, "add", ".")
+    git(branch.root, "commit", "-qm", "command")
+    branch.prj("trust")
+    _, run = branch.run("w")
+    assert branch.prj("merge", run["id"], "--check", "grep new node_modules/version").code == 0
+    assert yarn.with_suffix(".log").exists()
+
+
+def test_a_merge_check_installs_nothing_in_a_project_nobody_trusted(branch, yarn):
+    write_files(
+        settings.config_directory(os.environ) / "commands",
+        {
+            "mine.yaml": "name: mine\npre_steps: [create-worktree]\nsteps: [{name: a, script: 'echo 3 > yarn.lock'}]\n"
+        },
+    )
+    _, run = branch.run("mine")
+    answer = branch.prj("merge", run["id"], "--check", "grep new node_modules/version")
+    assert answer.code == 3
+    assert "executes code of this branch" in answer.err
+    assert not yarn.with_suffix(".log").exists()
+    assert branch.prj("trust").code == 0
+    assert branch.prj("merge", run["id"], "--check", "grep new node_modules/version").code == 0
+
+
 def test_a_merge_is_checked_with_the_submodules_of_its_commit(project, repository, tmp_path):
     library = tmp_path / "library"
     git(tmp_path, "init", "-q", str(library))
@@ -446,6 +474,9 @@ def test_a_merge_is_checked_with_the_submodules_of_its_commit(project, repositor
         assert project.prj("merge", run["id"], "--check", check).code == 0
         git(project.root, "reset", "-q", "--hard", before)
     assert (inner / "version").read_text() == "1\n"
+    # What the checkout has in it besides is not that of the commit.
+    write_files(inner, {"untracked": "", "nested/x": ""})
+    assert "failed on the merged" in project.prj("merge", run["id"], "--check", "test -e lib/untracked").err
     # The checkout lacks the commit that another person's work needs.
     absent = git(library, "commit-tree", "-m", "3", "HEAD^{tree}")
     git(run["worktree"], "update-index", "--cacheinfo", f"160000,{absent},lib")

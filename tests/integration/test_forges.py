@@ -88,6 +88,22 @@ def test_a_fork_asks_upstream(shop, forge, remote, tmp_path):
     assert len(forge.pull_requests) == 1
 
 
+def test_upstream_on_another_host_is_not_asked(shop, forge):
+    git(shop.root, "remote", "add", "upstream", "https://forge.example/vendor/cart.git")
+    solve(shop)
+    assert shop.prj("submit", "11").code == 0
+    assert len(forge.pull_requests) == 1
+
+
+def test_a_remote_that_is_named_is_the_one(shop, forge, remote):
+    git(shop.root, "remote", "add", "upstream", f"{forge.url}/vendor/cart.git")
+    solve_by_name = shop.codebot("implement", "cart.py", "--prompt", "x")
+    assert solve_by_name.code == 0, solve_by_name.err
+    answer = shop.codebot("submit-pr", "--remote", "origin", "--title", "x")
+    assert answer.code == 0, answer.err
+    assert ":" not in forge.pull_requests[0]["head"]
+
+
 def test_drafts_are_drafts(shop, forge):
     solve(shop)
     answer = shop.prj("submit", "11", "--draft", "--json")
@@ -139,7 +155,7 @@ def test_a_wrong_token_is_told(shop, forge, monkeypatch):
     ("url", "host", "path"),
     [
         ("https://github.com/o/n.git", "github.com", "o/n"),
-        ("git@gitlab.com:group/sub/n.git", "gitlab.com", "group/sub/n"),
+        ("git@GitLab.com:group/sub/n.git", "gitlab.com", "group/sub/n"),
         ("ssh://git@git.example:2222/o/n", "git.example", "o/n"),
         ("https://user:pass@git.example:8443/o/n/", "git.example:8443", "o/n"),
         ("http://127.0.0.1:99/o/n.git", "127.0.0.1:99", "o/n"),

@@ -1,6 +1,6 @@
 """Run a check on the files that a merge would make, before a branch moves to them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from prunejuice.worktrees.git import Git
 _CHECK_SECONDS = 3600.0
 _TAIL_BYTES = 4000
 _SHOWN_LINES = 12
+_WARNING = "⚠"
 _CANNOT_START = {126, 127}
 """Exit codes of a shell that could not execute a program, or did not find it."""
 
@@ -61,7 +62,8 @@ def require_passing_check(app: App, git: Git, wanted: Merge, command: str) -> No
 
 
 def _run_check(app: App, git: Git, commit: str, command: str, folder: str) -> _CheckEnd:
-    with _open_place(app, git, commit) as place:
+    lines: list[str] = []
+    with _open_place(app, git, commit, lines.append) as place:
         report = place.scratch / "origin"
         env = place.variables(app.environ, report)
         argv = process.bash_argv(command, env.get("PATH"))
@@ -76,15 +78,16 @@ def _run_check(app: App, git: Git, commit: str, command: str, folder: str) -> _C
         spec = process.ProcessSpec(argv, directory, env, _CHECK_SECONDS, app.settings.grace, tag=tag)
         ended = place.run(spec, keep_tail)
         shadowed = origin.find_shadowed_module(report)
-    output = safe_text(bytes(tail))
+    lacking = [line.strip() for line in lines if _WARNING in line]
+    output = "\n".join([safe_text(bytes(tail)), *lacking])
     if shadowed:
         return _CheckEnd(ended.code or 1, f"{output}\n{shadowed}", ended.timed_out)
     return _CheckEnd(ended.code, output, ended.timed_out)
 
 
 @contextmanager
-def _open_place(app: App, git: Git, commit: str) -> Iterator[Place]:
-    """Check out a commit, and yield the place where its code is judged."""
+def _open_place(app: App, git: Git, commit: str, report: Callable[[str], None]) -> Iterator[Place]:
+    """Check out a commit, and yield the place where its code is judged; `report` is told what it lacks."""
     main = git.for_main_worktree() if git.main_worktree else git
     checkout = Path(main.directory)
     with merge.temporary_worktree(git, commit, app.settings.worktree_parent) as tree:
@@ -95,15 +98,17 @@ def _open_place(app: App, git: Git, commit: str) -> Iterator[Place]:
         # Packages of other versions would judge the commit by what it no longer needs.
         if (
             app.settings.overlay
-            and not equipment.find_changed_lock(checkout, root, files)
+            and not equipment.find_changed_lock(checkout, root, [*files, *tree.list_tracked()])
             and (overlay := open_overlay(root, main, checkout, scratch / "overlay", files, app.environ))
         ):
             head = GitHead(commit, Path(tree.git_dir, "index"))
             yield Place(root, checkout, scratch, overlay.with_head(head))
             return
         supplies = equipment.plan_equipment(main, tree, app.environ)
+        if not app.is_trusted_by_person(str(app.project.root)):
+            supplies = equipment.without_installs(supplies)
         call = process.ProcessSpec((), "/", app.environ, grace=app.settings.grace)
-        equipment.equip_tree(checkout, root, supplies, call, lambda _line: None)
+        equipment.equip_tree(checkout, root, supplies, call, report)
         yield Place(root, checkout, scratch)
 
 

@@ -1,5 +1,6 @@
 """Find out what a project is made of, from its files, its repository and the installed programs."""
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -68,8 +69,9 @@ def _list_paths(root: Path, git: Git | None) -> list[str]:
     """Return the files that git tracks below the root, or without git those at its top."""
     if git is None:
         return sorted(path.name for path in root.iterdir() if path.is_file())
-    files = git._replace(directory=str(root))
-    return [path for path in files.run("ls-files", "-z", limit=1 << 28).split("\0") if path]
+    folder = os.path.relpath(root, git.directory)
+    prefix = "" if folder == "." else f"{folder}/"
+    return [path.removeprefix(prefix) for path in git.list_tracked() if path.startswith(prefix)]
 
 
 def _find_forge(git: Git, environ: Mapping[str, str]) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Actions on the work of runs: show, undo, compare and merge it."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def open_run_git(app: App, run: Run) -> Git:
         UsageError: The run did not work in a repository.
     """
     workspace = run.workspace
-    if workspace.worktree and Path(workspace.git_dir or "/nowhere").is_dir():
+    if has_worktree(run) and Path(workspace.git_dir or "/nowhere").is_dir():
         return gits.open_workspace_git(workspace, dict(app.environ))
     directory = run.plan.project if workspace.worktree else workspace.directory
     return gits.open_git(directory, dict(app.environ)).locate()
@@ -228,6 +228,29 @@ class MergeResult(NamedTuple):
     waiting: tuple[str, ...] = ()
 
 
+def require_mergeable(
+    app: App, run: Run, options: MergeOptions, report: Callable[[str], None] = lambda _line: None
+) -> tuple[str, str]:
+    """Return the branch to merge the work of a run into, and its commit, before anything is changed.
+
+    A worktree whose folder was deleted is brought back, and `report` is told.
+
+    Raises:
+        UsageError: The run has not ended, has no work of its own, or there is no branch to merge into.
+    """
+    if run.status not in FINAL_STATUSES:
+        raise UsageError(f"run {run.id[:8]} is {run.status}", f"end it first with `prj stop {run.id[:8]}`")
+    if run.workspace.own_worktree and run_changes.has_folder(run):
+        run_changes.require_folder(app, run, report)
+    git = open_run_git(app, run)
+    if not (has_worktree(run) or git.resolve(f"refs/heads/{run.workspace.branch}")):
+        raise _no_work_error(git, run)
+    into, old = merge.find_target_branch(git, options.into)
+    if into == run.workspace.branch:
+        raise UsageError(f"{into!r} is the run's own branch", "choose another branch with --into")
+    return into, old
+
+
 def merge_run(app: App, runtime: Runtime, run: Run, options: MergeOptions) -> MergeResult:
     """Merge the work of a run into a branch, all of it or nothing.
 
@@ -236,14 +259,10 @@ def merge_run(app: App, runtime: Runtime, run: Run, options: MergeOptions) -> Me
         GateError: The check failed on the merged files.
         UsageError: The run has not ended, or there is nothing to merge, or no branch to merge into.
     """
-    if run.status not in FINAL_STATUSES:
-        raise UsageError(f"run {run.id[:8]} is {run.status}", f"end it first with `prj stop {run.id[:8]}`")
+    into, old = require_mergeable(app, run, options)
     git = open_run_git(app, run)
     title = options.message or _merge_title(run)
     tip = _find_tip(git, run, title)
-    into, old = merge.find_target_branch(git, options.into)
-    if into == run.workspace.branch:
-        raise UsageError(f"{into!r} is the run's own branch", "choose another branch with --into")
     with _name_place_of_conflict(run, into):
         # The commit of the work has the title; a commit that only merges says that it does.
         is_merge = options.method in {"merge", "no-ff"} and not options.message

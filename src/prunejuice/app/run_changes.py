@@ -11,7 +11,7 @@ from prunejuice.errors import UsageError
 from prunejuice.forges import branch
 from prunejuice.text import safe_line
 from prunejuice.worktrees import git as gits
-from prunejuice.worktrees import snapshot, worktree
+from prunejuice.worktrees import worktree
 from prunejuice.worktrees.git import Git
 
 Report = Callable[[str], None]
@@ -47,23 +47,30 @@ def require_folder(app: App, run: Run, report: Report = _say_nothing) -> Path:
     if folder.is_dir():
         return folder
     if not _can_be_rebuilt(run):
-        fix = "run `prj undo --list` to see whether it can be restored"
+        fix = "mount it if it is elsewhere, or see with `prj undo --list` whether it can be restored"
         raise UsageError(f"the folder {safe_line(str(folder), 300)} of run {run.id[:8]} is gone", fix)
     repository = gits.open_git(run.plan.project, dict(app.environ)).locate()
     git = repository.for_worktree(run.workspace.worktree, run.workspace.git_dir)
-    worktree.rebuild_folder(git)
-    _, saved = run.snapshot_range()
-    if saved and git.resolve(saved):
-        snapshot.restore_files(git, saved, "files of the run", run.id)
-    report(f"note: the folder of run {run.id[:8]} was deleted; it is back as the run left it")
+    saved = run.snapshot_range()[1] or run.workspace.base
+    if not repository.resolve(saved):
+        problem = f"the folder of run {run.id[:8]} was deleted, and so was its last snapshot"
+        raise UsageError(problem, f"its branch is {run.workspace.branch}")
+    worktree.rebuild_folder(git, saved)
+    report(
+        f"note: the folder of run {run.id[:8]} was deleted; it is back as its last step or review left it"
+    )
     return folder
 
 
 def _can_be_rebuilt(run: Run) -> bool:
-    """Return whether the folder of a worktree was deleted, and git still knows what was in it."""
+    """Return whether the folder of a worktree was deleted, and git still knows what was in it.
+
+    A locked worktree may be on a disk that is not mounted, and so may one without the folder above it.
+    """
     workspace = run.workspace
-    is_own = bool(workspace.own_worktree and workspace.git_dir)
-    return is_own and not Path(workspace.worktree).exists() and Path(workspace.git_dir, "index").is_file()
+    git_dir, folder = Path(workspace.git_dir or "/nowhere"), Path(workspace.worktree)
+    is_missing = bool(workspace.own_worktree) and not folder.exists() and folder.parent.is_dir()
+    return is_missing and (git_dir / "index").is_file() and not (git_dir / "locked").exists()
 
 
 def add_waiting_changes(git: Git, commit: str, records: Sequence[ChangeSetRecord]) -> str:
@@ -74,7 +81,8 @@ def add_waiting_changes(git: Git, commit: str, records: Sequence[ChangeSetRecord
     statuses, _ = pending.stack_records(records, branch.commit_file_reader(git, commit))
     for status in statuses:
         if status.differences:
-            commit = branch.commit_differences(git, commit, status.differences, "waiting")
+            tree = branch.write_differences(git, commit, status.differences)
+            commit = git.commit_tree(tree, (commit,), "waiting")
     return commit
 
 

@@ -51,9 +51,8 @@ class App(NamedTuple):
         return not trust.trust_state(self.project, self.trust_store).is_trusted
 
     def is_trusted_by_person(self, project_root: str) -> bool:
-        """Return whether a person trusted files of the project, and none has changed since."""
-        state = trust.trust_state(Project(Path(project_root)), self.trust_store)
-        return state.is_trusted and bool(state.trusted)
+        """Return whether a person trusted the project, and no pinned file has changed since."""
+        return trust.trust_state(Project(Path(project_root)), self.trust_store).by_person
 
     def find_step_file(self, project_root: str, name: str) -> Path | None:
         """Return the trusted script of a step, or None if the project has no such script.

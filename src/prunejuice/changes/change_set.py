@@ -359,16 +359,20 @@ def _with_mode(change: FileChange, version: Version) -> Version:
 
 
 def digest_differences(differences: Iterable[FileDiff]) -> str:
-    """Return a digest of the files that differences make and delete; empty without any."""
-    contents: dict[str, bytes | None] = {}
+    """Return a digest of the files that differences make and delete, with their kinds; or empty."""
+    versions: dict[str, Version] = {}
     for difference in differences:
         if difference.to:
-            contents[difference.path] = None
-        contents[difference.to or difference.path] = difference.new.data
-    rows = sorted(
-        (path, "" if data is None else hashlib.sha256(data).hexdigest()) for path, data in contents.items()
-    )
+            versions[difference.path] = Version(None)
+        versions[difference.to or difference.path] = difference.new
+    rows = sorted((path, *_describe_version(version)) for path, version in versions.items())
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest() if rows else ""
+
+
+def _describe_version(version: Version) -> tuple[str, bool, bool]:
+    """Return what tells one version of a file from another; the content is empty if it does not exist."""
+    content = "" if version.data is None else hashlib.sha256(version.data).hexdigest()
+    return content, bool(version.mode & 0o100), version.link
 
 
 def reasons_by_path(change_set: ChangeSet) -> dict[str, str]:

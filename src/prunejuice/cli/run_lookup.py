@@ -33,6 +33,12 @@ def find_run(app: wiring.App, word: str) -> Run:
     return run
 
 
+def open_app_of_run(app: wiring.App, run: Run) -> wiring.App:
+    """Return the app of the project of a run: its settings and its trust count, wherever it is named."""
+    folders = {str(app.project.root), run.workspace.worktree}
+    return app if run.plan.project in folders else wiring.open_app(Path(run.plan.project))
+
+
 def _follow_moved_worktree(run: Run) -> Run:
     """Return a run with the place of its worktree now; `git worktree move` may have moved it."""
     old = run.workspace.worktree

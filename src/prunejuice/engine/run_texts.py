@@ -40,21 +40,27 @@ def find_summary(run: Run) -> str:
 
 
 def list_evidence(run: Run) -> Iterator[str]:
-    """Yield what agents gave as evidence, and the scripts that passed after the last agent.
+    """Yield what the last agent gave as evidence, and the scripts that passed on what it made.
 
-    A run that has not completed has none.
+    A script counts if the files are still those that it saw, by the snapshots of the run. A run that has
+    not completed has no evidence.
     """
     if run.status != "completed":
         return
-    passed: list[str] = []
+    after = {(taken.step, taken.visit): taken.commit for taken in run.snapshots if taken.when == "after"}
+    final = next((taken.commit for taken in reversed(run.snapshots) if taken.step and taken.commit), "")
+    facts: list[str] = []
+    is_waiting = False
     for visit in run.visits:
         step = run.plan.workflow.steps.get(visit.step)
         if step is None or visit.status != "completed":
             continue
-        if step.agent:
-            passed.clear()
+        if step.agent and visit.outputs.get("digest"):
             said = visit.outputs.get("evidence")
-            yield from map(str, said if isinstance(said, list) else ())
+            facts = list(map(str, said if isinstance(said, list) else ()))
+            # What waits for a review is in no file that a later script sees.
+            is_waiting = bool(visit.outputs.get("change_set"))
         elif step.script and "\n" not in step.script.strip():
-            passed.append(f"{step.name}: `{safe_line(step.script, 120)}` passes")
-    yield from passed
+            saw_this = not is_waiting and after.get((visit.step, visit.visit), final) == final
+            facts += [f"{step.name}: `{safe_line(step.script, 120)}` passes"] if saw_this else []
+    yield from facts

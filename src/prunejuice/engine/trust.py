@@ -16,25 +16,32 @@ from prunejuice.workflow.project import Project, fingerprint
 class TrustState(NamedTuple):
     """The trust state of a project. `changes` lists untrusted differences as `path (new|changed|gone)`.
 
-    `digests` and `trusted` are the digests of its files by path: now, and when they were trusted.
+    `digests` and `trusted` are the digests of its files by path: now, and when they were trusted. A project
+    without such files needs no trust, but `by_person` is true only if a person gave it.
     """
 
     is_trusted: bool
     changes: tuple[str, ...] = ()
     digests: Mapping[str, str] = {}
     trusted: Mapping[str, str] = {}
+    by_person: bool = False
+
+
+_PROJECT_MARK = "."
+"""Stands among the trusted files for the project itself, which may have none."""
 
 
 def trust_state(project: Project, store: TrustStore) -> TrustState:
     """Return the trust state of a project's `.prj`; a project without one needs no trust."""
     current = fingerprint(project)
-    trusted = store.trusted_files(str(project.root))
+    pinned = store.trusted_files(str(project.root))
+    trusted = {name: digest for name, digest in pinned.items() if name != _PROJECT_MARK}
     changes = [f"{name} (new)" for name in current if name not in trusted]
     changes += [
         f"{name} (changed)" for name in current if trusted.get(name, current[name]) != current[name]
     ]
     changes += [f"{name} (gone)" for name in trusted if name not in current]
-    return TrustState(not changes, tuple(changes), current, trusted)
+    return TrustState(not changes, tuple(changes), current, trusted, by_person=not changes and bool(pinned))
 
 
 def trust_project(
@@ -46,7 +53,7 @@ def trust_project(
     """
     digests = fingerprint(project) if digests is None else digests
     trusted_copies.keep_copies(home, project, digests)
-    store.trust_files(str(project.root), digests)
+    store.trust_files(str(project.root), {**digests, _PROJECT_MARK: ""})
     return digests
 
 

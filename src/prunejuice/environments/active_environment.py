@@ -42,12 +42,12 @@ def _is_active(top: Path, environ: Mapping[str, str]) -> bool:
 
 
 def _is_tracked(top: Path, name: str, environ: Mapping[str, str]) -> bool:
-    """Return whether git tracks files of a folder at the top of a working tree."""
+    """Return whether git tracks files of a folder at the top of a working tree, or cannot tell."""
     if not (top / ".git").exists():
-        return False
+        return True  # nothing tells whose it is
     index = find_git_dir(top) / "index"
     key = (str(index), index.stat().st_mtime_ns if index.exists() else 0, name)
     if key not in _tracked_folders:
         git = gits.open_git(top, {**environ, "PATH": environ.get("PATH") or os.defpath})
-        _tracked_folders[key] = bool(git.run("ls-files", "-z", "--", f":(literal){name}", limit=1 << 28))
+        _tracked_folders[key] = bool(git.run("ls-files", "-z", "--", f":(icase){name}", limit=1 << 28))
     return _tracked_folders[key]

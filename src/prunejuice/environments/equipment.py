@@ -62,8 +62,9 @@ def plan_equipment(
     if not (checkout / ".git").exists():  # a bare repository has no environment
         return []
     files = [path for path in ignored_files.find_needed_files(git) if not _has(tree, path)]
-    tracked = git.run("ls-files", "-z", limit=1 << 28).split("\0")
-    packages = [] if has_setup else _plan_packages(checkout, tree, tracked, environ)
+    tracked = git.list_tracked()
+    known = dict.fromkeys([*tracked, *(tree_git.list_tracked() if tree_git else ())])
+    packages = [] if has_setup else _plan_packages(checkout, tree, list(known), environ)
     packages = [_require_inside(supply, tree) for supply in packages]
     files = [path for path in files if not (tree and is_behind_link(tree, path))]
     paths = [*files, *(f"{supply.path}/" for supply in packages if supply.kind != "missing")]
@@ -75,7 +76,7 @@ def plan_equipment(
 
 
 def find_changed_lock(checkout: Path, tree: Path, paths: Iterable[str]) -> str:
-    """Return the first lock file of a checkout, among its `paths`, that differs in a tree; or empty."""
+    """Return the first lock file among `paths` that differs in a checkout and a tree; or empty."""
     locks = manifests.find_lock_files(paths)
     return next((lock.path for lock in locks if not lock.is_equal(checkout, tree)), "")
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.errors import PublishError, UsageError
+from prunejuice.forges.remote_url import parse_remote_url
 from prunejuice.text import safe_line
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.user_commit import commit_as_user
@@ -56,13 +57,17 @@ def find_remote(git: Git, name: str = "") -> Remote:
 
 
 def find_upstream(git: Git, remote: Remote) -> Remote:
-    """Return the remote that pull requests go to: one named `upstream`, beside the fork that is pushed to.
+    """Return the remote that pull requests go to: `upstream`, if it is on the host of the fork.
 
     Raises:
         UsageError: its URL is unsafe.
     """
-    has_upstream = remote.name != _UPSTREAM and _UPSTREAM in git.run("remote").split()
-    return find_remote(git, _UPSTREAM) if has_upstream else remote
+    if remote.name == _UPSTREAM or _UPSTREAM not in git.run("remote").split():
+        return remote
+    upstream = find_remote(git, _UPSTREAM)
+    hosts = [parse_remote_url(each.forge_url or each.url) for each in (remote, upstream)]
+    is_same = all(hosts) and len({host.host for host in hosts if host}) == 1
+    return upstream if is_same else remote
 
 
 def _is_local(url: str) -> bool:
@@ -147,7 +152,12 @@ def _stored_blob(files: Git, path: str, content: bytes) -> str:
 
 
 def commit_differences(git: Git, parent: str, differences: Sequence[FileDiff], message: str) -> str:
-    """Create a commit on `parent` with the differences applied, in no branch, and return it."""
+    """Create a commit on `parent` with the differences applied, in no branch, as the user; return it."""
+    return commit_as_user(git, write_differences(git, parent, differences), (parent,), message)
+
+
+def write_differences(git: Git, parent: str, differences: Sequence[FileDiff]) -> str:
+    """Return the tree of a commit with differences applied."""
     with tempfile.TemporaryDirectory(prefix="prj-index-") as folder:
         files = git.with_clean_config(Path(folder) / "index")
         files.run("read-tree", parent)
@@ -165,8 +175,7 @@ def commit_differences(git: Git, parent: str, differences: Sequence[FileDiff], m
                 rows.append(f"{mode} {blob}\t{diff.to or diff.path}")
         stdin = b"".join(os.fsencode(row) + b"\0" for row in rows)
         files.run("update-index", "-z", "--index-info", given=stdin)
-        tree = files.run("write-tree").strip()
-    return commit_as_user(git, tree, (parent,), message)
+        return files.run("write-tree").strip()
 
 
 def create_branch(

@@ -1,8 +1,9 @@
 """A client for the API of GitLab: merge requests and issues."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from prunejuice.errors import MissingToolError
 from prunejuice.forges.forge import Issue
@@ -12,6 +13,8 @@ from prunejuice.system import process
 from prunejuice.text import safe_line
 
 _PUBLIC_HOST = "gitlab.com"
+_NUMBER = re.compile(r"!(\d+)")
+"""The number of a merge request in a message."""
 _TOKEN_VARIABLES = ("GITLAB_TOKEN", "GITLAB_ACCESS_TOKEN", "OAUTH_TOKEN")
 """Variables that glab takes for any host; removed from its environment."""
 
@@ -50,10 +53,11 @@ class GitLab(NamedTuple):
         if status == 201:
             return str(answer.get("web_url"))
         if status == 409:
-            query = urlencode({"state": "opened", "source_branch": branch, "target_branch": base})
-            _, existing = self._request("GET", f"merge_requests?{query}")
-            if isinstance(existing, list) and existing:
-                return str(existing[0].get("web_url"))
+            # The message names it; others may have opened one from a branch of the same name.
+            number = _NUMBER.search(_error_message(answer))
+            status, existing = self._request("GET", f"merge_requests/{number[1]}") if number else (0, {})
+            if status == 200:
+                return str(existing.get("web_url"))
         raise self.api.refusal_error(status, _error_message(answer))
 
     def fetch_issue(self, number: int) -> Issue:

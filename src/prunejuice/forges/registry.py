@@ -43,7 +43,8 @@ def open_forge(git: Git, environ: Mapping[str, str], remote: str = "") -> Forge:
         UsageError: there is no remote, its forge is unknown, or requires a login.
     """
     try:
-        found = branch.find_upstream(git, branch.find_remote(git, remote))
+        found = branch.find_remote(git, remote)
+        found = found if remote else branch.find_upstream(git, found)
         url = found.forge_url or found.url
     except UsageError:
         if not environ.get("GITHUB_REPOSITORY"):

@@ -32,11 +32,11 @@ def parse_remote_url(url: str) -> RemoteUrl | None:
     if match is None or not all(match[4].partition("/")[::2]):
         return None
     port = f":{match[3]}" if match[1] and match[3] else ""
-    return RemoteUrl(f"{match[2]}{port}", match[4])
+    return RemoteUrl(f"{match[2].lower()}{port}", match[4])
 
 
 def split_server(text: str) -> tuple[str, str]:
     """Return the base URL and the host of a server that a person named, with or without a scheme."""
     base = text.strip().rstrip("/")
     base = base if "://" in base else f"https://{base}"
-    return (base, urlsplit(base).netloc) if text.strip() else ("", "")
+    return (base, urlsplit(base).netloc.lower()) if text.strip() else ("", "")

@@ -99,7 +99,7 @@ def plan_submission(store: ChangeSetStore, git: Git, options: SubmitOptions) -> 
     """
     records = _select_records(store, options.only)
     remote = _find_remote(git, options.remote)
-    upstream = branches.find_upstream(git, remote) if remote else None
+    upstream = branches.find_upstream(git, remote) if remote and not options.remote else remote
     base, commit = branches.find_base(git, upstream or Remote("origin", ""), options.base)
     onto = _resolve_commit(git, options.onto) if options.onto else commit
 

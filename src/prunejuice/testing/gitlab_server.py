@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from prunejuice.testing.forge import ForgeRequest, ForgeServer
 
@@ -21,17 +21,16 @@ class GitLabServer(ForgeServer):
 
     def answer_allowed(self, request: ForgeRequest) -> tuple[int, Any]:
         """Return the status and body of the answer to a request with the right token."""
-        path, _, query = request.path.partition("?")
+        path = request.path.partition("?")[0]
         parts = path.removeprefix("/api/v4/projects/").split("/")
         project, inner = unquote(parts[0]), "/".join(parts[1:])
         if not inner and project == _PROJECT:
             return 200, {"id": _PROJECT_ID}
         if inner == "merge_requests" and request.method == "POST":
             return self._open_merge_request(project, request.body)
-        if inner == "merge_requests":
-            wanted = dict(parse_qsl(query)).get("source_branch")
-            found = [pull for pull in self._open if pull["head"].rpartition(":")[2] == wanted]
-            return 200, [{"web_url": pull["html_url"]} for pull in found]
+        existing = inner.removeprefix("merge_requests/")
+        if existing.isdigit() and int(existing) <= len(self._open):
+            return 200, {"web_url": self._open[int(existing) - 1]["html_url"]}
         if project == _PROJECT and (issue := self.find_issue(inner)):
             number, title, text = issue
             return 200, {"title": title, "description": text, "web_url": f"{self.url}/issues/{number}"}
@@ -44,10 +43,10 @@ class GitLabServer(ForgeServer):
         head = branch if project == _PROJECT else f"{project}:{branch}"
         if self.branches is not None and f"{project.partition('/')[0]}:{branch}" not in self.branches:
             return 400, {"message": {"source_branch": ["does not exist"]}}
-        if any(pull["head"] == head for pull in self._open):
-            return 409, {
-                "message": ["Another open merge request already exists for this source branch: !1"]
-            }
+        heads = [pull["head"] for pull in self._open]
+        if head in heads:
+            said = "Another open merge request already exists for this source branch"
+            return 409, {"message": [f"{said}: !{heads.index(head) + 1}"]}
         url = self.add_request(
             title=title.removeprefix(_DRAFT),
             body=body.get("description"),

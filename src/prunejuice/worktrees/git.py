@@ -233,6 +233,10 @@ class Git(NamedTuple):
         path = Path(os.path.normpath(common / value))
         return str(path) if value and _belongs_to(path, common) else ""
 
+    def list_tracked(self) -> list[str]:
+        """Return the paths in the index, of any number."""
+        return [path for path in self.run("ls-files", "-z", limit=1 << 28).split("\0") if path]
+
     def for_directory(self, directory: str | Path) -> "Git":
         """Return git for another directory, not yet located."""
         return self._replace(directory=str(directory), git_dir="", common="", main_worktree="")

@@ -59,7 +59,7 @@ def find_moved_worktree(worktree: str, git_dir: str) -> str:
     if not worktree or Path(worktree).exists() or not git_dir:
         return worktree
     with suppress(OSError):
-        link = Path(os.fsdecode((Path(git_dir) / "gitdir").read_bytes()).rstrip("\n"))
+        link = Path(git_dir, os.fsdecode((Path(git_dir) / "gitdir").read_bytes()).rstrip("\n"))
         if link.is_file():
             return str(link.parent)
     return worktree

@@ -9,6 +9,7 @@ deletes half-made worktrees and finishes interrupted removals.
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,6 +40,8 @@ from prunejuice.worktrees.worktree_config import copy_settings
 
 LOCK_TIMEOUT = 120.0
 """How long to wait for the lock of a repository, in seconds."""
+CHECKOUT_SECONDS = 3600.0
+"""How long writing the files of a large repository may take."""
 CHECK_PREFIX = "check:"
 """The prefix of the owner of a temporary worktree; the process id follows."""
 
@@ -186,7 +189,7 @@ def _build_worktree(git: Git, record: WorktreeRecord, source: Git) -> None:
     worktree_git = git.for_worktree(record.path, record.git_dir)
     files_git = worktree_git.with_clean_config(Path(record.git_dir) / "index")
     files_git = files_git._replace(extra_config=(*files_git.extra_config, ("checkout.workers", "0")))
-    files_git.run("read-tree", "--reset", "-u", worktree_git.head_commit(), timeout=3600)
+    files_git.run("read-tree", "--reset", "-u", worktree_git.head_commit(), timeout=CHECKOUT_SECONDS)
 
 
 def _register_worktree(common: Path, record: WorktreeRecord, source: Git) -> None:
@@ -424,14 +427,29 @@ def prune(git: Git, *, dry_run: bool = False) -> list[Path]:
         return [entry.path for entry in missing]
 
 
-def rebuild_folder(git: Git) -> None:
-    """Make the folder of a worktree again, which was deleted by hand, with the files of its index."""
-    with lock_worktrees(git):
-        folder = Path(git.directory)
-        folder.mkdir(parents=True)
-        (folder / ".git").write_bytes(b"gitdir: " + os.fsencode(git.git_dir) + b"\n")
-        files = git.with_clean_config(Path(git.git_dir) / "index")
-        files.run("checkout-index", "--all", "--force", "--quiet")
+def rebuild_folder(git: Git, commit: str) -> None:
+    """Make the folder of a worktree again, which was deleted by hand, with the files of a commit.
+
+    It comes to its place whole, or not at all.
+
+    Raises:
+        StepError: another process has made it meanwhile.
+        GitError: git failed.
+    """
+    folder = Path(git.directory)
+    with (
+        lock_worktrees(git),
+        tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name,
+    ):
+        if os.path.lexists(folder):
+            raise StepError(f"{folder} exists by now", "try again")
+        files = git.for_worktree(name, git.git_dir).with_clean_config(Path(name, "index"), exact=True)
+        staged = Path(name, "files")
+        staged.mkdir()
+        files.run("read-tree", commit, timeout=CHECKOUT_SECONDS)
+        files.run("checkout-index", "--all", "--quiet", f"--prefix={staged}/", timeout=CHECKOUT_SECONDS)
+        (staged / ".git").write_bytes(b"gitdir: " + os.fsencode(git.git_dir) + b"\n")
+        staged.rename(folder)
 
 
 def remove_dead_checks(git: Git, *, dry_run: bool = False) -> list[Path]:

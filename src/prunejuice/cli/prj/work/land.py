@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from prunejuice.app import run_changes, wiring
+from prunejuice.app import run_actions, run_changes, wiring
 from prunejuice.cli import render, terminal
 from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import allow_option, json_option
@@ -22,7 +22,7 @@ from prunejuice.cli.prj.work.merge import (
     print_merge,
 )
 from prunejuice.cli.prj.work.review import review_records
-from prunejuice.cli.run_lookup import find_run
+from prunejuice.cli.run_lookup import find_run, open_app_of_run
 from prunejuice.engine.run import Run
 from prunejuice.errors import HumanNeededError, PruneJuiceError, StepError
 from prunejuice.verbs.verify import default_checks
@@ -44,18 +44,19 @@ def land_command(
     *, runs: tuple[str, ...], check: str | None, no_check: bool, as_json: bool, **options: Any
 ) -> int:
     app = wiring.open_app()
-    command = choose_check(app, check, no_check=no_check)
-    if check is None and not no_check:
-        command = command or default_checks.find_test_command(app.project.root)
-    folder = folder_in_tree(app.project.root if check is None else Path.cwd())
+    choose_check(app, check, no_check=no_check)  # refuse what cannot be combined before anything else
     is_yes, grant = options.pop("yes"), options.pop("grant")
-    merge = build_merge_options(command, folder, **options)
     items: list[dict[str, Any]] = []
     for word in runs:
         try:
             run = find_run(app, word)
-            _apply_waiting(app, run, is_yes=is_yes, grant=grant, as_json=as_json)
-            items.append(merge_work(app, run, merge))
+            own_app = open_app_of_run(app, run)
+            command = _find_check(own_app, check, no_check=no_check)
+            folder = folder_in_tree(own_app.project.root if check is None else Path.cwd())
+            merge = build_merge_options(command, folder, **options)
+            run_actions.require_mergeable(own_app, run, merge, render.print_message)
+            _apply_waiting(own_app, run, is_yes=is_yes, grant=grant, as_json=as_json)
+            items.append(merge_work(own_app, run, merge))
         except PruneJuiceError as error:
             _add_progress(error, items, runs)
             raise
@@ -64,6 +65,14 @@ def land_command(
     if as_json:
         render.print_json("landings", items)
     return 0
+
+
+def _find_check(app: wiring.App, check: str | None, *, no_check: bool) -> str:
+    """Return the check of a landing: as given, that of the settings, or the tests of the project."""
+    command = choose_check(app, check, no_check=no_check)
+    if check is None and not no_check:
+        command = command or default_checks.find_test_command(app.project.root)
+    return command
 
 
 def _apply_waiting(

@@ -16,7 +16,7 @@ from prunejuice.app.run_actions import MergeOptions
 from prunejuice.cli import render
 from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import json_option
-from prunejuice.cli.run_lookup import find_run
+from prunejuice.cli.run_lookup import find_run, open_app_of_run
 from prunejuice.engine import trust
 from prunejuice.engine.run import Run
 from prunejuice.errors import UsageError
@@ -59,6 +59,7 @@ def merge_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def merge_command(*, run: str, check: str | None, no_check: bool, as_json: bool, **options: Any) -> None:
     app = wiring.open_app()
     loaded = find_run(app, run)
+    app = open_app_of_run(app, loaded)
     command = choose_check(app, check, no_check=no_check)
     folder = folder_in_tree(app.project.root if check is None else Path.cwd())
     item = merge_work(app, loaded, build_merge_options(command, folder, **options))
@@ -92,6 +93,7 @@ def build_merge_options(
 
 def merge_work(app: wiring.App, run: Run, options: MergeOptions) -> dict[str, Any]:
     """Merge the work of a run; return what came of it as plain data."""
+    run_actions.require_mergeable(app, run, options, render.print_message)
     result = run_actions.merge_run(app, app.build_runtime(), run, options)
     return {"run": run.id, **result._asdict()}
 
