@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from conftest import git, write_files
+from prunejuice.edits.diff import FileDiff, Version
+from prunejuice.verbs.verify.equivalence import EquivalenceChecker
 
 NODE = {
     "package.json": '{"scripts": {"test": "node --test"}}\n',
@@ -70,3 +72,16 @@ def test_a_changed_name_is_refused(case):
     made = answer(renamed, renamed, renamed)
     assert made.code == 3, made
     assert f"the behaviour has changed: {path}: " in made.err
+
+
+@pytest.mark.parametrize("name", ["Total", "Other"])
+def test_a_function_of_go_may_move_within_its_package(stop, name):
+    one = b"package shop\n\nfunc Total() {}\n"
+    rest, both = b"package shop\n", b"package shop\n\nfunc Twice() {}\n\nfunc %s() {}\n" % name.encode()
+    diffs = [
+        FileDiff("a/one.go", Version(one), Version(rest)),
+        FileDiff("a/two.go", Version(b"package shop\n\nfunc Twice() {}\n"), Version(both)),
+    ]
+    found = EquivalenceChecker({}, stop).compare_trees(None, None, diffs)
+    assert found.faults == (() if name == "Total" else ("a (package): Total was removed",))
+    assert len(found.evidence) == (name == "Total")

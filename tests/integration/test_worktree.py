@@ -16,7 +16,7 @@ from prunejuice.errors import ConflictError, GitError, StepError, StoreError, Us
 from prunejuice.system.lock import FileLock
 from prunejuice.system.stop_request import STOP, Stop
 from prunejuice.worktrees import git as gits
-from prunejuice.worktrees import listing, oplog, trash, worktree, worktree_names
+from prunejuice.worktrees import listing, merge, oplog, trash, worktree, worktree_names
 from prunejuice.worktrees.worktree import WorktreeSpec
 
 
@@ -648,3 +648,24 @@ def test_folders_that_are_not_writable_are_deleted_too_and_what_cannot_be_is_nam
     refusals[0] = 9
     with pytest.raises(StoreError, match=r"could not delete .*: Permission denied"):
         trash.delete_folder(tmp_path / "tree")
+
+
+def test_the_folder_above_a_bare_repository_is_no_checkout(repository, tmp_path):
+    """`proj/.bare` with `proj/.git` that names it, and worktrees beside: a merge updates the worktree."""
+    place = tmp_path / "proj"
+    place.mkdir()
+    git(repository, "clone", "-q", "--bare", str(repository), str(place / ".bare"))
+    (place / ".git").write_text("gitdir: ./.bare\n")
+    git(place, "worktree", "add", "-q", "main", "main")
+    located = gits.open_git(place / "main", dict(os.environ)).locate()
+    assert located.main_worktree == ""
+    old = located.resolve("refs/heads/main")
+    (place / "main/new.txt").write_text("x\n")
+    git(place / "main", "add", "new.txt")
+    tree = git(place / "main", "write-tree")
+    new = git(place / "main", "commit-tree", "-p", old, "-m", "new", tree)
+    git(place / "main", "rm", "-qf", "new.txt")
+    merge.advance_branch(located, "main", old, new)
+    assert (place / "main/new.txt").read_text() == "x\n"
+    assert not (place / "new.txt").exists()
+    assert git(place / "main", "status", "--porcelain") == ""

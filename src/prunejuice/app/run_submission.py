@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 from prunejuice.app import run_actions, run_changes
@@ -17,7 +17,7 @@ from prunejuice.engine import event as events
 from prunejuice.engine.driver import Runtime
 from prunejuice.engine.run import FINAL_STATUSES, Run
 from prunejuice.engine.view import format_arguments
-from prunejuice.errors import UsageError
+from prunejuice.errors import PruneJuiceError, UsageError
 from prunejuice.forges import branch as branches
 from prunejuice.forges import submit
 from prunejuice.forges.submit import SubmitOptions, SubmitPlan, SubmitResult
@@ -120,11 +120,13 @@ def submit_run(
             store, submission.git, plan, app.environ, request=request, exact=exact
         )
         on_failure.pop_all()
-    stored = store.find(submission.record.id)
-    metadata = {**stored.change_set.metadata, _BRANCH: result.branch}
-    store.save(stored.with_metadata(metadata))
-    submitted = events.RunSubmitted(at=time.time(), branch=result.branch, url=result.url)
-    driver.record_event(stored.change_set.run, runtime, submitted)
+    # The branch and the pull request are out: a history that cannot be written must not hide them.
+    with suppress(PruneJuiceError):
+        stored = store.find(submission.record.id)
+        metadata = {**stored.change_set.metadata, _BRANCH: result.branch}
+        store.save(stored.with_metadata(metadata))
+        submitted = events.RunSubmitted(at=time.time(), branch=result.branch, url=result.url)
+        driver.record_event(stored.change_set.run, runtime, submitted)
     return result
 
 

@@ -12,8 +12,15 @@ _FUNCTIONS = frozenset((
     *("function_declaration", "generator_function_declaration", "function_signature"),
     *("arrow_function", "function_expression", "function", "generator_function", "method_definition"),
 ))
+_MEMBERS = frozenset((
+    *("abstract_method_signature", "method_signature", "public_field_definition", "field_definition"),
+))
 _CLASSES = frozenset(("class_declaration", "abstract_class_declaration", "class"))
 _SPACE = re.compile(r"\s+")
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_LAST_COMMA = re.compile(r",\s*([)\]}>])")
+_TYPES = frozenset(("interface_declaration", "type_alias_declaration", "enum_declaration"))
+_VARIABLES = frozenset(("lexical_declaration", "variable_declaration"))
 _NAMELESS_EXPORT = "default"
 
 
@@ -27,15 +34,21 @@ def exported_names(language: str, source: bytes) -> Mapping[str, str] | None:
     if language == "go":
         return dict(_list_go_names(root))
     declared = dict(entry for child in root.named_children for entry in _list_declared(child))
-    return {
-        name: declared.get(signature[1:], "") if signature.startswith("=") else signature
-        for name, signature in _list_script_names(root)
-    }
+    names: dict[str, str] = {}
+    for name, signature in _list_script_names(root):
+        given = signature[1:] if signature.startswith("=") else ""
+        names[name] = declared.get(given, "") if given else signature
+        # A class that is exported by its name has its methods.
+        members = (each for each in declared if given and each.startswith(f"{given}."))
+        names |= {f"{name}{member.removeprefix(given)}": declared[member] for member in members}
+    return names
 
 
 def _text(node: Any) -> str:
-    """Return the text of a node on one line; empty without a node."""
-    return _SPACE.sub(" ", node.text.decode("utf-8", "replace")).strip() if node is not None else ""
+    """Return the text of a node on one line, without comments and last commas; empty without a node."""
+    text = node.text.decode("utf-8", "replace") if node is not None else ""
+    joined = _SPACE.sub(" ", _LAST_COMMA.sub(r"\1", _COMMENT.sub("", text)))
+    return joined.replace("( ", "(").replace(" )", ")").strip()
 
 
 def _field(node: Any, name: str) -> str:
@@ -48,35 +61,38 @@ def _field(node: Any, name: str) -> str:
 def _signature(node: Any) -> str:
     """Return the parameters and the type of a function or value; empty for a plain value."""
     value = node.child_by_field_name("value") if node.type == "variable_declarator" else node
-    if value is not None and value.type in _FUNCTIONS:
+    if value is not None and (value.type in _FUNCTIONS or value.type.endswith("method_signature")):
         parameters = _field(value, "parameters") or f"({_field(value, 'parameter')})"
         return f"{parameters}{_field(value, 'return_type')}"
     return _field(node, "type")
 
 
 def _list_declared(node: Any) -> Iterator[tuple[str, str]]:
-    """Yield the names that a declaration gives, and for a class its public methods."""
-    if node.type in {"lexical_declaration", "variable_declaration"}:
+    """Yield the names that a declaration gives, and for a class its public members."""
+    if node.type in _VARIABLES:
         for child in node.named_children:
             if child.type == "variable_declarator":
                 yield _field(child, "name"), _signature(child)
     elif node.type in _CLASSES:
         name = _field(node, "name") or _NAMELESS_EXPORT
         yield name, ""
-        yield from ((f"{name}.{method}", signature) for method, signature in _list_methods(node))
-    elif node.type in {"interface_declaration", "type_alias_declaration", "enum_declaration"}:
+        yield from ((f"{name}.{member}", signature) for member, signature in _list_members(node))
+    elif node.type in _TYPES:
         yield _field(node, "name"), f" {_field(node, 'body') or _field(node, 'value')}"
     elif node.type in _FUNCTIONS:
         yield _field(node, "name") or _NAMELESS_EXPORT, _signature(node)
+    elif node.type in {"ambient_declaration", "internal_module", "module"}:
+        yield _field(node, "name") or node.type, f" {_text(node)}"
 
 
-def _list_methods(node: Any) -> Iterator[tuple[str, str]]:
+def _list_members(node: Any) -> Iterator[tuple[str, str]]:
+    """Yield the public methods and fields of a class, with their signatures or types."""
     body = node.child_by_field_name("body")
     for child in body.named_children if body is not None else ():
         modifiers = [_text(part) for part in child.children if part.type == "accessibility_modifier"]
-        name = _field(child, "name")
-        is_public = modifiers in ([], ["public"]) and not name.startswith(("#", "_"))
-        if child.type == "method_definition" and is_public:
+        name = _field(child, "name") or _field(child, "property")
+        is_public = modifiers in ([], ["public"]) and name and not name.startswith(("#", "_"))
+        if is_public and child.type in _FUNCTIONS | _MEMBERS:
             yield name, _signature(child)
 
 
@@ -91,20 +107,26 @@ def _list_script_names(root: Any) -> Iterator[tuple[str, str]]:
 
 def _list_exports(node: Any) -> Iterator[tuple[str, str]]:
     source = node.child_by_field_name("source")
+    clauses = [child for child in node.named_children if child.type == "export_clause"]
+    for part in (part for clause in clauses for part in clause.named_children):
+        name = _field(part, "name")
+        yield _field(part, "alias") or name, " re-exported" if source is not None else f"={name}"
+    if source is not None and not clauses:
+        yield f"* from {_text(source)}", ""
     is_default = any(child.type == "default" for child in node.children)
     for child in node.named_children:
-        if child.type == "export_clause":
-            for part in child.named_children:
-                name = _field(part, "name")
-                yield _field(part, "alias") or name, " re-exported" if source is not None else f"={name}"
-        elif is_default and child.type == "identifier":
-            yield _NAMELESS_EXPORT, f"={_text(child)}"
-        elif is_default and child.type in _FUNCTIONS | _CLASSES:
-            yield _NAMELESS_EXPORT, _signature(child)
-        elif not is_default:
-            yield from _list_declared(child)
-    if source is not None and not any(child.type == "export_clause" for child in node.named_children):
-        yield f"* from {_text(source)}", ""
+        yield from _list_default(child) if is_default else _list_declared(child)
+
+
+def _list_default(node: Any) -> Iterator[tuple[str, str]]:
+    """Yield the name of a default export, and for a class its public members."""
+    if node.type == "identifier":
+        yield _NAMELESS_EXPORT, f"={_text(node)}"
+    elif node.type in _FUNCTIONS:
+        yield _NAMELESS_EXPORT, _signature(node)
+    elif node.type in _CLASSES:
+        yield _NAMELESS_EXPORT, ""
+        yield from ((f"{_NAMELESS_EXPORT}.{name}", kept) for name, kept in _list_members(node))
 
 
 def _list_assigned(node: Any) -> Iterator[tuple[str, str]]:
@@ -151,8 +173,19 @@ def _list_go_names(root: Any) -> Iterator[tuple[str, str]]:
 
 
 def _go_signature(node: Any) -> str:
+    """Return the type parameters, the types of the parameters, and the results of a function."""
     result = _field(node, "result")
-    return f"{_field(node, 'parameters')}{f' {result}' if result else ''}"
+    parameters = ", ".join(_list_go_types(node.child_by_field_name("parameters")))
+    return f"{_field(node, 'type_parameters')}({parameters}){f' {result}' if result else ''}"
+
+
+def _list_go_types(parameters: Any) -> Iterator[str]:
+    """Yield the type of each parameter: their names are not part of what a caller writes."""
+    for child in parameters.named_children if parameters is not None else ():
+        if child.type.endswith("parameter_declaration"):
+            count = max(1, len(child.children_by_field_name("name")))
+            dots = "..." if child.type.startswith("variadic") else ""
+            yield from [f"{dots}{_field(child, 'type')}"] * count
 
 
 def _list_go_specs(node: Any) -> Iterator[tuple[str, str]]:
@@ -175,9 +208,11 @@ def _list_go_specs(node: Any) -> Iterator[tuple[str, str]]:
 def _list_go_fields(struct: Any) -> Iterator[tuple[str, str]]:
     for fields in struct.named_children:
         for field in fields.named_children:
-            for name in field.children_by_field_name("name"):
-                if _is_exported(_text(name)):
-                    yield _text(name), f" {_field(field, 'type')}"
+            names = [_text(name) for name in field.children_by_field_name("name")]
+            # A field without a name is embedded: its type gives the name, and its methods are exported too.
+            for name in names or [_field(field, "type").lstrip("*").rpartition(".")[2]]:
+                if _is_exported(name):
+                    yield name, f" {_field(field, 'type')}"
 
 
 def _is_exported(name: str) -> bool:

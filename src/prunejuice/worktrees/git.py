@@ -226,12 +226,19 @@ class Git(NamedTuple):
 
         It is the parent folder, or the value of `core.worktree`.
         """
-        if _belongs_to(common.parent, common):
+        if _belongs_to(common.parent, common) and not self._is_bare_beside_worktrees(common):
             return str(common.parent)
         result = self.try_run("config", "--file", str(common / "config"), "--get", "core.worktree")
         value = os.fsdecode(result.stdout).removesuffix("\n")
         path = Path(os.path.normpath(common / value))
         return str(path) if value and _belongs_to(path, common) else ""
+
+    def _is_bare_beside_worktrees(self, common: Path) -> bool:
+        """Return whether the folder above only names a bare git directory, beside the worktrees of it."""
+        if not (common.parent / ".git").is_file():
+            return False
+        setting = ("config", "--file", str(common / "config"), "--type=bool", "--get", "core.bare")
+        return self.try_run(*setting).stdout.strip() == b"true"
 
     def list_tracked(self) -> list[str]:
         """Return the paths in the index, of any number."""

@@ -1,7 +1,7 @@
 """Check that a refactoring keeps public names, and the results of functions without side effects."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from prunejuice.code import exported_names, public_api, purity
@@ -44,12 +44,10 @@ class EquivalenceChecker:
         faults: list[str] = []
         evidence: list[str] = []
         compared_functions = 0
+        for names in _compare_exports(diffs):
+            faults += names.faults
+            evidence += names.evidence
         for diff in diffs:
-            if language_for_path(diff.path) in exported_names.LANGUAGES and not is_test_path(diff.path):
-                names = _compare_exports(diff)
-                faults += names.faults
-                evidence += names.evidence
-                continue
             old, new = parseable_text(diff.old.data), parseable_text(diff.new.data)
             if not diff.path.endswith(".py") or is_test_path(diff.path) or old is None:
                 continue
@@ -118,20 +116,42 @@ class EquivalenceChecker:
         return outcomes or None
 
 
-def _compare_exports(diff: FileDiff) -> EquivalenceResult:
-    """Compare the exported names of a file of another language than Python."""
-    language = language_for_path(diff.path)
-    old = exported_names.exported_names(language, diff.old.data or b"")
+def _compare_exports(diffs: Sequence[FileDiff]) -> Iterator[EquivalenceResult]:
+    """Compare the exported names of files of other languages than Python; those of Go by package."""
+    groups: dict[str, list[FileDiff]] = {}
+    for diff in diffs:
+        language = language_for_path(diff.path)
+        if language in exported_names.LANGUAGES and not is_test_path(diff.path):
+            # In Go the names of all files of a folder are one.
+            is_package = language == "go"
+            group = f"{diff.path.rpartition('/')[0] or '.'} (package)" if is_package else diff.path
+            groups.setdefault(group, []).append(diff)
+    for group, members in groups.items():
+        yield _compare_group(group if len(members) > 1 else members[0].path, members)
+
+
+def _compare_group(name: str, diffs: Sequence[FileDiff]) -> EquivalenceResult:
+    old, new = (_union_names(diffs, is_new=is_new) for is_new in (False, True))
     if not old:
         return EquivalenceResult()
-    if diff.new.data is None or diff.to:
-        return EquivalenceResult((f"{diff.path} was removed with all of its public names",))
-    new = exported_names.exported_names(language, diff.new.data)
     if new is None:
-        return EquivalenceResult((f"{diff.path} can no longer be parsed",))
-    changes = public_api.breaking_changes(old, new)
-    faults = tuple(f"{diff.path}: {change}" for change in changes)
-    return EquivalenceResult(faults, () if faults else (f"{diff.path}: {_UNCHANGED}",))
+        return EquivalenceResult((f"{name} can no longer be parsed",))
+    if all(diff.new.data is None or diff.to for diff in diffs):
+        return EquivalenceResult((f"{name} was removed with all of its public names",))
+    faults = tuple(f"{name}: {change}" for change in public_api.breaking_changes(old, new))
+    return EquivalenceResult(faults, () if faults else (f"{name}: {_UNCHANGED}",))
+
+
+def _union_names(diffs: Sequence[FileDiff], *, is_new: bool) -> dict[str, str] | None:
+    """Return the exported names of all files before or after; None if one cannot be parsed."""
+    names: dict[str, str] = {}
+    for diff in diffs:
+        data = diff.new.data if is_new else diff.old.data
+        found = exported_names.exported_names(language_for_path(diff.path), data or b"") if data else {}
+        if found is None:
+            return None
+        names |= found
+    return names
 
 
 def _compare_calls(
