@@ -35,7 +35,7 @@ def pair(repository, tmp_path):
     def plan(*, has_setup=False, **environ):
         found = open_git(str(repository), dict(os.environ)).locate()
         located = open_git(str(tree), dict(os.environ)).locate()
-        return equipment.plan_equipment(found, located, environ, has_setup=has_setup)
+        return equipment.plan_equipment(found, located, environ, may_install=True, has_setup=has_setup)
 
     return repository, tree, plan
 

@@ -104,9 +104,8 @@ def _open_place(app: App, git: Git, commit: str, report: Callable[[str], None]) 
             head = GitHead(commit, Path(tree.git_dir, "index"))
             yield Place(root, checkout, scratch, overlay.with_head(head))
             return
-        supplies = equipment.plan_equipment(main, tree, app.environ)
-        if not app.is_trusted_by_person(str(app.project.root)):
-            supplies = equipment.without_installs(supplies)
+        may_install = app.is_trusted_by_person(str(app.project.root))
+        supplies = equipment.plan_equipment(main, tree, app.environ, may_install=may_install)
         call = process.ProcessSpec((), "/", app.environ, grace=app.settings.grace)
         equipment.equip_tree(checkout, root, supplies, call, report)
         yield Place(root, checkout, scratch)

@@ -48,12 +48,18 @@ class Supply(NamedTuple):
 
 
 def plan_equipment(
-    git: Git, tree_git: Git | None, environ: Mapping[str, str], *, has_setup: bool = False
+    git: Git,
+    tree_git: Git | None,
+    environ: Mapping[str, str],
+    *,
+    may_install: bool,
+    has_setup: bool = False,
 ) -> list[Supply]:
     """Return what a tree gets that stands in for a checkout, from git of the checkout and git of the tree.
 
-    What git does not ignore in the tree is left out: it would become part of the work. Without a tree,
-    return what a new worktree of the same commit would get.
+    What git does not ignore in the tree is left out: it would become part of the work. Without
+    `may_install`, packages that would have to be installed are missing: that executes code of the tree.
+    Without a tree, return what a new worktree of the same commit would get.
 
     Raises:
         GitError: git failed.
@@ -70,6 +76,7 @@ def plan_equipment(
     paths = [*files, *(f"{supply.path}/" for supply in packages if supply.kind != "missing")]
     ignored = _find_ignored(tree_git, paths) if tree_git else set(paths)
     supplies = [_require_ignored(supply, checkout, ignored) for supply in packages]
+    supplies = supplies if may_install else [_refuse_install(supply) for supply in supplies]
     needed = [Supply("file", path) for path in files if path in ignored]
     links = outside_paths.list_missing_links(checkout, tree, tracked) if tree else []
     return [*supplies, *needed, *(Supply("link", f"../{name}") for name in links)]
@@ -88,22 +95,19 @@ def preview_equipment(git: Git, environ: Mapping[str, str], setup: str) -> list[
     """
     if not git.is_repository():
         return []
-    supplies = plan_equipment(git.locate(), None, environ, has_setup=bool(setup))
+    supplies = plan_equipment(git.locate(), None, environ, may_install=True, has_setup=bool(setup))
     return [*supplies, *([Supply("setup", setup)] if setup else [])]
 
 
-def without_installs(supplies: Sequence[Supply]) -> list[Supply]:
-    """Return what a tree gets if nothing may be installed: installing executes code of the tree."""
-    return [
-        supply._replace(
-            kind="missing",
-            why=f"{supply.why}, and `{' '.join(supply.lock.installer.argv)}` executes code of this branch: "
-            "run it yourself, or `prj trust` the project",
-        )
-        if supply.kind == "install" and supply.lock
-        else supply
-        for supply in supplies
-    ]
+def _refuse_install(supply: Supply) -> Supply:
+    """Return what may be had of a supply if nothing may be installed."""
+    if supply.kind != "install" or supply.lock is None:
+        return supply
+    argv = " ".join(supply.lock.installer.argv)
+    fix = "run it yourself, or `prj trust` the project"
+    return supply._replace(
+        kind="missing", why=f"{supply.why}, and `{argv}` executes code of this branch: {fix}"
+    )
 
 
 def _has(tree: Path | None, path: str) -> bool:

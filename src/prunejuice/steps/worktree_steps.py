@@ -130,9 +130,10 @@ def _equip_worktree(handle: StepContext, resources: StepResources, git: Git) -> 
     checkout = Path(git.directory)
     tree_git = git.for_worktree(tree, handle.workspace.git_dir)
     has_setup = bool(resources.settings.setup)
-    supplies = equipment.plan_equipment(git, tree_git, resources.environ, has_setup=has_setup)
-    if not resources.project.is_trusted_by_person(handle.plan.project):
-        supplies = equipment.without_installs(supplies)
+    may_install = resources.project.is_trusted_by_person(handle.plan.project)
+    supplies = equipment.plan_equipment(
+        git, tree_git, resources.environ, may_install=may_install, has_setup=has_setup
+    )
     equipment.equip_tree(checkout, tree, supplies, call, report, resources.stop)
     if has_setup:
         git_dir = Path(handle.workspace.git_dir)

@@ -300,9 +300,13 @@ def _equip(environment: PlumEnvironment, record: WorktreeRecord, write: Callable
     """Copy packages and files that code needs; install packages only in a project that is trusted."""
     app, git = environment.app, environment.git
     tree_git = git.for_worktree(record.path, record.git_dir)
-    supplies = equipment.plan_equipment(git, tree_git, app.environ, has_setup=bool(app.settings.setup))
-    if not app.is_trusted_by_person(str(app.project.root)):
-        supplies = equipment.without_installs(supplies)
+    supplies = equipment.plan_equipment(
+        git,
+        tree_git,
+        app.environ,
+        may_install=app.is_trusted_by_person(str(app.project.root)),
+        has_setup=bool(app.settings.setup),
+    )
     call = process.ProcessSpec((), "/", app.environ, grace=app.settings.grace, tag=f"plum/{record.branch}")
     equipment.equip_tree(Path(git.directory), Path(record.path), supplies, call, write)
 
