@@ -1,12 +1,13 @@
 """Actions on the work of runs: show, undo, compare and merge it."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.app import merge_check, run_changes
+from prunejuice.app.run_changes import Report, say_nothing
 from prunejuice.app.wiring import App
 from prunejuice.changes import tree_state
 from prunejuice.changes.change_set_store import ChangeSetStore
@@ -229,7 +230,7 @@ class MergeResult(NamedTuple):
 
 
 def require_mergeable(
-    app: App, run: Run, options: MergeOptions, report: Callable[[str], None] = lambda _line: None
+    app: App, run: Run, options: MergeOptions, report: Report = say_nothing
 ) -> tuple[str, str]:
     """Return the branch to merge the work of a run into, and its commit, before anything is changed.
 
@@ -251,15 +252,17 @@ def require_mergeable(
     return into, old
 
 
-def merge_run(app: App, runtime: Runtime, run: Run, options: MergeOptions) -> MergeResult:
-    """Merge the work of a run into a branch, all of it or nothing.
+def merge_run(
+    app: App, runtime: Runtime, run: Run, options: MergeOptions, report: Report = say_nothing
+) -> MergeResult:
+    """Merge the work of a run into a branch, all of it or nothing; for `report` see `require_mergeable`.
 
     Raises:
         ConflictError: The work conflicts with the branch; the message names the files.
         GateError: The check failed on the merged files.
         UsageError: The run has not ended, or there is nothing to merge, or no branch to merge into.
     """
-    into, old = require_mergeable(app, run, options)
+    into, old = require_mergeable(app, run, options, report)
     git = open_run_git(app, run)
     title = options.message or _merge_title(run)
     tip = _find_tip(git, run, title)

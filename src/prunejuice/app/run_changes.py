@@ -17,11 +17,11 @@ from prunejuice.worktrees.git import Git
 Report = Callable[[str], None]
 
 
-def _say_nothing(_line: str) -> None:
+def say_nothing(_line: str) -> None:
     """Take a line and drop it."""
 
 
-def open_run_store(app: App, run: Run, report: Report = _say_nothing) -> ChangeSetStore:
+def open_run_store(app: App, run: Run, report: Report = say_nothing) -> ChangeSetStore:
     """Return the change sets of the tree that a run worked in; for `report` see `require_folder`.
 
     Raises:
@@ -35,7 +35,7 @@ def has_folder(run: Run) -> bool:
     return Path(run.workspace.directory).is_dir() or _can_be_rebuilt(run)
 
 
-def require_folder(app: App, run: Run, report: Report = _say_nothing) -> Path:
+def require_folder(app: App, run: Run, report: Report = say_nothing) -> Path:
     """Return the folder that a run worked in.
 
     A worktree whose folder was deleted is brought back from its last snapshot, and `report` is told.

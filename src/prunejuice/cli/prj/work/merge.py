@@ -93,8 +93,7 @@ def build_merge_options(
 
 def merge_work(app: wiring.App, run: Run, options: MergeOptions) -> dict[str, Any]:
     """Merge the work of a run; return what came of it as plain data."""
-    run_actions.require_mergeable(app, run, options, render.print_message)
-    result = run_actions.merge_run(app, app.build_runtime(), run, options)
+    result = run_actions.merge_run(app, app.build_runtime(), run, options, render.print_message)
     return {"run": run.id, **result._asdict()}
 
 

@@ -12,7 +12,6 @@ from prunejuice.cli.completion import complete_run
 from prunejuice.cli.options import again_option, allow_option, decisions_option, json_option
 
 if TYPE_CHECKING:
-    from prunejuice.app.wiring import App
     from prunejuice.changes.change_set_store import ChangeSetRecord, ChangeSetStore
 
 
@@ -41,9 +40,9 @@ def review_command(*, run: str, grain: str, **options: Any) -> int:
 
     if options["yes"] and options["decisions"]:
         raise UsageError("--yes and --decisions cannot be combined", "pass only one of them")
-    app = wiring.open_app()
     if run.startswith("c-"):
-        return _review_change_set(app, run, grain, **options)
+        return _review_change_set(run, grain, **options)
+    app = wiring.open_app()
     loaded = find_run(app, run)
     store = run_changes.open_run_store(app, loaded, render.print_message)
     records = run_changes.find_waiting(store, loaded)
@@ -58,14 +57,12 @@ def review_command(*, run: str, grain: str, **options: Any) -> int:
     return review_records(store, records, grain, **options)
 
 
-def _review_change_set(app: "App", name: str, grain: str, **options: Any) -> int:
+def _review_change_set(name: str, grain: str, **options: Any) -> int:
     """Review one change set, wherever in the repository it waits."""
-    from prunejuice.changes import tree_state, worktree_stores  # noqa: PLC0415
-    from prunejuice.changes.change_set_store import ChangeSetStore  # noqa: PLC0415
+    from prunejuice.cli.codebot.change_store import find_change_set  # noqa: PLC0415
     from prunejuice.errors import UsageError  # noqa: PLC0415
 
-    here = ChangeSetStore(tree_state.find_tree_state(app.project.root, app.environ))
-    store, record = worktree_stores.find_change_set(here, app.project.root, app.environ, name)
+    store, record = find_change_set(name)
     if record.state != "pending":
         fix = "run `codebot pending list --all` to see the change sets"
         raise UsageError(f"{record.id} is {record.state}, not pending", fix)
