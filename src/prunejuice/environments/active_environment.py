@@ -31,6 +31,14 @@ def activate_environment(
     return environ
 
 
+def list_named_environments(environ: Mapping[str, str]) -> list[str]:
+    """Return the folders that may be environments by the variables of a user: active, or in PATH."""
+    active = (environ.get(name, "") for name in ("VIRTUAL_ENV", "CONDA_PREFIX"))
+    # Strings, not paths: this runs before each step.
+    programs = filter(None, environ.get("PATH", "").split(os.pathsep))
+    return list(dict.fromkeys([*filter(None, active), *map(os.path.dirname, programs)]))
+
+
 def _is_active(top: Path, environ: Mapping[str, str]) -> bool:
     """Return whether the user has activated an environment, or has that of the tree in PATH."""
     if environ.get("VIRTUAL_ENV"):

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from prunejuice.environments.installed_packages import find_package_folders
+from prunejuice.environments.active_environment import list_named_environments
+from prunejuice.environments.installed_packages import UV_ENVIRONMENT, find_package_folders
 from prunejuice.system import process
 from prunejuice.system.untrusted_files import is_behind_link
 from prunejuice.worktrees import trash
@@ -62,7 +63,6 @@ _EXECUTE = {
 }
 _SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 """Where the programs are that make an overlay; PATH may begin with folders of the repository."""
-_ENVIRONMENT_VARIABLES = ("VIRTUAL_ENV", "CONDA_PREFIX", "UV_PROJECT_ENVIRONMENT")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
@@ -176,12 +176,8 @@ def _find_outside_packages(
     checkout: Path, files: Collection[str], environ: Mapping[str, str]
 ) -> Iterator[Path]:
     """Yield the folders of packages outside of a checkout that a check could write to."""
-    programs = filter(None, environ.get("PATH", "").split(os.pathsep))
-    folders = [
-        *(checkout / environ[name] for name in _ENVIRONMENT_VARIABLES if environ.get(name)),
-        *(Path(entry).parent for entry in programs),
-    ]
-    named = dict.fromkeys(folder.resolve() for folder in folders)
+    folders = [*list_named_environments(environ), *filter(None, [environ.get(UV_ENVIRONMENT, "")])]
+    named = dict.fromkeys((checkout / folder).resolve() for folder in folders)
     active = [path for path in named if (path / "pyvenv.cfg").is_file() or (path / "conda-meta").is_dir()]
     links = (checkout / path for path in find_package_folders(checkout, files))
     linked = [link.resolve() for link in links if link.is_symlink()]

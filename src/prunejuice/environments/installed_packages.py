@@ -20,8 +20,8 @@ _MAX_REWRITTEN_BYTES = 1 << 20
 _PATH_FILES = ("*.pth", "__editable__*", "*.egg-link", "*.dist-info/direct_url.json")
 """Files of `site-packages` that hold the paths of editable packages."""
 
-_UV_ENVIRONMENT = "UV_PROJECT_ENVIRONMENT"
-_PATH_VARIABLES = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX", _UV_ENVIRONMENT)
+UV_ENVIRONMENT = "UV_PROJECT_ENVIRONMENT"
+_PATH_VARIABLES = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX", UV_ENVIRONMENT)
 
 
 def find_package_folders(root: Path, paths: Iterable[str]) -> list[str]:
@@ -124,9 +124,9 @@ def relocate_variables(environ: Mapping[str, str], source_root: Path, target_roo
         for name in _PATH_VARIABLES
         if name in environ
     }
-    project = moved.get(_UV_ENVIRONMENT, "")
+    project = moved.get(UV_ENVIRONMENT, "")
     if Path(project).is_absolute() and not Path(project).is_relative_to(target_root):
-        return {name: value for name, value in {**environ, **moved}.items() if name != _UV_ENVIRONMENT}
+        return {name: value for name, value in {**environ, **moved}.items() if name != UV_ENVIRONMENT}
     return {**environ, **moved}
 
 

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
+from prunejuice.environments.active_environment import list_named_environments
 from prunejuice.system.untrusted_files import is_folder, read_small_text
 
 _PYTHON_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "conftest.py", "tox.ini")
@@ -73,16 +74,8 @@ def find_editable_roots(checkout: Path, environ: Mapping[str, str]) -> list[Path
 
 
 def _list_environments(checkout: Path, environ: Mapping[str, str]) -> list[Path]:
-    # Strings, not paths: this runs before each step.
-    programs = filter(None, environ.get("PATH", "").split(os.pathsep))
-    folders = [
-        *filter(None, (environ.get(name, "") for name in ("VIRTUAL_ENV", "CONDA_PREFIX"))),
-        *(os.path.dirname(entry) for entry in programs),  # noqa: PTH120
-        f"{checkout}/.venv",
-        f"{checkout}/venv",
-    ]
-    environments = dict.fromkeys(folders)
-    return [Path(folder) for folder in environments if os.path.isfile(f"{folder}/pyvenv.cfg")]  # noqa: PTH113
+    folders = dict.fromkeys([*list_named_environments(environ), f"{checkout}/.venv", f"{checkout}/venv"])
+    return [Path(folder) for folder in folders if os.path.isfile(f"{folder}/pyvenv.cfg")]  # noqa: PTH113
 
 
 @lru_cache(maxsize=32)

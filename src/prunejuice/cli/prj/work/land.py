@@ -44,7 +44,6 @@ def land_command(
     *, runs: tuple[str, ...], check: str | None, no_check: bool, as_json: bool, **options: Any
 ) -> int:
     app = wiring.open_app()
-    choose_check(app, check, no_check=no_check)  # refuse what cannot be combined before anything else
     is_yes, grant = options.pop("yes"), options.pop("grant")
     items: list[dict[str, Any]] = []
     for word in runs:
