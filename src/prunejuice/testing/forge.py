@@ -102,6 +102,11 @@ class ForgeServer(LoopbackServer):
         return 201, {"html_url": self.add_request(**body)}
 
 
+def split_draft(title: str, mark: str) -> dict[str, Any]:
+    """Return the title of a pull request without the words that mark a draft, and whether it has them."""
+    return {"title": title.removeprefix(mark), "draft": title.startswith(mark)}
+
+
 class _ForgeEndpoint(BaseHTTPRequestHandler):
     forge: ForgeServer
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from prunejuice.testing.forge import ForgeRequest, ForgeServer
+from prunejuice.testing.forge import ForgeRequest, ForgeServer, split_draft
 
 _DRAFT = "WIP: "
 _OWNER = "shop"
@@ -35,19 +35,14 @@ class GiteaServer(ForgeServer):
         return 404, {"message": "not found"}
 
     def _open_pull_request(self, body: Mapping[str, Any]) -> tuple[int, Any]:
-        head, title = str(body.get("head")), str(body.get("title"))
+        head = str(body.get("head"))
         owner, _, branch = head.rpartition(":")
         if self.branches is not None and f"{owner or _OWNER}:{branch}" not in self.branches:
             return 404, {"message": "The target couldn't be found."}
         if any(pull["head"] == head for pull in self._open):
             return 409, {"message": "pull request already exists for these targets [id: 1]"}
-        url = self.add_request(
-            title=title.removeprefix(_DRAFT),
-            body=body.get("body"),
-            head=head,
-            base=body.get("base"),
-            draft=title.startswith(_DRAFT),
-        )
+        draft = split_draft(str(body.get("title")), _DRAFT)
+        url = self.add_request(**draft, body=body.get("body"), head=head, base=body.get("base"))
         return 201, {"html_url": url}
 
     @staticmethod

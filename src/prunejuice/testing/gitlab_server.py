@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from prunejuice.testing.forge import ForgeRequest, ForgeServer
+from prunejuice.testing.forge import ForgeRequest, ForgeServer, split_draft
 
 _DRAFT = "Draft: "
 _PROJECT = "shop/cart"
@@ -39,7 +39,7 @@ class GitLabServer(ForgeServer):
     def _open_merge_request(self, project: str, body: Mapping[str, Any]) -> tuple[int, Any]:
         if project != _PROJECT and body.get("target_project_id") != _PROJECT_ID:
             return 404, {"message": "404 Project Not Found"}
-        title, branch = str(body.get("title")), str(body.get("source_branch"))
+        branch = str(body.get("source_branch"))
         head = branch if project == _PROJECT else f"{project}:{branch}"
         if self.branches is not None and f"{project.partition('/')[0]}:{branch}" not in self.branches:
             return 400, {"message": {"source_branch": ["does not exist"]}}
@@ -47,11 +47,8 @@ class GitLabServer(ForgeServer):
         if head in heads:
             said = "Another open merge request already exists for this source branch"
             return 409, {"message": [f"{said}: !{heads.index(head) + 1}"]}
+        draft = split_draft(str(body.get("title")), _DRAFT)
         url = self.add_request(
-            title=title.removeprefix(_DRAFT),
-            body=body.get("description"),
-            head=head,
-            base=body.get("target_branch"),
-            draft=title.startswith(_DRAFT),
+            **draft, body=body.get("description"), head=head, base=body.get("target_branch")
         )
         return 201, {"web_url": url}
