@@ -220,7 +220,7 @@ def test_uv_in_a_check_leaves_the_environment_of_the_user_alone(app, tmp_path, r
     (app / "pyproject.toml").write_text(project)
     git(app, "add", ".")
     before = digest(app / ".venv")
-    run = run_in_copy(app, "uv run -q --offline --no-sync python -c 'import shop'")
+    run = run_in_copy(app, f"'{find_tool('uv')}' run -q --offline --no-sync python -c 'import shop'")
     assert run.passed, run.output
     assert digest(app / ".venv") == before
 
