@@ -9,7 +9,8 @@ import yaml
 
 from conftest import git
 from prunejuice.verbs.verify import generated_tests, test_runs
-from prunejuice.verbs.verify.interpreter import PythonResult
+from prunejuice.verbs.verify.runners.protocol import RunnerReport
+from prunejuice.verbs.verify.runners.pytest import Pytest
 
 CART = '''"""The cart."""
 
@@ -288,9 +289,10 @@ def test_tests_of_a_feature_that_does_not_exist_have_to_fail(shop, tmp_path, mon
     ],
 )
 def test_a_test_must_fail_for_want_of_what_it_tests(output, kept):
-    verdict = generated_tests._judge_failure("t", PythonResult(1, output, ""))
+    runner = Pytest(None, (), "")
+    verdict = generated_tests._judge_failure("t", RunnerReport({}, output), runner)
     assert verdict.kept == kept
-    assert not generated_tests._judge_failure("t", PythonResult(0, "1 passed", "")).kept
+    assert not generated_tests._judge_failure("t", RunnerReport({"t": ""}), runner).kept
 
 
 def test_a_test_that_hangs_on_its_order_is_dropped(shop, answers):
@@ -311,11 +313,11 @@ def test_generated_tests_are_refused_but_saved_when_none_is_valid(shop, answers)
     assert shop.codebot("pending", "--json").json["items"] == []
 
 
-def test_tests_for_nothing_that_is_python(shop, answers):
-    (shop.root / "main.go").write_text("package main\n")
-    answer = answers("test", args=["main.go"])
+def test_tests_for_a_language_without_a_runner(shop, answers):
+    (shop.root / "main.rs").write_text("fn main() {}\n")
+    answer = answers("test", args=["main.rs"])
     assert answer.code == 2
-    assert "no Python file" in answer.err
+    assert "no file to test of Python, JavaScript, TypeScript or Go" in answer.err
 
 
 def block(old, new):

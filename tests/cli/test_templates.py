@@ -125,7 +125,7 @@ def test_a_feature_is_built_in_a_worktree(calc, answers):
 
 def test_tdd_begins_red_and_ends_green(calc, answers):
     answers(
-        {"when": "Write pytest tests", "output": TESTS},
+        {"when": "Write tests for the given code", "output": TESTS},
         {"when": "Implement", "text": EDIT},
         {"times": 0, "text": "NO CHANGES\n\nIt is simple already."},
     )

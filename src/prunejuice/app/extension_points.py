@@ -8,9 +8,10 @@ from prunejuice.forges import registry as forges
 from prunejuice.steps import builtin
 from prunejuice.system.extensions import ExtensionPoint
 from prunejuice.verbs.verify import gates
+from prunejuice.verbs.verify.runners import registry as test_runners
 
 
 def extension_points() -> tuple[ExtensionPoint, ...]:
     """Return the extension points, in the order in which `prj doctor` lists them."""
-    modules = (agents, forges, stores, formats, languages, builtin, gates)
+    modules = (agents, forges, stores, formats, languages, builtin, gates, test_runners)
     return tuple(module.EXTENSIONS for module in modules)

@@ -163,3 +163,18 @@ def _parse_test(grammar: Language, node: Any, depth: int) -> Iterator[Definition
         yield Definition(name, "test", first, last, first, within)
     else:
         yield from _child_definitions(grammar, arguments, depth - 1)
+
+
+def list_tokens(language: str, source: str) -> list[str]:
+    """Return the tokens of a source without comments; empty if the language has no installed grammar."""
+    parser = parser_for(language)
+    waiting = [parser.parse(source.encode("utf-8", "replace") + b"\n").root_node] if parser else []
+    tokens = []
+    while waiting:
+        node = waiting.pop()
+        if node.type == "comment":
+            continue
+        waiting += reversed(node.children)
+        if not node.children and node.text.strip():
+            tokens.append(node.text.decode("utf-8", "replace"))
+    return tokens

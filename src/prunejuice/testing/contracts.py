@@ -17,10 +17,13 @@ from prunejuice.engine import event as events
 from prunejuice.engine.ports import Store
 from prunejuice.engine.run import new_run
 from prunejuice.engine.view import RunSummary, summarize_run
+from prunejuice.environments.place import Place
 from prunejuice.errors import PruneJuiceError, SupersededError
 from prunejuice.forges.forge import Forge
 from prunejuice.system.stop_request import STOP, Stop
+from prunejuice.verbs.results import TestCase, TestGenerationResult
 from prunejuice.verbs.verify.gates import Gate
+from prunejuice.verbs.verify.runners.protocol import SUITE_SECONDS, TestRunner
 from prunejuice.workflow.command import Command
 from prunejuice.workflow.graph import Step, Workflow
 from prunejuice.workflow.plan import make_plan
@@ -156,6 +159,47 @@ def check_gate(gate: Gate, accepted: Mapping[str, str], refused: Mapping[str, st
             _require(
                 (reason == "") == passes, f"{path} is {'accepted' if passes else 'refused'}: {reason!r}"
             )
+
+
+def check_test_runner(runner: TestRunner, place: Place, passing: TestCase, failing: TestCase) -> None:
+    """Check that a runner writes, runs and measures a test that passes and one whose assertion fails.
+
+    `place` is a tree with the sources of the runner and no tests; its folder `scratch/state` exists.
+    """
+    file = place.root / runner.file
+    _require(not file.exists(), f"there is no file {runner.file} yet")
+    passing, failing = runner.name_case(passing), runner.name_case(failing)
+    for case in (passing, failing):
+        _require(runner.find_mistake(case) == "", f"no mistake: {runner.find_mistake(case)}")
+        _require(runner.normalize(case) == runner.normalize(case), "a case is the same as itself")
+    _require(runner.normalize(passing) != runner.normalize(failing), "other code is another case")
+    broken = passing.model_copy(update={"test_code": "((( {"})
+    _require(runner.find_mistake(broken) != "", "a case that does not parse has a mistake")
+    result = TestGenerationResult(test_cases=(passing, failing))
+    try:
+        for cases in ((passing, failing), (passing,)):
+            source = runner.format_source(place, runner.render(result.with_cases(cases)))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(source)
+            _require_reported(runner, place, [case.test_name for case in cases], passing.test_name)
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _require_reported(runner: TestRunner, place: Place, names: Sequence[str], passing: str) -> None:
+    """Check what a runner says of the tests of its file, of which one passes."""
+    failures = runner.run_tests(place, names, SUITE_SECONDS).failures
+    _require(set(failures) == set(names), f"{names} are reported: {failures}")
+    failed = {name for name, failure in failures.items() if failure}
+    _require(failed == set(names) - {passing}, f"{failed} fail")
+    for name in failed:
+        _require(runner.is_assertion(failures[name]), f"an assertion failed: {failures[name]}")
+        _require("\n" not in runner.shorten(failures[name]), "a short failure is one line")
+    report, lines = runner.measure_tests(place, names, SUITE_SECONDS)
+    _require(report.failures.get(passing) == "", f"{passing} passes with coverage: {report}")
+    _require(lines is None or bool(lines[passing]), f"{passing} runs lines: {lines}")
+    _require(lines is None or bool(runner.measure_suite(place, SUITE_SECONDS)), "the suite runs lines")
+    _require(runner.passes_suite(place, SUITE_SECONDS) == (not failed), "the suite fails with a test")
 
 
 def _require(holds: bool, promise: str) -> None:

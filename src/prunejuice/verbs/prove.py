@@ -15,8 +15,9 @@ from prunejuice.errors import GateError, UsageError
 from prunejuice.verbs import ask
 from prunejuice.verbs.ask import AskContext, AskRequest
 from prunejuice.verbs.results import TestGenerationResult
-from prunejuice.verbs.verify import interpreter
-from prunejuice.verbs.verify.generated_tests import GateVerdict, TestGates, new_file_diffs, test_file_path
+from prunejuice.verbs.verify.generated_tests import GateVerdict, TestGates, new_file_diffs
+from prunejuice.verbs.verify.runners import registry
+from prunejuice.verbs.verify.runners.registry import RunnerRequest
 
 
 class ProvedTests(NamedTuple):
@@ -34,39 +35,38 @@ def prove_tests(
     """Ask an agent for tests, and keep those that pass the gates; with `must_fail`, those that fail.
 
     Raises:
-        GateError: no Python interpreter has pytest and coverage, or no test passes the gates.
-        UsageError: the paths contain no Python file.
+        GateError: the programs that run the tests are missing, or no test passes the gates.
+        UsageError: the paths contain no file of a language with a runner.
         AgentError, LimitError: asking failed.
     """
-    root = context.tree.root
-    sources = [item for item in _source_paths(request, context) if not is_test_path(item)]
+    sources = registry.select_sources(_source_paths(request, context))
     if not sources:
         fix = "run `codebot test src/shop.py`; for other languages use `codebot implement --check COMMAND`"
-        raise UsageError("the paths contain no Python file to test", fix)
-    python = interpreter.find_python(
-        own_place(root), environ, context.stop, "pytest", "coverage", tag=context.tag
+        raise UsageError("the paths contain no file to test of Python, JavaScript, TypeScript or Go", fix)
+    place = own_place(context.tree.root)
+    runner = registry.find_runner(RunnerRequest(place, sources, environ, context.stop, context.tag))
+    verb = request.verb._replace(
+        prompt=f"{request.verb.prompt.rstrip()}\n\n{runner.guidance}",
+        result=TestGenerationResult.model_json_schema(),
     )
-    data_request = request._replace(
-        verb=request.verb._replace(result=TestGenerationResult.model_json_schema())
-    )
-    answer = ask.ask_for_report(data_request, context, _require_test_cases)
+    answer = ask.ask_for_report(request._replace(verb=verb), context, _require_test_cases)
     result = TestGenerationResult.model_validate(answer.output)
     with (
         context.temporary_folder() as folder,
         context.open_copy(folder) as copy,
     ):
-        gates = TestGates(python, copy, sources, test_file_path(root, sources[0]), result, context)
+        gates = TestGates(runner, copy, sources, result, context)
         passed, verdicts = gates.run_all(must_fail=must_fail)
+        source = gates.render_file(passed or gates.result.test_cases)
     if not passed:
         reasons = "; ".join(f"{verdict.name}: {verdict.gate}: {verdict.why}" for verdict in verdicts[:3])
         fix = "ask again, or describe the expected behaviour with --prompt"
         raise GateError(
             f"none of {len(verdicts)} tests passed the gates: {reasons}",
             fix,
-            answer=_format_edit_block(gates, result),
+            answer=_format_edit_block(runner.file, source),
         )
-    diffs = new_file_diffs(gates.target, result.with_cases(passed).to_test_file())
-    return ProvedTests(diffs, tuple(verdicts), answer.usage, answer.context)
+    return ProvedTests(new_file_diffs(runner.file, source), tuple(verdicts), answer.usage, answer.context)
 
 
 def _require_test_cases(output: Any) -> Any:
@@ -81,13 +81,14 @@ def _require_test_cases(output: Any) -> Any:
 
 
 def _source_paths(request: AskRequest, context: AskContext) -> list[str]:
+    """Return the paths of the context that are no tests, those that were named first."""
     named = [path for path in request.paths or request.verb.paths if not path.startswith("!")]
     bundle = context.engine.gather(ask.context_request(request)._replace(only=True))
-    shown = [item.path for item in bundle.items if item.path.endswith(".py")]
+    shown = [item.path for item in bundle.items if not is_test_path(item.path)]
     first = [path for path in shown if path in named]
     return first + [path for path in shown if path not in first]
 
 
-def _format_edit_block(gates: "TestGates", result: TestGenerationResult) -> str:
-    """Return all tests as an answer that `codebot apply` accepts."""
-    return f"{gates.target}\n<<<<<<< SEARCH\n=======\n{result.to_test_file()}>>>>>>> REPLACE\n"
+def _format_edit_block(path: str, source: str) -> str:
+    """Return a new file as an answer that `codebot apply` accepts."""
+    return f"{path}\n<<<<<<< SEARCH\n=======\n{source}>>>>>>> REPLACE\n"

@@ -8,40 +8,20 @@ A test that must fail, because what it tests does not exist yet, has to do so by
 name.
 """
 
-import ast
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from prunejuice.changes.scratch_copy import ScratchCopy
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.edits.overlay import Overlay
-from prunejuice.errors import UsageError
-from prunejuice.text import safe_line
 from prunejuice.verbs import report
 from prunejuice.verbs.ask import AskContext
 from prunejuice.verbs.results import TestCase, TestGenerationResult
-from prunejuice.verbs.verify import interpreter
-from prunejuice.verbs.verify.interpreter import PythonInterpreter
-from prunejuice.verbs.verify.test_runs import (
-    ASSERTION,
-    SUITE_SECONDS,
-    TEST_SECONDS,
-    Arcs,
-    FaultSearch,
-    TestRuns,
-)
+from prunejuice.verbs.verify.runners.protocol import Lines, RunnerReport, TestRunner
+from prunejuice.verbs.verify.test_runs import FaultSearch, TestRun, TestRuns
 
 _REPETITIONS = 3
 """How often the kept tests are run once more, to notice those that fail now and then."""
-_MISSING_NAME = re.compile(
-    r"^E\s+(?:AttributeError: |ImportError: cannot import name|ModuleNotFoundError: |NameError: )"
-    r"|^E\s+NotImplementedError"
-    r"|^E\s+TypeError: .*unexpected keyword argument",
-    re.MULTILINE,
-)
-"""How a test fails for want of what it tests."""
 
 
 class GateVerdict(NamedTuple):
@@ -58,18 +38,6 @@ class GateVerdict(NamedTuple):
         return {**self._asdict(), "shows": list(self.shows)}
 
 
-def test_file_path(root: Path, source: str) -> str:
-    """Return an unused path for the tests of a file, in the folder of the other tests."""
-    stem = Path(source).stem
-    folder = next((name for name in ("tests", "test") if (root / name).is_dir()), str(Path(source).parent))
-    for number in range(1, 100):
-        name = f"test_{stem}{'' if number == 1 else f'_{number}'}.py"
-        path = name if folder == "." else f"{folder}/{name}"
-        if not (root / path).exists():
-            return path
-    raise UsageError(f"{folder} has 99 test files for {source} already", "merge some of them")
-
-
 def new_file_diffs(path: str, text: str) -> tuple[FileDiff, ...]:
     """Return the diffs that create a file."""
     overlay = Overlay(lambda _: Version(None))
@@ -82,44 +50,43 @@ class TestGates:
 
     def __init__(
         self,
-        python: PythonInterpreter,
+        runner: TestRunner,
         copy: ScratchCopy,
         sources: Sequence[str],
-        target: str,
         result: TestGenerationResult,
         context: AskContext,
     ) -> None:
-        self.python, self.place, self.sources = python, copy.place, sources
-        self.target, self.result, self.context = target, result, context
-        self.must_fail = False
-        self.runs = TestRuns(python, copy.place, sources, target, result)
+        self.runner, self.place, self.sources, self.context = runner, copy.place, sources, context
+        cases = [runner.name_case(case) for case in result.test_cases]
+        self.result = result.with_cases(cases)
+        self.runs = TestRuns(runner, copy.place, self.result)
 
     def run_all(self, *, must_fail: bool = False) -> tuple[list[TestCase], list[GateVerdict]]:
         """Return the tests that pass all gates, and the verdict on each test.
 
         With `must_fail`, the tests have to fail for want of what they test.
         """
-        self.must_fail = must_fail
-        before: Arcs = frozenset()
-        if not self.must_fail:
-            self.context.on_progress("running the existing tests to measure their coverage")
-            before = self.runs.measure_existing_tests()
         cases = self.result.test_cases
         refused = [self.refuse_test(case) for case in cases]
         runnable = [case for case, verdict in zip(cases, refused, strict=True) if verdict is None]
-        judged = self.judge_failing(runnable) if self.must_fail else self.judge_passing(runnable, before)
+        judged = self.judge_failing(runnable) if must_fail else self.judge_passing(runnable)
         pairs = zip(cases, refused, strict=True)
         verdicts = [verdict or judged[case.test_name] for case, verdict in pairs]
         for verdict in verdicts:
             self.report_verdict(verdict)
         passed = [case for case, verdict in zip(cases, verdicts, strict=True) if verdict.kept]
-        kept = passed if self.must_fail else self.drop_order_dependent(passed)
+        kept = passed if must_fail else self.drop_order_dependent(passed)
         why = "it fails together with the others in another order"
         for number, case in enumerate(cases):
             if verdicts[number].kept and case not in kept:
                 verdicts[number] = GateVerdict(case.test_name, False, "order", why)
                 self.report_verdict(verdicts[number])
         return kept, verdicts
+
+    def render_file(self, cases: Sequence[TestCase]) -> str:
+        """Return the source of the file with tests."""
+        source = self.runner.render(self.result.with_cases(cases))
+        return self.runner.format_source(self.place, source)
 
     def report_verdict(self, verdict: GateVerdict) -> None:
         """Tell the user the verdict on a test."""
@@ -130,7 +97,7 @@ class TestGates:
     def refuse_test(self, case: TestCase) -> GateVerdict | None:
         """Return the verdict on a test that need not be run, or None."""
         name = case.test_name
-        if why := _parse_error(case):
+        if why := self.runner.find_mistake(case):
             return GateVerdict(name, False, "parses", why)
         if name in {other.test_name for other in self.result.test_cases if other is not case}:
             return GateVerdict(name, False, "parses", "two tests have this name")
@@ -140,39 +107,42 @@ class TestGates:
 
     def judge_failing(self, cases: Sequence[TestCase]) -> dict[str, GateVerdict]:
         """Return the verdicts on tests that must fail; each runs alone: an import may fail the file."""
-        verdicts = {}
-        for case in cases:
-            self.write_tests([case])
-            result = self.python.run_pytest(
-                self.place, f"{self.target}::{case.test_name}", seconds=TEST_SECONDS
-            )
-            verdicts[case.test_name] = _judge_failure(case.test_name, result)
-        return verdicts
+        return {
+            case.test_name: _judge_failure(case.test_name, self.runs.run_case(case), self.runner)
+            for case in cases
+        }
 
-    def judge_passing(self, cases: Sequence[TestCase], before: Arcs) -> dict[str, GateVerdict]:
+    def judge_passing(self, cases: Sequence[TestCase]) -> dict[str, GateVerdict]:
         """Return the verdicts on tests that must pass and detect a fault."""
+        self.context.on_progress("running the existing tests to measure their coverage")
+        before = self.runs.measure_existing_tests()
         runs = self.runs.measure_tests(cases, before)
         verdicts = {
-            name: GateVerdict(name, False, "passes", _why_it_fails(run.failure))
+            name: GateVerdict(name, False, "passes", self.explain_failure(run.failure))
             for name, run in runs.items()
             if run.failure
         }
         passed = {name: run for name, run in runs.items() if name not in verdicts}
-        self.write_tests([case for case in cases if case.test_name in passed])
-        alone = frozenset(name for name, run in passed.items() if not run.arcs - before)
+        self.runs.write_tests([case for case in cases if case.test_name in passed])
+        alone = frozenset(name for name, run in passed.items() if not run.find_new_lines(before))
         faults = FaultSearch(self.runs, self.sources, passed, alone).find_faults()
         return verdicts | {
-            name: _judge_detection(name, run.arcs - before, faults.get(name, ""))
-            for name, run in passed.items()
+            name: _judge_detection(name, run, before, faults.get(name, "")) for name, run in passed.items()
         }
+
+    def explain_failure(self, failure: str) -> str:
+        """Return why a test fails that should pass."""
+        hint = "it may reveal a fault: " if self.runner.is_assertion(failure) else ""
+        return hint + self.runner.shorten(failure)
 
     def find_duplicate(self, case: TestCase) -> str:
         """Return the name of an earlier test with the same body, or ""."""
         earlier_cases = self.result.test_cases[: self.result.test_cases.index(case)]
+        body = self.runner.normalize(case)
         duplicates = (
             earlier.test_name
             for earlier in earlier_cases
-            if not _parse_error(earlier) and _normalized_body(earlier) == _normalized_body(case)
+            if not self.runner.find_mistake(earlier) and self.runner.normalize(earlier) == body
         )
         return next(duplicates, "")
 
@@ -182,85 +152,42 @@ class TestGates:
         while kept:
             failed: set[str] = set()
             for order in (kept[::-1], *[kept] * _REPETITIONS):
-                self.write_tests(order)
-                result = self.python.run_pytest(self.place, "-rf", self.target, seconds=SUITE_SECONDS)
-                if result.code:
-                    failed |= {case.test_name for case in kept if f"::{case.test_name}" in result.out}
-                    failed = failed or {kept[-1].test_name}
+                failures = self.runs.run_all(order).failures
+                failed |= {case.test_name for case in kept if failures.get(case.test_name)}
+                if not failed and len(failures) < len(kept):  # the last one may have ended the run
+                    failed = {kept[-1].test_name}
             if not failed:
                 break
             kept = [case for case in kept if case.test_name not in failed]
         return kept
 
-    def write_tests(self, cases: Sequence[TestCase]) -> None:
-        """Write a test file with the given cases."""
-        self.runs.write_tests(cases)
 
-
-def _judge_detection(name: str, new_arcs: Arcs, fault: str) -> GateVerdict:
+def _judge_detection(name: str, run: TestRun, before: Lines | None, fault: str) -> GateVerdict:
     """Return the verdict on a test that passes, by the code that it alone runs and the fault it detects."""
+    new_lines = run.find_new_lines(before)
     if fault:
-        shown = f"{len(_lines_of_arcs(new_arcs))} new lines or branches"
-        shows = (shown if new_arcs else "a fault that no other test detects", fault)
+        shown = f"{len({(path, abs(line)) for path, _, line in new_lines})} new lines or branches"
+        shows = (shown if new_lines else "a fault that no other test detects", fault)
         return GateVerdict(name, True, shows=shows)
-    if new_arcs:
+    if new_lines:
         why = "no assertion of it fails with any fault that was put into the code"
         return GateVerdict(name, False, "notices", why)
+    if run.lines is None:
+        return GateVerdict(name, False, "notices", "it detects no fault that other tests do not")
     return GateVerdict(
         name, False, "covers", "it runs no line or branch, and detects no fault, that other tests do not"
     )
 
 
-def _why_it_fails(failure: str) -> str:
-    hint = "it may reveal a fault: " if ASSERTION.search(failure) else ""
-    return hint + _failure_reason(failure)
-
-
-def _judge_failure(name: str, result: interpreter.PythonResult) -> GateVerdict:
+def _judge_failure(name: str, report: RunnerReport, runner: TestRunner) -> GateVerdict:
     """Return the verdict on a test that must fail, for the right reason."""
-    if not result.code:
+    failure = report.failures.get(name, report.output or "it ends the program that runs the tests")
+    if not failure:
         return GateVerdict(name, False, "fails", "it passes before what it tests exists")
-    reason = _failure_reason(result.output_tail)
-    if not (ASSERTION.search(result.out) or _MISSING_NAME.search(result.out)):
+    reason = runner.shorten(failure)
+    if not (runner.is_assertion(failure) or runner.is_missing_name(failure)):
         return GateVerdict(name, False, "fails", f"it fails for another reason: {reason}")
     return GateVerdict(name, True, shows=(f"fails: {reason}",))
-
-
-def _parse_error(case: TestCase) -> str:
-    """Return why a test does not parse or lacks its function; empty when it is valid."""
-    try:
-        tree = ast.parse(case.test_code)
-        ast.parse("\n".join(case.imports_needed))
-    except (SyntaxError, ValueError) as error:
-        return safe_line(str(error), 120)
-    functions = [
-        node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    return "" if case.test_name in functions else f"it does not define {case.test_name}"
-
-
-def _normalized_body(case: TestCase) -> str:
-    """Return the syntax tree of a test as text, without its name, docstrings and names of variables."""
-    tree = ast.parse(case.test_code.replace(case.test_name, "test"))
-    names: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.setdefault(node.id, f"variable{len(names)}")
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            node.id = names.get(node.id, node.id)
-    return ast.dump(tree)
-
-
-def _lines_of_arcs(arcs: Arcs) -> set[tuple[str, int]]:
-    return {(path, abs(line)) for path, _, line in arcs}
-
-
-def _failure_reason(output: str) -> str:
-    rows = [row for row in output.splitlines() if row.startswith(("E  ", "ERROR", "FAILED"))]
-    return safe_line(rows[0].removeprefix("E").strip() if rows else output[-200:], 200)
 
 
 def evidence_lines(verdicts: Sequence[GateVerdict]) -> list[str]:

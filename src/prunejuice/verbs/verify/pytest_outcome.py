@@ -51,11 +51,15 @@ def parse_report(report: bytes) -> Outcomes:
     return outcomes
 
 
-def parse_failures(report: bytes) -> Mapping[str, str]:
-    """Return the text of the failures of each test function in a JUnit report; empty if it passed."""
+def parse_failures(report: bytes, *, joins_parameters: bool = True) -> Mapping[str, str]:
+    """Return the text of the failures of each test function in a JUnit report; empty if it passed.
+
+    Names have no parameters in brackets, unless the runner has none and brackets are part of names.
+    """
     failures: dict[str, str] = {}
     for case in _test_cases(report):
-        function = _function(case.get("name") or "")
+        name = case.get("name") or ""
+        function = _function(name) if joins_parameters else name
         failed = [child for child in case if child.tag in {"error", "failure"}]
         texts = [f"{child.text or child.get('message') or child.tag}\n" for child in failed]
         failures[function] = failures.get(function, "") + "".join(texts)

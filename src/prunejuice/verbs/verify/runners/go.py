@@ -1,0 +1,265 @@
+"""Run generated tests of Go with `go test`, with its own coverage."""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from prunejuice.code.grammar import list_tokens, parser_for
+from prunejuice.environments.place import Place
+from prunejuice.errors import GateError, MissingToolError, UsageError
+from prunejuice.system import process
+from prunejuice.system.process import CapturedOutput, ProcessSpec
+from prunejuice.system.untrusted_files import read_small_text
+from prunejuice.text import safe_line
+from prunejuice.verbs.results import TestCase, TestGenerationResult
+from prunejuice.verbs.verify.runners.protocol import Lines, Measurement, RunnerReport
+from prunejuice.verbs.verify.runners.registry import RunnerRequest
+
+_MODULE = re.compile(r'^module\s+"?([^\s"]+)', re.MULTILINE)
+_PACKAGE = re.compile(r"^package\s+(\w+)", re.MULTILINE)
+_IMPORT = re.compile(r'(?:\bimport\s+)?(?:(?!import\b)(\w+|\.)[ \t]+)?"([^"\n]+)"')
+_VERSION = re.compile(r"v[0-9]+")
+_REPORTED_LINE = re.compile(r"^\s*[\w.-]+_test\.go:\d+: ?(.*)", re.MULTILINE)
+_MISSING_NAME = re.compile(
+    r"undefined: |has no field or method|not declared by package|unknown field|too many arguments in call"
+)
+_BLOCK = re.compile(r"^(.+):(\d+)\.(\d+),(\d+)\.(\d+) \d+ (\d+)$", re.MULTILINE)
+_MAX_OUTPUT_BYTES = 16 << 20
+_MAX_FILES = 99
+_COLUMNS = 10_000
+
+
+def find_go_runner(request: RunnerRequest) -> "GoTest":
+    """Return the runner of Go.
+
+    Raises:
+        GateError: go is not installed, or the sources belong to no module.
+        UsageError: no name is left for the file of the tests.
+    """
+    root, source = request.place.root, PurePosixPath(request.sources[0])
+    folders = [folder for folder in source.parents if (root / folder / "go.mod").is_file()]
+    module = _MODULE.search(read_small_text(root / folders[0] / "go.mod")) if folders else None
+    if module is None:
+        raise GateError(
+            f"{source} belongs to no Go module", "run `go mod init NAME` where the module begins"
+        )
+    try:
+        program = process.require_program("go", request.environ.get("PATH"))
+    except MissingToolError as error:
+        raise GateError("the tests cannot be run: go is not installed", "install go") from error
+    package = _PACKAGE.search(read_small_text(root / source))
+    return GoTest(
+        program,
+        request,
+        _test_file_path(root, source),
+        str(folders[0]),
+        module[1],
+        package[1] if package else source.parent.name,
+    )
+
+
+def _test_file_path(root: Path, source: PurePosixPath) -> str:
+    """Return an unused path for the tests of a file, beside it."""
+    for number in range(1, _MAX_FILES + 1):
+        path = source.with_name(f"{source.stem}{'' if number == 1 else f'_{number}'}_test.go")
+        if not (root / path).exists():
+            return str(path)
+    raise UsageError(
+        f"{source.parent} has {_MAX_FILES} test files for {source.name} already", "merge some of them"
+    )
+
+
+class GoTest(NamedTuple):
+    """Runs tests with `go test` in the module at `folder`; see `TestRunner`."""
+
+    program: str
+    request: RunnerRequest
+    file: str
+    folder: str
+    module: str
+    package: str
+
+    @property
+    def guidance(self) -> str:
+        """What an agent must know to write tests for this runner."""
+        return (
+            f"Write tests of Go for {self.file}, in the package {self.package}: `test_code` is a function "
+            "`TestName(t *testing.T)`, with its helpers before it, that reports each difference with "
+            "t.Error or t.Fatal; `imports_needed` are the import statements; there is no clause `package`."
+        )
+
+    def name_case(self, case: TestCase) -> TestCase:
+        """Return a case with the name of its function."""
+        name = next((name for name in _list_functions(case.test_code) if name.startswith("Test")), "")
+        return case.model_copy(update={"test_name": name}) if name else case
+
+    def find_mistake(self, case: TestCase) -> str:
+        """Return why a test does not parse or lacks its function; empty when it is valid."""
+        root = parser_for("go").parse(f"package x\n{case.test_code}\n".encode()).root_node
+        if root.has_error:
+            return "it does not parse"
+        if any(child.type == "import_declaration" for child in root.named_children):
+            return "its imports are in `test_code` instead of `imports_needed`"
+        is_test = case.test_name.startswith("Test") and case.test_name in _list_functions(case.test_code)
+        return "" if is_test else "it does not define a function whose name begins with Test"
+
+    def normalize(self, case: TestCase) -> str:
+        """Return the code of a test without its name, comments and white space."""
+        tokens = list_tokens("go", case.test_code)
+        return " ".join(each for each in tokens if each != case.test_name)
+
+    def render(self, result: TestGenerationResult) -> str:
+        """Return the source of a file with all cases, and the imports that they use."""
+        cases = (case.test_code.strip("\n") for case in result.test_cases)
+        parts = [result.setup_code, *result.additional_fixtures, *cases, result.teardown_code]
+        body = "\n\n".join(part.strip("\n") for part in parts if part and part.strip())
+        given = '"testing"\n' + "\n".join(
+            line for case in result.test_cases for line in case.imports_needed
+        )
+        imports = sorted({
+            (path, name) for name, path in _IMPORT.findall(given) if _is_used(name, path, body)
+        })
+        rows = "".join(f'\t{f"{name} " if name else ""}"{path}"\n' for path, name in imports)
+        return f"package {self.package}\n\nimport (\n{rows})\n\n{body}\n"
+
+    def format_source(self, place: Place, source: str) -> str:
+        """Return the source as gofmt writes it; unchanged where gofmt is missing."""
+        try:
+            program = process.require_program("gofmt", self._variables(place).get("PATH"))
+        except MissingToolError:
+            return source
+        call = ProcessSpec([program], place.root, self._variables(place), 30, stdin=source.encode())
+        result = place.capture_output(call, _MAX_OUTPUT_BYTES, self.request.stop)
+        return result.stdout.decode("utf-8", "replace") if result.code == 0 else source
+
+    def measure_suite(self, place: Place, seconds: float) -> Lines | None:
+        """Return the lines of the sources that the tests of the module run."""
+        self._run(place, *self._coverage_options(place), "./...", seconds=seconds)
+        return self._read_lines(place)
+
+    def measure_tests(self, place: Place, names: Sequence[str], seconds: float) -> Measurement:
+        """Run tests together, and those that pass alone, since coverage is reported for whole runs."""
+        report = self.run_tests(place, names, seconds) if len(names) > 1 else RunnerReport({})
+        lines = {}
+        for name in (
+            names if len(names) == 1 else (name for name in names if report.failures.get(name) == "")
+        ):
+            alone = self._run_named(place, [name], seconds, *self._coverage_options(place))
+            lines[name] = self._read_lines(place)
+            report = report if len(names) > 1 else alone
+        return Measurement(report, lines)
+
+    def run_tests(self, place: Place, names: Collection[str], seconds: float) -> RunnerReport:
+        """Run tests of the file, in its order."""
+        return self._run_named(place, names, seconds)
+
+    def passes_suite(self, place: Place, seconds: float) -> bool:
+        """Return whether all tests of the module pass."""
+        return self._run(place, "./...", seconds=seconds).code == 0
+
+    def is_assertion(self, failure: str) -> bool:
+        """Return whether a test reported its failure itself, rather than ending in a panic."""
+        return bool(_REPORTED_LINE.search(failure)) and "panic: " not in failure
+
+    def is_missing_name(self, failure: str) -> bool:
+        """Return whether a test failed since what it tests does not exist."""
+        return bool(_MISSING_NAME.search(failure))
+
+    def shorten(self, failure: str) -> str:
+        """Return the line of a failure that says most, for a person."""
+        reported = _REPORTED_LINE.search(failure)
+        compiled = re.search(r"^.*_test\.go:\d+:\d+: (.*)", failure, re.MULTILINE)
+        found = reported or compiled
+        return safe_line(found[1] if found else failure.strip()[-200:], 200)
+
+    def _variables(self, place: Place) -> dict[str, str]:
+        return place.variables(self.request.environ)
+
+    def _run(self, place: Place, *words: str, seconds: float) -> CapturedOutput:
+        argv = [self.program, "test", "-json", "-count=1", "-vet=off", *words]
+        call = ProcessSpec(
+            argv, place.root / self.folder, self._variables(place), seconds, tag=self.request.tag
+        )
+        return place.capture_output(call, _MAX_OUTPUT_BYTES, self.request.stop)
+
+    def _run_named(
+        self, place: Place, names: Collection[str], seconds: float, *options: str
+    ) -> RunnerReport:
+        package = _package_path(self.file, self.folder)
+        result = self._run(place, *options, "-run", f"^(?:{'|'.join(names)})$", package, seconds=seconds)
+        return _parse_events(result)
+
+    def _coverage_options(self, place: Place) -> tuple[str, str]:
+        """Return the options that measure the packages of the sources, after removing the last result."""
+        profile = _profile(place)
+        profile.unlink(missing_ok=True)
+        packages = dict.fromkeys(_package_path(source, self.folder) for source in self.request.sources)
+        return f"-coverprofile={profile}", f"-coverpkg={','.join(packages)}"
+
+    def _read_lines(self, place: Place) -> Lines:
+        """Return the executed lines of the sources, by the blocks of a coverage profile."""
+        profile = _profile(place)
+        text = profile.read_text("utf-8", "replace") if profile.is_file() else ""
+        return frozenset(self._lines_of_blocks(text))
+
+    def _lines_of_blocks(self, profile: str) -> Iterator[tuple[str, int, int]]:
+        for name, first, column, last, _, count in _BLOCK.findall(profile):
+            path = str(PurePosixPath(self.folder) / name.removeprefix(f"{self.module}/"))
+            if path in self.request.sources and int(count):
+                block = int(first) * _COLUMNS + int(column)
+                yield from ((path, block, line) for line in range(int(first), int(last) + 1))
+
+
+def _profile(place: Place) -> Path:
+    return place.scratch / "state" / "go-coverage"
+
+
+def _package_path(path: str, folder: str) -> str:
+    """Return the package of a file as a path that begins with `./`, relative to its module."""
+    return f"./{PurePosixPath(path).parent.relative_to(folder)}"
+
+
+def _list_functions(code: str) -> list[str]:
+    root = parser_for("go").parse(f"package x\n{code}\n".encode()).root_node
+    functions = (child for child in root.named_children if child.type == "function_declaration")
+    return [child.child_by_field_name("name").text.decode() for child in functions]
+
+
+def _is_used(name: str, path: str, body: str) -> bool:
+    """Return whether code uses an import, because Go refuses one that is not used."""
+    parts = path.split("/")
+    base = parts[-2] if _VERSION.fullmatch(parts[-1]) and len(parts) > 1 else parts[-1]
+    words = {name} if name else {base, *re.split(r"[.-]", base)}
+    return name in {".", "_"} or any(re.search(rf"\b{re.escape(word)}\.", body) for word in words if word)
+
+
+def _parse_events(result: CapturedOutput) -> RunnerReport:
+    """Return the report in the events that `go test -json` prints, a line each."""
+    texts: dict[str, str] = {}
+    ended: dict[str, str] = {}
+    rest = []
+    for line in result.stdout.decode("utf-8", "replace").splitlines():
+        event = _parse_event(line)
+        name = event.get("Test", "").partition("/")[0]
+        if event.get("Action") == "output" and name:
+            texts[name] = texts.get(name, "") + event.get("Output", "")
+        elif name and name == event.get("Test") and event.get("Action") in {"pass", "fail", "skip"}:
+            ended[name] = event["Action"]
+        else:
+            rest.append(event.get("Output", "") if event else line)
+    output = result.stderr.decode("utf-8", "replace") + "".join(rest)
+    failures = {
+        name: "" if word == "pass" else texts.get(name) or f"the test ended with {word!r}"
+        for name, word in ended.items()
+    }
+    return RunnerReport(failures, output.strip()[-4000:])
+
+
+def _parse_event(line: str) -> Mapping[str, str]:
+    try:
+        event = json.loads(line)
+    except ValueError:  # the compiler reports as text
+        return {}
+    return {key: str(value) for key, value in event.items()} if isinstance(event, dict) else {}
