@@ -14,7 +14,7 @@ from prunejuice.system.process import CapturedOutput, ProcessSpec
 from prunejuice.system.untrusted_files import read_small_text
 from prunejuice.text import safe_line
 from prunejuice.verbs.results import TestCase, TestGenerationResult
-from prunejuice.verbs.verify.runners.protocol import Lines, Measurement, RunnerReport
+from prunejuice.verbs.verify.runners.protocol import Lines, Measurement, RunnerReport, measure_each
 from prunejuice.verbs.verify.runners.registry import RunnerRequest
 
 _MODULE = re.compile(r'^module\s+"?([^\s"]+)', re.MULTILINE)
@@ -141,15 +141,12 @@ class GoTest(NamedTuple):
 
     def measure_tests(self, place: Place, names: Sequence[str], seconds: float) -> Measurement:
         """Run tests together, and those that pass alone, since coverage is reported for whole runs."""
-        report = self.run_tests(place, names, seconds) if len(names) > 1 else RunnerReport({})
-        lines = {}
-        for name in (
-            names if len(names) == 1 else (name for name in names if report.failures.get(name) == "")
-        ):
-            alone = self._run_named(place, [name], seconds, *self._coverage_options(place))
-            lines[name] = self._read_lines(place)
-            report = report if len(names) > 1 else alone
-        return Measurement(report, lines)
+
+        def measure_test(name: str) -> tuple[RunnerReport, Lines]:
+            report = self._run_named(place, [name], seconds, *self._coverage_options(place))
+            return report, self._read_lines(place)
+
+        return measure_each(names, lambda names: self.run_tests(place, names, seconds), measure_test)
 
     def run_tests(self, place: Place, names: Collection[str], seconds: float) -> RunnerReport:
         """Run tests of the file, in its order."""

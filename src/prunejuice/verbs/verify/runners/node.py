@@ -18,7 +18,7 @@ from prunejuice.verbs.results import TestCase, TestGenerationResult
 from prunejuice.verbs.verify import pytest_outcome
 from prunejuice.verbs.verify.runners.node_imports import join_imports
 from prunejuice.verbs.verify.runners.node_script import NodeScript, find_test_script
-from prunejuice.verbs.verify.runners.protocol import Lines, Measurement, RunnerReport
+from prunejuice.verbs.verify.runners.protocol import Lines, Measurement, RunnerReport, measure_each
 from prunejuice.verbs.verify.runners.registry import RunnerRequest
 
 _TEST_CALLS = frozenset(("test", "it"))
@@ -152,15 +152,12 @@ class NodeTests(NamedTuple):
         """Run tests together, and those that pass alone, since coverage is reported for whole runs."""
         if not self._can_measure():
             return Measurement(self.run_tests(place, names, seconds), None)
-        report = self.run_tests(place, names, seconds) if len(names) > 1 else RunnerReport({})
-        lines = {}
-        for name in (
-            names if len(names) == 1 else (name for name in names if report.failures.get(name) == "")
-        ):
-            alone = self._run_named(place, [name], seconds, measured=True)
-            lines[name] = self._read_lines(place)
-            report = report if len(names) > 1 else alone
-        return Measurement(report, lines)
+
+        def measure_test(name: str) -> tuple[RunnerReport, Lines]:
+            report = self._run_named(place, [name], seconds, measured=True)
+            return report, self._read_lines(place)
+
+        return measure_each(names, lambda names: self.run_tests(place, names, seconds), measure_test)
 
     def run_tests(self, place: Place, names: Collection[str], seconds: float) -> RunnerReport:
         """Run tests of the file, in its order."""

@@ -1,6 +1,6 @@
 """What a runner of generated tests does: it writes a file of tests, runs it, and measures what it runs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from prunejuice.environments.place import Place
@@ -79,3 +79,17 @@ class TestRunner(Protocol):
 
     def shorten(self, failure: str) -> str:
         """Return the line of a failure that says most, for a person."""
+
+
+def measure_each(
+    names: Sequence[str],
+    run_tests: Callable[[Sequence[str]], RunnerReport],
+    measure_test: Callable[[str], tuple[RunnerReport, Lines]],
+) -> Measurement:
+    """Run tests together, and measure those that pass alone: for runners that measure whole runs."""
+    if len(names) == 1:
+        report, lines = measure_test(names[0])
+        return Measurement(report, {names[0]: lines})
+    report = run_tests(names)
+    passed = [name for name in names if report.failures.get(name) == ""]
+    return Measurement(report, {name: measure_test(name)[1] for name in passed})
