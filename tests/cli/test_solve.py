@@ -241,6 +241,21 @@ def test_what_a_failed_agent_cost_is_shown(shop, answers, tmp_path, monkeypatch)
     assert f"${line['cost']:.2f}" in shop.prj("status", "--wide").out
 
 
+@pytest.mark.parametrize(("limit", "asked"), [("", 2), ("0.2", 1), ("0", 2)])
+def test_a_setting_bounds_what_one_step_may_cost(shop, answers, tmp_path, monkeypatch, limit, asked):
+    path = tmp_path / "costly.yaml"
+    path.write_text(yaml.safe_dump({"answers": [{"text": WRONG, "cost": 0.25, "times": 0}]}))
+    monkeypatch.setenv("PRUNEJUICE_SCRIPT", str(path))
+    if limit:
+        monkeypatch.setenv("PRUNEJUICE_MAX_COST", limit)
+    made = shop.prj("solve", "11", "--json")
+    assert made.code == 5
+    [line] = shop.prj("status", "--json").json["items"]
+    assert line["cost"] == 0.25 * asked
+    message = "cost limit reached ($0.2500 of $0.2000)"
+    assert (message in shop.prj("show", "11").out) == (limit == "0.2"), shop.prj("show", "11").out
+
+
 def test_an_issue_with_a_pull_request_is_said_to_have_one(shop, forge, answers):
     answers(GOLD, GOLD)
     shop.prj("solve", "11")

@@ -6,6 +6,8 @@ from prunejuice.code import tokens
 from prunejuice.errors import LimitError
 from prunejuice.text import format_dollars
 
+RAISE_COST = "raise --max-cost, or the setting max_cost"
+
 
 def require_budget(limits: Limits, spent: Usage, prompt: str, model: str) -> Usage:
     """Return the estimated usage of a prompt without its answer; zero without limits.
@@ -24,6 +26,18 @@ def require_budget(limits: Limits, spent: Usage, prompt: str, model: str) -> Usa
     if limits.cost is not None:
         _require_money(limits.cost, spent.cost or 0.0, estimate.cost)
     return estimate
+
+
+def require_rest(limits: Limits, spent: Usage) -> None:
+    """Check that something is left of the limits.
+
+    Raises:
+        LimitError: the limit of tokens or cost is reached.
+    """
+    if limits.tokens is not None:
+        _require_tokens(limits.tokens, spent.input + spent.output, 0)
+    if limits.cost is not None:
+        _require_money(limits.cost, spent.cost or 0.0, None)
 
 
 def reached_token_limit(used: int, limit: int) -> str:
@@ -46,8 +60,8 @@ def _require_tokens(limit: int, used: int, needed: int) -> None:
 
 def _require_money(limit: float, used: float, needed: float | None) -> None:
     if used >= limit:
-        raise LimitError(reached_cost_limit(used, limit), "raise --max-cost")
+        raise LimitError(reached_cost_limit(used, limit), RAISE_COST)
     if needed is not None and needed > limit - used:
         left = f"{format_dollars(limit - used)} of {format_dollars(limit)} are left"
         message = f"the prompt costs about {format_dollars(needed)}, but {left}"
-        raise LimitError(message, "raise --max-cost, or shorten the request")
+        raise LimitError(message, f"{RAISE_COST}, or shorten the request")

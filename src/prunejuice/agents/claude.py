@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from prunejuice.agents import conversation, endpoint, program
+from prunejuice.agents import budget, conversation, endpoint, program
 from prunejuice.agents.budget import reached_token_limit
 from prunejuice.agents.endpoint import Endpoint
 from prunejuice.agents.protocol import (
@@ -206,7 +206,7 @@ def _error_event(result: Mapping[str, Any]) -> AgentEnded:
     if subtype == "error_max_turns":
         return AgentEnded("limit", error="claude reached its limit of turns", fix="raise --max-turns")
     if subtype == "error_max_budget_usd":
-        return AgentEnded("limit", error="claude reached the cost limit", fix="raise --max-cost")
+        return AgentEnded("limit", error="claude reached the cost limit", fix=budget.RAISE_COST)
     if str(result.get("terminal_reason", "")).startswith("aborted"):
         return AgentEnded("cancelled", error="stopped")
     message, fix = conversation.classify_refusal(status, text, _LOGIN)

@@ -122,7 +122,10 @@ def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
         ) as agent,
         closing(Engine(directory, environ)) as engine,
     ):
-        agent_request.require_supported_limits(request.limits, request.model, agent)
+        limits = agent_request.bound_limits(
+            request.limits, request.model, agent, resources.settings.max_cost
+        )
+        request = request._replace(limits=limits)
         conversation = _find_conversation(handle, agent.name)
         record_conversation = _conversation_recorder(handle)
         report_progress = make_teller(handle, resources)

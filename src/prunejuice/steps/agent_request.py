@@ -127,12 +127,24 @@ def parse_limits(args: Mapping[str, Any], output_tokens: int = 0) -> Limits:
     )
 
 
-def require_supported_limits(limits: Limits, model: str, agent: Agent) -> None:
-    """Refuse limits and models that the agent cannot apply.
+def bound_limits(limits: Limits, model: str, agent: Agent, default_cost: float) -> Limits:
+    """Return limits with a default for the cost, in US dollars, where it is known and nothing bounds it.
+
+    A default of 0 is none.
 
     Raises:
         UsageError: the agent does not support a limit or the model.
     """
+    _require_supported(limits, model, agent)
+    capabilities = agent.capabilities
+    is_bounded = limits.cost is not None or limits.tokens is not None or not default_cost
+    if is_bounded or "cost" not in capabilities.enforced_limits:
+        return limits
+    is_known = not capabilities.priced or (bool(model) and prices.cost(model, 1) is not None)
+    return limits._replace(cost=default_cost) if is_known else limits
+
+
+def _require_supported(limits: Limits, model: str, agent: Agent) -> None:
     for name, flag in (("cost", "max-cost"), ("tokens", "max-tokens"), ("turns", "max-turns")):
         if getattr(limits, name) is not None and name not in agent.capabilities.enforced_limits:
             supported = ", ".join(agent.capabilities.enforced_limits) or "none"

@@ -83,7 +83,8 @@ def _summarize(handle: StepContext, resources: StepResources, summarizer: Summar
             say_line(f"{done} of {total} summarized")
 
     with open_agent(name, source, label, settings=resources.settings, environ=resources.environ) as agent:
-        agent_request.require_supported_limits(request.limits, model, agent)
+        limits = agent_request.bound_limits(request.limits, model, agent, resources.settings.max_cost)
+        request = request._replace(limits=limits)
         return summarizer.summarize_with_agent(request, agent, handle.stop, report_progress)
 
 

@@ -59,8 +59,9 @@ class Settings(NamedTuple):
     the number of bytes kept of a step's output. `trash_days` is how many days deleted work can be restored.
     `apply` writes changes to disk immediately instead of leaving them pending. `model` is the model to use,
     as `provider:name`. `script` is a file of prepared answers that replaces every model. `daily_cost` is a
-    limit in US dollars (0: no limit). `agent` is the kind of agent. `agent_env` names additional variables
-    that agent programs inherit. `output_tokens` limits one answer of a model (0: the model's own limit).
+    limit in US dollars, `max_cost` that of one agent step which has no limit of cost or tokens of its own,
+    where its cost is known (0: no limit). `agent` is the kind of agent. `agent_env` names additional
+    variables that agent programs inherit. `output_tokens` limits one answer of a model (0: its own).
     `secret_names` are further names of variables and arguments whose values are masked; `*` stands for any
     part. `gates` are gates of other packages that every change must pass. `notify` is a shell command
     that runs when a run waits, failed or ended; no project can set it. `sources` maps each setting that
@@ -84,6 +85,7 @@ class Settings(NamedTuple):
     model: str = ""
     script: str = ""
     daily_cost: float = 0.0
+    max_cost: float = 10.0
     agent: str = ""
     agent_env: tuple[str, ...] = ()
     output_tokens: int = 0

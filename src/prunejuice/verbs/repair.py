@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from prunejuice.agents import budget
 from prunejuice.agents.protocol import NO_USAGE, Usage, total_usage
 from prunejuice.changes import change_set
 from prunejuice.changes.scratch_copy import ScratchCopy
@@ -291,6 +292,7 @@ class _RepairLoop:
         return not run.passed and self.failure_counts[_normalize_output(run.output)] > 0
 
     def _ask_for_edits(self, rounds: int) -> ask.AskResult:
+        budget.require_rest(self.request.limits, self.spent)
         remaining = self.request.limits.remaining(self.spent)._replace(rounds=rounds)
         words = f"{self.request.words}\n\n{self._previous_changes_prompt()}".strip()
         request = self.request._replace(words=words, limits=remaining)

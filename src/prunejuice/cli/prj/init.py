@@ -87,4 +87,5 @@ def _config_lines(survey: ProjectSurvey) -> Iterator[str]:
     yield "# Agents are chosen by each person; set one here for everybody:"
     yield f"# agent: {survey.agents[0] if survey.agents else 'claude'}"
     yield "# model: anthropic:claude-sonnet-4-5"
+    yield "# max_cost: 10  # US dollars for one agent step"
     yield "# daily_cost: 20  # US dollars"
