@@ -48,17 +48,17 @@ def blame_line(store: ChangeSetStore, path: str, line: int) -> BlameResult | Non
         if difference is None:
             continue
         old_lines, new_lines = lines_from_bytes(difference.old.data), lines_from_bytes(difference.new.data)
-        new_line = _trace_line(lines, new_lines, line)
+        new_line = trace_line(lines, new_lines, line)
         if new_line is None:
             return None  # the line was edited later, outside any change set
-        old_line = _trace_line(new_lines, old_lines, new_line)
+        old_line = trace_line(new_lines, old_lines, new_line)
         if old_line is None:
             return BlameResult(record, new_line)
         lines, line, path = old_lines, old_line, difference.path
     return None
 
 
-def _trace_line(newer: Sequence[str], older: Sequence[str], line: int) -> int | None:
+def trace_line(newer: Sequence[str], older: Sequence[str], line: int) -> int | None:
     """Return the number of a line in an older version, or None if the line is not in it."""
     for newer_start, older_start, size in SequenceMatcher(
         None, newer, older, autojunk=False

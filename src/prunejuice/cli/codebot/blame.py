@@ -1,4 +1,4 @@
-"""Show which change set wrote a line, and why."""
+"""Show which change set or run wrote a line, and why."""
 
 import os
 from pathlib import Path
@@ -11,8 +11,11 @@ from prunejuice.changes.change_set_store import ChangeSetStore
 from prunejuice.cli import render
 from prunejuice.cli.codebot.change_store import open_change_store
 from prunejuice.cli.options import json_option
+from prunejuice.cli.run_history import open_reading_history
+from prunejuice.engine import run_texts
 from prunejuice.engine.view import format_time
 from prunejuice.errors import UsageError
+from prunejuice.system import settings
 from prunejuice.text import safe_line
 from prunejuice.workflow import project
 
@@ -30,21 +33,40 @@ def blame_command(*, place: str, as_json: bool) -> None:
     store = open_change_store()
     path = _path_in_tree(store, path)
     result = blames.blame_line(store, path, int(number))
+    change_set = _blame_to_dict(result, path) if result else None
+    work = None if result else _find_work(store.tree_state.root, path, int(number))
     if as_json:
-        body = {
-            "path": path,
-            "line": int(number),
-            "change_set": _blame_to_dict(result, path) if result else None,
-        }
+        body = {"path": path, "line": int(number), "change_set": change_set, "work": work}
         render.print_json("blame", body)
         return
-    if result is None:
-        render.print_line("no stored change set wrote this line (try `git blame`)")
+    shown = change_set or work
+    if shown is None:
+        render.print_line("no stored change set and no run wrote this line (try `git blame`)")
         return
-    for row in render.align_columns(
-        (name, safe_line(str(value), 200)) for name, value in _blame_to_dict(result, path).items()
-    ):
+    for row in render.align_columns((name, safe_line(str(value), 200)) for name, value in shown.items()):
         render.print_line(row)
+
+
+def _find_work(root: Path, path: str, line: int) -> dict[str, Any] | None:
+    """Return the run and the step that wrote a line, as JSON-compatible data without empty values."""
+    from prunejuice.app.line_origin import find_line_origin  # noqa: PLC0415 - only without a change set
+
+    origin = find_line_origin(root, path, line, open_reading_history(), settings.environment())
+    if origin is None:
+        return None
+    run = origin.run
+    visit = run.last_visit(origin.step) if origin.step else None
+    data = {
+        "run": run.id[:8],
+        "at": format_time(visit.ended if visit else run.ended or run.created),
+        "command": run.plan.command.name,
+        "task": run_texts.describe_task(run),
+        "by": f"step {origin.step}" if origin.step else "a person, after or between the steps",
+        "change_set": origin.change_set,
+        "summary": str(visit.outputs.get("summary") or "") if visit else "",
+        "commit": origin.commit[:12],
+    }
+    return {key: value for key, value in data.items() if value}
 
 
 def _path_in_tree(store: ChangeSetStore, path: str) -> str:
