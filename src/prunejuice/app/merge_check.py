@@ -10,7 +10,9 @@ from prunejuice.environments import equipment, origin, submodules
 from prunejuice.environments.checkout_overlay import GitHead, open_overlay
 from prunejuice.environments.place import Place
 from prunejuice.errors import GateError
+from prunejuice.steps import environment
 from prunejuice.system import process
+from prunejuice.system.redact import mask_bytes, secret_values
 from prunejuice.text import safe_line, safe_text
 from prunejuice.worktrees import file_listing, merge, worktree
 from prunejuice.worktrees.git import Git
@@ -63,7 +65,12 @@ def require_passing_check(app: App, git: Git, wanted: Merge, command: str) -> No
 
 def _run_check(app: App, git: Git, commit: str, command: str, folder: str) -> _CheckEnd:
     lines: list[str] = []
+    declared = environment.load_trusted_variables(
+        app, str(app.project.root), lambda line: lines.append(f"{_WARNING} {line}")
+    )
+    hidden = secret_values(declared, app.settings.secret_names)
     with _open_place(app, git, commit, lines.append) as place:
+        place = place._replace(declared=declared)
         report = place.scratch / "origin"
         env = place.variables(app.environ, report)
         argv = process.bash_argv(command, env.get("PATH"))
@@ -79,7 +86,7 @@ def _run_check(app: App, git: Git, commit: str, command: str, folder: str) -> _C
         ended = place.run(spec, keep_tail)
         shadowed = origin.find_shadowed_module(report)
     lacking = [line.strip() for line in lines if _WARNING in line]
-    output = "\n".join([safe_text(bytes(tail)), *lacking])
+    output = "\n".join([safe_text(mask_bytes(bytes(tail), hidden)), *lacking])
     if shadowed:
         return _CheckEnd(ended.code or 1, f"{output}\n{shadowed}", ended.timed_out)
     return _CheckEnd(ended.code, output, ended.timed_out)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from prunejuice.agents.protocol import TASK_FILE
@@ -231,13 +232,20 @@ class ScratchCopy:
 
 @contextmanager
 def open_scratch_copy(
-    tree_state: TreeState, folder: Path, environ: Mapping[str, str], *, overlay: bool = True
+    tree_state: TreeState,
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    overlay: bool = True,
+    declared: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[ScratchCopy]:
     """Yield a copy of a whole tree below a folder, with submodules, and remove it at the end.
 
-    It is judged at the path of the tree if the system allows it, unless `overlay` is false.
+    It is judged at the path of the tree if the system allows it, unless `overlay` is false, and with the
+    variables in `declared`.
     """
     copy = ScratchCopy(tree_state, folder, environ, whole=True, overlay=overlay)
+    copy.place = copy.place._replace(declared=declared)
     try:
         copy.sync_from_tree()
         yield copy

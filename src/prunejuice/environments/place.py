@@ -21,13 +21,14 @@ class Place(NamedTuple):
     """A tree at `root`, which stands in for the files of a `checkout`; both are the same for the checkout.
 
     `scratch` is a folder outside of the tree, for the reports of checks. With an `overlay`, processes see
-    the tree at the path of the checkout.
+    the tree at the path of the checkout. `declared` are variables of the project and of a command.
     """
 
     root: Path
     checkout: Path
     scratch: Path = _NOWHERE
     overlay: CheckoutOverlay | None = None
+    declared: Mapping[str, str] = MappingProxyType({})
 
     @property
     def seen(self) -> Path:
@@ -43,13 +44,12 @@ class Place(NamedTuple):
         self,
         environ: Mapping[str, str],
         report: Path | None = None,
-        declared: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, str]:
         """Return the variables of a process that executes code of the tree, from those of the caller.
 
-        Interpreters write to `report`, a file, when they load modules of the checkout instead. `declared`
-        are the variables of a command.
+        Interpreters write to `report`, a file, when they load modules of the checkout instead.
         """
+        declared = self.declared
         environ = active_environment.activate_environment(self.seen, environ, self.root)
         paths = python_paths.tree_variables(self.seen, self.checkout, environ, declared)
         variables = {**settings.inherited_environment(self.relocate(environ)), **declared, **paths}

@@ -38,6 +38,7 @@ from prunejuice.errors import (
 from prunejuice.steps import agent_request
 from prunejuice.steps.agent_place import open_agent_place, open_interrupted_copies
 from prunejuice.steps.artifacts import write_artifact
+from prunejuice.steps.environment import check_variables
 from prunejuice.steps.leading_prose import leading_prose
 from prunejuice.steps.resources import StepResources, make_teller, ok_result
 from prunejuice.steps.timeout import time_limit
@@ -141,6 +142,8 @@ def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
             work,
             resources.settings.grace,
             overlay=resources.settings.overlay,
+            declared=check_variables(handle, resources),
+            hidden=resources.hidden,
         )
         agent_step = _AgentStep(handle, resources, request, ask_context)
         if own_command is not None:

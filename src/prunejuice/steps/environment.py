@@ -1,7 +1,7 @@
 """The environment of a step: allow-listed variables of the caller, of the command, and of the run."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +9,8 @@ from prunejuice.engine.ports import StepContext
 from prunejuice.environments import ports
 from prunejuice.environments.active_environment import activate_environment
 from prunejuice.environments.place import Place
-from prunejuice.errors import StepError
+from prunejuice.errors import DeniedError, StepError
+from prunejuice.steps.resources import ProjectAccess, StepResources, make_teller
 from prunejuice.system import settings
 from prunejuice.system.process_tags import TAG_VARIABLE
 from prunejuice.system.redact import secret_values
@@ -42,16 +43,14 @@ def build_step_environment(
         StepError: the directory does not exist, or a value cannot be a variable.
         ConditionError: an expression in a variable cannot be evaluated.
     """
-    command = handle.plan.command
     directory = require_working_directory(handle)
-    declared = dict(project_variables)
-    for values in (command.environment, handle.step.environment):
-        declared |= _to_variables(interpolation.render(values, handle.expression_data), environ)
+    declared = declared_variables(handle, environ, project_variables)
     hidden = secret_values({**_text_arguments(handle.plan), **declared}, secret_names)
     worktree = handle.workspace.worktree
     if worktree:
         checkout = Path(find_top(handle.plan.project) or handle.plan.project)
-        inherited = Place(Path(worktree), checkout).variables(environ, origin_report(handle), declared)
+        place = Place(Path(worktree), checkout, declared=declared)
+        inherited = place.variables(environ, origin_report(handle))
     else:
         active = activate_environment(directory, environ)
         inherited = {**settings.inherited_environment(active), **declared}
@@ -67,6 +66,47 @@ def build_step_environment(
         if "\0" in value:
             raise StepError(f"the value of {name} contains a NUL character")
     return StepEnvironment(variables, directory, hidden)
+
+
+def declared_variables(
+    handle: StepContext, environ: Mapping[str, str], project_variables: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables that the project, the command and the step declare.
+
+    Raises:
+        ConditionError: an expression in a variable cannot be evaluated.
+    """
+    declared = dict(project_variables)
+    for values in (handle.plan.command.environment, handle.step.environment):
+        declared |= _to_variables(interpolation.render(values, handle.expression_data), environ)
+    return declared
+
+
+def check_variables(handle: StepContext, resources: StepResources) -> dict[str, str]:
+    """Return the variables that a check of an agent step gets beside those of the caller."""
+    is_checked = resources.args.get("check") or resources.settings.check
+    report = make_teller(handle, resources) if is_checked else _say_nothing
+    project_variables = load_trusted_variables(resources.project, handle.plan.project, report)
+    declared = declared_variables(handle, resources.environ, project_variables)
+    return {**declared, **ports.port_variables(handle.workspace.port)}
+
+
+def _say_nothing(_line: str) -> None:
+    """Report to nobody."""
+
+
+def load_trusted_variables(
+    project: ProjectAccess, root: str, report: Callable[[str], None]
+) -> Mapping[str, str]:
+    """Return the variables of a project's `.env` for a check.
+
+    Without trust in it there are none, and `report` is told.
+    """
+    try:
+        return project.load_project_variables(root)
+    except DeniedError:
+        report("the check runs without the variables of .env: review it, then run `prj trust`")
+        return {}
 
 
 def step_secret_values(

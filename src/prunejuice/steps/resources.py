@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.system.output import OutputLog
+from prunejuice.system.redact import mask_text
 from prunejuice.system.settings import Settings
 from prunejuice.system.stop_request import Stop
 from prunejuice.text import safe_line, to_utf8
@@ -42,6 +43,7 @@ class StepResources(NamedTuple):
     log: OutputLog
     project: ProjectAccess
     terminal: bool = False
+    hidden: tuple[str, ...] = ()
 
     def list_argument(self, name: str) -> list[str]:
         """Return an argument as a list of texts; one value counts as a list of one."""
@@ -67,7 +69,7 @@ def make_teller(handle: StepContext, resources: StepResources) -> Callable[[str]
     def tell(text: str) -> None:
         for line in text.splitlines():
             resources.log(to_utf8(line).encode() + b"\n")
-            handle.report_line(safe_line(line, 400))
+            handle.report_line(safe_line(mask_text(line, resources.hidden), 400))
 
     return tell
 

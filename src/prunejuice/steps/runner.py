@@ -137,6 +137,7 @@ class Runner:
                 log,
                 self.project,
                 self.terminal,
+                hidden,
             )
             result = function(handle, resources)
             log(result.output.encode() + b"\n")

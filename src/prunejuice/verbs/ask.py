@@ -2,9 +2,10 @@
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from prunejuice.agents import budget
@@ -49,6 +50,7 @@ from prunejuice.errors import (
 )
 from prunejuice.system import settings
 from prunejuice.system.grace_period import DEFAULT_GRACE
+from prunejuice.system.redact import mask_text
 from prunejuice.system.stop_request import Stop
 from prunejuice.text import format_count, to_utf8
 from prunejuice.verbs import report as reports
@@ -87,7 +89,8 @@ class AskContext(NamedTuple):
     `on_usage` the usage of each task. `conversation` is an earlier conversation to continue. `tag` marks
     started processes, which are killed `grace` seconds after TERM. `work_folder` is the directory for
     copies of the tree, by default a temporary one. With `overlay`, checks run at the path of the tree if
-    the system allows it.
+    the system allows it, and with the variables in `declared`;
+    `hidden` are their secret values, which no model sees.
     """
 
     engine: Engine
@@ -102,12 +105,16 @@ class AskContext(NamedTuple):
     grace: float = DEFAULT_GRACE
     on_usage: Callable[[Usage], None] = lambda _: None
     overlay: bool = True
+    declared: Mapping[str, str] = MappingProxyType({})
+    hidden: tuple[str, ...] = ()
 
     @contextmanager
     def open_copy(self, folder: Path) -> Iterator[ScratchCopy]:
         """Yield a complete copy of the tree below a folder, in which code is executed."""
         environ = settings.environment()
-        with scratch_copy.open_scratch_copy(self.tree, folder, environ, overlay=self.overlay) as copy:
+        with scratch_copy.open_scratch_copy(
+            self.tree, folder, environ, overlay=self.overlay, declared=self.declared
+        ) as copy:
             if copy.lacks_files:
                 self.on_progress("ignored files are too many to copy: a check may lack some of them")
             yield copy
@@ -125,7 +132,7 @@ class AskContext(NamedTuple):
         prompt = f"{_RESUME_NOTE}\n\n{task.prompt}" if self.conversation else task.prompt
         tree, conversation = str(self.tree.root), self.conversation
         located = task._replace(
-            prompt=mask_secrets("", prompt),
+            prompt=mask_text(mask_secrets("", prompt), self.hidden),
             directory=tree,
             conversation=conversation,
             tag=self.tag,

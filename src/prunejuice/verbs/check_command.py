@@ -12,6 +12,7 @@ from prunejuice.environments.place import Place
 from prunejuice.errors import LimitError, MissingToolError, UsageError
 from prunejuice.system import process, settings
 from prunejuice.system.grace_period import DEFAULT_GRACE
+from prunejuice.system.redact import mask_bytes
 from prunejuice.system.stop_request import Stop
 from prunejuice.system.untrusted_files import read_small_text
 from prunejuice.verbs.verify import check_files, go_outcome, interpreter, node_outcome, pytest_outcome
@@ -57,7 +58,7 @@ class CheckCommand(NamedTuple):
     """A shell command that judges copies of a tree. It runs in `folder`, a path relative to the root.
 
     `seconds` limits one run; `grace` is the number of seconds between TERM and KILL. `tag` marks the
-    processes.
+    processes. `hidden` are secret values that the output must not show.
     """
 
     command: str
@@ -67,6 +68,7 @@ class CheckCommand(NamedTuple):
     seconds: float = CHECK_SECONDS
     grace: float = DEFAULT_GRACE
     tag: str = ""
+    hidden: tuple[str, ...] = ()
 
     def run(self, place: Place) -> CheckRun:
         """Run the command in a copy of the tree; its scratch folder receives the reports.
@@ -115,7 +117,8 @@ class CheckCommand(NamedTuple):
         output = bytearray()
         status = place.run(call, lambda chunk: _append_bounded(output, chunk), self.stop)
         # Absolute paths of the copy would mislead the agent, which sees paths of the tree.
-        return status, bytes(output).decode("utf-8", "replace").replace(str(place.seen), ".")
+        shown = mask_bytes(bytes(output), self.hidden).decode("utf-8", "replace")
+        return status, shown.replace(str(place.seen), ".")
 
     def require_program(self, place: Place) -> None:
         """Check that the program of the command is installed, because no change can fix a missing one.

@@ -112,6 +112,7 @@ class _RepairLoop:
             check.seconds,
             context.grace,
             context.tag,
+            context.hidden,
         )
         self.protected = ProtectedCheck(self.command, context, folder_of_copies)
         self.paths: dict[str, None] = {}
