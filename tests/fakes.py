@@ -45,6 +45,9 @@ class ScriptedSteps:
         self.put_back_for = [each.step for each in cut]
         return ""
 
+    def end_run(self, run_id):
+        """Nothing runs beside the steps."""
+
     def kill_processes(self, tag):
         self.swept.append(tag)
         return 0

@@ -150,18 +150,27 @@ def test_files_that_are_none_are_not_needed(pair, make):
     assert ignored_files.find_needed_files(located) == []
 
 
-def test_a_preview_needs_no_tree(pair):
+def test_a_preview_needs_no_tree(pair, tmp_path):
     checkout, _, _ = pair
     found = open_git(str(checkout), dict(os.environ))
-    assert list(map(str, equipment.preview_equipment(found, {}, ""))) == [
+    assert list(map(str, equipment.preview_equipment(found, {}, settings.Settings(tmp_path)))) == [
         "copy node_modules",
         "copy web/node_modules",
     ]
-    assert list(map(str, equipment.preview_equipment(found, {}, "make"))) == ["run `make` (setting setup)"]
+    commands = settings.Settings(tmp_path, setup="make", services="serve")
+    assert list(map(str, equipment.preview_equipment(found, {}, commands))) == [
+        "run `make` (setting setup)",
+        "run `serve` (setting services)",
+    ]
 
 
 def test_outside_of_a_repository_there_is_nothing(tmp_path):
-    assert equipment.preview_equipment(open_git(str(tmp_path), dict(os.environ)), {}, "make") == []
+    assert (
+        equipment.preview_equipment(
+            open_git(str(tmp_path), dict(os.environ)), {}, settings.Settings(tmp_path)
+        )
+        == []
+    )
 
 
 def test_doctor_and_explain_show_what_a_worktree_gets(project):

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.app.wiring import App
-from prunejuice.environments import equipment, origin, submodules
+from prunejuice.environments import equipment, origin, ports, submodules
 from prunejuice.environments.checkout_overlay import GitHead, open_overlay
 from prunejuice.environments.place import Place
+from prunejuice.environments.services import running_services
 from prunejuice.errors import GateError
 from prunejuice.steps import environment
 from prunejuice.system import process
 from prunejuice.system.redact import mask_bytes, secret_values
+from prunejuice.system.stop_request import Stop
 from prunejuice.text import safe_line, safe_text
 from prunejuice.worktrees import file_listing, merge, worktree
 from prunejuice.worktrees.git import Git
@@ -70,6 +72,11 @@ def _run_check(app: App, git: Git, commit: str, command: str, folder: str) -> _C
     )
     hidden = secret_values(declared, app.settings.secret_names)
     with _open_place(app, git, commit, lines.append) as place:
+        if app.settings.services:
+            declared = {
+                **declared,
+                **ports.port_variables(ports.allocate_ports(app.settings.home, place.root)),
+            }
         place = place._replace(declared=declared)
         report = place.scratch / "origin"
         env = place.variables(app.environ, report)
@@ -83,7 +90,9 @@ def _run_check(app: App, git: Git, commit: str, command: str, folder: str) -> _C
 
         tag = f"{worktree.CHECK_PREFIX}{place.root.name}"
         spec = process.ProcessSpec(argv, directory, env, _CHECK_SECONDS, app.settings.grace, tag=tag)
-        ended = place.run(spec, keep_tail)
+        log = place.scratch / "services.log"
+        with running_services(app.settings, spec, log, Stop(), hidden):
+            ended = place.run(spec, keep_tail)
         shadowed = origin.find_shadowed_module(report)
     lacking = [line.strip() for line in lines if _WARNING in line]
     output = "\n".join([safe_text(mask_bytes(bytes(tail), hidden)), *lacking])

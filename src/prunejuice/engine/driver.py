@@ -280,6 +280,7 @@ class _RunDriver(_RunRecorder):
             self.kill_steps()
             for thread in self.threads:
                 thread.join(timeout=15)
+            self.runtime.step_runner.end_run(self.run.id)
             if not any(thread.is_alive() for thread in self.threads):  # a live thread still reads them
                 for step_stop in self.step_stops.values():
                     step_stop.close()

@@ -93,6 +93,10 @@ class StepRunner(Protocol):
         """Kill the processes that carry `tag`; return their number."""
         ...
 
+    def end_run(self, run_id: str) -> None:
+        """Stop what runs beside the steps of a run, when nothing drives it any more."""
+        ...
+
 
 class Store(Protocol):
     """Stores the run history. Events of a run are numbered from 1 and append-only."""

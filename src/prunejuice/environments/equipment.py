@@ -14,6 +14,7 @@ from prunejuice.environments import ignored_files, installed_packages, manifests
 from prunejuice.environments.manifests import LockFile
 from prunejuice.errors import GitError
 from prunejuice.system import process, settings
+from prunejuice.system.settings import Settings
 from prunejuice.system.stop_request import Stop
 from prunejuice.system.untrusted_files import is_behind_link
 from prunejuice.text import safe_line
@@ -22,13 +23,14 @@ from prunejuice.worktrees.git import Git
 
 _INSTALL_SECONDS = 1800.0
 
-Kind = Literal["packages", "file", "install", "link", "setup", "missing"]
+Kind = Literal["packages", "file", "install", "link", "setup", "services", "missing"]
 
 
 class Supply(NamedTuple):
     """One thing that a tree gets: packages or a file to copy, a lock file to install from, or a link.
 
-    `why` says why packages are installed, or what cannot be had. The path of a setup is its command.
+    `why` says why packages are installed, or what cannot be had. The path of a setup or of
+    services is their command.
     """
 
     kind: Kind
@@ -40,8 +42,8 @@ class Supply(NamedTuple):
         if self.kind == "install" and self.lock:
             where = f" in {self.lock.folder}" if self.lock.folder else ""
             return safe_line(f"run `{' '.join(self.lock.installer.argv)}`{where}: {self.why}", 300)
-        if self.kind == "setup":
-            return safe_line(f"run `{self.path}` (setting setup)", 300)
+        if self.kind in {"setup", "services"}:
+            return safe_line(f"run `{self.path}` (setting {self.kind})", 300)
         if self.kind == "missing":
             return safe_line(f"lacks {self.path}: {self.why}", 300)
         return safe_line(f"{'link' if self.kind == 'link' else 'copy'} {self.path}", 300)
@@ -88,15 +90,17 @@ def find_changed_lock(checkout: Path, tree: Path, paths: Iterable[str]) -> str:
     return next((lock.path for lock in locks if not lock.is_equal(checkout, tree)), "")
 
 
-def preview_equipment(git: Git, environ: Mapping[str, str], setup: str) -> list[Supply]:
-    """Return what a new worktree of the checkout's commit gets; `setup` is the project's command, or empty.
+def preview_equipment(git: Git, environ: Mapping[str, str], settings: Settings) -> list[Supply]:
+    """Return what a new worktree of the checkout's commit gets, by the settings of the project.
 
     Outside of a repository nothing is returned.
     """
     if not git.is_repository():
         return []
-    supplies = plan_equipment(git.locate(), None, environ, may_install=True, has_setup=bool(setup))
-    return [*supplies, *([Supply("setup", setup)] if setup else [])]
+    has_setup = bool(settings.setup)
+    supplies = plan_equipment(git.locate(), None, environ, may_install=True, has_setup=has_setup)
+    commands = (Supply("setup", settings.setup), Supply("services", settings.services))
+    return [*supplies, *(each for each in commands if each.path)]
 
 
 def _refuse_install(supply: Supply) -> Supply:

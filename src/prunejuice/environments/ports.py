@@ -1,9 +1,11 @@
 """Reserve ports for the services of a worktree."""
 
 import contextlib
+import hashlib
 import json
+import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from prunejuice.errors import StepError
@@ -38,8 +40,8 @@ def allocate_ports(home: Path, owner: Path) -> int:
         reserved = {port: path for port, path in _read_registry(registry) if Path(path).is_dir()}
         first = next((port for port, path in reserved.items() if path == str(owner)), None)
         if first is None:
-            free = (port for port in PORT_BLOCKS if port not in reserved and _is_free(port))
-            first = next(free, None)
+            candidates = (port for port in _ordered_blocks(home) if port not in reserved)
+            first = next(filter(_is_free, candidates), None)
         if first is None:
             raise StepError("no block of ten ports is free", f"remove unused worktrees; see {registry}")
         reserved[first] = str(owner)
@@ -47,6 +49,16 @@ def allocate_ports(home: Path, owner: Path) -> int:
             registry, json.dumps({str(port): path for port, path in reserved.items()}).encode()
         )
     return first
+
+
+def _ordered_blocks(home: Path) -> Sequence[int]:
+    """Return the first ports of all blocks, from a place that differs by state directory.
+
+    Users of one machine do not see each other's reservations.
+    """
+    digest = hashlib.sha256(os.fsencode(home)).digest()
+    start = int.from_bytes(digest[:8]) % len(PORT_BLOCKS)
+    return [*PORT_BLOCKS[start:], *PORT_BLOCKS[:start]]
 
 
 def _read_registry(registry: Path) -> Iterator[tuple[int, str]]:

@@ -1,10 +1,12 @@
 """Runs a step with the implementation for its kind."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.engine.run import InterruptedVisit, Run, StepRun
+from prunejuice.environments.services import Services
 from prunejuice.errors import PruneJuiceError, StepError
 from prunejuice.steps import script, tmux_window
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
@@ -13,6 +15,7 @@ from prunejuice.steps.resources import ProjectAccess, StepResources
 from prunejuice.steps.tracker import SnapshotMemory, SnapshotTracker, restore_interrupted_steps
 from prunejuice.system import settings
 from prunejuice.system.output import OutputLog
+from prunejuice.system.process import ProcessSpec
 from prunejuice.system.process_tags import kill_tagged
 from prunejuice.system.redact import mask_text
 from prunejuice.system.settings import Settings
@@ -38,6 +41,8 @@ class Runner:
         self.project = project
         self.terminal = terminal
         self.snapshot_memory = SnapshotMemory()
+        self._services: dict[str, Services] = {}
+        self._services_lock = threading.Lock()
 
     def run_step(self, handle: StepContext) -> StepResult:
         """Run a step; return only when none of its processes is left running.
@@ -68,6 +73,7 @@ class Runner:
             tracker.snapshot_after()
 
     def _dispatch_step(self, handle: StepContext) -> StepResult:
+        self._require_services(handle)
         step = handle.step
         if step.agent == SUMMARIZE:
             from prunejuice.steps import summarize  # noqa: PLC0415 - a slow import that few runs need
@@ -101,6 +107,33 @@ class Runner:
         """Undo the changes of interrupted steps; return the id of the undo operation, or ""."""
         directory = self.settings.home / "runs" / run.id
         return restore_interrupted_steps(run, interrupted, self.environ, directory)
+
+    def end_run(self, run_id: str) -> None:
+        """Stop the services of a run."""
+        with self._services_lock:
+            services = self._services.pop(run_id, None)
+        if services is not None:
+            services.stop()
+
+    def _require_services(self, handle: StepContext) -> None:
+        """Start the services of the project in the worktree of a run, before its first step there.
+
+        Raises:
+            StepError: they could not be started, or have ended.
+        """
+        if not (self.settings.services and handle.workspace.own_worktree):
+            return
+        with self._services_lock:
+            services = self._services.get(handle.run.id)
+            if services is None:
+                environment = self._step_environment(handle)
+                tag = f"{handle.run.id}/services"
+                call = ProcessSpec((), handle.workspace.worktree, environment.variables, tag=tag)
+                log = handle.directory / "logs" / "services.log"
+                services = self._services[handle.run.id] = Services(
+                    self.settings, call, log, environment.hidden
+                )
+        services.ensure_running(handle.stop)
 
     def kill_processes(self, tag: str) -> int:
         """Kill the remaining processes that carry `tag`."""

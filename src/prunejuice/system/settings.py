@@ -54,7 +54,9 @@ _PROTECTED_PREFIXES = ("LD_", "DYLD_", "GIT_", "PRUNEJUICE_")
 class Settings(NamedTuple):
     """The settings and their defaults.
 
-    `grace` is the number of seconds between TERM and KILL; `setup_timeout` is in seconds. `overlay` lets
+    `grace` is the number of seconds between TERM and KILL; `setup_timeout` is in seconds. `services`
+    runs in the worktree of a run beside its steps, which begin when `services_ready` succeeds, for which it
+    has `services_timeout` seconds. `overlay` lets
     checks of copies run at the path of the checkout, where the system allows it. `log_limit` is
     the number of bytes kept of a step's output. `trash_days` is how many days deleted work can be restored.
     `apply` writes changes to disk immediately instead of leaving them pending. `model` is the model to use,
@@ -78,6 +80,9 @@ class Settings(NamedTuple):
     setup: str = ""
     setup_inputs: tuple[str, ...] = ()
     setup_timeout: float = 1800.0
+    services: str = ""
+    services_ready: str = ""
+    services_timeout: float = 60.0
     overlay: bool = True
     check: str = ""
     trash_days: int = 14

@@ -170,7 +170,7 @@ def _check_overlay(app: wiring.App) -> Iterator[HealthCheck]:
 def _check_equipment(app: wiring.App) -> Iterator[HealthCheck]:
     """Yield what a new worktree gets from the checkout."""
     git = gits.open_git(app.project.root, dict(app.environ))
-    supplies = equipment.preview_equipment(git, app.environ, app.settings.setup)
+    supplies = equipment.preview_equipment(git, app.environ, app.settings)
     for supply in supplies:
         yield HealthCheck("equip", ok=supply.kind != "missing", found=str(supply))
     if not supplies:

@@ -48,7 +48,7 @@ def _describe_equipment(app: wiring.App, command: Command) -> list[str]:
     if "create-worktree" not in {step.uses or step.name for step in command.workflow.steps.values()}:
         return []
     git = open_git(app.project.root, dict(app.environ))
-    return list(map(str, equipment.preview_equipment(git, app.environ, app.settings.setup)))
+    return list(map(str, equipment.preview_equipment(git, app.environ, app.settings)))
 
 
 def _show_command(command: Command, form: dict[str, object]) -> None:

@@ -83,6 +83,7 @@ def _config_lines(survey: ProjectSurvey) -> Iterator[str]:
     yield "# Worktrees get the packages and the ignored files that code needs: see `prj doctor --equip`."
     yield "# A command of your own replaces that:"
     yield "# setup: make setup"
+    yield "# services: docker compose up  # beside the steps of a run, on the ports $PRUNEJUICE_PORT…"
     yield ""
     yield "# Agents are chosen by each person; set one here for everybody:"
     yield f"# agent: {survey.agents[0] if survey.agents else 'claude'}"

@@ -1,0 +1,122 @@
+"""Run the services of a project, such as a database, beside the code of one tree."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from prunejuice.errors import LimitError, StepError
+from prunejuice.system import process
+from prunejuice.system.output import OutputLog
+from prunejuice.system.process import ExitStatus, ProcessSpec
+from prunejuice.system.settings import Settings
+from prunejuice.system.stop_request import STOP, Stop
+from prunejuice.text import safe_line
+
+_POLL_SECONDS = 0.1
+_PROBE_SECONDS = 10.0
+_LOG_BYTES = 20_000_000
+_SHOWN_LINES = 8
+_FOREVER = 10 * 365 * 86_400.0
+
+
+class Services:
+    """The services of one tree: a command that runs until `stop` is called.
+
+    `call` has the directory, the variables and the tag of its processes. Its output goes to `log`, with the
+    values in `hidden` masked.
+    """
+
+    def __init__(
+        self, settings: Settings, call: ProcessSpec, log: Path, hidden: Sequence[str] = ()
+    ) -> None:
+        self._ready, self._seconds = settings.services_ready, settings.services_timeout
+        argv = process.bash_argv(settings.services, call.env.get("PATH"))
+        self._call = call._replace(argv=argv, timeout=_FOREVER, grace=settings.grace)
+        self._log, self._hidden = log, tuple(hidden)
+        self._stop = Stop()
+        self._ended: ExitStatus | None = None
+        self._were_ready = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="services", daemon=True)
+
+    def ensure_running(self, stop: Stop) -> None:
+        """Start the services and wait until they are ready, the first time; then check that they still run.
+
+        Raises:
+            LimitError: a stop was requested.
+            StepError: they ended with an error, or were not ready in time.
+        """
+        with self._lock:  # steps that start at the same time wait for the same services
+            if self._thread.ident is None:
+                self._thread.start()
+            if not self._were_ready:
+                self._wait_until_ready(stop)
+            if self._ended and self._ended.code:
+                raise self._error(f"the services ended with exit code {self._ended.code}")
+            self._were_ready = True
+
+    def _wait_until_ready(self, stop: Stop) -> None:
+        until = time.monotonic() + self._seconds
+        while not self._is_ready() and not (self._ended and self._ended.code):
+            if stop.is_requested():
+                raise LimitError("stopped")
+            if time.monotonic() > until:
+                raise self._error(f"the services were not ready after {self._seconds:g} s")
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """End all processes of the services: TERM, then KILL."""
+        self._stop.request(STOP)
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._stop.close()
+
+    def _run(self) -> None:
+        log = OutputLog(self._log, _LOG_BYTES, self._hidden)
+        try:
+            self._ended = process.run(self._call, log, self._stop)
+        except OSError as error:
+            log(f"{error}\n".encode())
+            self._ended = ExitStatus(1)
+        finally:
+            log.close()
+
+    def _is_ready(self) -> bool:
+        """Return whether the services can be used: at once if the project has no command that says so."""
+        if not self._ready:
+            return True
+        argv = process.bash_argv(self._ready, self._call.env.get("PATH"))
+        # What a process leaves behind is killed by its tag, which must not be that of the services.
+        tag = f"{self._call.tag}/ready"
+        probe = self._call._replace(argv=argv, timeout=_PROBE_SECONDS, tag=tag)
+        return process.capture_output(probe, 1 << 16, self._stop).code == 0
+
+    def _error(self, problem: str) -> StepError:
+        text = self._log.read_text("utf-8", "replace") if self._log.is_file() else ""
+        shown = "\n".join(safe_line(line, 200) for line in text.splitlines()[-_SHOWN_LINES:])
+        return StepError(
+            f"{problem}\n{shown}".strip(), f"see {self._log}, and the settings services and services_ready"
+        )
+
+
+@contextmanager
+def running_services(
+    settings: Settings, call: ProcessSpec, log: Path, stop: Stop, hidden: Sequence[str] = ()
+) -> Iterator[None]:
+    """Run the services of the settings during the context, if there are any.
+
+    Raises:
+        LimitError: a stop was requested.
+        StepError: they could not be started.
+    """
+    if not settings.services:
+        yield
+        return
+    services = Services(settings, call, log, hidden)
+    try:
+        services.ensure_running(stop)
+        yield
+    finally:
+        services.stop()
