@@ -12,8 +12,9 @@ import yaml
 
 from conftest import git
 from prunejuice.forges import github, submit
-from prunejuice.forges.request_template import fill_template
+from prunejuice.forges.request_template import fill_template, find_template
 from prunejuice.testing import Forge
+from prunejuice.worktrees import git as gits
 
 CART = "def total(prices):\n    return 0\n"
 
@@ -242,6 +243,26 @@ def test_the_template_of_the_repository_is_filled(shop, forge, two, path):
     body = forge.sent[0].body["body"]
     assert body.startswith("<!-- Thanks! -->\n\n## What does it change?\n\nCloses #12.\n\n## fix (c-")
     assert body.endswith("## Checklist\n\n- [ ] tests\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("---\nname: Change\nlabels:\n  - bug\n---\n## Summary\n", "## Summary"),
+        ("---\r\ntitle: x\r\n---\r\n# What\r\n", "# What"),
+        ("---\nname: only\n---", ""),
+        ("---\n\nNo settings.\n\n---\n", "---\n\nNo settings.\n\n---"),
+        ("## Summary\n---\nname: x\n---\n", "## Summary\n---\nname: x\n---"),
+    ],
+)
+@pytest.mark.parametrize("folder", [".github", ".forgejo", ".gitea"])
+def test_the_settings_of_a_template_are_no_part_of_a_body(shop, folder, given, kept):
+    (shop.root / folder).mkdir(exist_ok=True)
+    (shop.root / folder / "pull_request_template.md").write_bytes(given.encode())
+    git(shop.root, "add", ".")
+    git(shop.root, "commit", "-qm", "Ask")
+    found = gits.open_git(shop.root, dict(os.environ)).locate()
+    assert find_template(found, found.head_commit()) == kept
 
 
 def test_a_template_without_a_place_for_a_description_follows_it():

@@ -92,6 +92,22 @@ def test_a_second_submission_continues_the_first(shop, solved, remote, forge):
     assert git(remote, "branch", "--format=%(refname:short)").split() == [first["branch"], "main"]
 
 
+@pytest.mark.parametrize("deleted", [False, True], ids=["closed", "merged and its branch deleted"])
+def test_work_after_the_request_was_closed_is_requested_anew(shop, solved, remote, forge, deleted):
+    first = shop.prj("submit", solved["id"], "--json").json["items"][0]
+    forge.close_pull_request(first["url"])
+    if deleted:
+        git(remote, "branch", "-D", first["branch"])
+    Path(solved["worktree"], "more.py").write_text("x = 1\n")
+    answer = shop.prj("submit", solved["id"], "--json")
+    assert answer.code == 0, answer
+    [item] = answer.json["items"]
+    assert item["url"] != first["url"]
+    assert [each["html_url"] for each in forge.pull_requests] == [item["url"]]
+    assert git(remote, "show", f"{item['branch']}:more.py") == "x = 1"
+    assert git(remote, "show", f"{item['branch']}:cart.py") == CART.replace("0", "sum(prices)").strip()
+
+
 def test_the_work_of_a_script_and_of_a_person_is_submitted(shop, remote, forge):
     _, run = shop.run("script")
     Path(run["worktree"], "by_hand.txt").write_bytes(b"\xff\x00")

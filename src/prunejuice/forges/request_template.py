@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prunejuice.worktrees.git import Git
 
-_FOLDERS = (".github/", "", "docs/", ".gitlab/merge_request_templates/")
+_FOLDERS = (".github/", ".forgejo/", ".gitea/", "", "docs/", ".gitlab/merge_request_templates/")
 """Where forges look for a template, the first place first."""
 _NAME = re.compile(r"(?:pull_request_template|default)\.md", re.IGNORECASE)
 _MAX_BYTES = 100_000
@@ -17,6 +17,8 @@ _HIDDEN = re.compile(
     r"<!--.*?(?:-->|\Z)|^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
 )
 """Comments and fenced code: what they say is no heading, and a body inside them would not be seen."""
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(?:[\w-]+:.*\r?\n(?:[ \t-].*\r?\n)*)+---[ \t]*(?:\r?\n|\Z)")
+"""Settings of the template, such as labels, which are no part of a body."""
 
 
 def find_template(git: Git, commit: str) -> str:
@@ -30,7 +32,8 @@ def find_template(git: Git, commit: str) -> str:
             name = path.removeprefix(folder)
             if kind == "blob" and _NAME.fullmatch(name) and _is_template(folder, name):
                 shown = files.try_run("cat-file", "blob", blob, limit=_MAX_BYTES)
-                return "" if shown.code else shown.stdout.decode("utf-8", "replace").strip()
+                text = "" if shown.code else shown.stdout.decode("utf-8", "replace")
+                return _FRONT_MATTER.sub("", text).strip()
     return ""
 
 

@@ -37,6 +37,7 @@ class ForgeServer(LoopbackServer):
         self.branches: set[str] | None = None
         self.drafts = True
         self._open: list[Mapping[str, Any]] = []
+        self._opened = 0
         super().__init__(type("Handler", (_ForgeEndpoint,), {"forge": self}))
 
     @property
@@ -48,6 +49,10 @@ class ForgeServer(LoopbackServer):
     def pull_requests(self) -> Sequence[Mapping[str, Any]]:
         """The open pull requests, as they were sent, with their `html_url`."""
         return tuple(self._open)
+
+    def close_pull_request(self, url: str) -> None:
+        """Close a pull request, as a person does who merges or rejects it."""
+        self._open = [pull for pull in self._open if pull["html_url"] != url]
 
     def answer(self, request: ForgeRequest) -> tuple[int, Any]:
         """Store a request, and return the status and body of the answer."""
@@ -79,7 +84,8 @@ class ForgeServer(LoopbackServer):
 
     def add_request(self, **fields: Any) -> str:
         """Keep an open pull request, and return its URL."""
-        url = f"https://forge.test/shop/cart/pull/{len(self._open) + 1}"
+        self._opened += 1
+        url = f"https://forge.test/shop/cart/pull/{self._opened}"
         self._open.append({**fields, "html_url": url})
         return url
 
