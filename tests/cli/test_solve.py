@@ -1,5 +1,6 @@
 """`prj solve`: from issues or tasks to changes that wait for a review, and on to pull requests."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,62 @@ def test_tasks_in_words_need_no_forge(shop, answers, tmp_path):
     assert shop.prj("solve", "--prompt", "sum is wrong").code == 0
     [item] = shop.codebot("pending", "--json").json["items"]
     assert item["files"] == ["cart.py"]
+
+
+EXPORT = [
+    {"number": 21, "title": "Totals are wrong", "body": "sum([1, 2]) is 0", "state": "open"},
+    {"number": 22, "title": "Done", "state": "closed"},
+    {"key": "SHOP-7", "fields": {"summary": "Half a cent", "description": "Round it up."}},
+]
+
+
+@pytest.fixture
+def export(shop):
+    (shop.root / "issues.json").write_text(json.dumps(EXPORT))
+    return shop
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        ([], [21, "SHOP-7: Half a cent\n\nRound it up."]),
+        (["22", "#21"], [22, 21]),
+        (["shop-7"], ["SHOP-7: Half a cent\n\nRound it up."]),
+    ],
+)
+def test_issues_of_an_export_need_no_forge(export, answers, words, chosen):
+    answers(GOLD)
+    plan = export.prj("solve", *words, "--from", "issues.json", "--dry-run", "--json")
+    assert plan.code == 0, plan
+    given = [item["arguments"] for item in plan.json.get("items", [plan.json])]
+    assert [each.get("issue") or each["prompt"] for each in given] == chosen
+
+
+def test_an_issue_of_an_export_is_closed_by_its_pull_request(export, answers, remote, forge):
+    answers(GOLD)
+    answer = export.prj("solve", "21", "--from", "issues.json")
+    assert answer.code == 0, answer
+    assert not forge.sent
+    assert "#21 Totals are wrong" in export.prj("status", "--wide").out
+    assert export.prj("review", "21", "-y").code == 0
+    assert export.prj("submit", "21").code == 0
+    assert "Closes #21" in forge.pull_requests[0]["body"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "said"),
+    [
+        ('[{"number": 1}]', [], "issues.json: issue 1 has no title"),
+        ('[{"number": 1, "title": "a"}]', ["2"], "issues.json has no issue 2"),
+        ('[{"number": 1, "title": "a", "state": "closed"}]', [], "nothing to solve"),
+    ],
+)
+def test_an_export_that_cannot_be_used_is_named(export, answers, text, words, said):
+    answers(GOLD)
+    (export.root / "issues.json").write_text(text)
+    answer = export.prj("solve", *words, "--from", "issues.json")
+    assert answer.code == 2
+    assert said in answer.err
 
 
 def test_a_wrong_answer_leaves_nothing_to_review(shop, answers):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.errors import StepError
+from prunejuice.forges import tracker_export
 from prunejuice.forges.registry import open_forge
 from prunejuice.steps.artifacts import write_artifact
 from prunejuice.steps.resources import StepResources, ok_result
@@ -50,13 +51,19 @@ def validate_prerequisites(handle: StepContext, resources: StepResources) -> Ste
 
 
 def fetch_issue(handle: StepContext, resources: StepResources) -> StepResult:
-    """Store an issue of the repository's forge, and output its number, title, body and URL."""
+    """Store an issue, and output its number, title, body and URL.
+
+    It is that of the repository's forge, or of the file `export`, an export of a tracker as JSON.
+    """
     number = resources.args.get("issue") or resources.args.get("number")
     if not isinstance(number, int) or number <= 0:
         raise StepError(
             f"issue must be an issue number, not {number!r}", "write a number: args: {issue: 12}"
         )
-    issue = open_forge(resources.open_git(handle), resources.environ).fetch_issue(number)
+    if export := str(resources.args.get("export") or ""):
+        issue = tracker_export.find_issue(Path(handle.workspace.directory) / export, str(number))
+    else:
+        issue = open_forge(resources.open_git(handle), resources.environ).fetch_issue(number)
     write_artifact(handle, handle.directory / "specs" / f"issue-{number}.md", issue.text)
     return ok_result(
         issue.text, number=number, title=issue.title, body=issue.body, url=issue.url, markdown=issue.text

@@ -6,6 +6,7 @@ changes the code until the check passes. Then: `prj review 12`, and `prj merge 1
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,11 +20,14 @@ from prunejuice.cli.run_history import find_run_id
 from prunejuice.cli.text_source import read_source
 from prunejuice.engine.history import RunHistory
 from prunejuice.errors import NotFoundError, UsageError
+from prunejuice.forges import tracker_export
 from prunejuice.text import format_count, safe_line
 from prunejuice.workflow import project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from prunejuice.forges.tracker_export import ExportedIssue
 
 COMMAND = "solve-issue"
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
@@ -41,7 +45,7 @@ _MAX_TASKS = 100
     "source",
     default="",
     metavar="FILE|-",
-    help="Take the tasks from a file: one for each heading, or else for each line.",
+    help="Take the tasks from a file: one for each heading or line, or the open issues of an export.",
 )
 @click.option(
     "--check", default="", metavar="COMMAND", help="Command that must pass  [default: the tests]."
@@ -68,7 +72,7 @@ def solve_command(
     for task in tasks:
         _note_earlier_work(app, task)
     if not options["dry_run"]:
-        has_issues = bool(issues)
+        has_issues = any("issue" in task and "export" not in task for task in tasks)
         for note in require_ready(app, has_issues=has_issues, agent=agent, model=model, check=check):
             render.print_message(note)
     allows = options.pop("allow_tests_change")
@@ -89,16 +93,48 @@ def _collect_tasks(
     """
     if any(not text.strip() for text in prompts):
         raise UsageError("a --prompt is empty", "say what to change: prj solve --prompt TEXT")
-    tasks: list[Mapping[str, Any]] = [{"issue": _issue_number(word)} for word in issues]
-    listed = list_tasks(read_source(source)) if source else []
-    if source:
-        render.print_message(f"{format_count(len(listed), 'task')} in {safe_line(source, 100)}")
+    text = read_source(source) if source else ""
+    if tracker_export.is_export(text):
+        tasks, listed = _select_issues(tracker_export.parse_export(text, source), issues, source), []
+    else:
+        tasks, listed = [{"issue": _issue_number(word)} for word in issues], list_tasks(text)
+        if source:
+            render.print_message(f"{format_count(len(listed), 'task')} in {safe_line(source, 100)}")
     tasks += [{"prompt": text} for text in (*prompts, *listed)]
     if not tasks:
         raise UsageError("there is nothing to solve", "name issues, or a task: prj solve --prompt TEXT")
     if len(tasks) > _MAX_TASKS:
         raise UsageError(f"{len(tasks)} tasks are too many at once", f"pass at most {_MAX_TASKS}")
     return tasks
+
+
+def _select_issues(
+    exported: "list[ExportedIssue]", words: tuple[str, ...], source: str
+) -> "list[Mapping[str, Any]]":
+    """Return the arguments for the issues of an export that are named, or for all open ones.
+
+    An issue with a number is fetched from the file by its run, so that a pull request closes it; the text
+    of any other is the task.
+
+    Raises:
+        UsageError: the export has no such issue, or is not a file.
+    """
+    by_key = {each.key.upper(): each for each in exported}
+    for word in words:
+        if word.removeprefix("#").upper() not in by_key:
+            raise UsageError(f"{source} has no issue {safe_line(word, 40)}", "name issues that it has")
+    named = [by_key[word.removeprefix("#").upper()] for word in words]
+    chosen = named if words else [each for each in exported if each.is_open]
+    render.print_message(f"{format_count(len(chosen), 'issue')} of {safe_line(source, 100)}")
+    path = Path(source.removeprefix("@")).absolute()
+    if any(each.issue.number for each in chosen) and not path.is_file():
+        raise UsageError("the runs read the export again", "save it in a file, and name that")
+    return [
+        {"issue": each.issue.number, "export": str(path)}
+        if each.issue.number
+        else {"prompt": f"{each.key}: {each.issue.title}\n\n{each.issue.body}".strip()}
+        for each in chosen
+    ]
 
 
 def _note_earlier_work(app: wiring.App, task: "Mapping[str, Any]") -> None:
