@@ -1,7 +1,6 @@
 """Agent steps: ask an agent for changes, and apply them to the workspace, defer or keep them."""
 
 import asyncio
-import shlex
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import closing
@@ -18,24 +17,20 @@ from prunejuice.changes.parsed_answer import PlacedAnswer
 from prunejuice.changes.scratch_copy import ScratchCopy
 from prunejuice.changes.tree_state import TreeState
 from prunejuice.code.mask_secrets import mask_secrets
-from prunejuice.code.testpaths import is_test_path
 from prunejuice.context.bundle import render_bundle
 from prunejuice.context.engine import Engine
 from prunejuice.edits import diff, formats
 from prunejuice.edits.diff import FileDiff
-from prunejuice.edits.path_rules import invalid_path_reason
 from prunejuice.engine.event import ConversationStarted
 from prunejuice.engine.ports import StepContext, StepResult
-from prunejuice.environments.place import own_place
 from prunejuice.errors import (
     DeniedError,
-    GateError,
     PruneJuiceError,
     StepError,
     UnfinishedAnswerError,
-    UsageError,
 )
 from prunejuice.steps import agent_request
+from prunejuice.steps.agent_check import CheckChoice
 from prunejuice.steps.agent_place import open_agent_place, open_interrupted_copies
 from prunejuice.steps.artifacts import write_artifact
 from prunejuice.steps.environment import check_variables
@@ -47,21 +42,12 @@ from prunejuice.text import format_count
 from prunejuice.verbs import ask, plugins, prove, repair, report
 from prunejuice.verbs.agent_in_copy import AgentInCopy
 from prunejuice.verbs.ask import AskContext, AskRequest, AskResult
-from prunejuice.verbs.repair import RepairCheck
 from prunejuice.verbs.verify import (
-    default_checks,
     gates,
     generated_tests,
-    interpreter,
-    pytest_outcome,
     tamper,
 )
-from prunejuice.verbs.verify.equivalence import EquivalenceChecker
 
-_MAX_RERUN_TESTS = 50
-"""How many of the tests that failed are run as the check."""
-_DEFAULT_CHECKS = {"fix-types": "mypy .", "lint": "ruff check ."}
-"""Checks to suggest for a verb; `pytest -q` for the others."""
 _ANSWER_KEPT_FIX = "apply the kept answer with: codebot apply {}"
 _DENIED_ANSWER_FIX = "judge the kept answer by hunk with: codebot apply {} -r"
 
@@ -302,7 +288,7 @@ def _ask_agent(agent_step: _AgentStep) -> AskResult:
     """Ask an agent once, or until a check passes."""
     if agent_step.request.verb.proves:
         return _prove_tests(agent_step)
-    check = _select_check(agent_step)
+    check = CheckChoice(agent_step.request, agent_step.resources, agent_step.ask_context).select()
     if check is None:
         return ask.ask_for_edits(agent_step.request, agent_step.ask_context)
     repaired = repair.repair_until_passing(agent_step.request, check, agent_step.ask_context)
@@ -333,92 +319,6 @@ def _build_placed_answer(
     metadata = {"evidence": list(evidence)} if evidence else {}
     changes = ChangeSet(change_set.changes_from_diffs(diffs), summary, metadata)
     return PlacedAnswer(changes, diffs, "checked")
-
-
-def _select_check(agent_step: _AgentStep) -> RepairCheck | None:
-    """Return the check that has to pass: the one of the arguments, of the settings, or the default.
-
-    Raises:
-        UsageError: the verb fixes a failing check and none is set.
-    """
-    args, verb = agent_step.resources.args, agent_step.request.verb
-    configured = agent_step.resources.settings.check
-    command = str(args.get("check") or (configured if verb.mends else ""))
-    command = default_checks.resolve_check(command, configured, agent_step.tree.root)
-    has_input = bool(agent_step.request.input_text)
-    if verb.mends and not (command or has_input):
-        command = default_checks.find_default_check(verb.name, agent_step.tree.root)
-    if verb.mends and has_input and not command:
-        command = _failed_tests_command(agent_step)
-    if command:
-        run_first = bool(args.get("first")) or (verb.mends and not has_input)
-        return RepairCheck(
-            command,
-            run_first,
-            bool(args.get("allow_tests_change")),
-            compare=_behaviour_comparison(agent_step),
-        )
-    by_person = agent_step.ask_context.agent.name.startswith("interactive")
-    makes_edits = not (verb.proves or verb.mends or verb.result)
-    if (verb.keeps or (configured and makes_edits)) and not by_person:  # a person judges the behaviour
-        return RepairCheck(
-            _default_check(agent_step),
-            allow_test_changes=bool(args.get("allow_tests_change")),
-            compare=_behaviour_comparison(agent_step),
-            must_pass_before=True,
-        )
-    if verb.mends and not has_input:
-        suggested = _DEFAULT_CHECKS.get(verb.name, "pytest -q")
-        fix = f"run `codebot {verb.name} --check '{suggested}'`, or set `check:` in config.yaml"
-        raise UsageError(f"{verb.name} needs a check that has to pass", fix)
-    return None
-
-
-def _find_python(step: _AgentStep) -> interpreter.PythonInterpreter:
-    return interpreter.find_python(own_place(step.tree.root), step.resources.environ, step.handle.stop)
-
-
-def _failed_tests_command(agent_step: _AgentStep) -> str:
-    """Return the command that runs the tests which the input says failed; empty if it names none."""
-    root = agent_step.tree.root
-    names = [
-        name
-        for name in pytest_outcome.find_failed_tests(agent_step.request.input_text)
-        if not invalid_path_reason(path := name.partition("::")[0]) and (root / path).is_file()
-    ]
-    if not names:
-        return ""
-    try:
-        python = _find_python(agent_step)
-    except GateError:
-        return ""
-    words = [python.program, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names[:_MAX_RERUN_TESTS]]
-    return shlex.join(words)
-
-
-def _behaviour_comparison(agent_step: _AgentStep) -> Any:
-    """Return the function that compares behaviour, for a verb that preserves it."""
-    if not agent_step.request.verb.keeps:
-        return None
-    return EquivalenceChecker(agent_step.resources.environ, agent_step.handle.stop).compare_trees
-
-
-def _default_check(agent_step: _AgentStep) -> str:
-    """Return the configured test command, or pytest if there are tests, or that of other languages."""
-    if command := agent_step.resources.settings.check:
-        return command
-    test_files = (
-        path
-        for path in agent_step.ask_context.engine.listed_files()
-        if is_test_path(path) and path.endswith(".py")
-    )
-    if next(test_files, None) is None:
-        return default_checks.find_test_command(agent_step.tree.root)
-    try:
-        python = _find_python(agent_step)
-    except GateError:
-        return ""
-    return f"{shlex.quote(python.program)} -m pytest -q -p no:cacheprovider"
 
 
 def _deliver_changes(agent_step: _AgentStep, answer: AskResult) -> StepResult:
