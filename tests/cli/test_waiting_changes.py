@@ -457,6 +457,21 @@ def test_a_folder_that_somebody_deleted_is_brought_back(shop, waiting, words):
     assert read_cart(run) == (CART if words[0] == "open" else FIXED)
 
 
+def test_what_waits_in_a_deleted_folder_is_listed(shop, waiting):
+    run, change = waiting
+    shutil.rmtree(run["worktree"])
+    [item] = shop.codebot("pending", "--json").json["items"]
+    assert (item["id"], item["owner"]) == (change, run["id"])
+    assert "was deleted" in shop.codebot("pending").out
+    for words in (["pending", "show", change], ["apply", change], ["pending", "drop", change]):
+        answer = shop.codebot(*words)
+        assert answer.code == 2, answer
+        assert f"run `prj open {run['id'][:8]}` to bring it back" in answer.err
+    assert shop.prj("open", run["id"]).code == 0
+    assert shop.codebot("apply", change, "--yes").code == 0
+    assert read_cart(run) == FIXED
+
+
 def test_the_work_of_scripts_comes_back_with_a_deleted_folder(shop):
     shop.command(
         "make", "pre_steps: [create-worktree]\nsteps: [{name: a, script: 'echo 1 > made; rm cart.py'}]"

@@ -65,6 +65,7 @@ def _load(place: WorktreeStore, *, every: bool) -> _Listed:
     statuses: list[RecordStatus] = []
     if waiting or place.is_current:
         try:
+            place.require_folder()
             statuses = pending.load_record_statuses(place.store, waiting)
         except PruneJuiceError as error:
             if place.is_current:
