@@ -115,9 +115,10 @@ PROJECTS = {
         node_cases("assert.equal({}, {})", "assert.throws(() => {})", *NODE_IMPORTS, source="../src/cart.js"),
     ),
     "jest": (
-        {"package.json": '{"type": "module", "scripts": {"test": "NODE_OPTIONS=--experimental-vm-modules jest"}}', "cart.js": CODE,
-         "cart.spec.js": "import { label } from './cart.js'\ntest('label', () => expect(label(' a ')).toBe('A'))\n"},
-        "jest@29", "cart.js", "cart-2.spec.js",
+        {"package.json": '{"type": "module", "scripts": {"test": "NODE_OPTIONS=--experimental-vm-modules jest"}, "jest": {"rootDir": "src", "testRegex": ".*[.]spec[.]js$"}}',
+         "src/cart.js": CODE, "test/app.e2e-spec.js": "",
+         "src/label.spec.js": "import { label } from './cart.js'\ntest('label', () => expect(label(' a ')).toBe('A'))\n"},
+        "jest@29", "src/cart.js", "src/cart.spec.js",
         node_cases(EXPECT, REJECT, source="./cart.js"),
     ),
     "vitest": (
@@ -264,3 +265,144 @@ def test_tests_of_what_does_not_exist_have_to_fail(plain_shop, tmp_path, monkeyp
     assert "iscount(10)" in text
     assert "Total" not in text
     assert "adds up" not in text
+
+
+def node_project(project, **files):
+    write_files(
+        project.root,
+        {
+            "package.json": '{"type": "module", "scripts": {"test": "node --test"}}',
+            "cart.js": CODE,
+            **files,
+        },
+    )
+    git(project.root, "add", ".")
+    git(project.root, "commit", "-qm", "shop")
+    return project
+
+
+FROM_CART = "import { total } from './cart.js'"
+ONE = "test('one', () => assert.equal(total([1]), 1))"
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+@pytest.mark.parametrize(
+    ("code", "gate", "said"),
+    [
+        (f"{ONE}\ntest.skip('bad', () => {{}})", "parses", "it has further tests: test.skip"),
+        (
+            f"{ONE}\ndescribe('g', () => test('worse', () => {{}}))",
+            "parses",
+            "it has further tests: describe",
+        ),
+        (
+            "test('one', async t => { await t.test('two', () => assert.equal(total([1]), 1)) })",
+            "",
+            ": kept: ",
+        ),
+        ("test('say \"x\" & \\'y\\' [a.b]', () => assert.equal(total([1]), 1))", "", ": kept: "),
+        ("await test('one', () => assert.equal(total([1]), 1))", "", ": kept: "),
+    ],
+)
+def test_every_test_in_an_answer_is_judged(project, tmp_path, code, gate, said):
+    shop = node_project(project)
+    answer = ask(shop, tmp_path, "cart.js", [case("one", code, *NODE_IMPORTS, FROM_CART)])
+    assert answer.code == (3 if gate else 0), answer.err
+    assert said in answer.err
+    assert f"dropped ({gate})" in answer.err or not gate
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+def test_a_test_in_the_setup_is_sent_back(project, tmp_path):
+    shop = node_project(project)
+    good = case("one", ONE, *NODE_IMPORTS, FROM_CART)
+    path = tmp_path / "answers.yaml"
+    outputs = [{"test_cases": [good], "setup_code": "test('hidden', () => {})"}, {"test_cases": [good]}]
+    path.write_text(yaml.safe_dump({"answers": [{"output": each} for each in outputs]}))
+    answer = shop.codebot("test", "cart.js", "--script", path, "--json")
+    assert answer.code == 0, answer.err
+    assert "hidden" not in answer.json["diff"]
+
+
+CLASHES = {
+    "two values of a name": ("import assert from 'node:assert'", "import assert from 'node:assert/strict'"),
+    "two constants": ("const rows = [1]", "const rows = [2]"),
+}
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+@pytest.mark.parametrize("name", CLASHES)
+def test_a_case_that_clashes_with_others_is_dropped_alone(project, tmp_path, name):
+    shop = node_project(project)
+    first, second = CLASHES[name]
+    imports = ["import test from 'node:test'", FROM_CART]
+    third = case(
+        "three",
+        "test('three', () => assert.equal(total([3]), 3))",
+        *imports,
+        "import assert from 'node:assert'",
+    )
+    cases = [
+        case(each, f"test('{each}', () => assert.equal(total([{number}]), {number}))", *imports, "import assert from 'node:assert'", line)
+        for each, number, line in (("one", 1, first), ("two", 2, second))
+    ]  # fmt: skip
+    if "import" in first:
+        for each in cases:
+            each["imports_needed"].remove("import assert from 'node:assert'")
+    answer = ask(shop, tmp_path, "cart.js", [*cases, third])
+    assert answer.code == 0, answer.err
+    assert "two: dropped (parses): it cannot stand in one file with one" in answer.err
+    assert answer.err.count(": kept: ") == 2
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+@pytest.mark.parametrize("old", ["assert.equal(1, 2)", "assert.equal(tax(3), 6)"])
+def test_a_suite_that_fails_already_detects_nothing_by_that(project, tmp_path, old):
+    existing = f"import test from 'node:test'\nimport assert from 'node:assert'\nimport {{ tax }} from './cart.js'\ntest('old', () => {{ tax(1); {old} }})\ntest('broken', () => assert.equal(1, 2))\n"
+    shop = node_project(project, **{"old.test.js": existing})
+    code = "test('tax', () => assert.equal(tax(4), 8))"
+    answer = ask(
+        shop, tmp_path, "cart.js", [case("tax", code, *NODE_IMPORTS, "import { tax } from './cart.js'")]
+    )
+    assert (answer.code == 0) == ("tax(3)" not in old), answer.err
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+def test_an_import_of_what_does_not_exist_is_a_red_test(project, tmp_path, monkeypatch):
+    shop = node_project(project)
+    new = case(
+        "new",
+        "test('new', () => assert.equal(discount(10), 9))",
+        *NODE_IMPORTS,
+        "import { discount } from './cart.js'",
+    )
+    script = {"answers": [{"times": 0, "output": {"test_cases": [new]}}]}
+    (tmp_path / "script.yaml").write_text(yaml.safe_dump(script))
+    shop.command(
+        "red", "steps: [{name: t, agent: test, args: {must_fail: true, paths: [cart.js], prompt: x}}]\n"
+    )
+    monkeypatch.setenv("PRUNEJUICE_AGENT", "scripted")
+    monkeypatch.setenv("PRUNEJUICE_SCRIPT", str(tmp_path / "script.yaml"))
+    assert shop.prj("run", "red", "--json").code == 0
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+def test_the_file_that_is_named_first_decides(project, tmp_path):
+    shop = node_project(project, **{"cart.py": "def total(prices):\n    return sum(prices)\n"})
+    answer = ask(shop, tmp_path, "cart.js", [case("one", ONE, *NODE_IMPORTS, FROM_CART)], "cart.py")
+    assert answer.code == 0, answer.err
+    assert "left out: cart.py: tests are written for one language and package at a time" in answer.err
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+def test_without_paths_the_language_of_the_likeliest_file_is_tested(project, tmp_path):
+    shop = node_project(project, **{"README.md": "# Shop\n", "old.test.js": ""})
+    path = tmp_path / "answers.yaml"
+    path.write_text(
+        yaml.safe_dump({
+            "answers": [{"output": {"test_cases": [case("one", ONE, *NODE_IMPORTS, FROM_CART)]}}]
+        })
+    )
+    answer = shop.codebot("test", "--script", path, "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["files"][0]["filepath"] == "cart.test.js"

@@ -290,7 +290,7 @@ def test_tests_of_a_feature_that_does_not_exist_have_to_fail(shop, tmp_path, mon
 )
 def test_a_test_must_fail_for_want_of_what_it_tests(output, kept):
     runner = Pytest(None, (), "")
-    verdict = generated_tests._judge_failure("t", RunnerReport({}, output), runner)
+    verdict = generated_tests._judge_failure("t", RunnerReport({"t": output}), runner)
     assert verdict.kept == kept
     assert not generated_tests._judge_failure("t", RunnerReport({"t": ""}), runner).kept
 

@@ -174,7 +174,9 @@ def list_tokens(language: str, source: str) -> list[str]:
         node = waiting.pop()
         if node.type == "comment":
             continue
-        waiting += reversed(node.children)
-        if not node.children and node.text.strip():
+        is_text = node.type.endswith(("string", "string_literal"))  # white space counts in it
+        if not is_text:
+            waiting += reversed(node.children)
+        if is_text or (not node.children and node.text.strip()):
             tokens.append(node.text.decode("utf-8", "replace"))
     return tokens

@@ -23,13 +23,15 @@ _FRACTION = re.compile(r"[0-9]+\.[0-9]+")
 _TEXT = re.compile(r"""[rRuU]?(?:"|'|`|\"{3}|'{3})(?s:.+)["'`]""")
 _EMPTY_TEXTS = frozenset(('""', "''", "``", '""""""', "''''''"))
 _BOOLEANS = {"True": "False", "False": "True", "true": "false", "false": "true"}
-_NOTHING = {"python": "None", "go": ""}
-"""What a return statement gives back in place of its value, except in Go; `undefined` elsewhere."""
+_NOTHING = {"python": "None", "javascript": "undefined"}
+"""What a return statement gives back in place of its value; in TypeScript it has every type."""
+_LOADERS = frozenset(("require", "import", "jest.mock", "vi.mock", "require.resolve"))
 _GO_ZEROS = frozenset(("nil", "0", '""', "false", "true"))
 _SKIPPED = frozenset((
     *("type", "type_annotation", "type_arguments", "type_parameters", "interface_declaration"),
     *("type_alias_declaration", "type_declaration", "import_statement", "import_declaration"),
-    *("import_from_statement", "package_clause", "comment"),
+    *("import_from_statement", "package_clause", "comment", "ERROR", "literal_type"),
+    *("type_predicate", "ambient_declaration", "enum_declaration", "decorator"),
 ))
 """Nodes in which there is nothing to execute."""
 
@@ -60,7 +62,8 @@ def generate_mutants(source: str, lines: Collection[int], language: str = "pytho
     parser = parser_for(language)
     # The grammar of Go wants the end of each line.
     root = parser.parse(data + b"\n").root_node if parser else None
-    if root is None or root.has_error:
+    # What is newer than a grammar is skipped; a part of Python that cannot be parsed shifts what follows.
+    if root is None or (root.has_error and language == "python"):
         return
     found = [
         replacement
@@ -100,9 +103,10 @@ def _is_plain_text(node: Any) -> bool:
             "concatenated_string",
         }
     if node.type == "string":
-        return any(child.type == "interpolation" for child in node.children)
+        is_source = node.parent.type in {"export_statement", "import_attribute"}
+        return is_source or any(child.type == "interpolation" for child in node.children)
     if node.type == "call_expression":
-        return _text(node.child_by_field_name("function")) in {"require", "import"}
+        return _text(node.child_by_field_name("function")) in _LOADERS
     tag = node.parent.child_by_field_name("tag") if node.type.endswith("string_literal") else None
     return bool(tag and tag == node)
 
@@ -119,7 +123,7 @@ def _replace_result(node: Any, language: str) -> Iterator[_Replacement]:
         return
     if language == "go":
         yield from _replace_go_result(value)
-    elif _text(value) != (nothing := _NOTHING.get(language, "undefined")):
+    elif _text(value) != (nothing := _NOTHING.get(language, "undefined as any")):
         yield _Replacement(value, nothing, 0)
 
 
@@ -134,8 +138,9 @@ def _replace_go_result(values: Any) -> Iterator[_Replacement]:
         return
     result, value = function.child_by_field_name("result"), values.named_children[0]
     if result.type == "parameter_list":
-        result = result.named_children[0].child_by_field_name("type")
-    if _text(value) not in _GO_ZEROS:
+        parameters = (each for each in result.named_children if each.type == "parameter_declaration")
+        result = next((each.child_by_field_name("type") for each in parameters), None)
+    if result is not None and _text(value) not in _GO_ZEROS:
         yield _Replacement(value, f"*new({_text(result)})", 0)
 
 

@@ -172,6 +172,7 @@ def check_test_runner(runner: TestRunner, place: Place, passing: TestCase, faili
     for case in (passing, failing):
         _require(runner.find_mistake(case) == "", f"no mistake: {runner.find_mistake(case)}")
         _require(runner.normalize(case) == runner.normalize(case), "a case is the same as itself")
+        _require(runner.list_tests(case.test_code) == [case.test_name], "a case has one test")
     _require(runner.normalize(passing) != runner.normalize(failing), "other code is another case")
     broken = passing.model_copy(update={"test_code": "((( {"})
     _require(runner.find_mistake(broken) != "", "a case that does not parse has a mistake")
@@ -199,7 +200,9 @@ def _require_reported(runner: TestRunner, place: Place, names: Sequence[str], pa
     _require(report.failures.get(passing) == "", f"{passing} passes with coverage: {report}")
     _require(lines is None or bool(lines[passing]), f"{passing} runs lines: {lines}")
     _require(lines is None or bool(runner.measure_suite(place, SUITE_SECONDS)), "the suite runs lines")
-    _require(runner.passes_suite(place, SUITE_SECONDS) == (not failed), "the suite fails with a test")
+    suite = runner.run_suite(place, SUITE_SECONDS, stops_early=False)
+    _require((suite.code == 0) == (not failed), f"the suite fails with a test: {suite}")
+    _require(len([text for text in suite.failures.values() if text]) == len(failed), f"{suite} names it")
 
 
 def _require(holds: bool, promise: str) -> None:

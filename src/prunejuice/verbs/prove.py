@@ -3,7 +3,7 @@
 The gates are those of `verify.generated_tests`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from prunejuice.agents.protocol import Usage
@@ -12,12 +12,20 @@ from prunejuice.context.bundle import Bundle
 from prunejuice.edits.diff import FileDiff
 from prunejuice.environments.place import own_place
 from prunejuice.errors import GateError, UsageError
+from prunejuice.text import safe_line
 from prunejuice.verbs import ask
 from prunejuice.verbs.ask import AskContext, AskRequest
 from prunejuice.verbs.results import TestGenerationResult
-from prunejuice.verbs.verify.generated_tests import GateVerdict, TestGates, new_file_diffs
+from prunejuice.verbs.verify.generated_tests import (
+    GateVerdict,
+    TestGates,
+    new_file_diffs,
+    require_no_tests_outside,
+)
 from prunejuice.verbs.verify.runners import registry
 from prunejuice.verbs.verify.runners.registry import RunnerRequest
+
+_SHOWN_SOURCES = 3
 
 
 class ProvedTests(NamedTuple):
@@ -49,13 +57,23 @@ def prove_tests(
         prompt=f"{request.verb.prompt.rstrip()}\n\n{runner.guidance}",
         result=TestGenerationResult.model_json_schema(),
     )
-    answer = ask.ask_for_report(request._replace(verb=verb), context, _require_test_cases)
+    shown = ", ".join(map(safe_line, runner.sources[:_SHOWN_SOURCES]))
+    more = len(runner.sources) - _SHOWN_SOURCES
+    context.on_progress(f"tests of {shown}{f' and {more} more' if more > 0 else ''} for {runner.file}")
+    for path in _find_left_out(request, context, runner.sources):
+        context.on_progress(f"left out: {path}: tests are written for one language and package at a time")
+
+    def require_tests(output: Any) -> Any:
+        require_no_tests_outside(runner, _require_test_cases(output))
+        return output
+
+    answer = ask.ask_for_report(request._replace(verb=verb), context, require_tests)
     result = TestGenerationResult.model_validate(answer.output)
     with (
         context.temporary_folder() as folder,
         context.open_copy(folder) as copy,
     ):
-        gates = TestGates(runner, copy, sources, result, context)
+        gates = TestGates(runner, copy, result, context)
         passed, verdicts = gates.run_all(must_fail=must_fail)
         source = gates.render_file(passed or gates.result.test_cases)
     if not passed:
@@ -69,24 +87,34 @@ def prove_tests(
     return ProvedTests(new_file_diffs(runner.file, source), tuple(verdicts), answer.usage, answer.context)
 
 
-def _require_test_cases(output: Any) -> Any:
-    """Raise ValueError for a result without tests."""
+def _require_test_cases(output: Any) -> TestGenerationResult:
+    """Return a result; raise ValueError if it has no tests."""
     try:
         result = TestGenerationResult.model_validate(output)
     except ValueError as error:
         raise ValueError(str(error)[:500]) from error
     if not result.test_cases:
         raise ValueError("the result has no test")
-    return output
+    return result
 
 
 def _source_paths(request: AskRequest, context: AskContext) -> list[str]:
     """Return the paths of the context that are no tests, those that were named first."""
     named = [path for path in request.paths or request.verb.paths if not path.startswith("!")]
-    bundle = context.engine.gather(ask.context_request(request)._replace(only=True))
+    # A verb that only excludes paths means all others.
+    everything = () if named else ("",)
+    gathering = ask.context_request(request)
+    gathering = gathering._replace(paths=(*everything, *gathering.paths), only=True)
+    bundle = context.engine.gather(gathering)
     shown = [item.path for item in bundle.items if not is_test_path(item.path)]
-    first = [path for path in shown if path in named]
+    first = [path for path in named if path in shown]
     return first + [path for path in shown if path not in first]
+
+
+def _find_left_out(request: AskRequest, context: AskContext, sources: Sequence[str]) -> list[str]:
+    """Return the files that a person named and for which no tests are asked."""
+    named = (path.removeprefix("./") for path in request.paths)
+    return [path for path in named if path not in sources and (context.tree.root / path).is_file()]
 
 
 def _format_edit_block(path: str, source: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from prunejuice.changes.scratch_copy import ScratchCopy
 from prunejuice.edits.diff import FileDiff, Version
 from prunejuice.edits.overlay import Overlay
+from prunejuice.text import safe_line
 from prunejuice.verbs import report
 from prunejuice.verbs.ask import AskContext
 from prunejuice.verbs.results import TestCase, TestGenerationResult
@@ -52,11 +53,10 @@ class TestGates:
         self,
         runner: TestRunner,
         copy: ScratchCopy,
-        sources: Sequence[str],
         result: TestGenerationResult,
         context: AskContext,
     ) -> None:
-        self.runner, self.place, self.sources, self.context = runner, copy.place, sources, context
+        self.runner, self.place, self.context = runner, copy.place, context
         cases = [runner.name_case(case) for case in result.test_cases]
         self.result = result.with_cases(cases)
         self.runs = TestRuns(runner, copy.place, self.result)
@@ -99,8 +99,11 @@ class TestGates:
         name = case.test_name
         if why := self.runner.find_mistake(case):
             return GateVerdict(name, False, "parses", why)
-        if name in {other.test_name for other in self.result.test_cases if other is not case}:
-            return GateVerdict(name, False, "parses", "two tests have this name")
+        if more := list(map(safe_line, list_further_tests(self.runner, case))):
+            return GateVerdict(name, False, "parses", f"it has further tests: {', '.join(more[:3])}")
+        earlier = self.result.test_cases[: self.result.test_cases.index(case)]
+        if name in {other.test_name for other in earlier}:
+            return GateVerdict(name, False, "parses", "another test has this name")
         if duplicate := self.find_duplicate(case):
             return GateVerdict(name, False, "covers", f"it duplicates {duplicate}")
         return None
@@ -118,22 +121,37 @@ class TestGates:
         before = self.runs.measure_existing_tests()
         runs = self.runs.measure_tests(cases, before)
         verdicts = {
-            name: GateVerdict(name, False, "passes", self.explain_failure(run.failure))
+            name: GateVerdict(name, False, "passes", self.explain_failure(run))
             for name, run in runs.items()
             if run.failure
         }
+        verdicts |= self.refuse_clashing([case for case in cases if case.test_name not in verdicts])
         passed = {name: run for name, run in runs.items() if name not in verdicts}
         self.runs.write_tests([case for case in cases if case.test_name in passed])
         alone = frozenset(name for name, run in passed.items() if not run.find_new_lines(before))
-        faults = FaultSearch(self.runs, self.sources, passed, alone).find_faults()
+        faults = FaultSearch(self.runs, self.runner.sources, passed, alone).find_faults()
         return verdicts | {
             name: _judge_detection(name, run, before, faults.get(name, "")) for name, run in passed.items()
         }
 
-    def explain_failure(self, failure: str) -> str:
+    def refuse_clashing(self, cases: Sequence[TestCase]) -> dict[str, GateVerdict]:
+        """Return the verdicts on tests that pass alone, and break the file if others are in it."""
+        if len(cases) < 2 or len(self.runs.run_all(cases).failures) == len(cases):
+            return {}
+        joined: list[TestCase] = []
+        verdicts = {}
+        for case in cases:
+            if len(self.runs.run_all([*joined, case]).failures) == len(joined) + 1:
+                joined.append(case)
+            else:
+                why = f"it cannot stand in one file with {', '.join(each.test_name for each in joined[:3])}"
+                verdicts[case.test_name] = GateVerdict(case.test_name, False, "parses", why)
+        return verdicts
+
+    def explain_failure(self, run: TestRun) -> str:
         """Return why a test fails that should pass."""
-        hint = "it may reveal a fault: " if self.runner.is_assertion(failure) else ""
-        return hint + self.runner.shorten(failure)
+        is_assertion = run.is_reported and self.runner.is_assertion(run.failure)
+        return ("it may reveal a fault: " if is_assertion else "") + self.runner.shorten(run.failure)
 
     def find_duplicate(self, case: TestCase) -> str:
         """Return the name of an earlier test with the same body, or ""."""
@@ -162,6 +180,25 @@ class TestGates:
         return kept
 
 
+def list_further_tests(runner: TestRunner, case: TestCase) -> list[str]:
+    """Return what the code of a case has besides its own test that the runner would run."""
+    tests = runner.list_tests(case.test_code)
+    if case.test_name in tests:
+        tests.remove(case.test_name)
+    return tests
+
+
+def require_no_tests_outside(runner: TestRunner, result: TestGenerationResult) -> None:
+    """Check that no test stands in the setup, the teardown or a fixture, where no gate would judge it.
+
+    Raises:
+        ValueError: one does.
+    """
+    for part in (result.setup_code, result.teardown_code, *result.additional_fixtures):
+        if part and (tests := runner.list_tests(part)):
+            raise ValueError(f"{safe_line(tests[0], 80)} belongs into test_cases")
+
+
 def _judge_detection(name: str, run: TestRun, before: Lines | None, fault: str) -> GateVerdict:
     """Return the verdict on a test that passes, by the code that it alone runs and the fault it detects."""
     new_lines = run.find_new_lines(before)
@@ -181,11 +218,12 @@ def _judge_detection(name: str, run: TestRun, before: Lines | None, fault: str) 
 
 def _judge_failure(name: str, report: RunnerReport, runner: TestRunner) -> GateVerdict:
     """Return the verdict on a test that must fail, for the right reason."""
+    is_reported = name in report.failures
     failure = report.failures.get(name, report.output or "it ends the program that runs the tests")
     if not failure:
         return GateVerdict(name, False, "fails", "it passes before what it tests exists")
     reason = runner.shorten(failure)
-    if not (runner.is_assertion(failure) or runner.is_missing_name(failure)):
+    if not ((is_reported and runner.is_assertion(failure)) or runner.is_missing_name(failure)):
         return GateVerdict(name, False, "fails", f"it fails for another reason: {reason}")
     return GateVerdict(name, True, shows=(f"fails: {reason}",))
 

@@ -51,29 +51,47 @@ def parse_report(report: bytes) -> Outcomes:
     return outcomes
 
 
-def parse_failures(report: bytes, *, joins_parameters: bool = True) -> Mapping[str, str]:
-    """Return the text of the failures of each test function in a JUnit report; empty if it passed.
-
-    Names have no parameters in brackets, unless the runner has none and brackets are part of names.
-    """
+def parse_failures(report: bytes) -> Mapping[str, str]:
+    """Return the text of the failures of each test function in a JUnit report; empty if it passed."""
     failures: dict[str, str] = {}
     for case in _test_cases(report):
-        name = case.get("name") or ""
-        function = _function(name) if joins_parameters else name
+        function = _function(case.get("name") or "")
         failed = [child for child in case if child.tag in {"error", "failure"}]
         texts = [f"{child.text or child.get('message') or child.tag}\n" for child in failed]
         failures[function] = failures.get(function, "") + "".join(texts)
     return failures
 
 
+def parse_groups(report: bytes) -> Mapping[str, str]:
+    """Return the text of the failures of each outermost test in a report, with those of its subtests.
+
+    A test that was skipped has no failure, and no entry.
+    """
+    root = _parse_xml(report)
+    outermost = [] if root is None else [each for each in root if each.tag in {"testcase", "testsuite"}]
+    return {
+        each.get("name") or "": "".join(
+            f"{child.text or child.get('message') or child.tag}\n"
+            for child in each.iter()
+            if child.tag in {"error", "failure"}
+        )
+        for each in outermost
+        if each.find("skipped") is None
+    }
+
+
 def _test_cases(report: bytes) -> list[ET.Element]:
+    root = _parse_xml(report)
+    return [] if root is None else list(root.iter("testcase"))
+
+
+def _parse_xml(report: bytes) -> ET.Element | None:
     if b"<!DOCTYPE" in report:
-        return []
+        return None
     try:
-        root = ET.fromstring(report)  # noqa: S314 - without a document type there are no entities
+        return ET.fromstring(report)  # noqa: S314 - without a document type there are no entities
     except ET.ParseError:
-        return []
-    return list(root.iter("testcase"))
+        return None
 
 
 def parse_summary(output: str) -> Outcomes:

@@ -41,11 +41,13 @@ _WORD = re.compile(r"[\w$]+")
 class TestRun(NamedTuple):
     """How a test ended: the text of its failure, empty if it passed, and the lines that it ran.
 
-    The lines are None if they cannot be measured.
+    The lines are None if they cannot be measured. If the test is not reported, the failure is
+    what the runner printed.
     """
 
     failure: str = ""
     lines: Lines | None = frozenset()
+    is_reported: bool = True
 
     def find_new_lines(self, before: Lines | None) -> Lines:
         """Return the lines that no test ran before; none if either is unknown."""
@@ -65,6 +67,7 @@ class TestRuns:
         self.root = place.root
         self.fault_seconds = TEST_SECONDS
         self._written: tuple[TestCase, ...] = ()
+        self._suite: RunnerReport | None = None
 
     def find_code(self, name: str) -> str:
         """Return the code of a test."""
@@ -93,7 +96,8 @@ class TestRuns:
     def run_all(self, cases: Sequence[TestCase]) -> RunnerReport:
         """Run tests together, in their order."""
         self.write_tests(cases)
-        return self.runner.run_tests(self.place, [case.test_name for case in cases], SUITE_SECONDS)
+        seconds = min(SUITE_SECONDS, TEST_SECONDS * len(cases))
+        return self.runner.run_tests(self.place, [case.test_name for case in cases], seconds)
 
     def measure_tests(self, cases: Sequence[TestCase], before: Lines | None) -> dict[str, TestRun]:
         """Run tests and measure their lines: together, and those alone that fail or run no line anew.
@@ -114,27 +118,39 @@ class TestRuns:
         self.write_tests(cases)
         names = [case.test_name for case in cases]
         report, lines = self.runner.measure_tests(self.place, names, TEST_SECONDS * len(cases))
-        failures = dict(report.failures)
-        if len(names) == 1:
-            failures.setdefault(names[0], report.output or "it ends the program that runs the tests")
+        if len(names) == 1 and names[0] not in report.failures:
+            problem = report.output or "it ends the program that runs the tests"
+            return {names[0]: TestRun(problem, is_reported=False)}
         return {
-            name: TestRun(failures[name], None if lines is None else lines.get(name, frozenset()))
+            name: TestRun(report.failures[name], None if lines is None else lines.get(name, frozenset()))
             for name in names
-            if name in failures
+            if name in report.failures
         }
 
     def find_failures(self, names: Collection[str]) -> Mapping[str, str]:
         """Run tests on code with a fault; return the failure of each that was reported."""
         return self.runner.run_tests(self.place, sorted(names), self.fault_seconds).failures
 
+    def run_suite_as_it_is(self) -> None:
+        """Run the tests of the tree on the code as it is: those that fail then detect no fault."""
+        if self._suite is None:
+            written = self._written
+            self.write_tests(())
+            self._suite = self.runner.run_suite(self.place, SUITE_SECONDS, stops_early=False)
+            self.write_tests(written)
+
     def is_detected_without(self, names: Collection[str]) -> bool:
         """Return whether the suite without some tests fails with the fault that is in the code now."""
+        before = self._suite or RunnerReport({})
         written = self._written
         self.write_tests([case for case in written if case.test_name not in names])
         try:
-            return not self.runner.passes_suite(self.place, SUITE_SECONDS)
+            now = self.runner.run_suite(self.place, SUITE_SECONDS, stops_early=not before.code)
         finally:
             self.write_tests(written)
+        if not before.code:
+            return bool(now.code)
+        return any(text and not before.failures.get(name) for name, text in now.failures.items())
 
 
 class FaultSearch:
@@ -154,6 +170,8 @@ class FaultSearch:
 
     def find_faults(self) -> Mapping[str, str]:
         """Return a fault that each test detects; tests that detect none of the tried ones are left out."""
+        if self.alone:
+            self.runs.run_suite_as_it_is()
         seen: set[tuple[str, Mutant]] = set()
         for name in self.tests:
             for path in self.sources:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -14,7 +15,13 @@ from prunejuice.system.process import CapturedOutput, ProcessSpec
 from prunejuice.system.untrusted_files import read_small_text
 from prunejuice.text import safe_line
 from prunejuice.verbs.results import TestCase, TestGenerationResult
-from prunejuice.verbs.verify.runners.protocol import Lines, Measurement, RunnerReport, measure_each
+from prunejuice.verbs.verify.runners.protocol import (
+    Lines,
+    Measurement,
+    RunnerReport,
+    describe_time,
+    measure_each,
+)
 from prunejuice.verbs.verify.runners.registry import RunnerRequest
 
 _MODULE = re.compile(r'^module\s+"?([^\s"]+)', re.MULTILINE)
@@ -22,10 +29,13 @@ _PACKAGE = re.compile(r"^package\s+(\w+)", re.MULTILINE)
 _IMPORT = re.compile(r'(?:\bimport\s+)?(?:(?!import\b)(\w+|\.)[ \t]+)?"([^"\n]+)"')
 _VERSION = re.compile(r"v[0-9]+")
 _REPORTED_LINE = re.compile(r"^\s*[\w.-]+_test\.go:\d+: ?(.*)", re.MULTILINE)
+_PANIC = re.compile(r"^\s*panic: ", re.MULTILINE)
+_TEST = re.compile(r"(?:Test|Example|Benchmark|Fuzz)(?![a-z])")
 _MISSING_NAME = re.compile(
     r"undefined: |has no field or method|not declared by package|unknown field|too many arguments in call"
 )
 _BLOCK = re.compile(r"^(.+):(\d+)\.(\d+),(\d+)\.(\d+) \d+ (\d+)$", re.MULTILINE)
+_ENDS = {"pass": "", "skip": "the test is skipped"}
 _MAX_OUTPUT_BYTES = 16 << 20
 _MAX_FILES = 99
 _COLUMNS = 10_000
@@ -39,9 +49,9 @@ def find_go_runner(request: RunnerRequest) -> "GoTest":
         UsageError: no name is left for the file of the tests.
     """
     root, source = request.place.root, PurePosixPath(request.sources[0])
-    folders = [folder for folder in source.parents if (root / folder / "go.mod").is_file()]
-    module = _MODULE.search(read_small_text(root / folders[0] / "go.mod")) if folders else None
-    if module is None:
+    folder = _find_module_folder(root, source)
+    module = _MODULE.search(read_small_text(root / folder / "go.mod")) if folder else None
+    if folder is None or module is None:
         raise GateError(
             f"{source} belongs to no Go module", "run `go mod init NAME` where the module begins"
         )
@@ -49,15 +59,23 @@ def find_go_runner(request: RunnerRequest) -> "GoTest":
         program = process.require_program("go", request.environ.get("PATH"))
     except MissingToolError as error:
         raise GateError("the tests cannot be run: go is not installed", "install go") from error
-    package = _PACKAGE.search(read_small_text(root / source))
+    own = [path for path in request.sources if _find_module_folder(root, PurePosixPath(path)) == folder]
+    package = _read_package(read_small_text(root / source)) or source.parent.name
+    beside = (root / source.parent).glob("*_test.go")
+    taken = {name for file in beside for name in _list_functions(_strip_package(read_small_text(file)))}
     return GoTest(
         program,
-        request,
+        request._replace(sources=own),
         _test_file_path(root, source),
-        str(folders[0]),
+        str(folder),
         module[1],
-        package[1] if package else source.parent.name,
+        package,
+        frozenset(taken),
     )
+
+
+def _find_module_folder(root: Path, source: PurePosixPath) -> PurePosixPath | None:
+    return next((folder for folder in source.parents if (root / folder / "go.mod").is_file()), None)
 
 
 def _test_file_path(root: Path, source: PurePosixPath) -> str:
@@ -80,6 +98,13 @@ class GoTest(NamedTuple):
     folder: str
     module: str
     package: str
+    taken: frozenset[str] = frozenset()
+    """Names of functions in other test files of the package."""
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """The files under test: those of one module."""
+        return self.request.sources
 
     @property
     def guidance(self) -> str:
@@ -91,9 +116,13 @@ class GoTest(NamedTuple):
         )
 
     def name_case(self, case: TestCase) -> TestCase:
-        """Return a case with the name of its function."""
-        name = next((name for name in _list_functions(case.test_code) if name.startswith("Test")), "")
-        return case.model_copy(update={"test_name": name}) if name else case
+        """Return a case with the name of its function, which is another one if the package has it."""
+        name = next((name for name in _list_functions(case.test_code) if _TEST.match(name)), "")
+        if not name:
+            return case
+        free = next(new for number in range(1, 100) if (new := _numbered(name, number)) not in self.taken)
+        code = re.sub(rf"\b{name}\b", free, case.test_code)
+        return case.model_copy(update={"test_name": free, "test_code": code})
 
     def find_mistake(self, case: TestCase) -> str:
         """Return why a test does not parse or lacks its function; empty when it is valid."""
@@ -105,6 +134,10 @@ class GoTest(NamedTuple):
         is_test = case.test_name.startswith("Test") and case.test_name in _list_functions(case.test_code)
         return "" if is_test else "it does not define a function whose name begins with Test"
 
+    def list_tests(self, code: str) -> list[str]:
+        """Return the functions that `go test` would run in some code."""
+        return [name for name in _list_functions(code) if _TEST.match(name) or name in {"TestMain", "init"}]
+
     def normalize(self, case: TestCase) -> str:
         """Return the code of a test without its name, comments and white space."""
         tokens = list_tokens("go", case.test_code)
@@ -115,11 +148,12 @@ class GoTest(NamedTuple):
         cases = (case.test_code.strip("\n") for case in result.test_cases)
         parts = [result.setup_code, *result.additional_fixtures, *cases, result.teardown_code]
         body = "\n\n".join(part.strip("\n") for part in parts if part and part.strip())
+        words = " ".join(list_tokens("go", body))
         given = '"testing"\n' + "\n".join(
             line for case in result.test_cases for line in case.imports_needed
         )
         imports = sorted({
-            (path, name) for name, path in _IMPORT.findall(given) if _is_used(name, path, body)
+            (path, name) for name, path in _IMPORT.findall(given) if _is_used(name, path, words)
         })
         rows = "".join(f'\t{f"{name} " if name else ""}"{path}"\n' for path, name in imports)
         return f"package {self.package}\n\nimport (\n{rows})\n\n{body}\n"
@@ -152,13 +186,14 @@ class GoTest(NamedTuple):
         """Run tests of the file, in its order."""
         return self._run_named(place, names, seconds)
 
-    def passes_suite(self, place: Place, seconds: float) -> bool:
-        """Return whether all tests of the module pass."""
-        return self._run(place, "./...", seconds=seconds).code == 0
+    def run_suite(self, place: Place, seconds: float, *, stops_early: bool) -> RunnerReport:
+        """Run all tests of the module, or those of a package until its first failure."""
+        result = self._run(place, *(["-failfast"] if stops_early else []), "./...", seconds=seconds)
+        return _parse_events(result, by_package=True)
 
     def is_assertion(self, failure: str) -> bool:
         """Return whether a test reported its failure itself, rather than ending in a panic."""
-        return bool(_REPORTED_LINE.search(failure)) and "panic: " not in failure
+        return bool(_REPORTED_LINE.search(failure)) and not _PANIC.search(failure)
 
     def is_missing_name(self, failure: str) -> bool:
         """Return whether a test failed since what it tests does not exist."""
@@ -184,9 +219,9 @@ class GoTest(NamedTuple):
     def _run_named(
         self, place: Place, names: Collection[str], seconds: float, *options: str
     ) -> RunnerReport:
-        package = _package_path(self.file, self.folder)
+        package, began = _package_path(self.file, self.folder), time.monotonic()
         result = self._run(place, *options, "-run", f"^(?:{'|'.join(names)})$", package, seconds=seconds)
-        return _parse_events(result)
+        return _parse_events(result, describe_time(seconds, began))
 
     def _coverage_options(self, place: Place) -> tuple[str, str]:
         """Return the options that measure the packages of the sources, after removing the last result."""
@@ -224,34 +259,60 @@ def _list_functions(code: str) -> list[str]:
     return [child.child_by_field_name("name").text.decode() for child in functions]
 
 
-def _is_used(name: str, path: str, body: str) -> bool:
-    """Return whether code uses an import, because Go refuses one that is not used."""
+def _is_used(name: str, path: str, words: str) -> bool:
+    """Return whether code uses an import, because Go refuses one that is not used.
+
+    `words` are the tokens of the code. The name of a package that is not Go's own may be any other than the
+    end of its path, so that only Go can say whether it is used.
+    """
     parts = path.split("/")
-    base = parts[-2] if _VERSION.fullmatch(parts[-1]) and len(parts) > 1 else parts[-1]
-    words = {name} if name else {base, *re.split(r"[.-]", base)}
-    return name in {".", "_"} or any(re.search(rf"\b{re.escape(word)}\.", body) for word in words if word)
+    if not name and ("." in parts[0] or _VERSION.fullmatch(parts[-1])):
+        return True
+    return name in {".", "_"} or bool(re.search(rf"(?<!\S){re.escape(name or parts[-1])} \.", words))
 
 
-def _parse_events(result: CapturedOutput) -> RunnerReport:
-    """Return the report in the events that `go test -json` prints, a line each."""
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}{number}"
+
+
+def _read_package(source: str) -> str:
+    """Return the name in the package clause of a source; empty if there is none."""
+    root = parser_for("go").parse(source.removeprefix("\ufeff").encode("utf-8", "replace")).root_node
+    clause = next((child for child in root.named_children if child.type == "package_clause"), None)
+    return clause.named_children[0].text.decode() if clause is not None else ""
+
+
+def _strip_package(source: str) -> str:
+    """Return a source without its package clause and what is before it."""
+    return _PACKAGE.split(source, maxsplit=1)[-1]
+
+
+def _parse_events(result: CapturedOutput, problem: str = "", *, by_package: bool = False) -> RunnerReport:
+    """Return the report in the events that `go test -json` prints, a line each.
+
+    `problem` says why the program may have ended; `by_package` puts the package before each name.
+    """
     texts: dict[str, str] = {}
     ended: dict[str, str] = {}
     rest = []
     for line in result.stdout.decode("utf-8", "replace").splitlines():
         event = _parse_event(line)
-        name = event.get("Test", "").partition("/")[0]
+        test = event.get("Test", "")
+        name = test.partition("/")[0]
+        is_subtest = name != test
+        name = f"{event.get('Package')}.{name}" if by_package and name else name
         if event.get("Action") == "output" and name:
             texts[name] = texts.get(name, "") + event.get("Output", "")
-        elif name and name == event.get("Test") and event.get("Action") in {"pass", "fail", "skip"}:
+        elif name and not is_subtest and event.get("Action") in {"pass", "fail", "skip"}:
             ended[name] = event["Action"]
         else:
             rest.append(event.get("Output", "") if event else line)
-    output = result.stderr.decode("utf-8", "replace") + "".join(rest)
+    output = problem + result.stderr.decode("utf-8", "replace") + "".join(rest)
     failures = {
-        name: "" if word == "pass" else texts.get(name) or f"the test ended with {word!r}"
+        name: _ENDS[word] if word in _ENDS else texts.get(name) or "the test failed"
         for name, word in ended.items()
     }
-    return RunnerReport(failures, output.strip()[-4000:])
+    return RunnerReport(failures, output.strip()[:4000], result.code)
 
 
 def _parse_event(line: str) -> Mapping[str, str]:

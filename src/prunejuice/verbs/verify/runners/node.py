@@ -1,43 +1,63 @@
 """Run generated tests of JavaScript and TypeScript with node's own test runner, jest or vitest."""
 
-import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from prunejuice.code.grammar import list_tokens, parser_for
 from prunejuice.code.languages import language_for_path
+from prunejuice.code.testpaths import is_test_path
 from prunejuice.environments.place import Place
 from prunejuice.errors import GateError, MissingToolError, UsageError
 from prunejuice.system import process
 from prunejuice.system.process import CapturedOutput, ProcessSpec
+from prunejuice.system.untrusted_files import read_small_text
 from prunejuice.text import safe_line
 from prunejuice.verbs.results import TestCase, TestGenerationResult
-from prunejuice.verbs.verify import pytest_outcome
+from prunejuice.verbs.verify.runners import node_reports
 from prunejuice.verbs.verify.runners.node_imports import join_imports
+from prunejuice.verbs.verify.runners.node_reports import TEST_FILE
 from prunejuice.verbs.verify.runners.node_script import NodeScript, find_test_script
-from prunejuice.verbs.verify.runners.protocol import Lines, Measurement, RunnerReport, measure_each
+from prunejuice.verbs.verify.runners.protocol import (
+    Lines,
+    Measurement,
+    RunnerReport,
+    describe_time,
+    measure_each,
+)
 from prunejuice.verbs.verify.runners.registry import RunnerRequest
 
 _TEST_CALLS = frozenset(("test", "it"))
+_GROUP_CALLS = _TEST_CALLS | {"describe", "suite", "context", "specify", "bench"}
 _STRINGS = frozenset(("string", "template_string"))
 _REGEX_CHARS = re.compile(r"([.*+?^${}()|\[\]\\/])")
+_ESCAPED_QUOTE = re.compile(r"\\([\"'`\\])")
 _ASSERTION = re.compile(r"AssertionError|ERR_ASSERTION|\bexpect\(|\bassert(?:\.\w+)*\(received")
+_FRAME = re.compile(r"^\s+at .*?\(?((?:file://)?/[^\s()]+?):\d+:\d+\)?$", re.MULTILINE)
 _MISSING_NAME = re.compile(
     r"\bis not a (?:function|constructor)\b|\bis not defined\b"
     r"|does not provide an export named|Cannot find module|ERR_MODULE_NOT_FOUND|has no exported member"
 )
-_REASON = re.compile(r"^.*(?:Error\b|expect\().*$", re.MULTILINE)
+_REASON = re.compile(r"^.*(?:Error\b|expect\(|does not provide).*$", re.MULTILINE)
 _WRAPPER = re.compile(r"\[?Error \[ERR_TEST_FAILURE\]: |\] \{$")
 """What node writes around the error of a test."""
 _TERMINAL_CODE = re.compile(r"\x1b\[[0-9;]*m")
 _LCOV_LINE = re.compile(r"DA:(\d+),(\d+)")
+_BRACES = re.compile(r"\{([^{}]*)\}")
 _MAX_OUTPUT_BYTES = 16 << 20
 _MAX_REPORT_BYTES = 64 << 20
 _MAX_FILES = 99
+_MAX_LISTED = 20_000
+_UNLISTED = frozenset(("node_modules", ".git", "dist", "build", "coverage", ".prj"))
+_TEST_FOLDERS = frozenset(("__tests__", "test", "tests", "spec", "specs"))
 _COVERAGE_PACKAGES = {"@vitest/coverage-v8": "v8", "@vitest/coverage-istanbul": "istanbul"}
+_VERSION = re.compile(r"v(\d+)\.(\d+)")
+_REPORTS_LINES = (20, 11)
+_STRIPS_TYPES = (22, 18)
+"""The first versions of node that report lines, and that run TypeScript."""
 
 
 def find_node_runner(request: RunnerRequest) -> "NodeTests":
@@ -51,18 +71,37 @@ def find_node_runner(request: RunnerRequest) -> "NodeTests":
     script = find_test_script(root, first)
     if isinstance(script, str):
         fix = "use `codebot implement --check COMMAND`, or a script `test` of node --test, jest or vitest"
-        raise GateError(f"the tests of {first} are run by {script}, which codebot cannot measure", fix)
-    if script.tool != "node" and not _find_packaged(root, script.folder, f".bin/{script.program}"):
+        problem = (
+            f"the tests of {first} are run by `{safe_line(script, 100)}`, which codebot cannot measure"
+        )
+        raise GateError(problem, fix)
+    if script.program != "node" and not _find_packaged(root, script.folder, f".bin/{script.program}"):
         raise GateError(
             f"the tests cannot be run: {script.program} is not installed", "install the packages"
         )
+    version = _find_node_version(request)
+    is_typed = first.endswith(("ts", "tsx"))
+    if script.tool == "node" and is_typed and not script.has_loader and version < _STRIPS_TYPES:
+        fix = "add a loader to the script `test`, such as `node --import tsx --test`, or use jest or vitest"
+        raise GateError(f"node {version[0]} runs no TypeScript, so {first} cannot be tested", fix)
+    own = [path for path in request.sources if PurePosixPath(path).is_relative_to(script.folder)]
+    file = _test_file_path(root, PurePosixPath(first), script)
+    return NodeTests(request._replace(sources=own), script, file, version)
+
+
+def _find_node_version(request: RunnerRequest) -> tuple[int, int]:
+    """Return the major and minor version of node.
+
+    Raises:
+        GateError: node is not installed.
+    """
     try:
-        process.require_program("node", request.environ.get("PATH"))
+        program = process.require_program("node", request.environ.get("PATH"))
     except MissingToolError as error:
         raise GateError("the tests cannot be run: node is not installed", "install node") from error
-    own = [path for path in request.sources if PurePosixPath(path).is_relative_to(script.folder)]
-    file = _test_file_path(root, PurePosixPath(first), script.folder)
-    return NodeTests(request._replace(sources=own), script, file)
+    call = ProcessSpec([program, "--version"], "/", {"PATH": request.environ.get("PATH", "")}, 30)
+    found = _VERSION.match(process.capture_output(call, 1000).stdout.decode("utf-8", "replace"))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _find_packaged(root: Path, folder: str, name: str) -> str:
@@ -72,11 +111,24 @@ def _find_packaged(root: Path, folder: str, name: str) -> str:
     return str(next((path for path in paths if os.path.lexists(root / path)), ""))
 
 
-def _test_file_path(root: Path, source: PurePosixPath, package: str) -> str:
-    """Return an unused path for the tests of a file: where those of the package are, or beside it."""
-    own = (source.parent / "__tests__", *(PurePosixPath(package, name) for name in ("test", "tests")))
-    folder = next((each for each in own if (root / each).is_dir()), source.parent)
-    word = "spec" if any((root / folder).glob("*.spec.*")) else "test"
+def _test_file_path(root: Path, source: PurePosixPath, script: NodeScript) -> str:
+    """Return an unused path for the tests of a file: where those nearest to it are, or beside it."""
+    tests = _list_test_files(root, script.folder)
+    folder, word = source.parent, "test"
+    if tests:
+        nearest = max(
+            tests, key=lambda path: len(os.path.commonpath([str(path.parent), str(source.parent)]))
+        )
+        word = TEST_FILE.fullmatch(nearest.name)[1]  # type: ignore[index]
+        if nearest.parent != source.parent and _TEST_FOLDERS & {*nearest.parent.parts}:
+            is_inside = nearest.parent.name == "__tests__"
+            folder = source.parent / "__tests__" if is_inside else _outermost_tests(nearest.parent)
+    else:
+        package = read_small_text(root / script.folder / "package.json")
+        word = "spec" if "spec" in package and ".test" not in package else "test"
+        named = (PurePosixPath(script.folder, name) for name in ("test", "tests"))
+        is_free = script.tool == "node" and not script.files
+        folder = next((each for each in named if is_free and (root / each).is_dir()), folder)
     for number in range(1, _MAX_FILES + 1):
         name = f"{source.stem}{'' if number == 1 else f'-{number}'}.{word}{source.suffix}"
         if not (root / folder / name).exists():
@@ -86,12 +138,40 @@ def _test_file_path(root: Path, source: PurePosixPath, package: str) -> str:
     )
 
 
+def _outermost_tests(folder: PurePosixPath) -> PurePosixPath:
+    """Return the folder of tests that a folder is in, or itself."""
+    outer = (each for each in reversed([folder, *folder.parents]) if each.name in _TEST_FOLDERS)
+    return next(outer, folder)
+
+
+def _list_test_files(root: Path, folder: str) -> list[PurePosixPath]:
+    """Return the files of a package that are tests by their name, without those of its packages."""
+    found, count = [], 0
+    for parent, folders, names in os.walk(root / folder):
+        folders[:] = sorted(name for name in folders if name not in _UNLISTED)
+        found += [
+            PurePosixPath(Path(parent, name).relative_to(root))
+            for name in names
+            if TEST_FILE.fullmatch(name)
+        ]
+        count += len(names)
+        if count > _MAX_LISTED:
+            break
+    return sorted(found)
+
+
 class NodeTests(NamedTuple):
     """Runs tests as the script of a package does; see `TestRunner`."""
 
     request: RunnerRequest
     script: NodeScript
     file: str
+    version: tuple[int, int] = (0, 0)
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """The files under test: those of one package."""
+        return self.request.sources
 
     @property
     def guidance(self) -> str:
@@ -124,9 +204,22 @@ class NodeTests(NamedTuple):
             "" if count == 1 else f"it has {count} calls of test() with a plain title outside of any group"
         )
 
+    def list_tests(self, code: str) -> list[str]:
+        """Return the tests and groups in some code, in any form, such as `it.skip` or `describe`."""
+        root = parser_for(self.language).parse(code.encode("utf-8", "replace")).root_node
+        found, waiting = [], [root]
+        while waiting:
+            node = waiting.pop()
+            waiting += reversed(node.named_children)
+            if node.type == "call_expression":
+                name = _text(node.child_by_field_name("function"))
+                if re.split(r"[.(\[`]", name)[0] in _GROUP_CALLS:
+                    found.append(_title_of_call(node) if name in _TEST_CALLS else name)
+        return found
+
     def normalize(self, case: TestCase) -> str:
         """Return the code of a test without its title, comments and white space."""
-        left_out = frozenset((case.test_name, ";"))
+        left_out = {";", *(f"{quote}{case.test_name}{quote}" for quote in "'\"`")}
         return " ".join(each for each in list_tokens(self.language, case.test_code) if each not in left_out)
 
     def render(self, result: TestGenerationResult) -> str:
@@ -146,30 +239,40 @@ class NodeTests(NamedTuple):
         if not self._can_measure():
             return None
         self._run(place, self._suite_words(place), seconds, measured=True)
-        return self._read_lines(place)
+        return self._read_lines(place)[0]
 
     def measure_tests(self, place: Place, names: Sequence[str], seconds: float) -> Measurement:
-        """Run tests together, and those that pass alone, since coverage is reported for whole runs."""
+        """Run tests together, and measure those that pass alone.
+
+        Lines are unknown if a test that passes has run none of a source, by what the tool reports.
+        """
         if not self._can_measure():
             return Measurement(self.run_tests(place, names, seconds), None)
+        known = []
 
         def measure_test(name: str) -> tuple[RunnerReport, Lines]:
             report = self._run_named(place, [name], seconds, measured=True)
-            return report, self._read_lines(place)
+            lines, is_known = self._read_lines(place)
+            known.append(is_known or bool(report.failures.get(name, "it ended")))
+            return report, lines
 
-        return measure_each(names, lambda names: self.run_tests(place, names, seconds), measure_test)
+        measured = measure_each(names, lambda names: self.run_tests(place, names, seconds), measure_test)
+        return measured if any(known) or not known else measured._replace(lines=None)
 
     def run_tests(self, place: Place, names: Collection[str], seconds: float) -> RunnerReport:
         """Run tests of the file, in its order."""
         return self._run_named(place, names, seconds)
 
-    def passes_suite(self, place: Place, seconds: float) -> bool:
-        """Return whether all tests of the package pass."""
-        return self._run(place, self._suite_words(place), seconds).code == 0
+    def run_suite(self, place: Place, seconds: float, *, stops_early: bool) -> RunnerReport:  # noqa: ARG002
+        """Run all tests of the package; these tools do not stop early in the same way."""
+        result = self._run(place, self._suite_words(place), seconds)
+        return RunnerReport(self._read_failures(place)[0], "", result.code)
 
     def is_assertion(self, failure: str) -> bool:
-        """Return whether the text of a failure is that of an assertion."""
-        return bool(_ASSERTION.search(failure))
+        """Return whether the text of a failure is that of an assertion, raised in a test."""
+        frames = [frame for frame in _FRAME.findall(failure) if "/node_modules/" not in frame]
+        in_test = not frames or is_test_path(frames[0].removeprefix("file://"))
+        return bool(_ASSERTION.search(failure)) and in_test
 
     def is_missing_name(self, failure: str) -> bool:
         """Return whether a test failed since what it tests does not exist."""
@@ -186,9 +289,8 @@ class NodeTests(NamedTuple):
             return bool(self._coverage_provider())
         if self.script.tool == "jest":
             return True
-        return not self.script.has_loader and all(
-            path.endswith((".js", ".mjs", ".cjs")) for path in self.request.sources
-        )
+        # A loader translates sources, and node counts the lines of what it made.
+        return self.version >= _REPORTS_LINES and not self.script.has_loader
 
     def _find_packaged(self, name: str) -> str:
         # A copy that is seen at the path of the tree does not hold its packages.
@@ -205,11 +307,12 @@ class NodeTests(NamedTuple):
     def _suite_words(self, place: Place) -> list[str]:
         """Return the arguments that run all tests, with the file of ours if it is there."""
         folder = place.root / self.script.folder
-        patterns = [pattern.removeprefix("./") for pattern in self.script.files]
-        safe = (pattern for pattern in patterns if not Path(pattern).is_absolute() and ".." not in pattern)
-        found = [str(path.relative_to(folder)) for pattern in safe for path in sorted(folder.glob(pattern))]
+        words = [word for pattern in self.script.files for word in _expand_braces(pattern)]
+        patterns = [word.removeprefix("./") for word in words]
+        safe = (each for each in patterns if each[:1] not in {"/", "!"} and ".." not in each)
+        found = [str(path.relative_to(folder)) for each in safe for path in sorted(folder.glob(each))]
         own = [self._relative(self.file)] if found and (place.root / self.file).is_file() else []
-        return list(dict.fromkeys([*found, *own]))
+        return list(dict.fromkeys([*found, *own])) or list(self.script.files)
 
     def _run_named(
         self, place: Place, names: Collection[str], seconds: float, *, measured: bool = False
@@ -220,9 +323,13 @@ class NodeTests(NamedTuple):
             "jest": ["-t", pattern, "--runTestsByPath", self._relative(self.file)],
             "vitest": ["-t", pattern, self._relative(self.file)],
         }[self.script.tool]
+        began = time.monotonic()
         result = self._run(place, select, seconds, measured=measured)
-        output = f"{result.stdout.decode('utf-8', 'replace')}\n{result.stderr.decode('utf-8', 'replace')}"
-        return RunnerReport(self._read_failures(place, names), output.strip()[-4000:])
+        failures, problems = self._read_failures(place)
+        problem = describe_time(seconds, began) + problems
+        output = problem + (result.stdout + b"\n" + result.stderr).decode("utf-8", "replace")
+        named = {name: text for name, text in failures.items() if name in names}
+        return RunnerReport(named, _TERMINAL_CODE.sub("", output).strip()[:4000], result.code)
 
     def _run(
         self, place: Place, select: Sequence[str], seconds: float, *, measured: bool = False
@@ -244,7 +351,8 @@ class NodeTests(NamedTuple):
         program = str(place.seen / packaged) if packaged else script.program
         sources = [self._relative(path) for path in self.request.sources]
         if script.tool == "node":
-            reporters = {"junit": report, **({"lcov": folder / "lcov.info"} if measured else {})}
+            reporters = {"spec": "stdout", "junit": report}
+            reporters |= {"lcov": folder / "lcov.info"} if measured else {}
             options = [
                 word
                 for name, file in reporters.items()
@@ -254,11 +362,15 @@ class NodeTests(NamedTuple):
             return [program, *script.options, "--test", *coverage, *options]
         if script.tool == "jest":
             coverage = ["--coverage", "--coverageReporters=lcovonly", f"--coverageDirectory={folder}"]
-            coverage += ["--coverageThreshold={}", *(f"--collectCoverageFrom={path}" for path in sources)]
+            coverage += [
+                "--coverageThreshold={}",
+                *(f"--collectCoverageFrom=**/{Path(path).name}" for path in sources),
+            ]
             run = [
                 program,
                 *script.options,
                 "--ci",
+                "--forceExit",
                 "--passWithNoTests",
                 "--json",
                 f"--outputFile={report}",
@@ -271,25 +383,36 @@ class NodeTests(NamedTuple):
         run += ["--reporter=json", f"--outputFile={report}"]
         return [*run, *(coverage if measured else ["--coverage.enabled=false"])]
 
-    def _read_failures(self, place: Place, names: Collection[str]) -> Mapping[str, str]:
-        """Return the failures of the tests with these names that were run."""
+    def _read_failures(self, place: Place) -> tuple[Mapping[str, str], str]:
+        """Return the failure of each reported test, empty if it passed, and the errors of whole files."""
         data = _read_report(_state(place) / "node-report")
-        found = _parse_junit(data) if self.script.tool == "node" else _parse_results(data)
-        return {name: _TERMINAL_CODE.sub("", text) for name, text in found.items() if name in names}
+        found, problems = (
+            node_reports.parse_junit(data)
+            if self.script.tool == "node"
+            else node_reports.parse_results(data)
+        )
+        return {name: _TERMINAL_CODE.sub("", text) for name, text in found.items()}, problems
 
-    def _read_lines(self, place: Place) -> Lines:
-        """Return the executed lines of the sources."""
+    def _read_lines(self, place: Place) -> tuple[Lines, bool]:
+        """Return the executed lines of the sources, and whether the tool has reported any source."""
         text = _read_report(_state(place) / "lcov.info").decode("utf-8", "replace")
-        return frozenset(self._lines_of_records(place, text))
-
-    def _lines_of_records(self, place: Place, text: str) -> Iterator[tuple[str, int, int]]:
+        lines: set[tuple[str, int, int]] = set()
+        is_known = False
         for record in text.split("end_of_record"):
             name = next((line[3:] for line in record.splitlines() if line.startswith("SF:")), "")
-            path = os.path.relpath(place.seen / self.script.folder / name, place.seen)
-            if path in self.request.sources:
-                yield from (
-                    (path, 0, int(line)) for line, count in _LCOV_LINE.findall(record) if int(count)
-                )
+            path = self._find_source(place, name)
+            is_known |= bool(path)
+            executed = (int(line) for line, count in _LCOV_LINE.findall(record) if int(count))
+            lines |= {(path, 0, line) for line in executed if path}
+        return frozenset(lines), is_known
+
+    def _find_source(self, place: Place, name: str) -> str:
+        """Return the source that a tool names, relative to a folder of its own; empty if there is none."""
+        path = os.path.relpath(place.seen / self.script.folder / name, place.seen)
+        if path in self.request.sources:
+            return path
+        ends = [each for each in self.request.sources if name and each.endswith(f"/{name}")]
+        return ends[0] if len(ends) == 1 else ""
 
 
 def _state(place: Place) -> Path:
@@ -307,45 +430,34 @@ def _escape(name: str) -> str:
     return _REGEX_CHARS.sub(r"\\\1", name)
 
 
-def _parse_junit(data: bytes) -> Mapping[str, str]:
-    """Return the failure of each test that ran in a report of node, empty if it passed."""
-    words = pytest_outcome.parse_report(data)
-    skipped = {name.removeprefix("test::") for name, word in words.items() if word == "SKIPPED"}
-    found = pytest_outcome.parse_failures(data, joins_parameters=False)
-    return {name: text for name, text in found.items() if name not in skipped}
+def _expand_braces(pattern: str) -> list[str]:
+    """Return the patterns that a shell makes of one with braces."""
+    found = _BRACES.search(pattern)
+    if not found:
+        return [pattern]
+    words = (pattern[: found.start()] + word + pattern[found.end() :] for word in found[1].split(","))
+    return [each for word in words for each in _expand_braces(word)]
 
 
 def _list_titles(language: str, code: str) -> list[str]:
     """Return the titles of the tests outside of any group, if they are plain strings."""
     root = parser_for(language).parse(code.encode("utf-8", "replace")).root_node
-    calls = (
-        child.named_children[0] for child in root.named_children if child.type == "expression_statement"
-    )
-    return [title for call in calls if (title := _title_of_call(call))]
+    statements = (child for child in root.named_children if child.type == "expression_statement")
+    return [title for each in statements if (title := _title_of_call(each.named_children[0]))]
 
 
 def _title_of_call(call: Any) -> str:
+    if call.type in {"await_expression", "unary_expression"}:  # await test(…), void test(…)
+        call = call.named_children[0]
     function, arguments = call.child_by_field_name("function"), call.child_by_field_name("arguments")
-    if function is None or arguments is None or function.text.decode() not in _TEST_CALLS:
+    if function is None or arguments is None or _text(function) not in _TEST_CALLS:
         return ""
     title = next(iter(arguments.named_children), None)
     if title is None or title.type not in _STRINGS:
         return ""
-    text = str(title.text.decode("utf-8", "replace"))[1:-1]
+    text = _ESCAPED_QUOTE.sub(r"\1", _text(title)[1:-1])
     return "" if "\\" in text or "${" in text or "\n" in text else text
 
 
-def _parse_results(data: bytes) -> Mapping[str, str]:
-    """Return the failure of each test in a result of jest or vitest as JSON, empty if it passed."""
-    try:
-        result = json.loads(data)
-        cases = [case for file in result["testResults"] for case in file["assertionResults"]]
-        return {
-            str(case["title"]): "\n".join(map(str, case.get("failureMessages") or ["it failed"]))
-            if case["status"] == "failed"
-            else ""
-            for case in cases
-            if case["status"] in {"passed", "failed"} and not case.get("ancestorTitles")
-        }
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        return {}
+def _text(node: Any) -> str:
+    return str(node.text.decode("utf-8", "replace"))

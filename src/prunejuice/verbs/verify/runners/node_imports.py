@@ -3,53 +3,146 @@
 The same name may not be imported twice in a file.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
-_IMPORT = re.compile(
-    r"import\s+(type\s+)?(?:([\w$]+)\s*,?\s*)?(?:\{([^}]*)\})?\s*from\s*(['\"])([^'\"]+)\4\s*;?"
-)
-_REQUIRE = re.compile(r"(?:const|let|var)\s+\{([^}]*)\}\s*=\s*require\(\s*(['\"])([^'\"]+)\2\s*\)\s*;?")
-_REQUIRE_ALL = re.compile(r"(?:const|let|var)\s+([\w$]+)\s*=\s*require\(\s*(['\"])([^'\"]+)\2\s*\)\s*;?")
+from prunejuice.code.grammar import parser_for
+
 _NODE_PREFIX = "node:"
-_ENDS = re.compile(r"(?<=;)\s+(?=import\b|const\b|let\b|var\b)|\n(?=\s*(?:import|const|let|var)\b)")
+_NAMED, _DEFAULT, _ALL = "named", "default", "*"
+_SAME_TESTS = frozenset(("default", "test", "it"))
+"""Exports of `node:test` that are the same function."""
+
+
+class _Binding(NamedTuple):
+    """A local name, and what a statement of a `kind` such as `import` gives it of a module.
+
+    `form` is `named`, `default` or `*` (all); `exported` is the name in the module, and `text` the words in
+    braces.
+    """
+
+    kind: str
+    module: str
+    form: str
+    exported: str
+    local: str
+    text: str
+
+    @property
+    def value(self) -> tuple[str, str, str]:
+        """What the name stands for: of one value, a name is imported once."""
+        module = self.module.removeprefix(_NODE_PREFIX)
+        is_test = module == "test" and self.exported in _SAME_TESTS
+        return self.kind.partition(" ")[0], module, "test" if is_test else self.exported
 
 
 def join_imports(statements: Iterable[str]) -> list[str]:
     """Return the statements with each name imported once, in their order.
 
-    Names of one module are joined into the first statement that imports some of them.
+    Names of one module are joined. A name that stands for two values is left in both statements, which no
+    program accepts.
     """
-    joined: dict[tuple[str, str], list[str]] = {}
-    templates: dict[tuple[str, str], str] = {}
-    for text in statements:
-        for statement in filter(None, map(str.strip, _ENDS.split(text))):
-            key, names, template = _parse_statement(statement)
-            templates.setdefault(key, template)
-            known = joined.setdefault(key, [])
-            known += [name for name in names if name not in known]
-    return [templates[key].replace("{names}", ", ".join(names)) for key, names in joined.items()]
+    texts = list(statements)
+    parsed = [each for text in texts for each in _parse_statements(text)]
+    quote = '"' if any('"' in text for text in texts) and not any("'" in text for text in texts) else "'"
+    values: dict[str, tuple[str, str, str]] = {}
+    groups: dict[tuple[str, str, str], list[_Binding]] = {}
+    plain: dict[str, None] = {}
+    order: list[tuple[str, str, str] | str] = []
+    for statement in parsed:
+        if isinstance(statement, str):
+            order += [] if statement in plain else [statement]
+            plain[statement] = None
+            continue
+        for binding in statement:
+            if values.setdefault(binding.local, binding.value) == binding.value and any(
+                binding.local == other.local for group in groups.values() for other in group
+            ):
+                continue
+            # All of a module stands in a statement of its own; so does each whole value of `require`.
+            alone = binding.local if binding.form == _ALL or _is_whole(binding) else ""
+            key = binding.kind, binding.module, alone
+            order += [] if key in groups else [key]
+            groups.setdefault(key, []).append(binding)
+    end = ";" if any(text.rstrip().endswith(";") for text in plain) or _ends(parsed) else ""
+    return [each if isinstance(each, str) else f"{_format(groups[each], quote)}{end}" for each in order]
 
 
-def _parse_statement(statement: str) -> tuple[tuple[str, str], list[str], str]:
-    """Return what tells a statement from others, the names in its braces, and itself without them."""
-    if (found := _IMPORT.fullmatch(statement)) and found[3] is not None:
-        kind = f"import {found[1] or ''}{found[2] or ''}"
-        return (kind, _module(found[5])), _split_names(found[3]), _without(statement, found, 3)
-    if found := _REQUIRE.fullmatch(statement):
-        return ("require", _module(found[3])), _split_names(found[1]), _without(statement, found, 1)
-    if found := _REQUIRE_ALL.fullmatch(statement):
-        return (f"require {found[1]}", _module(found[3])), [], statement
-    return (statement.rstrip("; "), ""), [], statement
+def _is_whole(binding: _Binding) -> bool:
+    return binding.kind == "require" and binding.form == _DEFAULT
 
 
-def _split_names(text: str) -> list[str]:
-    return [" ".join(name.split()) for name in text.split(",") if name.strip()]
+def _ends(parsed: list["list[_Binding] | str"]) -> bool:
+    """Return whether the statements end with a semicolon: the text of a binding keeps one."""
+    return any(binding.text.endswith(";") for each in parsed if isinstance(each, list) for binding in each)
 
 
-def _without(statement: str, found: "re.Match[str]", group: int) -> str:
-    return f"{statement[: found.start(group)]} {{names}} {statement[found.end(group) :]}"
+def _format(bindings: list[_Binding], quote: str) -> str:
+    kind, module = bindings[0].kind, f"{quote}{bindings[0].module}{quote}"
+    named = ", ".join(dict.fromkeys(each.text.rstrip(";") for each in bindings if each.form == _NAMED))
+    whole = [each.local if each.form == _DEFAULT else f"* as {each.local}" for each in bindings]
+    whole = [text for text, each in zip(whole, bindings, strict=True) if each.form != _NAMED]
+    names = ", ".join([*whole, *([f"{{ {named} }}"] if named else [])])
+    if kind == "require":
+        return f"const {names} = require({module})"
+    return f"{kind} {names} from {module}"
 
 
-def _module(name: str) -> str:
-    return name.removeprefix(_NODE_PREFIX)
+def _parse_statements(text: str) -> Iterator["list[_Binding] | str"]:
+    """Yield the names that each statement imports, or the statement itself if it imports none."""
+    root = parser_for("typescript").parse(text.encode("utf-8", "replace")).root_node
+    for node in root.named_children:
+        if node.type == "comment":
+            continue
+        end = ";" if node.children and node.children[-1].type == ";" else ""
+        if node.type == "import_statement":
+            found = list(_list_imported(node))
+        elif node.type in {"lexical_declaration", "variable_declaration"}:
+            found = list(_list_required(node))
+        else:
+            found = []
+        yield [each._replace(text=f"{each.text}{end}") for each in found] or _text(node)
+
+
+def _list_imported(node: Any) -> Iterator[_Binding]:
+    source = node.child_by_field_name("source")
+    clause = next((child for child in node.named_children if child.type == "import_clause"), None)
+    if source is None or clause is None:
+        return
+    is_type = any(child.type == "type" for child in node.children)
+    kind, module = "import type" if is_type else "import", _text(source)[1:-1]
+    for child in clause.named_children:
+        if child.type == "identifier":
+            yield _Binding(kind, module, _DEFAULT, _DEFAULT, _text(child), "")
+        elif child.type == "namespace_import":
+            yield _Binding(kind, module, _ALL, _ALL, _text(child.named_children[0]), "")
+        elif child.type == "named_imports":
+            for each in (part for part in child.named_children if part.type == "import_specifier"):
+                name, alias = each.child_by_field_name("name"), each.child_by_field_name("alias")
+                yield _Binding(kind, module, _NAMED, _text(name), _text(alias or name), _text(each))
+
+
+def _list_required(node: Any) -> Iterator[_Binding]:
+    """Yield the names of `const a = require('x')` and `const { a } = require('x')`."""
+    for declarator in (child for child in node.named_children if child.type == "variable_declarator"):
+        name, call = declarator.child_by_field_name("name"), declarator.child_by_field_name("value")
+        if (
+            call is None
+            or call.type != "call_expression"
+            or _text(call.child_by_field_name("function")) != "require"
+        ):
+            continue
+        arguments = call.child_by_field_name("arguments").named_children
+        if len(arguments) != 1 or arguments[0].type != "string":
+            continue
+        module = _text(arguments[0])[1:-1]
+        if name.type == "identifier":
+            yield _Binding("require", module, _DEFAULT, _DEFAULT, _text(name), "")
+        for each in name.named_children if name.type == "object_pattern" else ():
+            key, value = each.child_by_field_name("key"), each.child_by_field_name("value")
+            exported, local = _text(key or each), _text(value or each)
+            yield _Binding("require", module, _NAMED, exported, local, _text(each))
+
+
+def _text(node: Any) -> str:
+    return str(node.text.decode("utf-8", "replace"))

@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
@@ -11,10 +11,23 @@ from prunejuice.system.untrusted_files import read_small_text
 
 Tool = Literal["node", "jest", "vitest"]
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_ANOTHER_SCRIPT = re.compile(r"(?:npm|pnpm|yarn|bun)(?: run(?:-script)?)?(?: --?s\w*)? ([\w:.-]+)\s*$")
+_NO_TEST = "no test specified"
+"""What the script says that `npm init` writes."""
 _NODE_PROGRAMS = frozenset(("node", "tsx"))
-_KEPT_OPTIONS = frozenset(("-c", "--config", "--root", "--dir", "--rootDir"))
-_PREFIXES = frozenset(("npx", "cross-env", "yarn", "pnpm", "exec", "run", "--no-install"))
-_OTHER_TOOLS = ("mocha", "ava", "tap", "jasmine", "uvu", "bun test", "deno test")
+_NODE_VALUES = frozenset((
+    *("--import", "--require", "-r", "--loader", "--experimental-loader", "--conditions", "-C"),
+    *("--env-file", "--test-concurrency", "--test-timeout", "--test-shard", "--tsconfig"),
+))
+"""Options of node that are followed by a value."""
+_LOADERS = ("--import", "--loader", "--experimental-loader", "--require", "-r")
+_KEPT_VALUES = frozenset((
+    *("-c", "--config", "--root", "--dir", "--rootDir", "--env", "--environment", "--testEnvironment"),
+    *("--preset", "--project", "--projects", "--selectProjects", "-r", "--mode", "--setupFiles"),
+    *("--setupFilesAfterEnv", "--pool", "--roots", "--testTimeout", "--transform"),
+))
+"""Options of jest and vitest with a value that decide how tests are run."""
+_KEPT_FLAGS = frozenset(("--globals", "--dom", "--runInBand", "-i", "--experimental-vm-modules"))
 
 
 class NodeScript(NamedTuple):
@@ -35,26 +48,23 @@ class NodeScript(NamedTuple):
     @property
     def has_loader(self) -> bool:
         """Whether node translates the sources before it runs them."""
-        return self.program == "tsx" or any(
-            option.startswith(("--import", "--loader", "--experimental-loader", "--require", "-r"))
-            for option in self.options
-        )
+        return self.program == "tsx" or any(option.partition("=")[0] in _LOADERS for option in self.options)
 
 
 def find_test_script(root: Path, source: str) -> NodeScript | str:
-    """Return how the tests of a source are run, or the name of a tool that is not known."""
+    """Return how the tests of a source are run, or the script that says so in a way that is not known."""
     packages = list(_list_packages(root, source))
+    unknown = ""
     for folder, package in packages:
-        script = str(_table(package, "scripts").get("test", ""))
+        script = _resolve_script(_table(package, "scripts"))
         if tool := _tool_of_script(script):
             return _parse_script(script, folder, tool)
         installed = {*_table(package, "devDependencies"), *_table(package, "dependencies")}
         for name in ("vitest", "jest"):
             if name in installed:
                 return _parse_script(name, folder, name)
-        if other := next((name for name in _OTHER_TOOLS if name in script), ""):
-            return other
-    return NodeScript("node", packages[0][0] if packages else ".", "node")
+        unknown = unknown or ("" if _NO_TEST in script else script)
+    return unknown or NodeScript("node", packages[0][0] if packages else ".", "node")
 
 
 def _list_packages(root: Path, source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -74,12 +84,25 @@ def _table(package: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _resolve_script(scripts: Mapping[str, Any]) -> str:
+    """Return the script `test`, or the one that it runs."""
+    name, script = "test", ""
+    for _ in range(4):
+        script = str(scripts.get(name, ""))
+        found = _ANOTHER_SCRIPT.fullmatch(script.strip())
+        if not found or found[1] not in scripts:
+            break
+        name = found[1]
+    return script
+
+
 def _tool_of_script(script: str) -> Tool | None:
-    if re.search(r"\bvitest\b", script):
+    words = set(re.split(r"[\s;&|]+", script))
+    if "vitest" in words:
         return "vitest"
-    if re.search(r"\bjest\b", script):
+    if "jest" in words or any(word.endswith("/jest.js") for word in words):
         return "jest"
-    return "node" if re.search(r"\b(?:node|tsx)\b.*\s--test\b", script) else None
+    return "node" if "--test" in words and words & _NODE_PROGRAMS else None
 
 
 def _parse_script(script: str, folder: str, tool: Tool) -> NodeScript:
@@ -89,32 +112,38 @@ def _parse_script(script: str, folder: str, tool: Tool) -> NodeScript:
         words = shlex.split(parts[-1])
     except ValueError:  # an unclosed quote
         words = [tool]
-    variables: dict[str, str] = {}
-    while words and (words[0] in _PREFIXES or _ASSIGNMENT.fullmatch(words[0])):
-        if found := _ASSIGNMENT.fullmatch(words.pop(0)):
-            variables[found[1]] = found[2]
+    programs = _NODE_PROGRAMS if tool == "node" else {tool, "jest.js"}
+    at = next((at for at, word in enumerate(words) if word.rpartition("/")[2] in programs), 0)
+    before = words[:at]
+    variables = {found[1]: found[2] for word in before if (found := _ASSIGNMENT.fullmatch(word))}
     if tool == "node":
-        return _parse_node(words, folder, variables)
-    place = next((at for at, word in enumerate(words) if tool in word), 0)
-    if words[:1] == ["node"] and place > 1:  # node --experimental-vm-modules node_modules/jest/bin/jest.js
-        variables["NODE_OPTIONS"] = " ".join([variables.get("NODE_OPTIONS", ""), *words[1:place]]).strip()
-    return NodeScript(tool, folder, tool, tuple(_kept_options(words[place + 1 :])), (), variables)
+        options, files = _parse_node_words(words[at + 1 :])
+        return NodeScript("node", folder, words[at], tuple(options), tuple(files), variables)
+    if "node" in before:  # node --experimental-vm-modules node_modules/jest/bin/jest.js
+        given = " ".join([variables.get("NODE_OPTIONS", ""), *before[before.index("node") + 1 :]])
+        variables["NODE_OPTIONS"] = given.strip()
+    return NodeScript(tool, folder, tool, tuple(_kept_options(words[at + 1 :])), (), variables)
 
 
-def _parse_node(words: list[str], folder: str, variables: Mapping[str, str]) -> NodeScript:
-    """Parse a call of `node --test`; an option keeps a value that follows it as a word of its own."""
-    at = words.index("--test") if "--test" in words else len(words)
-    before, after = words[1:at], words[at + 1 :]
-    options = [*before, *(word for word in after if word.startswith("-") and "reporter" not in word)]
-    files = [word for word in after if not word.startswith("-")]
-    program = words[0] if words and words[0] in _NODE_PROGRAMS else "node"
-    return NodeScript("node", folder, program, tuple(options), tuple(files), variables)
+def _parse_node_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the options and the patterns of files of a call of `node --test`."""
+    options, files = [], []
+    rest = iter(words)
+    for word in rest:
+        is_ours = word == "--test" or word.startswith(("--test-reporter", "--experimental-test-coverage"))
+        value = [next(rest, "")] if word in _NODE_VALUES or word == "--test-reporter" else []
+        if not word.startswith("-"):
+            files.append(word)
+        elif not is_ours:
+            options += [word, *value]
+    return options, files
 
 
-def _kept_options(words: list[str]) -> Iterator[str]:
-    """Yield the options that choose the configuration; others choose tests or reports."""
+def _kept_options(words: Sequence[str]) -> Iterator[str]:
+    """Yield the options that decide how tests are run; others choose tests or reports."""
     for at, word in enumerate(words):
-        if word in _KEPT_OPTIONS:
-            yield from words[at : at + 2]
-        elif word.partition("=")[0] in _KEPT_OPTIONS:
+        name = word.partition("=")[0]
+        if word in _KEPT_FLAGS or (name in _KEPT_VALUES and "=" in word):
             yield word
+        elif word in _KEPT_VALUES:
+            yield from words[at : at + 2]

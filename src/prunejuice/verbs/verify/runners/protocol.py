@@ -1,5 +1,6 @@
 """What a runner of generated tests does: it writes a file of tests, runs it, and measures what it runs."""
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -16,10 +17,14 @@ Where it came from tells two branches of one line apart; it is 0 if a runner doe
 
 
 class RunnerReport(NamedTuple):
-    """What a runner reported: the failure of each test, empty if it passed, and the end of its output."""
+    """What a runner reported: the failure of each test, empty if it passed, and how it ended.
+
+    `output` tells why tests are not reported: the errors of files, and the end of what was printed.
+    """
 
     failures: Mapping[str, str]
     output: str = ""
+    code: int = 0
 
 
 class Measurement(NamedTuple):
@@ -32,13 +37,17 @@ class Measurement(NamedTuple):
 class TestRunner(Protocol):
     """Runs tests of one language in a tree. Paths are relative to the root of the tree.
 
-    `sources` are the files under test. A test is called by the name under which it is reported. No method
+    A test is called by the name under which it is reported. No method
     raises for a test that fails, hangs or ends the program: its failure is missing in the report.
     """
 
     @property
     def guidance(self) -> str:
         """What an agent must know to write tests for this runner."""
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """The files under test: those of the request that the runner can run together."""
 
     @property
     def file(self) -> str:
@@ -49,6 +58,9 @@ class TestRunner(Protocol):
 
     def find_mistake(self, case: TestCase) -> str:
         """Return why a case cannot be run, such as a syntax error; or an empty text."""
+
+    def list_tests(self, code: str) -> list[str]:
+        """Return the names of all that the runner would run in some code of the file, in any form."""
 
     def normalize(self, case: TestCase) -> str:
         """Return a text that is the same for cases which differ in nothing but names and comments."""
@@ -68,8 +80,8 @@ class TestRunner(Protocol):
     def run_tests(self, place: Place, names: Collection[str], seconds: float) -> RunnerReport:
         """Run tests of the file, in its order."""
 
-    def passes_suite(self, place: Place, seconds: float) -> bool:
-        """Return whether all tests of the tree pass."""
+    def run_suite(self, place: Place, seconds: float, *, stops_early: bool) -> RunnerReport:
+        """Run all tests of the tree, or until the first failure; the report has those that failed."""
 
     def is_assertion(self, failure: str) -> bool:
         """Return whether the text of a failure is that of an assertion."""
@@ -93,3 +105,8 @@ def measure_each(
     report = run_tests(names)
     passed = [name for name in names if report.failures.get(name) == ""]
     return Measurement(report, {name: measure_test(name)[1] for name in passed})
+
+
+def describe_time(seconds: float, began: float) -> str:
+    """Return that a run took all the time that it had, or an empty text."""
+    return f"it did not end within {seconds:g} s\n" if time.monotonic() - began >= seconds else ""

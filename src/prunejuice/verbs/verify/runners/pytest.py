@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from prunejuice.code.testpaths import is_test_path
 from prunejuice.environments.place import Place
 from prunejuice.errors import UsageError
 from prunejuice.text import safe_line
@@ -24,6 +25,7 @@ _MISSING_NAME = re.compile(
     re.MULTILINE,
 )
 """How a test fails for want of what it tests."""
+_PLACE = re.compile(r"^(\S+\.py):\d+: ", re.MULTILINE)
 _COVERAGE_SETTINGS = "[run]\ndynamic_context = test_function\n"
 _GUIDANCE = (
     "Write pytest tests: each is an independent function, and `test_name` is its name. "
@@ -80,6 +82,16 @@ class Pytest(NamedTuple):
         ]
         return "" if case.test_name in functions else f"it does not define {case.test_name}"
 
+    def list_tests(self, code: str) -> list[str]:
+        """Return the functions and classes that pytest would collect in some code."""
+        try:
+            body = ast.parse(code).body
+        except (SyntaxError, ValueError):
+            return []
+        kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        names = [node.name for node in body if isinstance(node, kinds)]
+        return [name for name in names if name.startswith(("test", "Test"))]
+
     def normalize(self, case: TestCase) -> str:
         """Return the syntax tree of a test as text, without its name, docstrings and names of variables."""
         tree = ast.parse(case.test_code.replace(case.test_name, "test"))
@@ -126,14 +138,20 @@ class Pytest(NamedTuple):
         result = self.python.run_pytest(place, f"--junitxml={report}", *words, seconds=seconds)
         return RunnerReport(_read_failures(place), result.output_tail)
 
-    def passes_suite(self, place: Place, seconds: float) -> bool:
-        """Return whether all tests of the tree pass."""
-        result = self.python.run_pytest(place, "-x", seconds=seconds)
-        return result.code in {0, pytest_outcome.NO_TESTS_CODE}
+    def run_suite(self, place: Place, seconds: float, *, stops_early: bool) -> RunnerReport:
+        """Run all tests of the tree, or until the first failure."""
+        report = _report(place)
+        report.unlink(missing_ok=True)
+        words = [f"--junitxml={report}", *(["-x"] if stops_early else [])]
+        result = self.python.run_pytest(place, *words, seconds=seconds)
+        code = 0 if result.code == pytest_outcome.NO_TESTS_CODE else result.code
+        return RunnerReport(_read_failures(place), result.output_tail, code)
 
     def is_assertion(self, failure: str) -> bool:
-        """Return whether the text of a failure is that of an assertion."""
-        return bool(_ASSERTION.search(failure))
+        """Return whether the text of a failure is that of an assertion of a test."""
+        places = _PLACE.findall(failure)  # the last one is where the error was raised
+        in_test = not places or is_test_path(places[-1]) or places[-1].endswith(("conftest.py", self.file))
+        return bool(_ASSERTION.search(failure)) and in_test
 
     def is_missing_name(self, failure: str) -> bool:
         """Return whether a test failed since what it tests does not exist."""
