@@ -42,7 +42,7 @@ class GateVerdict(NamedTuple):
 def new_file_diffs(path: str, text: str) -> tuple[FileDiff, ...]:
     """Return the diffs that create a file."""
     overlay = Overlay(lambda _: Version(None))
-    overlay.put(path, Version(text.encode(), 0o644))
+    overlay.put(path, Version(text.encode("utf-8", "replace"), 0o644))
     return tuple(overlay.diffs())
 
 

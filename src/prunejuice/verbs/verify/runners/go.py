@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from prunejuice.code.grammar import list_tokens, parser_for
 from prunejuice.environments.place import Place
-from prunejuice.errors import GateError, MissingToolError, UsageError
+from prunejuice.errors import GateError, MissingToolError
 from prunejuice.system import process
 from prunejuice.system.process import CapturedOutput, ProcessSpec
 from prunejuice.system.untrusted_files import read_small_text
@@ -20,6 +20,7 @@ from prunejuice.verbs.verify.runners.protocol import (
     Measurement,
     RunnerReport,
     describe_time,
+    find_unused_path,
     measure_each,
 )
 from prunejuice.verbs.verify.runners.registry import RunnerRequest
@@ -37,7 +38,6 @@ _MISSING_NAME = re.compile(
 _BLOCK = re.compile(r"^(.+):(\d+)\.(\d+),(\d+)\.(\d+) \d+ (\d+)$", re.MULTILINE)
 _ENDS = {"pass": "", "skip": "the test is skipped"}
 _MAX_OUTPUT_BYTES = 16 << 20
-_MAX_FILES = 99
 _COLUMNS = 10_000
 
 
@@ -63,30 +63,17 @@ def find_go_runner(request: RunnerRequest) -> "GoTest":
     package = _read_package(read_small_text(root / source)) or source.parent.name
     beside = (root / source.parent).glob("*_test.go")
     taken = {name for file in beside for name in _list_functions(_strip_package(read_small_text(file)))}
-    return GoTest(
-        program,
-        request._replace(sources=own),
-        _test_file_path(root, source),
-        str(folder),
-        module[1],
-        package,
-        frozenset(taken),
-    )
+
+    def name_file(number: int) -> str:
+        return str(source.with_name(f"{source.stem}{'' if number == 1 else f'_{number}'}_test.go"))
+
+    file = find_unused_path(root, str(source), name_file)
+    own_request = request._replace(sources=own)
+    return GoTest(program, own_request, file, str(folder), module[1], package, frozenset(taken))
 
 
 def _find_module_folder(root: Path, source: PurePosixPath) -> PurePosixPath | None:
     return next((folder for folder in source.parents if (root / folder / "go.mod").is_file()), None)
-
-
-def _test_file_path(root: Path, source: PurePosixPath) -> str:
-    """Return an unused path for the tests of a file, beside it."""
-    for number in range(1, _MAX_FILES + 1):
-        path = source.with_name(f"{source.stem}{'' if number == 1 else f'_{number}'}_test.go")
-        if not (root / path).exists():
-            return str(path)
-    raise UsageError(
-        f"{source.parent} has {_MAX_FILES} test files for {source.name} already", "merge some of them"
-    )
 
 
 class GoTest(NamedTuple):
@@ -126,7 +113,7 @@ class GoTest(NamedTuple):
 
     def find_mistake(self, case: TestCase) -> str:
         """Return why a test does not parse or lacks its function; empty when it is valid."""
-        root = parser_for("go").parse(f"package x\n{case.test_code}\n".encode()).root_node
+        root = parser_for("go").parse(f"package x\n{case.test_code}\n".encode("utf-8", "replace")).root_node
         if root.has_error:
             return "it does not parse"
         if any(child.type == "import_declaration" for child in root.named_children):
@@ -164,7 +151,9 @@ class GoTest(NamedTuple):
             program = process.require_program("gofmt", self._variables(place).get("PATH"))
         except MissingToolError:
             return source
-        call = ProcessSpec([program], place.root, self._variables(place), 30, stdin=source.encode())
+        call = ProcessSpec(
+            [program], place.root, self._variables(place), 30, stdin=source.encode("utf-8", "replace")
+        )
         result = place.capture_output(call, _MAX_OUTPUT_BYTES, self.request.stop)
         return result.stdout.decode("utf-8", "replace") if result.code == 0 else source
 
@@ -254,7 +243,7 @@ def _package_path(path: str, folder: str) -> str:
 
 
 def _list_functions(code: str) -> list[str]:
-    root = parser_for("go").parse(f"package x\n{code}\n".encode()).root_node
+    root = parser_for("go").parse(f"package x\n{code}\n".encode("utf-8", "replace")).root_node
     functions = (child for child in root.named_children if child.type == "function_declaration")
     return [child.child_by_field_name("name").text.decode() for child in functions]
 

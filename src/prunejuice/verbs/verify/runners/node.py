@@ -11,7 +11,7 @@ from prunejuice.code.grammar import list_tokens, parser_for
 from prunejuice.code.languages import language_for_path
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.environments.place import Place
-from prunejuice.errors import GateError, MissingToolError, UsageError
+from prunejuice.errors import GateError, MissingToolError
 from prunejuice.system import process
 from prunejuice.system.process import CapturedOutput, ProcessSpec
 from prunejuice.system.untrusted_files import read_small_text
@@ -26,6 +26,7 @@ from prunejuice.verbs.verify.runners.protocol import (
     Measurement,
     RunnerReport,
     describe_time,
+    find_unused_path,
     measure_each,
 )
 from prunejuice.verbs.verify.runners.registry import RunnerRequest
@@ -49,7 +50,6 @@ _LCOV_LINE = re.compile(r"DA:(\d+),(\d+)")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _MAX_OUTPUT_BYTES = 16 << 20
 _MAX_REPORT_BYTES = 64 << 20
-_MAX_FILES = 99
 _MAX_LISTED = 20_000
 _UNLISTED = frozenset(("node_modules", ".git", "dist", "build", "coverage", ".prj"))
 _TEST_FOLDERS = frozenset(("__tests__", "test", "tests", "spec", "specs"))
@@ -129,13 +129,11 @@ def _test_file_path(root: Path, source: PurePosixPath, script: NodeScript) -> st
         named = (PurePosixPath(script.folder, name) for name in ("test", "tests"))
         is_free = script.tool == "node" and not script.files
         folder = next((each for each in named if is_free and (root / each).is_dir()), folder)
-    for number in range(1, _MAX_FILES + 1):
-        name = f"{source.stem}{'' if number == 1 else f'-{number}'}.{word}{source.suffix}"
-        if not (root / folder / name).exists():
-            return str(folder / name)
-    raise UsageError(
-        f"{folder} has {_MAX_FILES} test files for {source.name} already", "merge some of them"
-    )
+
+    def name_file(number: int) -> str:
+        return str(folder / f"{source.stem}{'' if number == 1 else f'-{number}'}.{word}{source.suffix}")
+
+    return find_unused_path(root, str(source), name_file)
 
 
 def _outermost_tests(folder: PurePosixPath) -> PurePosixPath:

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from prunejuice.environments.place import Place
+from prunejuice.errors import UsageError
 from prunejuice.verbs.results import TestCase, TestGenerationResult
 
 SUITE_SECONDS = 600.0
 TEST_SECONDS = 60.0
+_MAX_FILES = 99
 Lines = frozenset[tuple[str, int, int]]
 """Executed lines: the path of a file, where execution came from, and the line; both numbers from 1.
 
@@ -110,3 +113,16 @@ def measure_each(
 def describe_time(seconds: float, began: float) -> str:
     """Return that a run took all the time that it had, or an empty text."""
     return f"it did not end within {seconds:g} s\n" if time.monotonic() - began >= seconds else ""
+
+
+def find_unused_path(root: Path, source: str, name_file: Callable[[int], str]) -> str:
+    """Return the first path of those that `name_file` gives for 1, 2 and so on at which nothing is.
+
+    Raises:
+        UsageError: all are in use.
+    """
+    for number in range(1, _MAX_FILES + 1):
+        path = name_file(number)
+        if not (root / path).exists():
+            return path
+    raise UsageError(f"{source} has {_MAX_FILES} files of tests already", "merge some of them")

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.environments.place import Place
-from prunejuice.errors import UsageError
 from prunejuice.text import safe_line
 from prunejuice.verbs.results import TestCase, TestGenerationResult
 from prunejuice.verbs.verify import interpreter, pytest_outcome
 from prunejuice.verbs.verify.interpreter import PythonInterpreter, PythonResult
-from prunejuice.verbs.verify.runners.protocol import Lines, Measurement, RunnerReport
+from prunejuice.verbs.verify.runners.protocol import Lines, Measurement, RunnerReport, find_unused_path
 from prunejuice.verbs.verify.runners.registry import RunnerRequest
 
 _ASSERTION = re.compile(r"^E\s+(?:assert\b|AssertionError|Failed: DID NOT)", re.MULTILINE)
@@ -31,7 +30,6 @@ _GUIDANCE = (
     "Write pytest tests: each is an independent function, and `test_name` is its name. "
     "Import the tested code as users of the project import it."
 )
-_MAX_FILES = 99
 
 
 def find_pytest(request: RunnerRequest) -> "Pytest":
@@ -43,19 +41,18 @@ def find_pytest(request: RunnerRequest) -> "Pytest":
     """
     needs = ("pytest", "coverage")
     python = interpreter.find_python(request.place, request.environ, request.stop, *needs, tag=request.tag)
-    return Pytest(python, tuple(request.sources), test_file_path(request.place.root, request.sources[0]))
+    return Pytest(python, tuple(request.sources), _test_file_path(request.place.root, request.sources[0]))
 
 
-def test_file_path(root: Path, source: str) -> str:
+def _test_file_path(root: Path, source: str) -> str:
     """Return an unused path for the tests of a file, in the folder of the other tests."""
-    stem = Path(source).stem
     folder = next((name for name in ("tests", "test") if (root / name).is_dir()), str(Path(source).parent))
-    for number in range(1, _MAX_FILES + 1):
-        name = f"test_{stem}{'' if number == 1 else f'_{number}'}.py"
-        path = name if folder == "." else f"{folder}/{name}"
-        if not (root / path).exists():
-            return path
-    raise UsageError(f"{folder} has {_MAX_FILES} test files for {source} already", "merge some of them")
+
+    def name_file(number: int) -> str:
+        name = f"test_{Path(source).stem}{'' if number == 1 else f'_{number}'}.py"
+        return name if folder == "." else f"{folder}/{name}"
+
+    return find_unused_path(root, source, name_file)
 
 
 class Pytest(NamedTuple):
