@@ -64,8 +64,33 @@ def test_lines_in_the_worktree_are_known_before_they_are_committed(project, done
     git(root, "reset", "-q", "--soft", "HEAD~1")
     (root / "a.txt").write_text((root / "a.txt").read_text() + "by a person\n")
     assert {line: blame(project, f"a.txt:{line}", root)["by"] for line in LINES} == LINES
-    assert blame(project, "a.txt:5", root) is None, "nothing recorded it"
+    assert blame(project, "a.txt:5", root)["by"].startswith("a person")
     assert project.prj("diff", done["id"]).code == 0
+
+
+def test_a_line_that_was_indented_later_keeps_its_author(project, done):
+    assert project.prj("merge", done["id"], "--no-check").code == 0
+    text = (project.root / "a.txt").read_text()
+    (project.root / "a.txt").write_text(text.replace("by first", "    by first"))
+    git(project.root, "commit", "-qam", "Indent")
+    assert blame(project, "a.txt:3")["by"] == "step first"
+
+
+def test_work_that_was_never_committed_is_merged_from_its_last_snapshot(project, done):
+    project.command(
+        "plain", "pre_steps: [create-worktree]\nsteps: [{name: w, script: 'echo kept > b.txt'}]\n"
+    )
+    _, run = project.run("plain")
+    shutil.rmtree(run["worktree"])
+    git(project.root, "worktree", "prune")
+    assert project.prj("merge", run["id"], "--no-check").code == 0
+    assert (project.root / "b.txt").read_text() == "kept\n"
+
+
+def test_a_file_that_is_not_there_is_named(project):
+    answer = project.codebot("blame", "nothing.txt:1")
+    assert answer.code == 2
+    assert "there is no file nothing.txt" in answer.err
 
 
 def test_lines_of_a_person_are_told_from_those_of_steps(project, done):

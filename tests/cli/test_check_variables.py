@@ -80,3 +80,34 @@ def test_without_trust_in_the_file_a_check_runs_without_it_and_says_so(shop, tmp
     answer = project.codebot("implement", "a.txt", "--prompt", "say two", *words)
     assert answer.code == 0, answer
     assert ("without the variables of .env" in answer.err) == checked
+
+
+@pytest.mark.parametrize("password", ["pgpass-99", "pgpass99"])
+def test_the_password_in_a_url_is_masked_wherever_it_goes(shop, password):
+    project, _ = shop
+    (project.root / ".env").write_text(f"DATABASE_URL=postgres://user:{password}@host/db\n")
+    project.command(
+        "show", "steps: [{name: s, script: 'echo url=$DATABASE_URL | tee $PRUNEJUICE_OUTPUT'}]\n"
+    )
+    answer, made = project.run("show")
+    assert answer.code == 0, answer
+    folder = Path(made["artifact_dir"])
+    texts = [path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file()]
+    assert any("***" in text for text in texts)
+    assert not any(password in text for text in texts)
+
+
+@pytest.mark.parametrize("overlay", ["true", "false"])
+def test_a_check_imports_the_project_alike_for_an_agent_and_a_merge(shop, tmp_path, monkeypatch, overlay):
+    project, run = shop
+    monkeypatch.setenv("PRUNEJUICE_OVERLAY", overlay)
+    (project.root / "cart.py").write_text("one = 1\n")
+    (project.root / "tests").mkdir()
+    (project.root / "tests/test_cart.py").write_text(
+        "from cart import one\n\n\ndef test_one():\n    assert one\n"
+    )
+    check = f"{Path(sys.executable).parent}/pytest -q -p no:cacheprovider"
+    answer, made = run(check, EDIT)
+    assert answer.code == 0, answer
+    merged = project.prj("merge", made["id"], "--check", check)
+    assert merged.code == 0, merged

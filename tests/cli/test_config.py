@@ -159,3 +159,23 @@ def test_json_is_printed_wherever_the_option_stands(project, words, expected):
         answer = project.prj("config", *arguments)
         assert answer.code == 0, answer.err
         assert expected.items() <= answer.json.items()
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "counts"),
+    [
+        ("0.3", "5", 0.3),
+        ("0.3", "0", 0.3),
+        ("0.3", "0.1", 0.1),
+        ("", "5", 5.0),
+        ("", "0", 0.0),
+        ("0", "5", 5.0),
+    ],
+)
+def test_a_project_can_only_lower_what_its_user_may_spend(project, own, given, counts):
+    if own:
+        assert project.prj("config", "set", "max_cost", own).code == 0
+    (project.root / ".prj").mkdir(exist_ok=True)
+    (project.root / ".prj/config.yaml").write_text(f"max_cost: {given}\n")
+    project.prj("trust")
+    assert float(project.prj("config", "get", "max_cost").out.split()[0]) == counts

@@ -1,6 +1,8 @@
 """`prj solve`: from issues or tasks to changes that wait for a review, and on to pull requests."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,24 @@ def test_issues_of_an_export_need_no_forge(export, answers, words, chosen):
     assert plan.code == 0, plan
     given = [item["arguments"] for item in plan.json.get("items", [plan.json])]
     assert [each.get("issue") or each["prompt"] for each in given] == chosen
+
+
+def test_an_export_may_come_by_a_pipe_and_names_each_issue_once(export, answers, monkeypatch):
+    answers(GOLD)
+    given = json.dumps(EXPORT)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
+    plan = export.prj("solve", "21", "#21", "--from", "-", "--dry-run", "--json")
+    assert plan.code == 0, plan
+    [arguments] = [item["arguments"] for item in plan.json.get("items", [plan.json])]
+    assert json.loads(Path(arguments["export"]).read_text()) == EXPORT
+
+
+def test_a_run_is_found_by_the_key_of_its_issue(export, answers):
+    answers(GOLD)
+    assert export.prj("solve", "SHOP-7", "--from", "issues.json").code == 0
+    shown = export.prj("show", "shop-7", "--json")
+    assert shown.json["task"].startswith("SHOP-7: ") if "task" in shown.json else shown.code == 0
+    assert export.prj("review", "SHOP-7", "-y").code == 0
 
 
 def test_an_issue_of_an_export_is_closed_by_its_pull_request(export, answers, remote, forge):

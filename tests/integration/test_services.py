@@ -18,6 +18,9 @@ ASK = (
     f"{sys.executable} -c 'import os, urllib.request; "
     'urllib.request.urlopen("http://127.0.0.1:" + os.environ["PRUNEJUICE_PORT"] + "/a.txt", timeout=5)\''
 )
+TEXT = ASK.replace("urllib.request.urlopen", "print(urllib.request.urlopen").replace(
+    ", timeout=5)'", ", timeout=5).read().decode())'"
+)
 EDIT = "Say two.\n\na.txt\n<<<<<<< SEARCH\none\n=======\ntwo\n>>>>>>> REPLACE\n"
 COMMAND = """
 description: Use a server
@@ -114,12 +117,36 @@ def test_checks_of_agents_and_merges_use_the_services(shop, tmp_path, monkeypatc
     answers = tmp_path / "answers.yaml"
     answers.write_text(yaml.safe_dump({"answers": [{"text": EDIT}]}))
     monkeypatch.setenv("PRUNEJUICE_SCRIPT", str(answers))
-    args = {"files": ["a.txt"], "prompt": "say two", "check": ASK}
+    # The check is answered by services on the code that it judges, not on that of the worktree.
+    args = {"files": ["a.txt"], "prompt": "say two", "check": f"{TEXT} | grep -q two"}
     project = shop(steps=f"  - {{name: work, agent: implement, args: {json.dumps(args)}}}")
     answer, run = project.run("use")
     assert answer.code == 0, answer
-    merged = project.prj("merge", run["id"], "--check", f"{ASK} && grep -q two a.txt")
+    merged = project.prj("merge", run["id"], "--check", f"{TEXT} | grep -q two")
     assert merged.code == 0, merged
+
+
+def test_a_change_that_breaks_the_services_is_found(shop, tmp_path, monkeypatch):
+    (tmp_path / "answers.yaml").write_text(yaml.safe_dump({"answers": [{"text": EDIT, "times": 0}]}))
+    monkeypatch.setenv("PRUNEJUICE_SCRIPT", str(tmp_path / "answers.yaml"))
+    args = {"files": ["a.txt"], "prompt": "say two", "check": "true"}
+    project = shop(
+        steps=f"  - {{name: work, agent: implement, args: {json.dumps(args)}}}",
+        services=f"grep -q one a.txt || exit 7; {SERVER}",
+    )
+    answer, run = project.run("use")
+    assert answer.code == 3, answer
+    assert "on the code that is judged, the services ended with exit code 7" in run["error"]
+
+
+def test_a_merge_on_which_services_do_not_start_is_refused(shop):
+    project = shop("echo two > a.txt", services=f"grep -q one a.txt || exit 7; {SERVER}")
+    answer, run = project.run("use")
+    assert answer.code == 0, answer
+    merged = project.prj("merge", run["id"], "--check", "true")
+    assert merged.code == 3, merged
+    assert "the services ended with exit code 7" in merged.err
+    assert ".log" not in merged.err
 
 
 def test_services_are_started_again_when_a_run_is_resumed(shop, tmp_path):

@@ -51,6 +51,7 @@ WRONG = {
     '{"a": 1}': "has no list of issues",
     '[{"fields": {"summary": "a"}}]': "issue 1 has no key",
     '[{"key": "A-1", "fields": {"summary": ""}}]': "issue 1 has no summary",
+    '[{"iid": 1, "title": "a"}, {"iid": 1, "title": "b"}]': "issue 2 has the number 1 of another one",
     "[" * 100_000: "x.json is",
 }
 
@@ -61,8 +62,24 @@ def test_what_is_wrong_is_named_with_its_place(text):
         parse_export(text, "x.json")
 
 
+def test_pull_requests_of_github_are_no_issues():
+    rows = [{"number": 1, "title": "a", "pull_request": {"url": "x"}}, {"number": 2, "title": "b"}]
+    assert [each.key for each in parse_export(json.dumps(rows), "x")] == ["2"]
+
+
+@pytest.mark.parametrize("text", ["[null, 3]", '["a", "b"]', '\ufeff[{"number": 1, "title": "a"}]'])
+def test_any_json_is_an_export(text):
+    assert is_export(text)
+
+
+def test_people_who_are_mentioned_stay_in_a_text():
+    document = {"type": "doc", "content": [{"type": "mention", "attrs": {"text": "@bob"}}]}
+    row = {"key": "A-1", "fields": {"summary": "a", "description": document}}
+    assert parse_export(json.dumps([row]), "x")[0].issue.body == "@bob"
+
+
 def test_lines_of_json_are_an_export_and_the_first_of_a_number_counts():
-    text = '{"number": 1, "title": "a"}\n\n{"number": 2, "title": "b"}\n{"number": 1, "title": "c"}\n'
+    text = '{"number": 1, "title": "a"}\n\n{"number": 2, "title": "b"}\n{"number": 1, "title": "a"}\n'
     assert [each.issue.title for each in parse_export(text, "x")] == ["a", "b"]
     assert parse_export("[]", "x") == []
 

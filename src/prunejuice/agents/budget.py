@@ -6,7 +6,7 @@ from prunejuice.code import tokens
 from prunejuice.errors import LimitError
 from prunejuice.text import format_dollars
 
-RAISE_COST = "raise --max-cost, or the setting max_cost"
+RAISE_COST = "raise max_cost: of the step, the setting, or --max-cost of codebot"
 
 
 def require_budget(limits: Limits, spent: Usage, prompt: str, model: str) -> Usage:

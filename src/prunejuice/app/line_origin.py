@@ -62,8 +62,6 @@ def find_line_origin(
         return None
     lines = _read_lines(git, place.commit, place.path) if place.commit else _read_file(root / path)
     found = _find_snapshot(git, run.snapshots, place, lines)
-    if found is None and not place.commit:
-        return None
     if found and not found.step and (reviewed := _find_reviewed_visit(run, place.path)):
         return LineOrigin(run, place.commit, reviewed.step, str(reviewed.outputs["change_set"]))
     return LineOrigin(run, place.commit, found.step if found else "")
@@ -72,7 +70,7 @@ def find_line_origin(
 def _blame(git: Git, path: str, line: int) -> _Place | None:
     """Return the commit of a line, with the path and number there; None if git does not know the file."""
     span = f"{line},{line}"
-    result = git.try_run("blame", "--porcelain", "-L", span, "--", path)
+    result = git.try_run("blame", "--porcelain", "-w", "-L", span, "--", path)
     text = result.stdout.decode("utf-8", "surrogateescape")
     first, name = _BLAME.match(text), _FILENAME.search(text)
     if result.code or first is None or name is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.app.wiring import App
-from prunejuice.environments import equipment, origin, ports, submodules
+from prunejuice.environments import equipment, origin, submodules
 from prunejuice.environments.checkout_overlay import GitHead, open_overlay
 from prunejuice.environments.place import Place
 from prunejuice.environments.services import running_services
@@ -72,11 +72,6 @@ def _run_check(app: App, git: Git, commit: str, command: str, folder: str) -> _C
     )
     hidden = secret_values(declared, app.settings.secret_names)
     with _open_place(app, git, commit, lines.append) as place:
-        if app.settings.services:
-            declared = {
-                **declared,
-                **ports.port_variables(ports.allocate_ports(app.settings.home, place.root)),
-            }
         place = place._replace(declared=declared)
         report = place.scratch / "origin"
         env = place.variables(app.environ, report)
@@ -90,9 +85,8 @@ def _run_check(app: App, git: Git, commit: str, command: str, folder: str) -> _C
 
         tag = f"{worktree.CHECK_PREFIX}{place.root.name}"
         spec = process.ProcessSpec(argv, directory, env, _CHECK_SECONDS, app.settings.grace, tag=tag)
-        log = place.scratch / "services.log"
-        with running_services(app.settings, spec, log, Stop(), hidden):
-            ended = place.run(spec, keep_tail)
+        with running_services(app.settings, place, spec, Stop(), hidden) as served:
+            ended = place.run(served, keep_tail)
         shadowed = origin.find_shadowed_module(report)
     lacking = [line.strip() for line in lines if _WARNING in line]
     output = "\n".join([safe_text(mask_bytes(bytes(tail), hidden)), *lacking])

@@ -323,6 +323,13 @@ def _find_tip(git: Git, run: Run, title: str) -> str:
     tip = git.resolve(f"refs/heads/{branch}") if branch else ""
     if not tip:
         raise _no_work_error(git, run)
+    # What was never committed is in the last snapshot; a branch that moved since has its own say.
+    saved = run.snapshot_range()[1]
+    if saved and git.resolve(f"{saved}^") == tip:
+        tree = snapshot.resolve_tree(git, saved)
+        return (
+            tip if tree == snapshot.resolve_tree(git, tip) else git.commit_tree(tree, (tip,), title, None)
+        )
     return tip
 
 

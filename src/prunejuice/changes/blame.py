@@ -31,6 +31,8 @@ def blame_line(store: ChangeSetStore, path: str, line: int) -> BlameResult | Non
     """
     with open_version_reader(store.tree_state) as read_version:
         lines = lines_from_bytes(read_version(path).data)
+        if read_version(path).data is None:
+            raise NotFoundError(f"there is no file {safe_line(path, 120)}", "name a file of the tree")
     if not 1 <= line <= len(lines):
         raise NotFoundError(
             f"{safe_line(path, 120)} has no line {line}", f"choose one of its {len(lines)} lines"

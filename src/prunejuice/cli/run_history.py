@@ -1,5 +1,6 @@
 """The run history for commands that only read it, without importing the application."""
 
+import re
 from contextlib import suppress
 
 from prunejuice.engine.history import RunHistory
@@ -8,6 +9,7 @@ from prunejuice.errors import PruneJuiceError
 from prunejuice.system import settings
 from prunejuice.workflow import project
 
+_TRACKER_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9]+")
 _MAX_RUNS = 500
 """How many of the newest runs are searched for an issue."""
 
@@ -36,7 +38,9 @@ def mark_lost_runs(history: RunHistory) -> None:
 
 
 def find_run_id(history: RunHistory, word: str) -> str:
-    """Return the id of this project's newest run for an issue (`12` or `#12`), or of the run of a prefix.
+    """Return the id of this project's newest run for an issue, or of the run with a prefix.
+
+    An issue is `12`, `#12`, or a key of Jira such as `SHOP-12`.
 
     Raises:
         NotFoundError: no run or several runs match.
@@ -49,6 +53,10 @@ def find_run_id(history: RunHistory, word: str) -> str:
             may_be = f"issue={number}" in line.arguments.split()
             if may_be and history.load_run(line.id).plan.arguments.get("issue") == int(number):
                 return line.id
+    if _TRACKER_KEY.fullmatch(word):
+        lines = history.list_runs(find_project_root(), (), _MAX_RUNS)
+        found = next((line.id for line in lines if line.task.startswith(f"{word.upper()}: ")), "")
+        return found or history.find_run_id(word)
     return history.find_run_id(word)
 
 

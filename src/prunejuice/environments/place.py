@@ -51,7 +51,9 @@ class Place(NamedTuple):
         """
         declared = self.declared
         environ = active_environment.activate_environment(self.seen, environ, self.root)
-        paths = python_paths.tree_variables(self.seen, self.checkout, environ, declared)
+        paths = python_paths.tree_variables(
+            self.seen, self.checkout, environ, declared, is_shown_there=bool(self.overlay)
+        )
         variables = {**settings.inherited_environment(self.relocate(environ)), **declared, **paths}
         if report is None or self.overlay:
             return variables

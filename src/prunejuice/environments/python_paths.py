@@ -23,15 +23,17 @@ def tree_variables(
     checkout: Path,
     environ: Mapping[str, str],
     declared: Mapping[str, str] = MappingProxyType({}),
+    *,
+    is_shown_there: bool = False,
 ) -> dict[str, str]:
     """Return the variables by which Python imports the sources of a tree before installed ones.
 
-    An editable package leads every import back to the checkout, and tests pass on other code: its folder in
-    the tree comes first. Of the caller's PYTHONPATH only folders of the project are kept, of a `declared`
-    one all.
+    For the checkout itself there are none, unless another tree `is_shown_there`. An editable package leads
+    every import back to the checkout, and tests pass on other code: its folder in the tree comes first. Of
+    the caller's PYTHONPATH only folders of the project are kept, of a `declared` one all.
     """
     own: list[Path] = []
-    if tree != checkout and _has_python(tree):
+    if (is_shown_there or tree != checkout) and _has_python(tree):
         roots = find_editable_roots(checkout, {**environ, **declared})
         editable = [tree / root.relative_to(checkout) for root in roots]
         own = [folder for folder in dict.fromkeys([tree / "src", *editable, tree]) if is_folder(folder)]

@@ -33,8 +33,13 @@ class ExportedIssue(NamedTuple):
 
 
 def is_export(text: str) -> bool:
-    """Return whether a text may be an export: it begins as a list or an object of JSON."""
-    return bool(_EXPORT_START.match(text))
+    """Return whether a text may be an export: it is a list or an object of JSON, or begins as one."""
+    if _EXPORT_START.match(text):
+        return True
+    try:
+        return text.lstrip()[:1] in {"[", "{"} and isinstance(json.loads(text), list | dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def read_export(path: Path) -> list[ExportedIssue]:
@@ -57,6 +62,7 @@ def parse_export(text: str, source: str) -> list[ExportedIssue]:
     Raises:
         UsageError: the text is no export, or an issue has no number or no title.
     """
+    text = text.removeprefix("\ufeff")
     if len(text) > _MAX_BYTES:
         raise UsageError(f"{source} is larger than {_MAX_BYTES >> 20} MiB", "export fewer issues")
     rows = _list_rows(_parse_json(text, source))
@@ -65,8 +71,13 @@ def parse_export(text: str, source: str) -> list[ExportedIssue]:
         raise UsageError(f"{source} has no list of issues", fix)
     found: dict[str, ExportedIssue] = {}
     for place, row in enumerate(rows, 1):
+        if isinstance(row, dict) and isinstance(row.get("pull_request"), dict):
+            continue  # GitHub lists pull requests among the issues
         exported = _read_issue(row, f"{source}: issue {place}")
-        found.setdefault(exported.key, exported)
+        first = found.setdefault(exported.key, exported)
+        if first.issue.title != exported.issue.title:
+            problem = f"{source}: issue {place} has the number {exported.key} of another one"
+            raise UsageError(problem, "export the issues of one project")
     return list(found.values())
 
 
@@ -145,7 +156,8 @@ def _document_text(node: Any, depth: int = 0) -> Iterator[str]:
     """Yield the texts of a document of Jira, which is a tree of nodes."""
     if not isinstance(node, dict) or depth > _MAX_DEPTH:
         return
-    yield _text(node.get("text"), strip=False)
+    attributes = _object(node.get("attrs"))  # of a mention
+    yield _text(node.get("text"), strip=False) or _text(attributes.get("text"), strip=False)
     content = node.get("content")
     for child in content if isinstance(content, list) else ():
         yield from _document_text(child, depth + 1)

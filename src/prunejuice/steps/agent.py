@@ -130,6 +130,7 @@ def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
             overlay=resources.settings.overlay,
             declared=check_variables(handle, resources),
             hidden=resources.hidden,
+            settings=resources.settings,
         )
         agent_step = _AgentStep(handle, resources, request, ask_context)
         if own_command is not None:

@@ -136,7 +136,10 @@ def read_outputs(path: Path, hidden: Iterable[str] = ()) -> Mapping[str, Any]:
         return {}
     if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_OUTPUT_BYTES:
         raise StepError(f"PRUNEJUICE_OUTPUT must be a regular file of at most {MAX_OUTPUT_BYTES >> 20} MiB")
-    text = mask_bytes(path.read_bytes(), hidden)
+    content = path.read_bytes()
+    text = mask_bytes(content, hidden)
+    if text != content:
+        path.write_bytes(text)  # the file is kept with the run
     if text.lstrip()[:1] == b"{":
         return _parse_json_object(text)
     outputs: dict[str, Any] = {}

@@ -16,23 +16,24 @@ MIN_LENGTH = 8
 _MIN_LINE_LENGTH = 12
 _MIN_WRAPPED_LENGTH = 40
 _MAX_BREAKS_FACTOR = 3  # held back, so that a wrapped form is seen whole
-_URL_PASSWORD = re.compile(r"(\w://[^\s/@:]*:)[^\s/@]+@")
+_URL_PASSWORD = re.compile(r"(\w://[^\s/@:]*:)([^\s/@]+)@")
 _WORD = re.compile(rb"[A-Za-z0-9+/_-]+")
 
 
 def secret_values(environment: Mapping[str, str], names: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the values that suggest a secret by their name, such as `API_TOKEN`, or by their form.
 
-    `names` are further names, which may have `*`.
+    Of a URL it is the password. `names` are further names, which may have `*`.
     """
     patterns = tuple(names)
-    return tuple(
-        value
-        for name, value in environment.items()
-        if is_secret_name(name)
-        or any(fnmatchcase(name.upper(), pattern.upper()) for pattern in patterns)
-        or find_secret_forms(value)
-    )
+    secrets = [value for name, value in environment.items() if _is_secret(name, value, patterns)]
+    passwords = (found[2] for value in environment.values() if (found := _URL_PASSWORD.search(value)))
+    return tuple(dict.fromkeys((*secrets, *passwords)))
+
+
+def _is_secret(name: str, value: str, patterns: Iterable[str]) -> bool:
+    is_named = any(fnmatchcase(name.upper(), pattern.upper()) for pattern in patterns)
+    return is_secret_name(name) or is_named or bool(find_secret_forms(value))
 
 
 def mask_argument(name: str, value: Any, names: Iterable[str] = ()) -> Any:
@@ -45,7 +46,7 @@ def mask_argument(name: str, value: Any, names: Iterable[str] = ()) -> Any:
     if isinstance(value, list | tuple):
         return [mask_argument(name, inner, names) for inner in value]
     start = str(value)[:400]
-    if secret_values({name: start}, names):
+    if _is_secret(name, start, names):
         return MASK.decode()
     return _URL_PASSWORD.sub(rf"\1{MASK.decode()}@", start) if isinstance(value, str) else value
 

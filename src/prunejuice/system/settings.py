@@ -102,6 +102,8 @@ class Settings(NamedTuple):
 
 USER_SETTINGS = frozenset({"notify"})
 """Settings that a project cannot set: they act for the user, outside of every run."""
+_SMALLEST_SETTINGS = frozenset({"max_cost", "daily_cost"})
+"""Limits of the user that a project can only lower."""
 SETTING_TYPES: Mapping[str, type] = {
     name: type(default) for name, default in Settings._field_defaults.items() if name != "sources"
 }
@@ -193,7 +195,7 @@ def load(
         if refused := sorted(USER_SETTINGS & values.keys()):
             fix = f"move it to your own {user_config}"
             raise UsageError(f"{project_config}: a project cannot set {refused[0]}", fix)
-        sourced.update({key: (value, "project") for key, value in values.items()})
+        sourced.update(_accept_from_project(values, sourced))
     for key in SETTING_TYPES:
         if (text := environ.get(f"PRUNEJUICE_{key.upper()}")) is not None:
             sourced[key] = (convert_value(f"PRUNEJUICE_{key.upper()}", key, text), "environment")
@@ -204,6 +206,18 @@ def load(
         **{"home": state_directory(environ), **values},
         sources={key: source for key, (_, source) in sourced.items()},
     )
+
+
+def _accept_from_project(
+    values: Mapping[str, Any], sourced: Mapping[str, tuple[Any, Source]]
+) -> dict[str, tuple[Any, Source]]:
+    """Return the settings of a project that count: it may lower what its user may spend, not raise it."""
+    accepted: dict[str, tuple[Any, Source]] = {}
+    for key, value in values.items():
+        own = sourced[key][0] if key in sourced else 0
+        if not (key in _SMALLEST_SETTINGS and own and not 0 < value <= own):
+            accepted[key] = (value, "project")
+    return accepted
 
 
 def _parse_config(content: bytes, path: Path) -> dict[str, Any]:

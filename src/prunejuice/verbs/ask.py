@@ -51,6 +51,7 @@ from prunejuice.errors import (
 from prunejuice.system import settings
 from prunejuice.system.grace_period import DEFAULT_GRACE
 from prunejuice.system.redact import mask_text
+from prunejuice.system.settings import Settings
 from prunejuice.system.stop_request import Stop
 from prunejuice.text import format_count, to_utf8
 from prunejuice.verbs import report as reports
@@ -90,7 +91,8 @@ class AskContext(NamedTuple):
     started processes, which are killed `grace` seconds after TERM. `work_folder` is the directory for
     copies of the tree, by default a temporary one. With `overlay`, checks run at the path of the tree if
     the system allows it, and with the variables in `declared`;
-    `hidden` are their secret values, which no model sees.
+    `hidden` are their secret values, which no model sees. `settings` are those of the
+    project, whose services run beside checks.
     """
 
     engine: Engine
@@ -107,6 +109,7 @@ class AskContext(NamedTuple):
     overlay: bool = True
     declared: Mapping[str, str] = MappingProxyType({})
     hidden: tuple[str, ...] = ()
+    settings: Settings | None = None
 
     @contextmanager
     def open_copy(self, folder: Path) -> Iterator[ScratchCopy]:

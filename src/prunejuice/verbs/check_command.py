@@ -3,16 +3,19 @@
 import os
 import re
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.environments import origin
 from prunejuice.environments.place import Place
+from prunejuice.environments.services import running_services
 from prunejuice.errors import LimitError, MissingToolError, UsageError
 from prunejuice.system import process, settings
 from prunejuice.system.grace_period import DEFAULT_GRACE
 from prunejuice.system.redact import mask_bytes
+from prunejuice.system.settings import Settings
 from prunejuice.system.stop_request import Stop
 from prunejuice.system.untrusted_files import read_small_text
 from prunejuice.verbs.verify import check_files, go_outcome, interpreter, node_outcome, pytest_outcome
@@ -58,7 +61,8 @@ class CheckCommand(NamedTuple):
     """A shell command that judges copies of a tree. It runs in `folder`, a path relative to the root.
 
     `seconds` limits one run; `grace` is the number of seconds between TERM and KILL. `tag` marks the
-    processes. `hidden` are secret values that the output must not show.
+    processes. `hidden` are secret values that the output must not show. With `settings`, the
+    services of the project run beside it.
     """
 
     command: str
@@ -69,11 +73,13 @@ class CheckCommand(NamedTuple):
     grace: float = DEFAULT_GRACE
     tag: str = ""
     hidden: tuple[str, ...] = ()
+    settings: Settings | None = None
 
     def run(self, place: Place) -> CheckRun:
         """Run the command in a copy of the tree; its scratch folder receives the reports.
 
         Raises:
+            GateError: the services of the project could not be started.
             LimitError: a stop was requested.
         """
         reports = [place.scratch / name for name in (pytest_outcome.REPORT_NAME, node_outcome.REPORT_NAME)]
@@ -115,7 +121,12 @@ class CheckCommand(NamedTuple):
         argv = process.bash_argv(self.command, env.get("PATH"))
         call = process.ProcessSpec(argv, place.root / self.folder, env, self.seconds, self.grace, self.tag)
         output = bytearray()
-        status = place.run(call, lambda chunk: _append_bounded(output, chunk), self.stop)
+        with ExitStack() as stack:
+            if self.settings:
+                call = stack.enter_context(
+                    running_services(self.settings, place, call, self.stop, self.hidden)
+                )
+            status = place.run(call, lambda chunk: _append_bounded(output, chunk), self.stop)
         # Absolute paths of the copy would mislead the agent, which sees paths of the tree.
         shown = mask_bytes(bytes(output), self.hidden).decode("utf-8", "replace")
         return status, shown.replace(str(place.seen), ".")

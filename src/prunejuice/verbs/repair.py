@@ -113,6 +113,7 @@ class _RepairLoop:
             context.grace,
             context.tag,
             context.hidden,
+            context.settings,
         )
         self.protected = ProtectedCheck(self.command, context, folder_of_copies)
         self.paths: dict[str, None] = {}

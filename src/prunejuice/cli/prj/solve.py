@@ -1,9 +1,11 @@
 """Solve issues or tasks, each in its own worktree, and leave the changes for your review.
 
-ISSUES are numbers in the repository's forge. This runs the command `solve-issue` once for each: an agent
-changes the code until the check passes. Then: `prj review 12`, and `prj merge 12` or `prj submit 12`.
+ISSUES are numbers in the repository's forge, or with --from numbers and keys of the export. This runs the
+command `solve-issue` once for each: an agent changes the code until the check passes. Then:
+`prj review 12`, and `prj merge 12` or `prj submit 12`.
 """
 
+import hashlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -21,13 +23,14 @@ from prunejuice.cli.text_source import read_source
 from prunejuice.engine.history import RunHistory
 from prunejuice.errors import NotFoundError, UsageError
 from prunejuice.forges import tracker_export
+from prunejuice.system import settings
+from prunejuice.system.private import make_private_folder
 from prunejuice.text import format_count, safe_line
 from prunejuice.workflow import project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from prunejuice.forges.tracker_export import ExportedIssue
 
 COMMAND = "solve-issue"
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
@@ -95,12 +98,13 @@ def _collect_tasks(
         raise UsageError("a --prompt is empty", "say what to change: prj solve --prompt TEXT")
     text = read_source(source) if source else ""
     if tracker_export.is_export(text):
-        tasks, listed = _select_issues(tracker_export.parse_export(text, source), issues, source), []
+        tasks, listed = _select_issues(text, issues, source), []
     else:
         tasks, listed = [{"issue": _issue_number(word)} for word in issues], list_tasks(text)
         if source:
             render.print_message(f"{format_count(len(listed), 'task')} in {safe_line(source, 100)}")
     tasks += [{"prompt": text} for text in (*prompts, *listed)]
+    tasks = [task for number, task in enumerate(tasks) if task not in tasks[:number]]
     if not tasks:
         raise UsageError("there is nothing to solve", "name issues, or a task: prj solve --prompt TEXT")
     if len(tasks) > _MAX_TASKS:
@@ -108,17 +112,16 @@ def _collect_tasks(
     return tasks
 
 
-def _select_issues(
-    exported: "list[ExportedIssue]", words: tuple[str, ...], source: str
-) -> "list[Mapping[str, Any]]":
+def _select_issues(text: str, words: tuple[str, ...], source: str) -> "list[Mapping[str, Any]]":
     """Return the arguments for the issues of an export that are named, or for all open ones.
 
     An issue with a number is fetched from the file by its run, so that a pull request closes it; the text
     of any other is the task.
 
     Raises:
-        UsageError: the export has no such issue, or is not a file.
+        UsageError: the export has no such issue.
     """
+    exported = tracker_export.parse_export(text, source)
     by_key = {each.key.upper(): each for each in exported}
     for word in words:
         if word.removeprefix("#").upper() not in by_key:
@@ -126,15 +129,25 @@ def _select_issues(
     named = [by_key[word.removeprefix("#").upper()] for word in words]
     chosen = named if words else [each for each in exported if each.is_open]
     render.print_message(f"{format_count(len(chosen), 'issue')} of {safe_line(source, 100)}")
-    path = Path(source.removeprefix("@")).absolute()
-    if any(each.issue.number for each in chosen) and not path.is_file():
-        raise UsageError("the runs read the export again", "save it in a file, and name that")
+    path = _save_export(source, text)
     return [
         {"issue": each.issue.number, "export": str(path)}
         if each.issue.number
         else {"prompt": f"{each.key}: {each.issue.title}\n\n{each.issue.body}".strip()}
         for each in chosen
     ]
+
+
+def _save_export(source: str, text: str) -> Path:
+    """Return the file of an export, which each run reads again; what came by a pipe is saved."""
+    path = Path(source.removeprefix("@")).resolve()
+    if path.is_file():
+        return path
+    folder = settings.state_directory(settings.environment()) / "exports"
+    make_private_folder(folder)
+    saved = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    saved.write_text(text, encoding="utf-8")
+    return saved
 
 
 def _note_earlier_work(app: wiring.App, task: "Mapping[str, Any]") -> None:
