@@ -87,6 +87,16 @@ def test_work_that_was_never_committed_is_merged_from_its_last_snapshot(project,
     assert (project.root / "b.txt").read_text() == "kept\n"
 
 
+def test_work_that_was_removed_on_purpose_is_not_merged(project, done):
+    project.command(
+        "plain", "pre_steps: [create-worktree]\nsteps: [{name: w, script: 'echo kept > b.txt'}]\n"
+    )
+    _, run = project.run("plain")
+    assert project.plum("remove", "--force", run["branch"]).code == 0
+    project.prj("merge", run["id"], "--no-check")
+    assert not (project.root / "b.txt").exists()
+
+
 def test_a_file_that_is_not_there_is_named(project):
     answer = project.codebot("blame", "nothing.txt:1")
     assert answer.code == 2

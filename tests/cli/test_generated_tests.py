@@ -164,7 +164,11 @@ def packages(tmp_path_factory):
     return install
 
 
-@pytest.fixture(params=PROJECTS)
+SLOW = {"jest": pytest.mark.exhaustive}
+"""Runners that start slowest, and differ from another one in their options alone."""
+
+
+@pytest.fixture(params=[pytest.param(name, marks=SLOW.get(name, ())) for name in PROJECTS])
 def shop(request, project, packages):
     """A project with a runner, its files with code and with tests, and the cases."""
     return open_shop(request, project, packages)
@@ -212,6 +216,7 @@ def test_only_tests_that_prove_something_are_kept(shop, tmp_path):
     assert ' "os"' not in text
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("shop", ["vitest"], indirect=True)
 def test_without_coverage_a_test_has_to_detect_a_fault_of_its_own(shop, tmp_path):
     project, source, _, cases = shop

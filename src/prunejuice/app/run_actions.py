@@ -325,11 +325,11 @@ def _find_tip(git: Git, run: Run, title: str) -> str:
         raise _no_work_error(git, run)
     # What was never committed is in the last snapshot; a branch that moved since has its own say.
     saved = run.snapshot_range()[1]
-    if saved and git.resolve(f"{saved}^") == tip:
+    is_removed = find_removal(git, run.workspace.worktree) is not None
+    if saved and not is_removed and git.resolve(f"{saved}^") == tip:
         tree = snapshot.resolve_tree(git, saved)
-        return (
-            tip if tree == snapshot.resolve_tree(git, tip) else git.commit_tree(tree, (tip,), title, None)
-        )
+        if tree != snapshot.resolve_tree(git, tip):
+            return git.commit_tree(tree, (tip,), title, None)
     return tip
 
 
