@@ -18,7 +18,6 @@ from prunejuice.worktrees.git import Git
 _BLAME = re.compile(r"^([0-9a-f]{40,64}) (\d+) ")
 _FILENAME = re.compile(r"^filename (.+)$", re.MULTILINE)
 _TRAILER = re.compile(r"^PruneJuice-Run: ([0-9a-f]{8,64})$", re.MULTILINE)
-_MAX_RUNS = 1000
 _MAX_FILE_BYTES = 16 << 20
 
 
@@ -57,14 +56,19 @@ def find_line_origin(
     place = _blame(git, path, line)
     if place is None:
         return None
-    run = _find_run_of_commit(git, place.commit, history) if place.commit else _find_run_of(root, history)
+    if place.commit:
+        run = _find_run_of_commit(git, place.commit, history)
+    else:
+        summary = history.find_run_of_worktree(str(root))
+        run = history.load_run(summary.id) if summary else None
     if run is None:
         return None
     lines = _read_lines(git, place.commit, place.path) if place.commit else _read_file(root / path)
-    found = _find_snapshot(git, run.snapshots, place, lines)
-    if found and not found.step and (reviewed := _find_reviewed_visit(run, place.path)):
+    step = _find_step(git, run.snapshots, place, lines)
+    # A snapshot of no step is taken when a person has reviewed what a step left.
+    if step == "" and (reviewed := _find_reviewed_visit(run, place.path)):
         return LineOrigin(run, place.commit, reviewed.step, str(reviewed.outputs["change_set"]))
-    return LineOrigin(run, place.commit, found.step if found else "")
+    return LineOrigin(run, place.commit, step or "")
 
 
 def _blame(git: Git, path: str, line: int) -> _Place | None:
@@ -99,23 +103,21 @@ def _is_between(git: Git, commit: str, old: str, new: str) -> bool:
     return added and git.try_run("merge-base", "--is-ancestor", commit, old).code != 0
 
 
-def _find_run_of(worktree: Path, history: RunHistory) -> Run | None:
-    """Return the newest run that works in a worktree."""
-    lines = history.list_runs("", (), _MAX_RUNS)
-    found = next((line for line in lines if line.worktree == str(worktree)), None)
-    return history.load_run(found.id) if found else None
-
-
-def _find_snapshot(
+def _find_step(
     git: Git, snapshots: Sequence[SnapshotTaken], place: _Place, lines: Sequence[str]
-) -> SnapshotTaken | None:
-    """Return the first snapshot with a line that the one before it has not; None if there is none."""
+) -> str | None:
+    """Return the step after which a line was first there; None if no snapshot tells.
+
+    It is empty if a person wrote the line: what a step found was written before it, and after the last one.
+    """
     writer, line = None, place.line
     for taken in reversed([each for each in snapshots if each.commit]):
         older = _read_lines(git, taken.commit, place.path)
         older_line = trace_line(lines, older, line)
+        if older_line is None and writer is not None:
+            return writer.step if writer.when == "after" else ""
         if older_line is None:
-            return writer if writer is None or writer.when == "after" else _by_person(writer)
+            return None
         writer, lines, line = taken, older, older_line
     return None
 
@@ -124,11 +126,6 @@ def _find_reviewed_visit(run: Run, path: str) -> StepRun | None:
     """Return the last visit whose changes waited for a review and concern a path."""
     visits = (each for each in reversed(run.visits) if each.outputs.get("change_set"))
     return next((each for each in visits if path in (each.outputs.get("files") or ())), None)
-
-
-def _by_person(taken: SnapshotTaken) -> SnapshotTaken:
-    """Return a snapshot of no step: what a step found was written before it, and after the last one."""
-    return SnapshotTaken(at=taken.at, step="", visit=0, when="after", commit=taken.commit)
 
 
 def _read_lines(git: Git, commit: str, path: str) -> Sequence[str]:

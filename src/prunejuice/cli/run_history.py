@@ -80,6 +80,6 @@ def find_project_root() -> str:
     """Return the root of the current project; in the worktree of a run that of the run's project."""
     root = project.find_project(project.current_directory()).root
     if (root / ".git").is_file():
-        runs = open_reading_history().list_runs("", (), _MAX_RUNS)
-        return next((line.project for line in runs if line.worktree == str(root)), str(root))
+        run = open_reading_history().find_run_of_worktree(str(root))
+        return run.project if run else str(root)
     return str(root)

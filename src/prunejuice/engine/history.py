@@ -15,6 +15,7 @@ from prunejuice.system.stop_request import KILL, STOP, Stop
 from prunejuice.text import safe_line
 
 DRIVER_LOCK = "driver.lock"
+_MAX_RUNS = 500
 
 
 def load_run(run_id: str, store: Store) -> Run:
@@ -98,6 +99,10 @@ class RunHistory(NamedTuple):
             if run.status == "running" or (run.status == "pending" and now - run.created >= NEW_RUN_SECONDS)
         ]
         return [run for run in active if holder_pid(self.lock_path(run.id)) is None]
+
+    def find_run_of_worktree(self, worktree: str) -> RunSummary | None:
+        """Return the newest run that works in a worktree, among the last 500 of all projects; or None."""
+        return next((run for run in self.list_runs("", (), _MAX_RUNS) if run.worktree == worktree), None)
 
     def list_runs(self, project: str, statuses: Sequence[str], limit: int) -> list[RunSummary]:
         """Return run summaries, newest first; an empty `project` selects all projects."""

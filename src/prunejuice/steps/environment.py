@@ -85,14 +85,12 @@ def declared_variables(
 def check_variables(handle: StepContext, resources: StepResources) -> dict[str, str]:
     """Return the variables that a check of an agent step gets beside those of the caller."""
     is_checked = resources.args.get("check") or resources.settings.check
-    report = make_teller(handle, resources) if is_checked else _say_nothing
-    project_variables = load_trusted_variables(resources.project, handle.plan.project, report)
+    tell = make_teller(handle, resources)
+    project_variables = load_trusted_variables(
+        resources.project, handle.plan.project, lambda line: tell(line) if is_checked else None
+    )
     declared = declared_variables(handle, resources.environ, project_variables)
     return {**declared, **ports.port_variables(handle.workspace.port)}
-
-
-def _say_nothing(_line: str) -> None:
-    """Report to nobody."""
 
 
 def load_trusted_variables(
