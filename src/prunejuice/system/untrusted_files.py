@@ -26,3 +26,10 @@ def read_small_text(path: Path, *, follow_link: bool = False) -> str:
         if (follow_link or not path.is_symlink()) and path.is_file() and path.stat().st_size <= _MAX_BYTES:
             return path.read_text(encoding="utf-8", errors="replace")
     return ""
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """Return the bytes of a file; none if it is missing, a link, or larger than `limit` bytes."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > limit:
+        return b""
+    return path.read_bytes()

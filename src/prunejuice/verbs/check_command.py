@@ -17,7 +17,7 @@ from prunejuice.system.grace_period import DEFAULT_GRACE
 from prunejuice.system.redact import mask_bytes
 from prunejuice.system.settings import Settings
 from prunejuice.system.stop_request import Stop
-from prunejuice.system.untrusted_files import read_small_text
+from prunejuice.system.untrusted_files import read_bounded, read_small_text
 from prunejuice.verbs.verify import check_files, go_outcome, interpreter, node_outcome, pytest_outcome
 from prunejuice.verbs.verify.pytest_outcome import Outcomes
 
@@ -174,9 +174,7 @@ def _node_takes_options(path: str) -> bool:
 
 def _read_report(report: Path) -> Outcomes:
     """Return the outcomes in a report; empty if there is none, or one too large to be of tests."""
-    if report.is_symlink() or not report.is_file() or report.stat().st_size > _MAX_OUTPUT_BYTES:
-        return {}
-    return pytest_outcome.parse_report(report.read_bytes())
+    return pytest_outcome.parse_report(read_bounded(report, _MAX_OUTPUT_BYTES))
 
 
 def _append_bounded(buffer: bytearray, chunk: bytes) -> None:

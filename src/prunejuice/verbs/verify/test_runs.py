@@ -67,7 +67,7 @@ class TestRuns:
         self.root = place.root
         self.fault_seconds = TEST_SECONDS
         self._written: tuple[TestCase, ...] = ()
-        self._suite: RunnerReport | None = None
+        self._suite = RunnerReport({})
 
     def find_code(self, name: str) -> str:
         """Return the code of a test."""
@@ -85,8 +85,12 @@ class TestRuns:
         file.write_text(source, encoding="utf-8", errors="replace")
 
     def measure_existing_tests(self) -> Lines | None:
-        """Return the lines that the tests of the tree run; None if they cannot be measured."""
-        return self.runner.measure_suite(self.place, SUITE_SECONDS)
+        """Return the lines that the tests of the tree run; None if they cannot be measured.
+
+        Those that fail on the code as it is detect no fault.
+        """
+        self._suite, lines = self.runner.measure_suite(self.place, SUITE_SECONDS)
+        return lines
 
     def run_case(self, case: TestCase) -> RunnerReport:
         """Run one test in a file of its own."""
@@ -131,18 +135,9 @@ class TestRuns:
         """Run tests on code with a fault; return the failure of each that was reported."""
         return self.runner.run_tests(self.place, sorted(names), self.fault_seconds).failures
 
-    def run_suite_as_it_is(self) -> None:
-        """Run the tests of the tree on the code as it is: those that fail then detect no fault."""
-        if self._suite is None:
-            written = self._written
-            self.write_tests(())
-            self._suite = self.runner.run_suite(self.place, SUITE_SECONDS, stops_early=False)
-            self.write_tests(written)
-
     def is_detected_without(self, names: Collection[str]) -> bool:
         """Return whether the suite without some tests fails with the fault that is in the code now."""
-        before = self._suite or RunnerReport({})
-        written = self._written
+        before, written = self._suite, self._written
         self.write_tests([case for case in written if case.test_name not in names])
         try:
             now = self.runner.run_suite(self.place, SUITE_SECONDS, stops_early=not before.code)
@@ -170,8 +165,6 @@ class FaultSearch:
 
     def find_faults(self) -> Mapping[str, str]:
         """Return a fault that each test detects; tests that detect none of the tried ones are left out."""
-        if self.alone:
-            self.runs.run_suite_as_it_is()
         seen: set[tuple[str, Mutant]] = set()
         for name in self.tests:
             for path in self.sources:

@@ -19,9 +19,11 @@ from prunejuice.verbs.verify.runners.protocol import (
     Lines,
     Measurement,
     RunnerReport,
+    SuiteMeasurement,
     describe_time,
     find_unused_path,
     measure_each,
+    report_file,
 )
 from prunejuice.verbs.verify.runners.registry import RunnerRequest
 
@@ -64,8 +66,8 @@ def find_go_runner(request: RunnerRequest) -> "GoTest":
     beside = (root / source.parent).glob("*_test.go")
     taken = {name for file in beside for name in _list_functions(_strip_package(read_small_text(file)))}
 
-    def name_file(number: int) -> str:
-        return str(source.with_name(f"{source.stem}{'' if number == 1 else f'_{number}'}_test.go"))
+    def name_file(ending: str) -> str:
+        return str(source.with_name(f"{source.stem}{ending}_test.go"))
 
     file = find_unused_path(root, str(source), name_file)
     own_request = request._replace(sources=own)
@@ -157,10 +159,10 @@ class GoTest(NamedTuple):
         result = place.capture_output(call, _MAX_OUTPUT_BYTES, self.request.stop)
         return result.stdout.decode("utf-8", "replace") if result.code == 0 else source
 
-    def measure_suite(self, place: Place, seconds: float) -> Lines | None:
-        """Return the lines of the sources that the tests of the module run."""
-        self._run(place, *self._coverage_options(place), "./...", seconds=seconds)
-        return self._read_lines(place)
+    def measure_suite(self, place: Place, seconds: float) -> SuiteMeasurement:
+        """Run all tests of the module, and measure the lines of the sources that they run."""
+        result = self._run(place, *self._coverage_options(place), "./...", seconds=seconds)
+        return SuiteMeasurement(_parse_events(result, by_package=True), self._read_lines(place))
 
     def measure_tests(self, place: Place, names: Sequence[str], seconds: float) -> Measurement:
         """Run tests together, and those that pass alone, since coverage is reported for whole runs."""
@@ -234,7 +236,7 @@ class GoTest(NamedTuple):
 
 
 def _profile(place: Place) -> Path:
-    return place.scratch / "state" / "go-coverage"
+    return report_file(place, "go-coverage")
 
 
 def _package_path(path: str, folder: str) -> str:

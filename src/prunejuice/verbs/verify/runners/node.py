@@ -14,7 +14,7 @@ from prunejuice.environments.place import Place
 from prunejuice.errors import GateError, MissingToolError
 from prunejuice.system import process
 from prunejuice.system.process import CapturedOutput, ProcessSpec
-from prunejuice.system.untrusted_files import read_small_text
+from prunejuice.system.untrusted_files import read_bounded, read_small_text
 from prunejuice.text import safe_line
 from prunejuice.verbs.results import TestCase, TestGenerationResult
 from prunejuice.verbs.verify.runners import node_reports
@@ -22,12 +22,15 @@ from prunejuice.verbs.verify.runners.node_imports import join_imports
 from prunejuice.verbs.verify.runners.node_reports import TEST_FILE
 from prunejuice.verbs.verify.runners.node_script import NodeScript, find_test_script
 from prunejuice.verbs.verify.runners.protocol import (
+    MAX_REPORT_BYTES,
     Lines,
     Measurement,
     RunnerReport,
+    SuiteMeasurement,
     describe_time,
     find_unused_path,
     measure_each,
+    report_file,
 )
 from prunejuice.verbs.verify.runners.registry import RunnerRequest
 
@@ -49,7 +52,8 @@ _TERMINAL_CODE = re.compile(r"\x1b\[[0-9;]*m")
 _LCOV_LINE = re.compile(r"DA:(\d+),(\d+)")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _MAX_OUTPUT_BYTES = 16 << 20
-_MAX_REPORT_BYTES = 64 << 20
+_REPORT, _LINES = "node-report", "lcov.info"
+"""The files that the tools write; the name of the last one is that of LCOV."""
 _MAX_LISTED = 20_000
 _UNLISTED = frozenset(("node_modules", ".git", "dist", "build", "coverage", ".prj"))
 _TEST_FOLDERS = frozenset(("__tests__", "test", "tests", "spec", "specs"))
@@ -130,10 +134,10 @@ def _test_file_path(root: Path, source: PurePosixPath, script: NodeScript) -> st
         is_free = script.tool == "node" and not script.files
         folder = next((each for each in named if is_free and (root / each).is_dir()), folder)
 
-    def name_file(number: int) -> str:
-        return str(folder / f"{source.stem}{'' if number == 1 else f'-{number}'}.{word}{source.suffix}")
+    def name_file(ending: str) -> str:
+        return str(folder / f"{source.stem}{ending}.{word}{source.suffix}")
 
-    return find_unused_path(root, str(source), name_file)
+    return find_unused_path(root, str(source), name_file, "-")
 
 
 def _outermost_tests(folder: PurePosixPath) -> PurePosixPath:
@@ -232,12 +236,11 @@ class NodeTests(NamedTuple):
         """Return the source as it is: projects use different formatters."""
         return source
 
-    def measure_suite(self, place: Place, seconds: float) -> Lines | None:
-        """Return the lines of the sources that the tests of the package run; None if unknown."""
-        if not self._can_measure():
-            return None
-        self._run(place, self._suite_words(place), seconds, measured=True)
-        return self._read_lines(place)[0]
+    def measure_suite(self, place: Place, seconds: float) -> SuiteMeasurement:
+        """Run all tests of the package, and measure the lines of the sources that they run."""
+        measured = self._can_measure()
+        report = self._run_suite(place, seconds, measured=measured)
+        return SuiteMeasurement(report, self._read_lines(place)[0] if measured else None)
 
     def measure_tests(self, place: Place, names: Sequence[str], seconds: float) -> Measurement:
         """Run tests together, and measure those that pass alone.
@@ -263,8 +266,7 @@ class NodeTests(NamedTuple):
 
     def run_suite(self, place: Place, seconds: float, *, stops_early: bool) -> RunnerReport:  # noqa: ARG002
         """Run all tests of the package; these tools do not stop early in the same way."""
-        result = self._run(place, self._suite_words(place), seconds)
-        return RunnerReport(self._read_failures(place)[0], "", result.code)
+        return self._run_suite(place, seconds)
 
     def is_assertion(self, failure: str) -> bool:
         """Return whether the text of a failure is that of an assertion, raised in a test."""
@@ -312,6 +314,10 @@ class NodeTests(NamedTuple):
         own = [self._relative(self.file)] if found and (place.root / self.file).is_file() else []
         return list(dict.fromkeys([*found, *own])) or list(self.script.files)
 
+    def _run_suite(self, place: Place, seconds: float, *, measured: bool = False) -> RunnerReport:
+        result = self._run(place, self._suite_words(place), seconds, measured=measured)
+        return RunnerReport(self._read_failures(place)[0], "", result.code)
+
     def _run_named(
         self, place: Place, names: Collection[str], seconds: float, *, measured: bool = False
     ) -> RunnerReport:
@@ -332,8 +338,8 @@ class NodeTests(NamedTuple):
     def _run(
         self, place: Place, select: Sequence[str], seconds: float, *, measured: bool = False
     ) -> CapturedOutput:
-        for name in ("node-report", "lcov.info"):
-            (_state(place) / name).unlink(missing_ok=True)
+        for name in (_REPORT, _LINES):
+            report_file(place, name).unlink(missing_ok=True)
         words = self._words(place, measured=measured)
         own = {"CI": "true", "NO_COLOR": "1", "FORCE_COLOR": "0", **self.script.variables}
         env = {**place.variables(self.request.environ), **own}
@@ -344,46 +350,48 @@ class NodeTests(NamedTuple):
 
     def _words(self, place: Place, *, measured: bool) -> list[str]:
         """Return the program with its options, without the selected tests."""
-        script, report, folder = self.script, _state(place) / "node-report", _state(place)
-        packaged = self._find_packaged(f".bin/{script.program}")
-        program = str(place.seen / packaged) if packaged else script.program
-        sources = [self._relative(path) for path in self.request.sources]
-        if script.tool == "node":
-            reporters = {"spec": "stdout", "junit": report}
-            reporters |= {"lcov": folder / "lcov.info"} if measured else {}
-            options = [
-                word
-                for name, file in reporters.items()
-                for word in (f"--test-reporter={name}", f"--test-reporter-destination={file}")
-            ]
-            coverage = ["--experimental-test-coverage"] if measured else []
-            return [program, *script.options, "--test", *coverage, *options]
-        if script.tool == "jest":
-            coverage = ["--coverage", "--coverageReporters=lcovonly", f"--coverageDirectory={folder}"]
-            coverage += [
-                "--coverageThreshold={}",
-                *(f"--collectCoverageFrom=**/{Path(path).name}" for path in sources),
-            ]
-            run = [
-                program,
-                *script.options,
-                "--ci",
-                "--forceExit",
-                "--passWithNoTests",
-                "--json",
-                f"--outputFile={report}",
-            ]
-            return [*run, *(coverage if measured else ["--coverage=false"])]
+        packaged = self._find_packaged(f".bin/{self.script.program}")
+        program = str(place.seen / packaged) if packaged else self.script.program
+        report, lines = report_file(place, _REPORT), report_file(place, _LINES)
+        if self.script.tool == "node":
+            options = self._node_options(report, lines if measured else None)
+        elif self.script.tool == "jest":
+            options = self._jest_options(report, lines if measured else None)
+        else:
+            options = self._vitest_options(report, lines if measured else None)
+        return [program, *options]
+
+    def _node_options(self, report: Path, lines: Path | None) -> list[str]:
+        reporters = {"spec": "stdout", "junit": report, **({"lcov": lines} if lines else {})}
+        options = [
+            word
+            for name, file in reporters.items()
+            for word in (f"--test-reporter={name}", f"--test-reporter-destination={file}")
+        ]
+        coverage = ["--experimental-test-coverage"] if lines else []
+        return [*self.script.options, "--test", *coverage, *options]
+
+    def _jest_options(self, report: Path, lines: Path | None) -> list[str]:
+        options = ["--ci", "--forceExit", "--passWithNoTests", "--json", f"--outputFile={report}"]
+        if lines is None:
+            return [*self.script.options, *options, "--coverage=false"]
+        coverage = ["--coverage", "--coverageReporters=lcovonly", f"--coverageDirectory={lines.parent}"]
+        # By its name alone: paths would be relative to the rootDir of the configuration.
+        sources = (f"--collectCoverageFrom=**/{Path(path).name}" for path in self.sources)
+        return [*self.script.options, *options, *coverage, "--coverageThreshold={}", *sources]
+
+    def _vitest_options(self, report: Path, lines: Path | None) -> list[str]:
+        options = ["--passWithNoTests", "--reporter=json", f"--outputFile={report}"]
+        if lines is None:
+            return ["run", *self.script.options, *options, "--coverage.enabled=false"]
         coverage = ["--coverage.enabled", f"--coverage.provider={self._coverage_provider()}"]
-        coverage += ["--coverage.reporter=lcovonly", f"--coverage.reportsDirectory={folder}"]
-        coverage += [f"--coverage.include={path}" for path in sources]
-        run = [program, "run", *script.options, "--passWithNoTests"]
-        run += ["--reporter=json", f"--outputFile={report}"]
-        return [*run, *(coverage if measured else ["--coverage.enabled=false"])]
+        coverage += ["--coverage.reporter=lcovonly", f"--coverage.reportsDirectory={lines.parent}"]
+        sources = (f"--coverage.include={self._relative(path)}" for path in self.sources)
+        return ["run", *self.script.options, *options, *coverage, *sources]
 
     def _read_failures(self, place: Place) -> tuple[Mapping[str, str], str]:
         """Return the failure of each reported test, empty if it passed, and the errors of whole files."""
-        data = _read_report(_state(place) / "node-report")
+        data = read_bounded(report_file(place, _REPORT), MAX_REPORT_BYTES)
         found, problems = (
             node_reports.parse_junit(data)
             if self.script.tool == "node"
@@ -393,7 +401,7 @@ class NodeTests(NamedTuple):
 
     def _read_lines(self, place: Place) -> tuple[Lines, bool]:
         """Return the executed lines of the sources, and whether the tool has reported any source."""
-        text = _read_report(_state(place) / "lcov.info").decode("utf-8", "replace")
+        text = read_bounded(report_file(place, _LINES), MAX_REPORT_BYTES).decode("utf-8", "replace")
         lines: set[tuple[str, int, int]] = set()
         is_known = False
         for record in text.split("end_of_record"):
@@ -407,21 +415,10 @@ class NodeTests(NamedTuple):
     def _find_source(self, place: Place, name: str) -> str:
         """Return the source that a tool names, relative to a folder of its own; empty if there is none."""
         path = os.path.relpath(place.seen / self.script.folder / name, place.seen)
-        if path in self.request.sources:
+        if path in self.sources:
             return path
-        ends = [each for each in self.request.sources if name and each.endswith(f"/{name}")]
+        ends = [each for each in self.sources if name and each.endswith(f"/{name}")]
         return ends[0] if len(ends) == 1 else ""
-
-
-def _state(place: Place) -> Path:
-    return place.scratch / "state"
-
-
-def _read_report(file: Path) -> bytes:
-    """Return the content of a report; empty if there is none, or one that is too large."""
-    if file.is_symlink() or not file.is_file() or file.stat().st_size > _MAX_REPORT_BYTES:
-        return b""
-    return file.read_bytes()
 
 
 def _escape(name: str) -> str:

@@ -35,6 +35,15 @@ class _Binding(NamedTuple):
         is_test = module == "test" and self.exported in _SAME_TESTS
         return self.kind.partition(" ")[0], module, "test" if is_test else self.exported
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The statement that the name stands in.
+
+        All of a module has one of its own, and so has each whole value of `require`.
+        """
+        is_alone = self.form == _ALL or (self.kind == "require" and self.form == _DEFAULT)
+        return self.kind, self.module, self.local if is_alone else ""
+
 
 def join_imports(statements: Iterable[str]) -> list[str]:
     """Return the statements with each name imported once, in their order.
@@ -43,43 +52,26 @@ def join_imports(statements: Iterable[str]) -> list[str]:
     program accepts.
     """
     texts = list(statements)
-    parsed = [each for text in texts for each in _parse_statements(text)]
     quote = '"' if any('"' in text for text in texts) and not any("'" in text for text in texts) else "'"
+    end = ";" if any(";" in text for text in texts) else ""
     values: dict[str, tuple[str, str, str]] = {}
-    groups: dict[tuple[str, str, str], list[_Binding]] = {}
-    plain: dict[str, None] = {}
-    order: list[tuple[str, str, str] | str] = []
-    for statement in parsed:
+    joined: dict[tuple[str, ...] | str, list[_Binding]] = {}
+    for statement in (each for text in texts for each in _parse_statements(text)):
         if isinstance(statement, str):
-            order += [] if statement in plain else [statement]
-            plain[statement] = None
+            joined.setdefault(statement, [])
             continue
         for binding in statement:
-            if values.setdefault(binding.local, binding.value) == binding.value and any(
-                binding.local == other.local for group in groups.values() for other in group
-            ):
-                continue
-            # All of a module stands in a statement of its own; so does each whole value of `require`.
-            alone = binding.local if binding.form == _ALL or _is_whole(binding) else ""
-            key = binding.kind, binding.module, alone
-            order += [] if key in groups else [key]
-            groups.setdefault(key, []).append(binding)
-    end = ";" if any(text.rstrip().endswith(";") for text in plain) or _ends(parsed) else ""
-    return [each if isinstance(each, str) else f"{_format(groups[each], quote)}{end}" for each in order]
-
-
-def _is_whole(binding: _Binding) -> bool:
-    return binding.kind == "require" and binding.form == _DEFAULT
-
-
-def _ends(parsed: list["list[_Binding] | str"]) -> bool:
-    """Return whether the statements end with a semicolon: the text of a binding keeps one."""
-    return any(binding.text.endswith(";") for each in parsed if isinstance(each, list) for binding in each)
+            if values.get(binding.local) != binding.value:
+                values.setdefault(binding.local, binding.value)
+                joined.setdefault(binding.place, []).append(binding)
+    return [
+        key if isinstance(key, str) else f"{_format(names, quote)}{end}" for key, names in joined.items()
+    ]
 
 
 def _format(bindings: list[_Binding], quote: str) -> str:
     kind, module = bindings[0].kind, f"{quote}{bindings[0].module}{quote}"
-    named = ", ".join(dict.fromkeys(each.text.rstrip(";") for each in bindings if each.form == _NAMED))
+    named = ", ".join(dict.fromkeys(each.text for each in bindings if each.form == _NAMED))
     whole = [each.local if each.form == _DEFAULT else f"* as {each.local}" for each in bindings]
     whole = [text for text, each in zip(whole, bindings, strict=True) if each.form != _NAMED]
     names = ", ".join([*whole, *([f"{{ {named} }}"] if named else [])])
@@ -94,14 +86,13 @@ def _parse_statements(text: str) -> Iterator["list[_Binding] | str"]:
     for node in root.named_children:
         if node.type == "comment":
             continue
-        end = ";" if node.children and node.children[-1].type == ";" else ""
         if node.type == "import_statement":
             found = list(_list_imported(node))
         elif node.type in {"lexical_declaration", "variable_declaration"}:
             found = list(_list_required(node))
         else:
             found = []
-        yield [each._replace(text=f"{each.text}{end}") for each in found] or _text(node)
+        yield found or _text(node)
 
 
 def _list_imported(node: Any) -> Iterator[_Binding]:

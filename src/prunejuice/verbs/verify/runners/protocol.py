@@ -11,6 +11,7 @@ from prunejuice.verbs.results import TestCase, TestGenerationResult
 
 SUITE_SECONDS = 600.0
 TEST_SECONDS = 60.0
+MAX_REPORT_BYTES = 64 << 20
 _MAX_FILES = 99
 Lines = frozenset[tuple[str, int, int]]
 """Executed lines: the path of a file, where execution came from, and the line; both numbers from 1.
@@ -35,6 +36,13 @@ class Measurement(NamedTuple):
 
     report: RunnerReport
     lines: Mapping[str, Lines] | None
+
+
+class SuiteMeasurement(NamedTuple):
+    """A report of all tests of a tree, and the lines that they run; None if they cannot be measured."""
+
+    report: RunnerReport
+    lines: Lines | None
 
 
 class TestRunner(Protocol):
@@ -74,8 +82,8 @@ class TestRunner(Protocol):
     def format_source(self, place: Place, source: str) -> str:
         """Return the source of a file as the formatter of the language writes it, if it has just one."""
 
-    def measure_suite(self, place: Place, seconds: float) -> Lines | None:
-        """Return the lines of the sources that the tests of the tree run; None if unknown."""
+    def measure_suite(self, place: Place, seconds: float) -> SuiteMeasurement:
+        """Run all tests of the tree, and measure the lines of the sources that they run."""
 
     def measure_tests(self, place: Place, names: Sequence[str], seconds: float) -> Measurement:
         """Run tests of the file, and measure the lines of the sources that each runs."""
@@ -115,14 +123,19 @@ def describe_time(seconds: float, began: float) -> str:
     return f"it did not end within {seconds:g} s\n" if time.monotonic() - began >= seconds else ""
 
 
-def find_unused_path(root: Path, source: str, name_file: Callable[[int], str]) -> str:
-    """Return the first path of those that `name_file` gives for 1, 2 and so on at which nothing is.
+def report_file(place: Place, name: str) -> Path:
+    """Return the path of a report in the scratch folder of a place, outside of its tree."""
+    return place.scratch / "state" / name
+
+
+def find_unused_path(root: Path, source: str, name_file: Callable[[str], str], mark: str = "_") -> str:
+    """Return the first path at which nothing is, of those that `name_file` gives for "", "_2" and so on.
 
     Raises:
         UsageError: all are in use.
     """
     for number in range(1, _MAX_FILES + 1):
-        path = name_file(number)
+        path = name_file("" if number == 1 else f"{mark}{number}")
         if not (root / path).exists():
             return path
     raise UsageError(f"{source} has {_MAX_FILES} files of tests already", "merge some of them")

@@ -9,11 +9,20 @@ from typing import Any, NamedTuple
 
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.environments.place import Place
+from prunejuice.system.untrusted_files import read_bounded
 from prunejuice.text import safe_line
 from prunejuice.verbs.results import TestCase, TestGenerationResult
 from prunejuice.verbs.verify import interpreter, pytest_outcome
 from prunejuice.verbs.verify.interpreter import PythonInterpreter, PythonResult
-from prunejuice.verbs.verify.runners.protocol import Lines, Measurement, RunnerReport, find_unused_path
+from prunejuice.verbs.verify.runners.protocol import (
+    MAX_REPORT_BYTES,
+    Lines,
+    Measurement,
+    RunnerReport,
+    SuiteMeasurement,
+    find_unused_path,
+    report_file,
+)
 from prunejuice.verbs.verify.runners.registry import RunnerRequest
 
 _ASSERTION = re.compile(r"^E\s+(?:assert\b|AssertionError|Failed: DID NOT)", re.MULTILINE)
@@ -48,8 +57,8 @@ def _test_file_path(root: Path, source: str) -> str:
     """Return an unused path for the tests of a file, in the folder of the other tests."""
     folder = next((name for name in ("tests", "test") if (root / name).is_dir()), str(Path(source).parent))
 
-    def name_file(number: int) -> str:
-        name = f"test_{Path(source).stem}{'' if number == 1 else f'_{number}'}.py"
+    def name_file(ending: str) -> str:
+        name = f"test_{Path(source).stem}{ending}.py"
         return name if folder == "." else f"{folder}/{name}"
 
     return find_unused_path(root, source, name_file)
@@ -114,10 +123,12 @@ class Pytest(NamedTuple):
         """Return the source as it is: projects use different formatters."""
         return source
 
-    def measure_suite(self, place: Place, seconds: float) -> Lines | None:
-        """Return the jumps from line to line that the tests of the tree make in the sources."""
-        self._run_with_coverage(place, "--continue-on-collection-errors", seconds=seconds)
-        return frozenset().union(*self._read_arcs(place).values())
+    def measure_suite(self, place: Place, seconds: float) -> SuiteMeasurement:
+        """Run all tests of the tree, and measure their jumps from line to line in the sources."""
+        result = self._run_with_coverage(place, "--continue-on-collection-errors", seconds=seconds)
+        return SuiteMeasurement(
+            _suite_report(place, result), frozenset().union(*self._read_arcs(place).values())
+        )
 
     def measure_tests(self, place: Place, names: Sequence[str], seconds: float) -> Measurement:
         """Run the tests of the file together under coverage."""
@@ -141,8 +152,7 @@ class Pytest(NamedTuple):
         report.unlink(missing_ok=True)
         words = [f"--junitxml={report}", *(["-x"] if stops_early else [])]
         result = self.python.run_pytest(place, *words, seconds=seconds)
-        code = 0 if result.code == pytest_outcome.NO_TESTS_CODE else result.code
-        return RunnerReport(_read_failures(place), result.output_tail, code)
+        return _suite_report(place, result)
 
     def is_assertion(self, failure: str) -> bool:
         """Return whether the text of a failure is that of an assertion of a test."""
@@ -164,7 +174,7 @@ class Pytest(NamedTuple):
         for file in (data, report):
             file.unlink(missing_ok=True)
         # The settings of the project could omit the sources.
-        settings = _state(place) / "coverage.ini"
+        settings = report_file(place, "coverage.ini")
         settings.write_text(_COVERAGE_SETTINGS)
         included = ",".join(str(place.seen / path) for path in self.sources)
         options = ("--branch", f"--data-file={data}", f"--include={included}")
@@ -197,19 +207,20 @@ def _relative_arcs(place: Place, by_file: Mapping[str, Any]) -> Iterator[tuple[s
             yield from ((str(absolute.relative_to(place.seen)), start, end) for start, end in pairs)
 
 
-def _state(place: Place) -> Path:
-    return place.scratch / "state"
-
-
 def _coverage_file(place: Place) -> Path:
-    return _state(place) / "coverage"
+    return report_file(place, "coverage")
 
 
 def _report(place: Place) -> Path:
-    return _state(place) / pytest_outcome.REPORT_NAME
+    return report_file(place, pytest_outcome.REPORT_NAME)
+
+
+def _suite_report(place: Place, result: PythonResult) -> RunnerReport:
+    """Return the report of a run of all tests; it is no failure that there are none."""
+    code = 0 if result.code == pytest_outcome.NO_TESTS_CODE else result.code
+    return RunnerReport(_read_failures(place), result.output_tail, code)
 
 
 def _read_failures(place: Place) -> Mapping[str, str]:
     """Return the failure of each reported test, empty if it passed, by its function."""
-    report = _report(place)
-    return pytest_outcome.parse_failures(report.read_bytes()) if report.is_file() else {}
+    return pytest_outcome.parse_failures(read_bounded(_report(place), MAX_REPORT_BYTES))
