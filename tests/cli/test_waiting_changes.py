@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -254,9 +255,33 @@ def test_a_run_is_opened_in_the_editor(shop, waiting, tmp_path, monkeypatch):
     terminal = Terminal(shop.root, "open", "--path", run["id"], program="prj")
     assert terminal.end() == 0
     assert run["worktree"] in terminal.shown
+    assert shop.prj("review", run["id"], "-y").code == 0
     os.rename(run["worktree"], tmp_path / "moved")
     git(shop.root, "worktree", "prune")
     assert "is gone" in shop.prj("open", run["id"]).err
+
+
+def test_git_keeps_what_waits_in_a_worktree_whose_folder_was_deleted(shop, waiting):
+    run, _ = waiting
+    refused = subprocess.run(
+        ["git", "worktree", "remove", run["worktree"]], cwd=shop.root, capture_output=True, text=True
+    )
+    assert refused.returncode
+    assert "codebot pending list --all" in refused.stderr
+    shutil.rmtree(run["worktree"])
+    git(shop.root, "worktree", "prune", "--expire=now")
+    assert shop.prj("review", run["id"], "-y").code == 0
+    assert read_cart(run) == FIXED
+    assert not shop.plum("list", "--json").json["items"][1].get("locked")
+    git(shop.root, "worktree", "remove", run["worktree"], "--force")  # nothing waits: there is no lock
+
+
+def test_a_lock_of_the_user_outlives_what_waited(shop, waiting):
+    run, name = waiting
+    git(shop.root, "worktree", "unlock", run["worktree"])
+    git(shop.root, "worktree", "lock", "--reason", "on a disk", run["worktree"])
+    assert shop.codebot("pending", "drop", name).code == 0
+    assert "on a disk" in git(shop.root, "worktree", "list", "--porcelain")
 
 
 # -- landing ------------------------------------------------------------------------------------------
@@ -406,7 +431,7 @@ def test_what_waits_is_shown_compared_and_foreseen_to_conflict(shop, waiting, tm
 
 def test_a_moved_worktree_is_followed(shop, waiting, tmp_path):
     run, _ = waiting
-    git(shop.root, "worktree", "move", run["worktree"], str(tmp_path / "moved"))
+    git(shop.root, "worktree", "move", "-f", "-f", run["worktree"], str(tmp_path / "moved"))
     assert find_line(shop, run)["group"] == "ready"
     assert "+    return sum(prices)\n" in shop.prj("diff", run["id"]).out
     assert shop.prj("review", run["id"], "-y").code == 0
@@ -519,6 +544,7 @@ def test_a_folder_that_is_elsewhere_is_not_made_again(shop, waiting, tmp_path, f
     run, _ = waiting
     folder = Path(run["worktree"])
     if fault == "locked":
+        git(shop.root, "worktree", "unlock", str(folder))
         git(shop.root, "worktree", "lock", str(folder))
         shutil.rmtree(folder)
     elif fault == "unmounted":

@@ -13,6 +13,7 @@ from prunejuice.text import safe_line
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees import worktree
 from prunejuice.worktrees.git import Git
+from prunejuice.worktrees.prune_lock import read_users_lock
 
 Report = Callable[[str], None]
 
@@ -70,7 +71,7 @@ def _can_be_rebuilt(run: Run) -> bool:
     workspace = run.workspace
     git_dir, folder = Path(workspace.git_dir or "/nowhere"), Path(workspace.worktree)
     is_missing = bool(workspace.own_worktree) and not folder.exists() and folder.parent.is_dir()
-    return is_missing and (git_dir / "index").is_file() and not (git_dir / "locked").exists()
+    return is_missing and (git_dir / "index").is_file() and not read_users_lock(git_dir)
 
 
 def add_waiting_changes(git: Git, commit: str, records: Sequence[ChangeSetRecord]) -> str:

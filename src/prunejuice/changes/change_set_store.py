@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from prunejuice.edits.diff import Version
 from prunejuice.errors import NotFoundError
 from prunejuice.text import safe_line
 from prunejuice.worktrees import oplog
+from prunejuice.worktrees.prune_lock import lock_while_waiting
 
 Match = TypeVar("Match")
 RecordState = Literal["pending", "applied", "undone", "dropped", "submitted"]
@@ -129,6 +130,10 @@ def decision_event(decision: ReviewDecision) -> ChangeSetEvent:
     return ChangeSetEvent(time.time(), "decided", decision)
 
 
+def _is_any_pending(records: Iterable[ChangeSetRecord]) -> bool:
+    return any(record.state == "pending" for record in records)
+
+
 def require_one_match(matches: Sequence[Match], prefix: str) -> Match:
     """Return the only match of the prefix of an id.
 
@@ -188,14 +193,29 @@ class ChangeSetStore(NamedTuple):
         return [record for record in self.load_all() if record.id.startswith(name)]
 
     def save(self, record: ChangeSetRecord) -> ChangeSetRecord:
-        """Store a record durably, and return it with its turn."""
-        turn = 1 + max((stored.turn for stored in self._read_all()), default=0)
+        """Store a record durably, and return it with its turn.
+
+        A linked worktree is locked as long as one is pending, so that git keeps its git directory.
+        """
+        stored = list(self._read_all())
+        turn = 1 + max((other.turn for other in stored), default=0)
         record = replace(record, turn=turn, order=record.order or (0 if self._has_file(record) else turn))
+        is_waiting = _is_any_pending([record, *(other for other in stored if other.id != record.id)])
+        if is_waiting:
+            self._lock_worktree(is_waiting=True)
         oplog.write_atomically(
             self.tree_state.pending_dir / f"{record.id}.json",
             oplog.encode_with_signature(record, self.tree_state.key),
         )
+        if not is_waiting:
+            self._lock_worktree(is_waiting=False)
+        # Another process may have saved one, or removed the lock, since the records were read.
+        self._lock_worktree(is_waiting=is_waiting or _is_any_pending(self._read_all()))
         return record
+
+    def _lock_worktree(self, *, is_waiting: bool) -> None:
+        if git_dir := self.tree_state.git_dir:
+            lock_while_waiting(git_dir, is_waiting=is_waiting)
 
     def delete(self, record: ChangeSetRecord) -> None:
         """Delete a record and the files stored for it; it cannot be undone any more."""

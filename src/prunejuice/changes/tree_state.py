@@ -34,6 +34,11 @@ class TreeState(NamedTuple):
         """The folder of the change sets, pending or applied."""
         return self.state_dir.with_name("pending")
 
+    @property
+    def git_dir(self) -> Path | None:
+        """The git directory of the tree, if it is one of git."""
+        return self.state_dir.parents[1] if self.git_folders else None
+
 
 def find_tree_state(directory: Path, environ: Mapping[str, str]) -> TreeState:
     """Return the state of the working tree that contains a folder, or of the folder itself outside git.

@@ -11,6 +11,7 @@ from msgspec import Struct
 from prunejuice.text import safe_text
 from prunejuice.worktrees import oplog
 from prunejuice.worktrees.git import Git
+from prunejuice.worktrees.prune_lock import read_users_lock
 
 MAX_BRANCH_BYTES = 200
 """The longest branch name; the folder is named after the branch."""
@@ -123,14 +124,13 @@ def _read_worktree(git_dir: Path, records: WorktreeRecords, only: Path | None) -
     path = Path(os.path.normpath(git_dir / target)).parent
     if not target or only not in {None, path}:
         return None
-    lock_path = git_dir / "locked"
     git_dir_link = read_first_line(path / ".git").removeprefix("gitdir: ")
     missing = not os.path.lexists(path)
     return Worktree(
         path,
         git_dir,
         *parse_head(read_first_line(git_dir / "HEAD")),
-        locked=(read_first_line(lock_path) or "locked") if lock_path.is_file() else "",
+        locked=read_users_lock(git_dir),
         gone=missing,
         stray=not missing
         and git_dir_link != str(git_dir)
