@@ -29,6 +29,7 @@ def shop(project, tmp_path, monkeypatch):
     (project.root / ".env").write_text("FROM_FILE=of-file\nDB_PASSWORD=correct-horse-battery\n")
     path = tmp_path / "answers.yaml"
     monkeypatch.setenv("PRUNEJUICE_SCRIPT", str(path))
+    monkeypatch.setenv("PRUNEJUICE_SANDBOX", "off")  # the checks write beside the tree
 
     def run(check, *answers):
         path.write_text(yaml.safe_dump({"answers": [{"text": text} for text in answers]}))

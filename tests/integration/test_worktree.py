@@ -13,6 +13,8 @@ import pytest
 
 from conftest import git
 from prunejuice.errors import ConflictError, GitError, StepError, StoreError, UsageError
+from prunejuice.system import deletion
+from prunejuice.system.deletion import delete_folder
 from prunejuice.system.lock import FileLock
 from prunejuice.system.stop_request import STOP, Stop
 from prunejuice.worktrees import git as gits
@@ -640,14 +642,14 @@ def test_folders_that_are_not_writable_are_deleted_too_and_what_cannot_be_is_nam
             raise PermissionError(13, "Permission denied", str(path))
         real(path, *rest, **more)
 
-    monkeypatch.setattr(trash.shutil, "rmtree", refuse)
+    monkeypatch.setattr(deletion.shutil, "rmtree", refuse)
     (tmp_path / "tree" / "closed").mkdir(parents=True, mode=0o500)
-    trash.delete_folder(tmp_path / "tree")
+    delete_folder(tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
     (tmp_path / "tree").mkdir()
     refusals[0] = 9
     with pytest.raises(StoreError, match=r"could not delete .*: Permission denied"):
-        trash.delete_folder(tmp_path / "tree")
+        delete_folder(tmp_path / "tree")
 
 
 def test_the_folder_above_a_bare_repository_is_no_checkout(repository, tmp_path):

@@ -100,7 +100,8 @@ class AcpAgent:
         """Run one turn in a new process; load the conversation, or create one without an id."""
         program_path = program.require_program(self._command.argv[0], self._environ, self._command.fix)
         env = program.agent_environment(self._environ, self._command.variables)
-        call = program.build_process_spec(task, [program_path, *self._command.argv[1:]], env)
+        argv = [program_path, *self._command.argv[1:]]
+        call = program.build_process_spec(task, argv, env, local_urls=[server.url])
         turn = _AcpTurn(self.name, task, prompt, conversation_id, server)
         with tempfile.TemporaryDirectory(prefix="prj-acp-") as folder:
             errors = Path(folder) / "errors"

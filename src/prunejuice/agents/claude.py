@@ -81,7 +81,9 @@ class ClaudeAgent:
             env = program.agent_environment(self._environ, _ENV_PREFIXES)
             env = {name: value for name, value in env.items() if name not in _NESTED_VARIABLES}
             env |= {"DISABLE_AUTOUPDATER": "1", "ENABLE_TOOL_SEARCH": "false"}
-            call = program.build_process_spec(task, argv, env, prompt)
+            call = program.build_process_spec(
+                task, argv, env, prompt, local_urls=[server.url], shown=[str(config_path)]
+            )
             yield from _ClaudeStream(task).events(program.AgentProcess(call, stop))
 
     def close(self) -> None:

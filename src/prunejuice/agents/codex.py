@@ -82,7 +82,8 @@ class CodexAgent:
         arguments += ["resume", resumed_id, "-"] if resumed_id else ["-"]
         env = {**program.agent_environment(self._environ, _ENV_PREFIXES), _TOKEN: server.token}
         text = prompt if resumed_id and conversation_id else f"{task.instructions}\n\n{prompt}".strip()
-        call = program.build_process_spec(task, [program_path, *arguments], env, text)
+        argv = [program_path, *arguments]
+        call = program.build_process_spec(task, argv, env, text, local_urls=[server.url])
         yield from _CodexStream(task).events(program.AgentProcess(call, stop, self._idle))
 
     def close(self) -> None:

@@ -2,10 +2,12 @@
 
 import contextlib
 import queue
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from prunejuice.agents.protocol import Task
 from prunejuice.errors import MissingToolError, PruneJuiceError
@@ -25,6 +27,7 @@ MAX_ACTIONS = 500
 LESS_FIX = "ask for less at once, or look at the log for what it repeats"
 _MAX_LINE_BYTES = 32 << 20
 """Bytes of an unfinished line that are kept, so that a program cannot exhaust the memory."""
+_LOCAL_URL = re.compile(r"https?://(?:127\.0\.0\.1|localhost|\[::1\]):\d{1,5}(?:/|$)")
 _PASSED_VARIABLES = (
     "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS",
@@ -122,11 +125,24 @@ class AgentProcess:
 
 
 def build_process_spec(
-    task: Task, argv: Sequence[str], env: Mapping[str, str], stdin: str = ""
+    task: Task,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    stdin: str = "",
+    *,
+    local_urls: Sequence[str] = (),
+    shown: Sequence[str] = (),
 ) -> ProcessSpec:
-    """Return the process of an agent's program for a task, with the task's limit of time."""
+    """Return the process of an agent's program for a task, with the task's limit of time and its sandbox.
+
+    There it reaches `local_urls`, and those of its variables, and sees the `shown` files.
+    """
     seconds = task.limits.seconds or MAX_SECONDS
-    return ProcessSpec(argv, task.directory, env, seconds, task.grace, task.tag, stdin.encode())
+    call = ProcessSpec(argv, task.directory, env, seconds, task.grace, task.tag, stdin.encode())
+    if task.sandbox is None:
+        return call
+    ports = (urlsplit(text).port for text in (*local_urls, *env.values()) if _LOCAL_URL.match(text))
+    return call._replace(sandbox=task.sandbox, ports=tuple(filter(None, ports)), shown=tuple(shown))
 
 
 def require_program(name: str, environ: Mapping[str, str], fix: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 
 from prunejuice.system.grace_period import DEFAULT_GRACE
+from prunejuice.system.process import SandboxEntry
 from prunejuice.system.stop_request import Stop
 
 Status = Literal["ok", "limit", "denied", "cancelled", "failed", "unfinished"]
@@ -64,7 +65,8 @@ class Task(NamedTuple):
     `schema` is the JSON Schema of the result. `check` receives a result that matches it and returns the
     result to keep, or raises `ValueError` with the problem, which is reported to the agent. `directory` is
     the working directory of an agent that edits, `conversation` the id of a conversation to resume. `tag`
-    marks the agent's processes, which are killed `grace` seconds after a request to stop.
+    marks the agent's processes, which are killed `grace` seconds after a request to stop, and which run in
+    the `sandbox`.
     """
 
     prompt: str
@@ -78,6 +80,7 @@ class Task(NamedTuple):
     conversation: str = ""
     tag: str = ""
     grace: float = DEFAULT_GRACE
+    sandbox: SandboxEntry | None = None
 
 
 class BaseAgentEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):

@@ -5,6 +5,7 @@ from prunejuice.code import languages
 from prunejuice.edits import formats
 from prunejuice.engine.stores import registry as stores
 from prunejuice.forges import registry as forges
+from prunejuice.sandbox.programs import registry as sandboxes
 from prunejuice.steps import builtin
 from prunejuice.system.extensions import ExtensionPoint
 from prunejuice.verbs.verify import gates
@@ -13,5 +14,5 @@ from prunejuice.verbs.verify.runners import registry as test_runners
 
 def extension_points() -> tuple[ExtensionPoint, ...]:
     """Return the extension points, in the order in which `prj doctor` lists them."""
-    modules = (agents, forges, stores, formats, languages, builtin, gates, test_runners)
+    modules = (agents, forges, stores, formats, languages, builtin, gates, test_runners, sandboxes)
     return tuple(module.EXTENSIONS for module in modules)

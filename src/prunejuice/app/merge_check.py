@@ -9,8 +9,11 @@ from prunejuice.app.wiring import App
 from prunejuice.environments import equipment, origin, submodules
 from prunejuice.environments.checkout_overlay import GitHead, open_overlay
 from prunejuice.environments.place import Place
+from prunejuice.environments.place_sandbox import PlaceSandbox, open_place_sandbox
 from prunejuice.environments.services import running_services
 from prunejuice.errors import GateError
+from prunejuice.sandbox import permissions
+from prunejuice.sandbox.sandbox import Refusal
 from prunejuice.steps import environment
 from prunejuice.system import process
 from prunejuice.system.redact import mask_bytes, secret_values
@@ -72,7 +75,7 @@ def _run_check(app: App, git: Git, commit: str, command: str, folder: str) -> _C
     )
     hidden = secret_values(declared, app.settings.secret_names)
     with _open_place(app, git, commit, lines.append) as place:
-        place = place._replace(declared=declared)
+        place = place._replace(declared=declared, sandbox=_open_sandbox(app, lines.append))
         report = place.scratch / "origin"
         env = place.variables(app.environ, report)
         argv = process.bash_argv(command, env.get("PATH"))
@@ -93,6 +96,16 @@ def _run_check(app: App, git: Git, commit: str, command: str, folder: str) -> _C
     if shadowed:
         return _CheckEnd(ended.code or 1, f"{output}\n{shadowed}", ended.timed_out)
     return _CheckEnd(ended.code, output, ended.timed_out)
+
+
+def _open_sandbox(app: App, tell: Callable[[str], None]) -> PlaceSandbox | None:
+    """Return the sandbox of a check; `tell` is told what it refused, or why there is none."""
+
+    def report(refusal: Refusal) -> None:
+        tell(f"{_WARNING} {refusal}")
+
+    containment = permissions.read_settings(app.settings)
+    return open_place_sandbox(containment, app.settings, app.environ, tell, report)
 
 
 @contextmanager

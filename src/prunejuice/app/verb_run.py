@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
-
+from prunejuice.app import wiring
 from prunejuice.app.wiring import App
 from prunejuice.code.mask_secrets import mask_secrets
 from prunejuice.engine.run import Run, StepRun
@@ -60,7 +59,7 @@ def plan_verb_run(
         commands_used={},
         worktree=False,
     )
-    return replace(plan, watched=watched, secret_names=tuple(app.settings.secret_names))
+    return wiring.with_settings(app, plan, watched=watched)
 
 
 def find_verb_step(run: Run) -> StepRun | None:

@@ -16,6 +16,8 @@ from prunejuice.engine.ports import StepContext, StepResult, Store, TrustStore
 from prunejuice.engine.run import Run
 from prunejuice.engine.stores.registry import open_store, open_trust_store
 from prunejuice.errors import DefinitionError, MisspeltError, NotFoundError, UsageError
+from prunejuice.sandbox import permissions
+from prunejuice.sandbox.programs.registry import find_program
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
 from prunejuice.system import file_limit, settings
 from prunejuice.system.process_tags import TAG_VARIABLE
@@ -169,7 +171,26 @@ def make_plan(
     for used_command in (command, *plan.commands.values()):
         for step in used_command.workflow.steps.values():
             _require_verb(app, step)
-    return structs.replace(plan, watched=False, secret_names=tuple(app.settings.secret_names))
+    return with_settings(app, plan, watched=False)
+
+
+def with_settings(app: App, plan: Plan, *, watched: bool | None = None) -> Plan:
+    """Return a plan with what the settings say of every run: names of secrets, and the sandbox.
+
+    Raises:
+        UsageError: what a sandbox may let in has a mistake.
+        MissingToolError: a sandbox was asked for that cannot be made here.
+    """
+    plan = structs.replace(
+        plan,
+        watched=watched,
+        secret_names=tuple(app.settings.secret_names),
+        sandbox=permissions.read_settings(app.settings),
+    )
+    steps = (step for command in plan.all_commands() for step in command.workflow.steps.values())
+    if any(plan.containment_of(step).is_on for step in steps):
+        find_program(app.settings.sandbox_program, app.environ)
+    return plan
 
 
 def _require_verb(app: App, step: Step) -> None:
@@ -231,7 +252,12 @@ def _make_command_caller(app: App) -> driver.CommandCaller:
             worktree=None if handle.plan.worktree else False,
         )
         workspace = structs.replace(handle.workspace, session="", borrowed=True)
-        plan = structs.replace(plan, workspace=workspace, secret_names=handle.plan.secret_names)
+        plan = structs.replace(
+            plan,
+            workspace=workspace,
+            secret_names=handle.plan.secret_names,
+            sandbox=handle.plan.containment_of(handle.step),
+        )
         # Processes of the nested run carry both tags, so that killing the outer run kills them, too.
         outer_tag = app.environ.get(TAG_VARIABLE)
         tag = f"{outer_tag}>{handle.tag}" if outer_tag else handle.tag
@@ -315,7 +341,7 @@ def execute(
         directory=str((directory or project.current_directory()).absolute()),
         commands_used=app.catalog.dependencies(command),
     )
-    plan = structs.replace(plan, secret_names=tuple(app.settings.secret_names))
+    plan = with_settings(app, plan)
     trust.require_trusted_project(app.project, app.trust_store)
     trust.require_trusted_commands(app.project, plan.all_commands(), app.trust_store)
     with closing(Stop()) as stop:

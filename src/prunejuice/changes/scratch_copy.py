@@ -17,7 +17,8 @@ from prunejuice.environments import complete_copy, ignored_files, installed_pack
 from prunejuice.environments.checkout_overlay import open_overlay
 from prunejuice.environments.place import Place
 from prunejuice.errors import PruneJuiceError
-from prunejuice.worktrees import file_listing, trash
+from prunejuice.system.deletion import delete_folder
+from prunejuice.worktrees import file_listing
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees.clone_file import clone_with_metadata
 from prunejuice.worktrees.file_listing import FileListing
@@ -226,7 +227,7 @@ class ScratchCopy:
 
     def remove(self) -> None:
         """Remove the copy from the disk."""
-        trash.delete_folder(self.folder)
+        delete_folder(self.folder)
         self._baseline = {}
 
 

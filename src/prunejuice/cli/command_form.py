@@ -14,9 +14,11 @@ def canonical_form(command: Command) -> dict[str, Any]:
     """Return a command in canonical form, as keys and values."""
     form: dict[str, Any] = {"name": command.name, "description": command.description}
     form |= {"category": command.category, "timeout": command.timeout}
-    for key in ("environment", "working_directory"):
+    for key in ("environment", "working_directory", "sandbox"):
         if value := getattr(command, key):
             form[key] = value
+    if allow := msgspec.to_builtins(command.allow):
+        form["allow"] = allow
     if command.arguments:
         form["arguments"] = [_argument_to_dict(argument) for argument in command.arguments]
     workflow = command.workflow

@@ -2,6 +2,9 @@
 
 import click
 
+from prunejuice.system import settings
+
+_SANDBOX_VARIABLE = "PRUNEJUICE_SANDBOX"
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to stdout.")
 all_projects_option = click.option(
@@ -15,6 +18,33 @@ allow_option = click.option(
     multiple=True,
     metavar="GLOB",
     help="Allow edits to protected files (CI, hooks, agent configuration).",
+)
+
+
+def _choose_sandbox(context: click.Context, _parameter: click.Parameter, mode: str | None) -> None:
+    """Let the flag be the strongest setting of this process, and of the drivers that it starts."""
+    if mode is None:
+        return
+    environ = settings.environment()
+    before = environ.get(_SANDBOX_VARIABLE)
+    environ[_SANDBOX_VARIABLE] = mode
+    # Several commands can run in one process.
+    context.call_on_close(lambda: _restore(_SANDBOX_VARIABLE, before))
+
+
+def _restore(name: str, value: str | None) -> None:
+    if value is None:
+        settings.environment().pop(name, None)
+    else:
+        settings.environment()[name] = value
+
+
+sandbox_option = click.option(
+    "--sandbox",
+    type=click.Choice(settings.SANDBOX_MODES[1:]),
+    callback=_choose_sandbox,
+    expose_value=False,
+    help="Contain processes: their files, or files and network  [default: settings].",
 )
 verbose_option = click.option("--verbose", is_flag=True, help="Show the program's own log messages.")
 decisions_option = click.option(

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from prunejuice.cli import render
+from prunejuice.sandbox.permissions import Containment
 from prunejuice.text import safe_line
 from prunejuice.workflow.graph import STAGES, Step, Workflow, stage_entries
 from prunejuice.workflow.plan import Plan
@@ -47,12 +48,22 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
     for name, text in command.environment.items():
         value_shown = "(inherited)" if text is None else safe_line(text)
         render.print_line(f"  environment  {name}={value_shown}")
+    render.print_line(f"  sandbox      {sandbox_text(plan.command_containment)}")
     for line in step_lines(plan.workflow, worktree=plan.worktree):
         render.print_line(line)
     for name, used in plan.commands.items():
         render.print_line(f"steps of {safe_line(name)}:")
         for line in step_lines(used.workflow, worktree=plan.worktree):
             render.print_line(line)
+
+
+def sandbox_text(containment: Containment) -> str:
+    """Return what contains the processes of a command, and what they may do, as one line."""
+    if not containment.mode:
+        return "files for checks, where the system can; none for steps"
+    allow = msgspec.to_builtins(containment.allow)
+    items = (f"{kind} {safe_line(', '.join(names), 200)}" for kind, names in allow.items() if names)
+    return "; ".join([containment.mode, *items])
 
 
 def step_lines(workflow: Workflow, *, worktree: bool = True) -> Iterator[str]:
@@ -98,6 +109,8 @@ def _step_limits(step: Step) -> Iterator[str]:
         yield f"timeout {step.timeout:g} s"
     if step.continue_on_error:
         yield "continue on error"
+    if step.sandbox:
+        yield f"sandbox {step.sandbox}"
 
 
 def format_value(value: Any) -> str:

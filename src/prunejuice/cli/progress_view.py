@@ -49,7 +49,7 @@ class PlainProgress:
             case events.FilesRestored() if event.operation:
                 note = f"reverted the incomplete changes of {safe_line(event.step)}"
                 self.write(f"{note}; restore them with `prj undo {event.operation}`")
-            case events.AttentionRequested() if event.message:
+            case events.AttentionRequested() | events.ActionRefused() if event.message:
                 self.write(f"{safe_line(event.step)}  {safe_line(event.message)}")
             case events.RunCancelling():
                 self.write(f"stopping: {safe_line(event.reason)}")

@@ -291,8 +291,12 @@ def _describe_result(run: Run) -> Iterable[tuple[str, str]]:
     for visit in run.blocked_visits():
         yield "waiting", f"{safe_line(visit.step)}: {safe_line(visit.error, 300)}"
         yield "action", safe_line(visit.fix, 1000)
+    containment = run.plan.command_containment
+    yield "sandbox", safe_line(containment.mode if containment.is_on else "")
     yield "task", describe_task(run)
     yield from (("evidence", safe_line(fact, 300)) for fact in list_evidence(run))
+    for refusal in (refusal for visit in run.visits for refusal in visit.refused):
+        yield "refused", safe_line(f"{refusal.step}: {refusal.message}", 400)
     if run.submitted:
         yield "submitted", safe_line(run.submitted.url or run.submitted.branch, 300)
     if run.landed:

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from prunejuice import errors
 from prunejuice.engine.artifact import Artifact
 from prunejuice.errors import StoreError
+from prunejuice.sandbox.permissions import format_refusal
 from prunejuice.workflow.plan import Plan
 from prunejuice.workflow.workspace import Workspace
 
@@ -214,6 +215,24 @@ class AttentionRequested(BaseEvent, frozen=True, tag="person.called"):
     message: str
 
 
+class ActionRefused(BaseEvent, frozen=True, tag="action.refused"):
+    """A sandbox refused something to a process of a step; `what` is `host`, `path` or `ref`.
+
+    `target` is its name, `fix` how to allow it.
+    """
+
+    step: str
+    visit: int
+    what: str
+    target: str
+    fix: str = ""
+
+    @property
+    def message(self) -> str:
+        """What was wanted, and how to allow it."""
+        return format_refusal(self.target, self.fix)
+
+
 class ArtifactStored(BaseEvent, frozen=True, tag="artifact.stored"):
     """A file was stored with the run."""
 
@@ -237,6 +256,7 @@ Event = (
     | ArtifactStored
     | ConversationStarted
     | AttentionRequested
+    | ActionRefused
     | SnapshotTaken
     | FilesRestored
     | RunLanded

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from prunejuice.engine.event import (
+    ActionRefused,
     ArtifactStored,
     AttentionRequested,
     ConversationStarted,
@@ -54,7 +55,15 @@ class StepContext(NamedTuple):
     stop: Stop
     tag: str
     emit: Callable[
-        [WorkspaceSet | ArtifactStored | ConversationStarted | AttentionRequested | SnapshotTaken], None
+        [
+            WorkspaceSet
+            | ArtifactStored
+            | ConversationStarted
+            | AttentionRequested
+            | ActionRefused
+            | SnapshotTaken
+        ],
+        None,
     ]
     report_line: Callable[[str], None]
     call_command: Callable[["StepContext", str, Mapping[str, Any]], StepResult]

@@ -36,13 +36,14 @@ RUN_STATUSES: tuple[RunStatus, ...] = (
     "cancelled",
     "interrupted",
 )
+_MAX_REFUSALS = 100
 FINAL_STATUSES: frozenset[RunStatus] = frozenset({"completed", "failed", "cancelled"})
 
 
 class StepRun(Struct, frozen=True):
     """One visit to a step. The status `pending` means blocked: the step waits for a person.
 
-    `called` is the message by which a running step asks for a person.
+    `called` is the message by which a running step asks for a person. `refused` is what a sandbox refused.
     """
 
     step: str
@@ -62,6 +63,7 @@ class StepRun(Struct, frozen=True):
     asked: bool = False
     decided: bool = False
     called: str = ""
+    refused: tuple[events.ActionRefused, ...] = ()
 
 
 class InterruptedVisit(Struct, frozen=True):
@@ -174,7 +176,13 @@ def apply_event(run: Run, event: Event) -> Run:
             return replace(run, visits=_add_visit(run, event))
         case events.StepInterrupted() | events.StepReset():
             return _remove_visit(run, event)
-        case events.StepRetried() | events.StepBlocked() | events.StepEnded() | events.AttentionRequested():
+        case (
+            events.StepRetried()
+            | events.StepBlocked()
+            | events.StepEnded()
+            | events.AttentionRequested()
+            | events.ActionRefused()
+        ):
             return replace(run, visits=_apply_visit_event(run, event))
         case (
             events.WorkspaceSet()
@@ -317,7 +325,13 @@ def _add_visit(run: Run, event: events.StepStarted) -> tuple[StepRun, ...]:
     return (*others, started)
 
 
-_VisitEvent = events.StepRetried | events.StepBlocked | events.StepEnded | events.AttentionRequested
+_VisitEvent = (
+    events.StepRetried
+    | events.StepBlocked
+    | events.StepEnded
+    | events.AttentionRequested
+    | events.ActionRefused
+)
 
 
 def _apply_visit_event(run: Run, event: _VisitEvent) -> tuple[StepRun, ...]:
@@ -334,6 +348,8 @@ def _update_visit(visit: StepRun, event: _VisitEvent) -> StepRun:
     match event:
         case events.AttentionRequested():
             return replace(visit, called=event.message)
+        case events.ActionRefused():
+            return replace(visit, refused=_add_refusal(visit.refused, event))
         case events.StepRetried():
             return replace(visit, error=event.error)
         case events.StepBlocked():
@@ -353,3 +369,12 @@ def _update_visit(visit: StepRun, event: _VisitEvent) -> StepRun:
                 fires=event.fires,
                 decided=event.decided,
             )
+
+
+def _add_refusal(
+    refused: tuple[events.ActionRefused, ...], event: events.ActionRefused
+) -> tuple[events.ActionRefused, ...]:
+    """Return the refusals of a visit with another one, unless it is there or there are too many."""
+    known = {(other.what, other.target) for other in refused}
+    is_new = (event.what, event.target) not in known and len(refused) < _MAX_REFUSALS
+    return (*refused, event) if is_new else refused

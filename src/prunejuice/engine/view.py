@@ -277,6 +277,7 @@ def run_to_dict(run: Run) -> dict[str, Any]:
         **summary_to_dict(summarize_run(run)),
         "reason": run.reason,
         "arguments": run.plan.arguments,
+        "sandbox": run.plan.command_containment.mode,
         "steps": [visit_to_dict(visit) for visit in run.visits],
         "artifacts": artifacts,
     }
@@ -296,6 +297,7 @@ def visit_to_dict(visit: StepRun) -> dict[str, Any]:
         error=visit.error,
         fix=visit.fix,
         outputs=visit.outputs,
+        refused=[{"what": each.what, "target": each.target, "fix": each.fix} for each in visit.refused],
         log=visit.log,
     )
 

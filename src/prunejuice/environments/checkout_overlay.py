@@ -16,8 +16,8 @@ from typing import NamedTuple
 from prunejuice.environments.active_environment import list_named_environments
 from prunejuice.environments.installed_packages import UV_ENVIRONMENT, find_package_folders
 from prunejuice.system import process
+from prunejuice.system.deletion import delete_folder
 from prunejuice.system.untrusted_files import is_behind_link
-from prunejuice.worktrees import trash
 from prunejuice.worktrees.git import Git
 
 _FOLDERS = ("head", "tree", "main", "up", "work")
@@ -98,7 +98,7 @@ class CheckoutOverlay(NamedTuple):
         try:
             yield [*_mount_argv(self, folder), *argv]
         finally:
-            trash.delete_folder(self.scratch)
+            delete_folder(self.scratch)
 
     def _make_layers(self) -> None:
         absent = self._absent_files()
@@ -228,7 +228,7 @@ def _mount_argv(overlay: CheckoutOverlay, folder: str) -> list[str]:
 
 
 def _make_scratch(scratch: Path, absent: Collection[str], folders: Collection[str], count: int) -> None:
-    trash.delete_folder(scratch)
+    delete_folder(scratch)
     for parent in ("", *(f"other-{number}" for number in range(count))):
         for name in _FOLDERS:
             (scratch / parent / name).mkdir(parents=True)

@@ -14,11 +14,11 @@ from prunejuice.environments import ignored_files, installed_packages, manifests
 from prunejuice.environments.manifests import LockFile
 from prunejuice.errors import GitError
 from prunejuice.system import process, settings
+from prunejuice.system.deletion import delete_folder
 from prunejuice.system.settings import Settings
 from prunejuice.system.stop_request import Stop
 from prunejuice.system.untrusted_files import is_behind_link
 from prunejuice.text import safe_line
-from prunejuice.worktrees import trash
 from prunejuice.worktrees.git import Git
 
 _INSTALL_SECONDS = 1800.0
@@ -212,7 +212,7 @@ def _copy_packages(checkout: Path, tree: Path, path: str, report: Callable[[str]
     try:
         installed_packages.copy_packages(checkout, tree, path)
     except OSError as error:
-        trash.delete_folder(tree / path)  # half of an environment fails in stranger ways than none
+        delete_folder(tree / path)  # half of an environment fails in stranger ways than none
         report(safe_line(f"  ⚠ {path} was not copied: {error.strerror or error}", 300))
     else:
         report(safe_line(f"  ✓ Copied {path}", 300))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from prunejuice.environments import active_environment, installed_packages, origin, python_paths
 from prunejuice.environments.checkout_overlay import CheckoutOverlay
+from prunejuice.environments.place_sandbox import PlaceSandbox
 from prunejuice.system import process, settings
 from prunejuice.system.process import CapturedOutput, ExitStatus, ProcessSpec, Sink
 from prunejuice.system.stop_request import Stop
@@ -21,7 +22,8 @@ class Place(NamedTuple):
     """A tree at `root`, which stands in for the files of a `checkout`; both are the same for the checkout.
 
     `scratch` is a folder outside of the tree, for the reports of checks. With an `overlay`, processes see
-    the tree at the path of the checkout. `declared` are variables of the project and of a command.
+    the tree at the path of the checkout. `declared` are variables of the project and of a command. With a
+    `sandbox`, processes are contained.
     """
 
     root: Path
@@ -29,6 +31,7 @@ class Place(NamedTuple):
     scratch: Path = _NOWHERE
     overlay: CheckoutOverlay | None = None
     declared: Mapping[str, str] = MappingProxyType({})
+    sandbox: PlaceSandbox | None = None
 
     @property
     def seen(self) -> Path:
@@ -76,9 +79,15 @@ class Place(NamedTuple):
             return process.capture_output(self._enter(stack, call), limit, stop)
 
     def _enter(self, stack: ExitStack, call: ProcessSpec) -> ProcessSpec:
+        folder = os.path.relpath(call.cwd, self.root)
+        if self.sandbox:
+            call = call._replace(
+                cwd=self.seen / folder,
+                sandbox=self.sandbox.open_at(self.seen, self.checkout, self.scratch, self.overlay),
+            )
+            call = stack.enter_context(process.enter_sandbox(call))
         if self.overlay is None:
             return call
-        folder = os.path.relpath(call.cwd, self.root)
         program = process.require_program(call.argv[0], call.env.get("PATH"))
         argv = stack.enter_context(self.overlay.enter([program, *call.argv[1:]], folder))
         return call._replace(argv=argv, cwd="/")

@@ -126,7 +126,7 @@ def running_services(
         yield call
         return
     ports = port_variables(allocate_ports(settings.home, place.root))
-    call = call._replace(env={**call.env, **ports})
+    call = call._replace(env={**call.env, **ports}, ports=tuple(map(int, ports.values())))
     log = place.scratch / "services.log"
     own = call._replace(cwd=place.root, tag=f"{call.tag}/services")
     services = Services(settings, own, log, hidden, run=_with_layers_of_its_own(place).run)
@@ -142,6 +142,8 @@ def running_services(
 
 def _with_layers_of_its_own(place: Place) -> Place:
     """Return a place for a process beside another: each needs layers that nobody else deletes."""
+    if place.sandbox:
+        place = place._replace(sandbox=place.sandbox.without_network_filter())
     if place.overlay is None:
         return place
     return place._replace(overlay=place.overlay._replace(scratch=place.scratch / "services-layers"))

@@ -33,6 +33,7 @@ from prunejuice.steps import agent_request
 from prunejuice.steps.agent_check import CheckChoice
 from prunejuice.steps.agent_place import open_agent_place, open_interrupted_copies
 from prunejuice.steps.artifacts import write_artifact
+from prunejuice.steps.containment import StepContainment
 from prunejuice.steps.environment import check_variables
 from prunejuice.steps.leading_prose import leading_prose
 from prunejuice.steps.resources import StepResources, make_teller, ok_result
@@ -96,9 +97,10 @@ def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
     work = handle.directory / "work" / f"{handle.step.id}-{handle.visit}"
     tree = tree_state.find_tree_state(directory, resources.environ)
     _keep_interrupted_changes(handle, resources, tree, work)
+    contained = StepContainment(handle, resources.environ, resources.settings)
 
     def run_in_copy(agent: Agent) -> Agent:
-        return AgentInCopy(agent, place, resources.environ)
+        return AgentInCopy(agent, place, resources.environ, contained.contain_agent(name))
 
     source = agent_request.build_source(handle, resources)
     environ, label = resources.environ, UsageLabel(handle.plan.command.name, handle.run.id)
@@ -131,6 +133,7 @@ def _run_agent(handle: StepContext, resources: StepResources) -> StepResult:
             declared=check_variables(handle, resources),
             hidden=resources.hidden,
             settings=resources.settings,
+            sandbox=contained.open_check_sandbox(report_progress),
         )
         agent_step = _AgentStep(handle, resources, request, ask_context)
         if own_command is not None:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.edits.path_rules import invalid_path_reason
-from prunejuice.environments.place import own_place
 from prunejuice.errors import GateError, UsageError
 from prunejuice.steps.resources import StepResources
 from prunejuice.verbs.ask import AskContext, AskRequest
@@ -102,7 +101,7 @@ class CheckChoice(NamedTuple):
 
     def _format_pytest(self, names: Iterable[str]) -> str:
         """Return the command that runs tests with the Python of the tree; empty if it has no pytest."""
-        place = own_place(self.context.tree.root)
+        place = self.context.own_place()
         try:
             python = interpreter.find_python(place, self.resources.environ, self.context.stop)
         except GateError:

@@ -10,6 +10,7 @@ from prunejuice.environments.services import Services
 from prunejuice.errors import PruneJuiceError, StepError
 from prunejuice.steps import script, tmux_window
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
+from prunejuice.steps.containment import StepContainment, take_over_recovered
 from prunejuice.steps.environment import StepEnvironment, build_step_environment, step_secret_values
 from prunejuice.steps.resources import ProjectAccess, StepResources
 from prunejuice.steps.tracker import SnapshotMemory, SnapshotTracker, restore_interrupted_steps
@@ -83,10 +84,9 @@ class Runner:
             from prunejuice.steps import agent  # noqa: PLC0415
 
             return self._run_function(handle, agent.run_agent_step)
-        if step.script:
-            return script.run_script(handle, self._step_environment(handle), self.settings)
-        if path := self.project.find_step_file(handle.plan.project, step.uses):
-            return script.run_step_file(path, handle, self._step_environment(handle), self.settings)
+        path = None if step.script else self.project.find_step_file(handle.plan.project, step.uses)
+        if step.script or path:
+            return self._run_program(handle, path)
         if step.uses in handle.plan.commands:
             return handle.call_command(
                 handle, step.uses, interpolation.render(step.args, handle.expression_data)
@@ -95,13 +95,24 @@ class Runner:
             return self._run_function(handle, EXTENSIONS.load(step.uses))
         raise StepError(f"unknown step {step.uses!r}", f"create .prj/steps/{step.uses}.sh")
 
+    def _run_program(self, handle: StepContext, path: Path | None) -> StepResult:
+        """Run the script of a step, or its step file at a path, in its sandbox if it has one."""
+        environment = self._step_environment(handle)
+        with StepContainment(handle, self.environ, self.settings).open_worktree() as sandbox:
+            if path is None:
+                return script.run_script(handle, environment, self.settings, sandbox)
+            return script.run_step_file(path, handle, environment, self.settings, sandbox)
+
     def recover_result(self, run: Run, visit: StepRun, directory: Path) -> StepResult | None:
         """Return the result of a program that finished although its driver died."""
         step = run.plan.workflow.steps[visit.step]
         is_program = step.script or (step.uses and step.uses not in BUILTIN_STEPS)
         if not is_program or not visit.log:
             return None
-        return script.recover_result(directory, visit.log, self._secret_values(run.plan, step))
+        result = script.recover_result(directory, visit.log, self._secret_values(run.plan, step))
+        if result is not None:
+            take_over_recovered(run, visit.log, directory, self.environ)
+        return result
 
     def restore_files(self, run: Run, interrupted: Sequence[InterruptedVisit]) -> str:
         """Undo the changes of interrupted steps; return the id of the undo operation, or ""."""

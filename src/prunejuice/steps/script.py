@@ -18,7 +18,7 @@ from prunejuice.errors import StepError
 from prunejuice.steps.environment import StepEnvironment, outputs_file
 from prunejuice.system import process
 from prunejuice.system.output import TAIL_BYTES, OutputLog
-from prunejuice.system.process import ProcessSpec
+from prunejuice.system.process import ProcessSpec, SandboxEntry
 from prunejuice.system.redact import mask_bytes
 from prunejuice.system.settings import Settings
 from prunejuice.text import safe_line
@@ -37,7 +37,12 @@ _SCRIPT_WRAPPER = (
 _OUTPUT_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 
 
-def run_script(handle: StepContext, environment: StepEnvironment, settings: Settings) -> StepResult:
+def run_script(
+    handle: StepContext,
+    environment: StepEnvironment,
+    settings: Settings,
+    sandbox: SandboxEntry | None = None,
+) -> StepResult:
     """Run the text of a `script:` step with bash, which stops at the first command that fails."""
     path = outputs_file(handle).with_suffix(".sh")
     path.write_text(handle.step.script, encoding="utf-8")
@@ -52,11 +57,15 @@ def run_script(handle: StepContext, environment: StepEnvironment, settings: Sett
         str(_exit_code_file(handle)),
         str(path),
     ]
-    return _run_program(argv, handle, environment, settings)
+    return _run_program(argv, handle, environment, settings, sandbox)
 
 
 def run_step_file(
-    path: Path, handle: StepContext, environment: StepEnvironment, settings: Settings
+    path: Path,
+    handle: StepContext,
+    environment: StepEnvironment,
+    settings: Settings,
+    sandbox: SandboxEntry | None = None,
 ) -> StepResult:
     """Run a step file: a `.py` file with the interpreter of this process, any other file with bash."""
     program = (
@@ -66,7 +75,7 @@ def run_step_file(
     )
     shell = process.require_program("sh", environment.variables.get("PATH"))
     argv = [shell, "-c", _PROGRAM_WRAPPER, "sh", str(_exit_code_file(handle)), *program, str(path)]
-    return _run_program(argv, handle, environment, settings)
+    return _run_program(argv, handle, environment, settings, sandbox)
 
 
 def _exit_code_file(handle: StepContext) -> Path:
@@ -87,7 +96,11 @@ def recover_result(directory: Path, log_name: str, hidden: Iterable[str] = ()) -
 
 
 def _run_program(
-    argv: list[str], handle: StepContext, environment: StepEnvironment, settings: Settings
+    argv: list[str],
+    handle: StepContext,
+    environment: StepEnvironment,
+    settings: Settings,
+    sandbox: SandboxEntry | None,
 ) -> StepResult:
     outputs = outputs_file(handle)
     call = ProcessSpec(
@@ -97,6 +110,7 @@ def _run_program(
         timeout=handle.timeout,
         grace=settings.grace,
         tag=handle.tag,
+        sandbox=sandbox,
     )
     log = OutputLog(handle.log, settings.log_limit, environment.hidden, handle.report_line)
     try:

@@ -10,9 +10,11 @@ from prunejuice.engine import event as events
 from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.environments import equipment, ignored_files, ports, setup_command
 from prunejuice.errors import StepError, UsageError
+from prunejuice.steps.containment import StepContainment
 from prunejuice.steps.environment import build_step_environment
 from prunejuice.steps.resources import StepResources, ok_result
 from prunejuice.system import process
+from prunejuice.system.process import SandboxEntry
 from prunejuice.workflow.workspace import Workspace
 from prunejuice.worktrees import (
     checkout,
@@ -110,11 +112,18 @@ def _format_branch(handle: StepContext, pattern: str) -> str:
 
 def _equip_worktree(handle: StepContext, resources: StepResources, git: Git) -> None:
     """Give the worktree what the checkout has: packages and ignored files; run the project's setup."""
+    with StepContainment(handle, resources.environ, resources.settings).open_worktree() as sandbox:
+        _equip_in_sandbox(handle, resources, git, sandbox)
+
+
+def _equip_in_sandbox(
+    handle: StepContext, resources: StepResources, git: Git, sandbox: SandboxEntry | None
+) -> None:
     tree = Path(handle.workspace.worktree)
     environment = build_step_environment(
         handle, resources.environ, resources.project.load_project_variables(handle.plan.project)
     )
-    call = process.ProcessSpec((), "/", environment.variables, tag=handle.tag)
+    call = process.ProcessSpec((), "/", environment.variables, tag=handle.tag, sandbox=sandbox)
 
     def report(line: str) -> None:
         resources.log(f"{line}\n".encode())

@@ -19,13 +19,13 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn, cast
 
 from prunejuice.errors import MissingToolError
 from prunejuice.system.grace_period import DEFAULT_GRACE
-from prunejuice.system.process_tags import TAG_VARIABLE, kill_tagged
+from prunejuice.system.process_tags import TAG_VARIABLE, group_members, kill_tagged, signal_followers
 from prunejuice.system.stop_request import KILL, STOP, Stop
 
 _POLL_SECONDS = 0.05
@@ -43,7 +43,10 @@ class ProcessSpec(NamedTuple):
 
     `timeout` and `grace` are seconds. `tag` identifies the process and its descendants for `kill_tagged`.
     `stdin` is the content of its standard input. `pass_fds` are descriptors that it inherits, such as that
-    of a lock that must be held for as long as the process lives, even if this program dies.
+    of a lock that must be held for as long as the process lives, even if this program dies. `sandbox` makes
+    of the process the one that runs it in a sandbox, in which it reaches the `ports` of this machine and
+    sees the `shown` paths. With `leader_waits`, the first process only waits for
+    the others: it gets no TERM, so that they can end by themselves.
     """
 
     argv: Sequence[str]
@@ -54,6 +57,14 @@ class ProcessSpec(NamedTuple):
     tag: str = ""
     stdin: bytes = b""
     pass_fds: tuple[int, ...] = ()
+    sandbox: "SandboxEntry | None" = None
+    leader_waits: bool = False
+    ports: tuple[int, ...] = ()
+    shown: tuple[str, ...] = ()
+
+
+SandboxEntry = Callable[[ProcessSpec], AbstractContextManager[ProcessSpec]]
+"""Opens a sandbox for a process: the context has the process to start in its place."""
 
 
 class ExitStatus(NamedTuple):
@@ -99,6 +110,16 @@ def run(call: ProcessSpec, sink: Sink, stop: Stop | None = None, errors: Sink | 
         MissingToolError: the program or the directory does not exist.
         OSError: the process could not be started.
     """
+    with enter_sandbox(call) as inner:
+        return _run(inner, sink, stop, errors)
+
+
+def enter_sandbox(call: ProcessSpec) -> AbstractContextManager[ProcessSpec]:
+    """Return a context with the process to start: `call`, or the one that runs it in its sandbox."""
+    return nullcontext(call) if call.sandbox is None else call.sandbox(call)
+
+
+def _run(call: ProcessSpec, sink: Sink, stop: Stop | None, errors: Sink | None) -> ExitStatus:
     child, output = _start_with_merged_output(call) if errors is None else _start_with_separate_output(call)
     watcher = _ProcessWatcher(child, call, stop)
     with watcher.watch_streams([(output, sink), (child.stderr, errors)]):
@@ -141,6 +162,11 @@ def run_in_foreground(call: ProcessSpec, stop: Stop | None = None) -> int:
     Raises:
         MissingToolError: the program or the directory does not exist.
     """
+    with enter_sandbox(call) as inner:
+        return _run_in_foreground(inner, stop)
+
+
+def _run_in_foreground(call: ProcessSpec, stop: Stop | None) -> int:
     own_group = os.tcgetpgrp(0)
     settings = termios.tcgetattr(0)
     child = _start_suspended(call)
@@ -164,7 +190,8 @@ def _start_suspended(call: ProcessSpec) -> "subprocess.Popen[bytes]":
     program = require_program(call.argv[0], call.env.get("PATH"))
     argv = ["/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", program, *call.argv[1:]]
     with _translate_not_found(call):
-        return subprocess.Popen(argv, cwd=call.cwd, env=tagged_environment(call), process_group=0)
+        env = tagged_environment(call)
+        return subprocess.Popen(argv, cwd=call.cwd, env=env, process_group=0, pass_fds=call.pass_fds)
 
 
 def _wait_in_foreground(child: "subprocess.Popen[bytes]", own_group: int, stop: Stop | None) -> int:
@@ -202,6 +229,12 @@ def open_pipes(call: ProcessSpec, errors: Path) -> "Iterator[tuple[IO[bytes], IO
     Raises:
         MissingToolError: the program or the directory does not exist.
     """
+    with enter_sandbox(call) as inner, _open_pipes(inner, errors) as pipes:
+        yield pipes
+
+
+@contextmanager
+def _open_pipes(call: ProcessSpec, errors: Path) -> "Iterator[tuple[IO[bytes], IO[bytes]]]":
     with errors.open("ab") as stderr, _translate_not_found(call):
         child = subprocess.Popen(
             list(call.argv),
@@ -211,6 +244,7 @@ def open_pipes(call: ProcessSpec, errors: Path) -> "Iterator[tuple[IO[bytes], IO
             stdout=subprocess.PIPE,
             stderr=stderr,
             start_new_session=True,
+            pass_fds=call.pass_fds,
         )
     try:
         yield cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
@@ -380,6 +414,8 @@ class _ProcessWatcher:
 
     def send_signal(self, number: int, level: int) -> None:
         self.sent_level = level
+        if self.call.leader_waits and level == STOP and signal_followers(self.child.pid, number):
+            return
         _signal_group(self.child.pid, number)
 
     def forward_output(self, key: selectors.SelectorKey) -> None:
@@ -416,7 +452,8 @@ def _kill_group(group: int, tag: str) -> None:
     """Kill every process of a group, and every process that carries the tag."""
     if _signal_group(group, signal.SIGTERM):
         until = time.monotonic() + LINGER_SECONDS
-        while _signal_group(group, 0) and time.monotonic() < until:
+        # Where nothing reaps orphans, such as in a container, they remain in the group for ever.
+        while _signal_group(group, 0) and group_members(group) and time.monotonic() < until:
             time.sleep(0.005)
         _signal_group(group, signal.SIGKILL)
     if tag:

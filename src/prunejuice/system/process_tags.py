@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 TAG_VARIABLE = "PRUNEJUICE_PROCESS"
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def kill_tagged(tag: str) -> int:
@@ -35,6 +36,45 @@ def tagged_pids(tag: str) -> list[int]:
     tagged = _tags_from_proc() if _PROC.is_dir() else _tags_from_psutil()
     pids = (pid for pid, value in tagged if any(_is_tag_or_below(part, tag) for part in value.split(">")))
     return [pid for pid in pids if pid != os.getpid()]
+
+
+def signal_followers(group: int, number: int) -> bool:
+    """Signal the processes of a group except its leader; return whether there were any."""
+    followers = [pid for pid in group_members(group) if pid != group]
+    for pid in followers:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+    return bool(followers)
+
+
+def group_members(group: int) -> list[int]:
+    """Return the pids of the running processes of a group, without those that only wait to be reaped."""
+    processes = _groups_from_proc() if _PROC.is_dir() else _groups_from_psutil()
+    return [pid for pid, process_group in processes if process_group == group]
+
+
+def _groups_from_proc() -> Iterator[tuple[int, int]]:
+    """Yield the pid and the group of every process, read from /proc."""
+    for name in os.listdir("/proc"):  # noqa: PTH208 - as above
+        if not name.isdigit():
+            continue
+        try:
+            # The name of the program, in parentheses, may contain anything.
+            state, _, group, *_ = _read_proc(f"/proc/{name}/stat").rpartition(b")")[2].split()
+        except (OSError, ValueError):
+            continue
+        if state not in {b"Z", b"X"}:
+            yield int(name), int(group)
+
+
+def _groups_from_psutil() -> Iterator[tuple[int, int]]:
+    """Yield the same through psutil, for systems without /proc (macOS)."""
+    import psutil
+
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                yield process.pid, os.getpgid(process.pid)
 
 
 _PROC = Path("/proc/self")
@@ -76,3 +116,21 @@ def _tags_from_psutil() -> Iterator[tuple[int, str]]:
         with suppress(psutil.Error, OSError):
             if process.status() != psutil.STATUS_ZOMBIE and (value := process.environ().get(TAG_VARIABLE)):
                 yield process.pid, value
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the bytes of memory that a process has in use; 0 if it has ended."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 - many times a second
+            return int(file.read().split()[1]) * _PAGE_BYTES
+    except (OSError, ValueError, IndexError):
+        return _resident_from_psutil(pid)
+
+
+def _resident_from_psutil(pid: int) -> int:
+    """Return the same through psutil, for systems without /proc (macOS)."""
+    import psutil
+
+    with suppress(psutil.Error):
+        return int(psutil.Process(pid).memory_info().rss)
+    return 0

@@ -67,7 +67,12 @@ class Settings(NamedTuple):
     `secret_names` are further names of variables and arguments whose values are masked; `*` stands for any
     part. `gates` are gates of other packages that every change must pass. `notify` is a shell command
     that runs when a run waits, failed or ended; no project can set it. `sources` maps each setting that
-    is not a default to its source.
+    is not a default to its source. `sandbox` is what contains steps, checks and agents: `off`, `files` or
+    `files+net`; without it, only checks are contained, in `files`, where the system can. `allow` is what a
+    sandbox lets in: lists named write, read, hosts and services. `limits` bounds the memory (`2GiB`), the
+    processes, the CPU seconds (`cpu`) and the size of files (`disk`) of each contained process tree.
+    `sandbox_program` makes the sandboxes: bwrap, srt, container or one of another package. `sandbox_image`
+    is the image of containers.
     """
 
     home: Path
@@ -97,13 +102,20 @@ class Settings(NamedTuple):
     secret_names: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
     notify: str = ""
+    sandbox: str = ""
+    allow: Mapping[str, tuple[str, ...]] = {}
+    limits: Mapping[str, tuple[str, ...]] = {}
+    sandbox_program: str = ""
+    sandbox_image: str = ""
     sources: Mapping[str, Source] = {}
 
 
-USER_SETTINGS = frozenset({"notify"})
+USER_SETTINGS = frozenset({"notify", "sandbox_program"})
 """Settings that a project cannot set: they act for the user, outside of every run."""
 _SMALLEST_SETTINGS = frozenset({"max_cost", "daily_cost"})
 """Limits of the user that a project can only lower."""
+SANDBOX_MODES = ("", "off", "files", "files+net")
+"""What the setting `sandbox` can be, from the weakest to the strongest."""
 SETTING_TYPES: Mapping[str, type] = {
     name: type(default) for name, default in Settings._field_defaults.items() if name != "sources"
 }
@@ -214,10 +226,20 @@ def _accept_from_project(
     """Return the settings of a project that count: it may lower what its user may spend, not raise it."""
     accepted: dict[str, tuple[Any, Source]] = {}
     for key, value in values.items():
-        own = sourced[key][0] if key in sourced else 0
+        own = sourced[key][0] if key in sourced else None
+        if key == "sandbox" and SANDBOX_MODES.index(value) <= SANDBOX_MODES.index(own or "off"):
+            continue
         if not (key in _SMALLEST_SETTINGS and own and not 0 < value <= own):
-            accepted[key] = (value, "project")
+            accepted[key] = (_join_lists(own or {}, value) if key == "allow" else value, "project")
     return accepted
+
+
+def _join_lists(
+    first: Mapping[str, tuple[str, ...]], second: Mapping[str, tuple[str, ...]]
+) -> Mapping[str, tuple[str, ...]]:
+    """Return the lists of both mappings by name."""
+    names = dict.fromkeys((*first, *second))
+    return {name: tuple(dict.fromkeys((*first.get(name, ()), *second.get(name, ())))) for name in names}
 
 
 def _parse_config(content: bytes, path: Path) -> dict[str, Any]:
@@ -251,6 +273,9 @@ def convert_value(place: str, key: str, value: Any) -> Any:
     except (TypeError, ValueError) as error:
         name = f"of type {kind.__name__}" if kind not in _PARSERS else _TYPE_DESCRIPTIONS[kind]
         raise UsageError(f"{place} must be {name}") from error
+    if key == "sandbox" and typed not in SANDBOX_MODES:
+        hint = spelling_hint(str(typed), SANDBOX_MODES[1:])
+        raise UsageError(f"{place} must be one of {', '.join(SANDBOX_MODES[1:])}", hint)
     if isinstance(typed, int | float) and not 0 <= typed < math.inf:
         raise UsageError(f"{place} must be a non-negative number")
     return typed
@@ -280,8 +305,36 @@ def _parse_list(value: Any) -> tuple[str, ...]:
     return tuple(word.strip() for word in str(value).split(",") if word.strip())
 
 
-_PARSERS: Mapping[Any, Callable[[Any], Any]] = {bool: _parse_boolean, tuple: _parse_list}
-_TYPE_DESCRIPTIONS: Mapping[Any, str] = {bool: "true or false", tuple: "a list"}
+def _parse_text(value: Any) -> str:
+    """Return a value as text; the word `off` is a boolean in YAML."""
+    return "off" if value is False else str(value)
+
+
+def _parse_lists(value: Any) -> Mapping[str, tuple[str, ...]]:
+    """Return a mapping of lists, or that of a text such as `{hosts: [example.org]}`."""
+    if isinstance(value, str):
+        from prunejuice.system import yaml_reader  # noqa: PLC0415 - importing YAML is slow
+
+        value = yaml_reader.parse(value.encode(), "the value").data or {}
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return {
+        str(name): _parse_list(items if isinstance(items, list) else [items])
+        for name, items in value.items()
+    }
+
+
+_PARSERS: Mapping[Any, Callable[[Any], Any]] = {
+    bool: _parse_boolean,
+    tuple: _parse_list,
+    str: _parse_text,
+    dict: _parse_lists,
+}
+_TYPE_DESCRIPTIONS: Mapping[Any, str] = {
+    bool: "true or false",
+    tuple: "a list",
+    dict: "a mapping of lists, such as {hosts: [example.org]}",
+}
 
 
 def load_shell_tool_settings(environ: Mapping[str, str], tool: str) -> dict[str, str | list[str]]:

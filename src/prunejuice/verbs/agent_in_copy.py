@@ -1,6 +1,6 @@
 """Let agents that edit files work in a copy of the tree, and take their changes as the answer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -9,6 +9,7 @@ from prunejuice.agents.protocol import Agent, AgentEnded, AgentEvent, Task
 from prunejuice.changes import change_set, tree_state
 from prunejuice.changes.change_set import ChangeSet
 from prunejuice.changes.scratch_copy import ScratchCopy
+from prunejuice.system.process import SandboxEntry
 from prunejuice.system.stop_request import Stop
 
 NO_CHANGES = "NO CHANGES"
@@ -19,19 +20,26 @@ class AgentInCopy:
     """An agent that works in a copy, below `place`, of the directory that its task names.
 
     Its answer is a change set as JSON that is computed from the files, not from the agent's words. A failed
-    task has one as well, so that its changes so far can be kept.
+    task has one as well, so that its changes so far can be kept. `contain` opens a sandbox for a copy.
     """
 
-    def __init__(self, agent: Agent, place: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        place: Path,
+        environ: Mapping[str, str],
+        contain: Callable[[Path], SandboxEntry] | None = None,
+    ) -> None:
         self.name, self.capabilities = agent.name, agent.capabilities
-        self._agent, self._place, self._environ = agent, place, environ
+        self._agent, self._place, self._environ, self._contain = agent, place, environ, contain
         self._replicas: dict[str, ScratchCopy] = {}
 
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
         """Run the agent in a copy of the files as they are now."""
         replica = self._scratch_copy(Path(task.directory))
         replica.sync_from_tree()
-        for event in self._agent.run(task._replace(directory=str(replica.root)), stop):
+        sandbox = self._contain(replica.root) if self._contain else None
+        for event in self._agent.run(task._replace(directory=str(replica.root), sandbox=sandbox), stop):
             yield self._with_change_set(event, task, replica) if isinstance(event, AgentEnded) else event
 
     def _scratch_copy(self, root: Path) -> ScratchCopy:

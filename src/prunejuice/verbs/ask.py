@@ -39,6 +39,9 @@ from prunejuice.context.engine import Engine
 from prunejuice.context.request import ContextRequest
 from prunejuice.edits.edit import EditRejectedError, UnreadableAnswerError
 from prunejuice.edits.path_rules import invalid_path_reason
+from prunejuice.environments import place
+from prunejuice.environments.place import Place
+from prunejuice.environments.place_sandbox import PlaceSandbox
 from prunejuice.errors import (
     AgentError,
     ConflictError,
@@ -92,7 +95,7 @@ class AskContext(NamedTuple):
     copies of the tree, by default a temporary one. With `overlay`, checks run at the path of the tree if
     the system allows it, and with the variables in `declared`;
     `hidden` are their secret values, which no model sees. `settings` are those of the
-    project, whose services run beside checks.
+    project, whose services run beside checks. `sandbox` contains the processes that execute the code.
     """
 
     engine: Engine
@@ -110,6 +113,11 @@ class AskContext(NamedTuple):
     declared: Mapping[str, str] = MappingProxyType({})
     hidden: tuple[str, ...] = ()
     settings: Settings | None = None
+    sandbox: PlaceSandbox | None = None
+
+    def own_place(self) -> Place:
+        """Return the place of code that is executed in the tree itself."""
+        return place.own_place(self.tree.root)._replace(sandbox=self.sandbox)
 
     @contextmanager
     def open_copy(self, folder: Path) -> Iterator[ScratchCopy]:
@@ -118,6 +126,7 @@ class AskContext(NamedTuple):
         with scratch_copy.open_scratch_copy(
             self.tree, folder, environ, overlay=self.overlay, declared=self.declared
         ) as copy:
+            copy.place = copy.place._replace(sandbox=self.sandbox)
             if copy.lacks_files:
                 self.on_progress("ignored files are too many to copy: a check may lack some of them")
             yield copy

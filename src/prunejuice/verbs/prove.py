@@ -10,7 +10,6 @@ from prunejuice.agents.protocol import Usage
 from prunejuice.code.testpaths import is_test_path
 from prunejuice.context.bundle import Bundle
 from prunejuice.edits.diff import FileDiff
-from prunejuice.environments.place import own_place
 from prunejuice.errors import GateError, UsageError
 from prunejuice.text import safe_line
 from prunejuice.verbs import ask
@@ -51,7 +50,7 @@ def prove_tests(
     if not sources:
         fix = "run `codebot test src/shop.py`; for other languages use `codebot implement --check COMMAND`"
         raise UsageError("the paths contain no file to test of Python, JavaScript, TypeScript or Go", fix)
-    place = own_place(context.tree.root)
+    place = context.own_place()
     runner = registry.find_runner(RunnerRequest(place, sources, environ, context.stop, context.tag))
     verb = request.verb._replace(
         prompt=f"{request.verb.prompt.rstrip()}\n\n{runner.guidance}",

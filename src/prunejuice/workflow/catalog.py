@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from prunejuice.errors import DefinitionError, NotFoundError, Problem
+from prunejuice.sandbox.permissions import Permissions, stronger_mode
 from prunejuice.system.yaml_reader import YamlDocument
 from prunejuice.text import safe_line, spelling_hint
 from prunejuice.workflow.command import NAME_PATTERN, Command
@@ -203,6 +204,8 @@ class Catalog:
             environment=values.get("environment", {}),
             working_directory=values.get("working_directory", ""),
             timeout=values.get("timeout", 1800),
+            sandbox=values.get("sandbox", ""),
+            allow=values.get("allow", Permissions()),
             extends=draft.values.get("extends", ""),
             source=draft.file,
             digests={each.file: each.digest for each in drafts},
@@ -264,6 +267,9 @@ def _merge_values(base: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str
         base = {key: value for key, value in base.items() if key != "entry_point"}
     merged = {**base, **child}
     merged["environment"] = {**base.get("environment", {}), **child.get("environment", {})}
+    # A command that extends another one can contain it more, not less.
+    merged["sandbox"] = stronger_mode(base.get("sandbox", ""), child.get("sandbox", ""))
+    merged["allow"] = base.get("allow", Permissions()).union(child.get("allow", Permissions()))
     arguments = {
         argument.name: argument for argument in (*base.get("arguments", ()), *child.get("arguments", ()))
     }

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from msgspec.json import decode
 
 from prunejuice.errors import UsageError
+from prunejuice.sandbox.permissions import Mode, Permissions
 from prunejuice.text import safe_line, spelling_hint
 from prunejuice.workflow.graph import Workflow
 
@@ -32,7 +33,7 @@ class Command(Struct, frozen=True, omit_defaults=True):
     """A loaded command, with the commands it extends merged.
 
     `timeout` is the limit of a whole run in seconds. In `environment`, a null value passes on the caller's
-    variable of that name.
+    variable of that name. `sandbox` and `allow` are those of all its steps.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Command(Struct, frozen=True, omit_defaults=True):
     extends: str = ""
     source: str = ""
     digests: dict[str, str] = field(default_factory=dict)
+    sandbox: Mode = ""
+    allow: Permissions = Permissions()
 
 
 def bind_arguments(

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import force_setattr, replace
 
 from prunejuice.errors import DefinitionError, Problem
+from prunejuice.sandbox.permissions import Mode, Permissions
 from prunejuice.system.public_names import renamed
 from prunejuice.workflow import condition
 
@@ -29,7 +30,8 @@ class Step(Struct, frozen=True, omit_defaults=True):
     `uses` names a built-in step, a step file or a command. `timeout` and `retry_delay` are seconds; a
     timeout of 0 becomes the default. `max_visits` limits how often links can lead back to the step; every
     loop needs such a limit. `after` holds the predecessors of a step from a list. `scope` is the prefix
-    that composition added to the ids in this step's expressions.
+    that composition added to the ids in this step's expressions. `sandbox` contains its processes, which
+    may do what `allow` lists.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Step(Struct, frozen=True, omit_defaults=True):
     on_interrupt: Literal["rerun", "skip", "ask"] = "rerun"
     stage: Stage = "main"
     scope: str = ""
+    sandbox: Mode = ""
+    allow: Permissions = Permissions()
 
     def __post_init__(self) -> None:
         """Replace a timeout of 0 by the default."""

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from prunejuice.errors import UsageError
+from prunejuice.sandbox.permissions import Containment
 from prunejuice.workflow import command as commands
 from prunejuice.workflow.command import Command
 from prunejuice.workflow.graph import Step, Workflow, stage_entries
@@ -23,6 +24,7 @@ class Plan(Struct, frozen=True, omit_defaults=True):
     `commands` holds the commands that its steps use, by name. `workspace` is the workspace of the parent
     run, if the run is a step of another. `watched` is true if the caller waits for the result, as with a
     verb in a terminal. `secret_names` are names of arguments, with `*`, whose values nothing may show.
+    `sandbox` is that of the settings when the plan was made, or of the flag that chose one.
     """
 
     command: Command
@@ -34,11 +36,21 @@ class Plan(Struct, frozen=True, omit_defaults=True):
     workspace: Workspace | None = None
     watched: bool | None = None
     secret_names: tuple[str, ...] = ()
+    sandbox: Containment = Containment()
 
     @property
     def workflow(self) -> Workflow:
         """Return the workflow of the command."""
         return self.command.workflow
+
+    def containment_of(self, step: Step) -> Containment:
+        """Return what contains the processes of a step: the plan, its command and the step itself."""
+        return self.command_containment.combine(Containment(step.sandbox, step.allow))
+
+    @property
+    def command_containment(self) -> Containment:
+        """Return what contains the processes of every step of the command."""
+        return self.sandbox.combine(Containment(self.command.sandbox, self.command.allow))
 
     def all_commands(self) -> tuple[Command, ...]:
         """Return the command and those that its steps use."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 from msgspec.structs import replace
 
 from prunejuice.errors import DefinitionError, Problem
+from prunejuice.sandbox.permissions import MODES, Permissions, read_permissions
 from prunejuice.system import yaml_reader
 from prunejuice.system.yaml_reader import KeyPath, YamlDocument
 from prunejuice.text import safe_line, spelling_hint
@@ -426,6 +427,18 @@ def _expand_matrix(step: Step, matrix: Mapping[str, list[Any]]) -> list[Step]:
     ]
 
 
+def _read_sandbox(reader: _DefinitionReader, value: Any, keys: KeyPath) -> str | None:
+    word: str | None = _choice_reader(*MODES)(reader, "off" if value is False else value, keys)
+    return word
+
+
+def _read_allow(reader: _DefinitionReader, value: Any, keys: KeyPath) -> Permissions:
+    permissions, mistakes = read_permissions(value)
+    for kind, message, fix in mistakes:
+        reader.add_problem((*keys, kind) if kind else keys, message, fix)
+    return permissions
+
+
 ARGUMENT_FIELDS: Mapping[str, _FieldReader] = {
     "name": _read_text,
     "required": _read_boolean,
@@ -454,6 +467,8 @@ STEP_FIELDS: Mapping[str, _FieldReader] = {
     "on_interrupt": _choice_reader("rerun", "skip", "ask"),
     "working_directory": _read_text,
     "matrix": _read_matrix,
+    "sandbox": _read_sandbox,
+    "allow": _read_allow,
 }
 COMMAND_FIELDS: Mapping[str, _FieldReader] = {
     "name": _read_name,
@@ -467,5 +482,7 @@ COMMAND_FIELDS: Mapping[str, _FieldReader] = {
     "max_parallel": _read_count,
     "stop_on_failure": _read_boolean,
     "entry_point": _read_name,
+    "sandbox": _read_sandbox,
+    "allow": _read_allow,
     **{key: _steps_reader(stage) for key, stage in STEP_LISTS.items()},
 }

@@ -1,11 +1,8 @@
 """Delete removed worktrees and backups for good."""
 
-import os
-import shutil
-from contextlib import suppress
 from pathlib import Path
 
-from prunejuice.errors import StoreError
+from prunejuice.system.deletion import delete_folder
 from prunejuice.worktrees import oplog
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.oplog import Operation
@@ -31,28 +28,3 @@ def delete_backup(git: Git, operation: Operation) -> None:
     if commit := git.resolve(operation.backup_ref):
         git.update_refs((operation.backup_ref, "", commit))
     oplog.open_log(git).forget(operation)
-
-
-def delete_folder(path: Path) -> None:
-    """Delete a folder recursively, including folders that are not writable.
-
-    Raises:
-        StoreError: a file could not be deleted.
-    """
-    with suppress(OSError):
-        shutil.rmtree(path)
-    if not os.path.lexists(path):
-        return
-    # Entries of a read-only folder cannot be deleted, and those of an unreadable one not even listed.
-    with suppress(OSError):
-        path.chmod(0o700)
-    for folder, names, _ in os.walk(path):
-        for name in names:
-            inner = Path(folder, name)
-            with suppress(OSError):
-                if not inner.is_symlink():
-                    inner.chmod(0o700)
-    try:
-        shutil.rmtree(path)
-    except OSError as error:
-        raise StoreError(f"could not delete {error.filename}: {error.strerror}") from error

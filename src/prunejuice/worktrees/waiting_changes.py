@@ -69,6 +69,16 @@ def _find_top(directory: Path) -> Path | None:
     return next((folder for folder in (directory, *directory.parents) if (folder / ".git").exists()), None)
 
 
+def find_common_dir(top: Path) -> Path | None:
+    """Return the git directory that the worktrees of a repository share; None outside of one."""
+    git_dir = find_git_dir(top)
+    if not git_dir.is_dir():
+        return None
+    with suppress(OSError):
+        return Path(os.path.normpath(git_dir / os.fsdecode((git_dir / "commondir").read_bytes()).strip()))
+    return git_dir
+
+
 def find_git_dir(top: Path) -> Path:
     """Return the git directory that the `.git` of a folder is or names, without starting git."""
     link = top / ".git"

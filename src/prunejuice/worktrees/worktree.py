@@ -19,11 +19,12 @@ from msgspec.structs import replace
 
 from prunejuice.errors import ConflictError, GitError, PruneJuiceError, StepError, UsageError
 from prunejuice.system import process
+from prunejuice.system.deletion import delete_folder
 from prunejuice.system.lock import hold_lock
 from prunejuice.system.private import make_private_folder
 from prunejuice.system.process_tags import kill_tagged
 from prunejuice.text import safe_line
-from prunejuice.worktrees import checkout, oplog, trash
+from prunejuice.worktrees import checkout, oplog
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.listing import (
     Worktree,
@@ -35,6 +36,7 @@ from prunejuice.worktrees.listing import (
     worktree_records,
 )
 from prunejuice.worktrees.oplog import Operation
+from prunejuice.worktrees.trash import delete_backup
 from prunejuice.worktrees.unsaved_work import can_delete_branch, inspect_unsaved_work, reason_to_keep
 from prunejuice.worktrees.worktree_config import copy_settings
 
@@ -212,7 +214,7 @@ def _delete_unfinished_worktree(git: Git, record: WorktreeRecord) -> None:
     """Delete a half-made worktree, and its branch if it has not moved."""
     path, git_dir = Path(record.path), Path(record.git_dir)
     if _is_empty(path) or read_first_line(path / ".git") == f"gitdir: {git_dir}":
-        trash.delete_folder(path)
+        delete_folder(path)
     shutil.rmtree(git_dir, ignore_errors=True)
     shutil.rmtree(Path(git.common) / "prunejuice" / f"new-{git_dir.name}", ignore_errors=True)
     ref = f"refs/heads/{record.branch}"
@@ -470,7 +472,7 @@ def scratch_folder(path: Path) -> Path:
 
 def discard(git: Git, path: Path) -> None:
     """Remove a worktree permanently, without a backup."""
-    trash.delete_folder(scratch_folder(path))
+    delete_folder(scratch_folder(path))
     operation_id = remove(git, path, force=True).operation
     if operation_id:
-        trash.delete_backup(git, oplog.open_log(git).find(operation_id))
+        delete_backup(git, oplog.open_log(git).find(operation_id))

@@ -2,7 +2,7 @@
 
 import click
 
-from prunejuice.cli.options import allow_option
+from prunejuice.cli.options import allow_option, sandbox_option
 from prunejuice.cli.param_type import TokenCount
 from prunejuice.context.budget import DEFAULT_BUDGET
 
@@ -84,6 +84,7 @@ AGENT_OPTIONS = (
         show_default=True,
         help="Maximum number of answers.",
     ),
+    sandbox_option,
     click.option(
         "--max-turns", type=click.IntRange(1), help="Maximum number of model calls of an autonomous agent."
     ),

@@ -14,6 +14,7 @@ COMMANDS = (
     "list",
     "explain",
     "trust",
+    "allow",
     "run",
     "solve",
     "resume",

@@ -11,12 +11,14 @@ import click
 
 from prunejuice.app import wiring
 from prunejuice.app.extension_points import extension_points
-from prunejuice.cli import render
+from prunejuice.cli import plan_view, render
 from prunejuice.cli.options import json_option
 from prunejuice.engine import trust
 from prunejuice.engine.stores.registry import open_sqlite
 from prunejuice.environments import checkout_overlay, equipment
-from prunejuice.errors import DamagedStoreError, PruneJuiceError, StoreError
+from prunejuice.errors import DamagedStoreError, MissingToolError, PruneJuiceError, StoreError
+from prunejuice.sandbox import permissions
+from prunejuice.sandbox.programs.registry import find_program
 from prunejuice.system import process, settings
 from prunejuice.text import safe_line
 from prunejuice.version import __version__
@@ -50,6 +52,7 @@ def doctor_command(*, repair: bool, equip: bool, as_json: bool) -> int:
         "settings": _check_settings,
         "operations": partial(_check_operations, repair=repair),
         "checks": _check_overlay,
+        "sandbox": _check_sandbox,
         **({"equip": _check_equipment} if equip else {}),
     }
     for name, check in project_checks.items():
@@ -165,6 +168,18 @@ def _check_overlay(app: wiring.App) -> Iterator[HealthCheck]:
     elif checkout_overlay.find_namespace(Path(tempfile.gettempdir())):
         found = "run at the path of the checkout, in an overlay that keeps their writes"
     yield HealthCheck("checks", ok=True, found=found)
+
+
+def _check_sandbox(app: wiring.App) -> Iterator[HealthCheck]:
+    """Yield whether a sandbox can be made, found by trying; it is a fault only if one was asked for."""
+    try:
+        program = find_program(app.settings.sandbox_program, app.environ)
+    except MissingToolError as error:
+        is_needed = permissions.read_settings(app.settings).is_on
+        yield HealthCheck("sandbox", ok=not is_needed, found=error.message, fix=error.fix)
+        return
+    found = f"{program.name} works; {plan_view.sandbox_text(permissions.read_settings(app.settings))}"
+    yield HealthCheck("sandbox", ok=True, found=found)
 
 
 def _check_equipment(app: wiring.App) -> Iterator[HealthCheck]:

@@ -4,6 +4,7 @@ Reports every mistake in the command at once.
 """
 
 import click
+import msgspec
 
 from prunejuice.app import wiring
 from prunejuice.cli import command_form, plan_view, render, yaml_writer
@@ -11,6 +12,8 @@ from prunejuice.cli.completion import complete_command
 from prunejuice.cli.mermaid import flowchart_lines
 from prunejuice.cli.options import json_option
 from prunejuice.environments import equipment
+from prunejuice.sandbox import permissions
+from prunejuice.sandbox.permissions import Containment
 from prunejuice.text import safe_line
 from prunejuice.workflow.command import Command
 from prunejuice.worktrees.git import open_git
@@ -29,13 +32,17 @@ def explain_command(*, command: str, mermaid: bool, as_json: bool) -> None:
             render.print_line(line)
         return
     form = command_form.canonical_form(loaded)
+    containment = permissions.read_settings(app.settings).combine(Containment(loaded.sandbox, loaded.allow))
     if as_json:
         origin: dict[str, object] = {"extends": loaded.extends} if loaded.extends else {}
         origin |= {"source": loaded.source, "uses": list(catalog.dependencies(loaded))}
+        origin |= {"sandbox": msgspec.to_builtins(containment)}
         origin |= {"worktree_gets": _describe_equipment(app, loaded)}
         render.print_json("command", {**form, **origin})
         return
     _show_command(loaded, form)
+    render.print_line("")
+    render.print_line(f"# sandbox: {plan_view.sandbox_text(containment)}")
     if supplies := _describe_equipment(app, loaded):
         render.print_line("")
         render.print_line("# its worktree gets from this checkout")

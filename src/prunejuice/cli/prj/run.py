@@ -13,7 +13,7 @@ import click
 from prunejuice.app import wiring
 from prunejuice.cli import ask_for_trust, error_boundary, parallel_runs, plan_view, render, signals
 from prunejuice.cli.completion import complete_argument, complete_command
-from prunejuice.cli.options import json_option, verbose_option
+from prunejuice.cli.options import json_option, sandbox_option, verbose_option
 from prunejuice.cli.param_type import parse_assignments
 from prunejuice.cli.run_lookup import driver_session_name
 from prunejuice.cli.run_report import report_run
@@ -50,6 +50,7 @@ from prunejuice.worktrees import tmux
     default=4,
     help="Maximum number of runs at once  [default: 4].",
 )
+@sandbox_option
 @json_option
 @verbose_option
 def run_command(

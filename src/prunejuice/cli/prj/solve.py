@@ -16,7 +16,7 @@ import click
 from prunejuice.app import project_survey, wiring
 from prunejuice.app.solve_readiness import require_ready
 from prunejuice.cli import render
-from prunejuice.cli.options import json_option, verbose_option
+from prunejuice.cli.options import json_option, sandbox_option, verbose_option
 from prunejuice.cli.prj.run import start_plans
 from prunejuice.cli.run_history import find_run_id
 from prunejuice.cli.text_source import read_source
@@ -59,6 +59,7 @@ _MAX_TASKS = 100
 @click.option("--max-parallel", type=click.IntRange(1, 100), default=4, help="Runs at once  [default: 4].")
 @click.option("--detach", is_flag=True, help="Run in the background; prints the ids of the runs.")
 @click.option("--dry-run", is_flag=True, help="Show the plans without running them.")
+@sandbox_option
 @json_option
 @verbose_option
 def solve_command(

@@ -3,6 +3,9 @@
 Write the items of a list with commas between them.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from prunejuice.app import wiring
@@ -27,7 +30,7 @@ def set_command(*, name: str, value: str, as_json: bool) -> None:
         raise UsageError("config.yaml cannot set home", "set PRUNEJUICE_HOME in your environment")
     path = settings.user_config_path(app.environ)
     typed = settings.convert_value(name, name, value)
-    write_setting(path, name, list(typed) if isinstance(typed, tuple) else typed)
+    write_setting(path, name, _to_plain(typed))
     setting = find_setting(wiring.open_app(), name)
     if as_json:
         render.print_json("setting", {**setting._asdict(), "path": str(path)})
@@ -35,3 +38,10 @@ def set_command(*, name: str, value: str, as_json: bool) -> None:
         render.print_line(safe_line(f"set {name} in {path}", 400))
     if setting.source != str(path):
         render.print_message(f"note: {safe_line(setting.source, 300)} overrides it here")
+
+
+def _to_plain(value: Any) -> Any:
+    """Return a value as a file holds it: tuples are lists."""
+    if isinstance(value, Mapping):
+        return {name: list(items) for name, items in value.items()}
+    return list(value) if isinstance(value, tuple) else value

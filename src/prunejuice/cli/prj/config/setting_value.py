@@ -1,6 +1,9 @@
 """Settings with the places that they come from."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import msgspec
 
 from prunejuice.app.wiring import App
 from prunejuice.errors import UsageError
@@ -51,4 +54,6 @@ def format_value(value: Any) -> str:
     """Return a value as it is written on the command line and in environment variables."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return msgspec.json.encode(value).decode() if value else ""
     return ",".join(value) if isinstance(value, tuple) else str(value)

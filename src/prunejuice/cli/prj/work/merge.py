@@ -15,7 +15,7 @@ from prunejuice.app import run_actions, wiring
 from prunejuice.app.run_actions import MergeOptions
 from prunejuice.cli import render
 from prunejuice.cli.completion import complete_run
-from prunejuice.cli.options import json_option
+from prunejuice.cli.options import json_option, sandbox_option
 from prunejuice.cli.run_lookup import find_run, open_app_of_run
 from prunejuice.engine import trust
 from prunejuice.engine.run import Run
@@ -44,6 +44,7 @@ def merge_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--no-check", is_flag=True, help="Merge without a check."),
         click.option("-m", "--message", default="", help="Message of the commits that are created."),
+        sandbox_option,
     )):
         command = option(command)
     return command

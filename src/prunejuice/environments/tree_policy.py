@@ -1,0 +1,184 @@
+"""Make the policy of a sandbox in which the code of a tree is executed."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from prunejuice.edits.protected_files import is_protected
+from prunejuice.errors import UsageError
+from prunejuice.sandbox.home_folder import list_hidden, list_tools
+from prunejuice.sandbox.permissions import Containment
+from prunejuice.sandbox.policy import GitAccess, GivenFile, Policy, is_below
+from prunejuice.sandbox.sandbox import TEMPORARY
+from prunejuice.system import settings
+from prunejuice.text import safe_line
+from prunejuice.worktrees import git_quarantine
+from prunejuice.worktrees.git import Git
+from prunejuice.worktrees.git_quarantine import GitQuarantine
+from prunejuice.worktrees.waiting_changes import find_git_dir
+
+_TEMPORARY_FOLDERS = (TEMPORARY, "/var/tmp")  # noqa: S108 - replaced by private ones
+_MAX_LINKS = 40
+
+
+class TreeAccess(NamedTuple):
+    """A tree that processes may write to, at the path where they see it, and what else they need.
+
+    `checkout` is where its packages may be. `write`, `read`, `hidden` and `protected` (read-only) are
+    further paths. `quarantine` lets them commit. `given` are files in private folders. `covers_git` says
+    that writes to git directories are thrown away.
+    """
+
+    tree: Path
+    checkout: Path
+    environ: Mapping[str, str]
+    write: Sequence[str] = ()
+    read: Sequence[str] = ()
+    hidden: Sequence[str] = ()
+    protected: Sequence[str] = ()
+    git: Git | None = None
+    quarantine: GitQuarantine | None = None
+    given: Sequence[GivenFile] = ()
+    covers_git: bool = False
+
+
+def make_policy(containment: Containment, access: TreeAccess) -> Policy:
+    """Return the policy of processes that work in a tree.
+
+    Raises:
+        UsageError: the tree or what is allowed would show the whole home folder, or the hosts need
+            another mode.
+    """
+    home = os.path.realpath(access.environ.get("HOME") or Path("~").expanduser())
+    tree = os.path.realpath(access.tree)
+    allow = containment.allow
+    if allow.hosts and containment.mode == "files":
+        raise UsageError(
+            f"the sandbox `files` does not limit the network: {allow.hosts[0]} is allowed already",
+            "use `sandbox: files+net`, or leave hosts out",
+        )
+    git_dir = [access.quarantine.git.git_dir] if access.quarantine else []
+    write = [tree, *_real((*git_dir, *access.write)), *_resolve(allow.write, home, tree)]
+    read = [*_real(access.read), *_resolve(allow.read, home, tree)]
+    for path in (*write, *read):
+        _require_below_home(path, home)
+    own_temporary = access.environ.get("TMPDIR", "")
+    private = dict.fromkeys([home, *_real(path for path in (*_TEMPORARY_FOLDERS, own_temporary) if path)])
+    ours = (settings.state_directory(access.environ), settings.config_directory(access.environ))
+    given = [GivenFile(os.path.realpath(file.target), file.content) for file in access.given]
+    binds = tuple(access.quarantine.list_binds()) if access.quarantine else ()
+    hidden = [*list_hidden(map(str, ours)), *_real(access.hidden)]
+    covered = (*hidden, *private, *write)
+    visible = [*list_tools(home, access.environ), *_find_shown_folders(access, home), *read]
+    visible = [path for path in visible if any(is_below(path, folder) for folder in covered)]
+    policy = Policy(
+        write=tuple(dict.fromkeys(write)),
+        read=tuple(dict.fromkeys([*visible, *_real(access.protected), *_list_protected(access, tree)])),
+        hidden=tuple(dict.fromkeys(hidden)),
+        private=tuple(private),
+        given=(*given, *_git_identity(access, home)),
+        binds=binds,
+        hosts=allow.host_rules() if containment.mode == "files+net" else None,
+        ports=allow.ports(),
+        git=_git_access(access),
+        limits=containment.limits,
+    )
+    names = (str(access.tree), str(access.checkout), *access.write, *access.read)
+    return policy._replace(links=tuple(_find_hidden_links(names, policy)))
+
+
+def _git_access(access: TreeAccess) -> GitAccess:
+    return "commit" if access.quarantine else "none"
+
+
+def _require_below_home(path: str, home: str) -> None:
+    if is_below(home, path):
+        raise UsageError(
+            f"a sandbox cannot show {safe_line(path, 200)}: your home folder with its keys is in it",
+            "work in a worktree or in a folder below it, or use `sandbox: off`",
+        )
+
+
+def _real(paths: Iterable[str]) -> list[str]:
+    return [os.path.realpath(path) for path in paths if path and os.path.lexists(path)]
+
+
+def _resolve(paths: Iterable[str], home: str, tree: str) -> list[str]:
+    """Return the real paths that a person named: in the home folder, absolute or relative to the tree."""
+    full = (os.path.join(tree, home + path[1:] if path.split("/")[0] == "~" else path) for path in paths)  # noqa: PTH118
+    return [os.path.realpath(path) for path in full]
+
+
+def _find_shown_folders(access: TreeAccess, home: str) -> Iterator[str]:
+    """Yield what the tree refers to: its checkout, its repository, and repositories that lends objects."""
+    checkout = os.path.realpath(access.checkout)
+    if not is_below(home, checkout):
+        yield checkout
+    if access.git:
+        borrowed = git_quarantine.list_borrowed_folders(access.git)
+        yield from _real([access.git.common, *borrowed])
+
+
+def _list_protected(access: TreeAccess, tree: str) -> Iterator[str]:
+    """Yield what must not change in a tree although it is writable: git's files, and control files."""
+    if access.covers_git:
+        return
+    if os.path.lexists(link := os.path.join(tree, ".git")):  # noqa: PTH118 - many strings
+        yield link
+        if access.git is None:
+            yield from _real([str(find_git_dir(Path(tree)))])
+    if access.quarantine:
+        yield from access.quarantine.list_protected()
+    tracked = access.git.list_tracked() if access.git else []
+    names = (*(entry.name for entry in os.scandir(tree)), *tracked)
+    for name in dict.fromkeys(filter(None, map(_protected_part, names))):
+        path = os.path.join(tree, name)  # noqa: PTH118
+        if os.path.exists(path) and not os.path.islink(path):  # noqa: PTH110, PTH114
+            yield path
+
+
+def _protected_part(name: str) -> str:
+    """Return the outermost part of a path that is a control file or a folder of them, or ""."""
+    if not is_protected(name):
+        return ""
+    parts = name.split("/")
+    heads = ("/".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return next((head for head in heads if is_protected(head)), "")
+
+
+def _git_identity(access: TreeAccess, home: str) -> Iterator[GivenFile]:
+    """Yield a configuration of git with the name of the user and what decides about files, for commits."""
+    if access.quarantine is None:
+        return
+    git = access.quarantine.git
+    lines = []
+    for name in ("user.name", "user.email", "core.autocrlf", "core.eol", "init.defaultBranch"):
+        value = git.try_run("config", "--get", name).stdout.decode("utf-8", "replace").rstrip("\n")
+        if value:
+            section, _, key = name.rpartition(".")
+            quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            lines.append(f'[{section}]\n\t{key} = "{quoted}"\n')
+    yield GivenFile(f"{home}/.gitconfig", "".join(lines).encode())
+
+
+def _find_hidden_links(paths: Iterable[str], policy: Policy) -> Iterator[tuple[str, str]]:
+    """Yield the symbolic links in paths that lie in folders which the sandbox replaces by empty ones."""
+    found: dict[str, str] = {}
+    pending = [path for path in paths if path.startswith("/") and os.path.realpath(path) != path]
+    for _ in range(_MAX_LINKS):
+        if not pending:
+            break
+        path = pending.pop()
+        parts = Path(path).parts
+        prefixes = (Path(*parts[:count]) for count in range(2, len(parts) + 1))
+        link = next((prefix for prefix in prefixes if prefix.is_symlink()), None)
+        if link is None:
+            continue
+        target = str(link.readlink())
+        parent = os.path.realpath(link.parent)
+        if not policy.is_visible(parent):
+            found[f"{parent}/{link.name}"] = target
+        rest = Path(path).relative_to(link)
+        pending.append(os.path.normpath(Path(parent, target, rest)))
+    yield from found.items()

@@ -1,0 +1,1 @@
+"""Programs that make sandboxes, one module each, behind `protocol.SandboxProgram`."""

@@ -1,0 +1,180 @@
+"""Run the processes of a step in a sandbox, and judge afterwards what they left in the worktree."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from prunejuice.agents import own_files
+from prunejuice.engine.event import ActionRefused
+from prunejuice.engine.history import DRIVER_LOCK
+from prunejuice.engine.ports import StepContext
+from prunejuice.engine.run import Run
+from prunejuice.environments.place_sandbox import PlaceSandbox, open_place_sandbox
+from prunejuice.environments.tree_policy import TreeAccess, make_policy
+from prunejuice.sandbox.permissions import Permissions
+from prunejuice.sandbox.policy import GivenFile, Policy
+from prunejuice.sandbox.programs.registry import find_program
+from prunejuice.sandbox.sandbox import Refusal, Sandbox
+from prunejuice.system.deletion import delete_folder
+from prunejuice.system.process import SandboxEntry
+from prunejuice.system.settings import Settings
+from prunejuice.text import safe_line
+from prunejuice.worktrees import git as gits
+from prunejuice.worktrees import git_quarantine, planted_files
+from prunejuice.worktrees.git import Git
+from prunejuice.worktrees.git_quarantine import GitQuarantine
+
+_OWN_FOLDERS = ("logs", "temp", "prompts", "work", DRIVER_LOCK)
+"""Entries of a run's directory that are the record of the run, or that other processes obey."""
+
+
+class StepContainment:
+    """What contains the processes of one step."""
+
+    def __init__(self, handle: StepContext, environ: Mapping[str, str], settings: Settings) -> None:
+        self.handle, self.environ, self.settings = handle, environ, settings
+        self.containment = handle.plan.containment_of(handle.step)
+
+    @contextmanager
+    def open_worktree(self) -> Iterator[SandboxEntry | None]:
+        """Yield the sandbox of processes that work in the workspace of the run; None without one.
+
+        At the end, their commits are taken over, and what would run programs outside is moved away.
+
+        Raises:
+            MissingToolError: no sandbox can be made here.
+            UsageError: what is allowed contradicts itself.
+        """
+        if not self.containment.is_on:
+            yield None
+            return
+        program = find_program(self.settings.sandbox_program, self.environ)
+        git = self._open_git()
+        quarantine = self._open_quarantine(git) if git else None
+        top = _find_tree(self.handle)
+        access = TreeAccess(
+            top,
+            Path(gits.find_top(self.handle.plan.project) or self.handle.plan.project),
+            self.environ,
+            write=(str(self.handle.directory),),
+            protected=tuple(str(self.handle.directory / name) for name in _OWN_FOLDERS),
+            git=git,
+            quarantine=quarantine,
+        )
+        policy = make_policy(self.containment, access)
+        began = time.time()
+        folder = self.handle.directory / "temp"
+        try:
+            yield Sandbox(program, policy, folder, self.report).enter
+        finally:
+            self._take_over(quarantine, git, policy, began)
+
+    def open_check_sandbox(self, tell: Callable[[str], None]) -> PlaceSandbox | None:
+        """Return the sandbox of the step's checks: one by default, where the system can make it.
+
+        Raises:
+            MissingToolError: a sandbox was asked for that cannot be made here.
+        """
+        return open_place_sandbox(self.containment, self.settings, self.environ, tell, self.report)
+
+    def contain_agent(self, agent: str) -> Callable[[Path], SandboxEntry] | None:
+        """Return a function that opens the sandbox of an agent's program in a copy of the tree, if any.
+
+        Raises:
+            MissingToolError: a sandbox was asked for that cannot be made here.
+        """
+        if not self.containment.is_on:
+            return None
+        program = find_program(self.settings.sandbox_program, self.environ)
+        own = own_files.find_home_access(agent, self.environ)
+        containment = self.containment
+        if containment.mode == "files+net":
+            containment = replace(containment, allow=containment.allow.union(Permissions(hosts=own.hosts)))
+
+        def contain(copy: Path) -> SandboxEntry:
+            access = TreeAccess(
+                copy,
+                Path(gits.find_top(self.handle.plan.project) or self.handle.plan.project),
+                self.environ,
+                write=own.write,
+                read=own.read,
+                given=[GivenFile(path, content) for path, content in own.given],
+                covers_git=True,
+            )
+            folder = self.handle.directory / "temp"
+            return Sandbox(program, make_policy(containment, access), folder, self.report).enter
+
+        return contain
+
+    def _take_over(
+        self, quarantine: GitQuarantine | None, git: Git | None, policy: Policy, began: float
+    ) -> None:
+        """Take over commits, and move away what would run programs outside; report what was refused."""
+        try:
+            if quarantine:
+                for ref in git_quarantine.take_over(quarantine):
+                    self.report(Refusal("ref", ref, "commit to the branch of the worktree"))
+                delete_folder(quarantine.folder)
+        finally:
+            top = Path(policy.write[0])
+            kept = (*policy.read, *policy.write[1:])
+            target = self.handle.directory / "refused" / self.handle.log.stem
+            for planted in planted_files.move_planted_files(git, top, began, kept, target):
+                fix = f"it would run programs outside, and is at {planted.moved_to} now; "
+                fix += f"allow it: allow: {{write: [{planted.path}]}}"
+                self.report(Refusal("path", planted.path, fix))
+
+    def report(self, refusal: Refusal) -> None:
+        """Record a refusal as an event, and show it."""
+        self.handle.emit(
+            ActionRefused(
+                at=time.time(),
+                step=self.handle.step.id,
+                visit=self.handle.visit,
+                what=refusal.what,
+                target=safe_line(refusal.target, 300),
+                fix=safe_line(refusal.fix, 300),
+            )
+        )
+        self.handle.report_line(safe_line(str(refusal), 400))
+
+    def _open_git(self) -> Git | None:
+        if not gits.may_be_in_repository(self.handle.workspace.directory):
+            return None
+        return gits.open_workspace_git(self.handle.workspace, dict(self.environ))
+
+    def _open_quarantine(self, git: Git) -> GitQuarantine | None:
+        """Return a quarantine in a linked worktree; in the main one, its settings are beside its index."""
+        if git.git_dir == git.common:
+            return None
+        return git_quarantine.open_quarantine(
+            git, _quarantine_folder(self.handle.directory, self.handle.log)
+        )
+
+
+def take_over_recovered(run: Run, log: str, directory: Path, environ: Mapping[str, str]) -> None:
+    """Take over the commits of a program that ended in a sandbox after its driver had died.
+
+    Raises:
+        GitError: git failed, or the commits are not whole.
+    """
+    folder = _quarantine_folder(directory, Path(log))
+    if not folder.is_dir():
+        return
+    git = gits.open_workspace_git(run.workspace, dict(environ))
+    if quarantine := git_quarantine.reopen_quarantine(git, folder):
+        git_quarantine.take_over(quarantine)
+    delete_folder(folder)
+
+
+def _quarantine_folder(directory: Path, log: Path) -> Path:
+    return directory / "temp" / f"{log.stem}.git"
+
+
+def _find_tree(handle: StepContext) -> Path:
+    """Return the worktree of a run, or the top of the tree it works in."""
+    workspace = handle.workspace
+    return Path(workspace.worktree or gits.find_top(workspace.directory) or workspace.directory)
