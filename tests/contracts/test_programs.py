@@ -98,6 +98,7 @@ class World:
         self.left = []
         self.tag = f"test-{uuid.uuid4().hex}"
         self.stop = Stop()
+        self.contain = None
 
     def agent(self):
         made = {"claude": ClaudeAgent, "codex": CodexAgent}
@@ -109,7 +110,7 @@ class World:
     def run(self, task, *turns):
         """Let the agent do a task whose model does some things one after the other; what happened."""
         self.say(*turns)
-        working = AgentInCopy(self.agent(), self.place, self.environ)
+        working = AgentInCopy(self.agent(), self.place, self.environ, self.contain)
         try:
             return list(working.run(task._replace(directory=str(self.tree), tag=self.tag), self.stop))
         finally:

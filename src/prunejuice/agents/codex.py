@@ -1,6 +1,7 @@
 """The agent `codex`: Codex, headless; its lines of JSON are translated into agent events."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -97,7 +98,7 @@ def _command_options(task: Task, server: Endpoint) -> list[str]:
         f"{prefix}.bearer_token_env_var": _TOKEN,
         f"{prefix}.default_tools_approval_mode": "approve",
         "approval_policy": "never",
-        "sandbox_mode": _SANDBOX[task.access],
+        "sandbox_mode": _choose_sandbox(task),
     }
     if task.access == "edit":  # the sandbox of Codex allows temporary folders by default
         names = ("exclude_slash_tmp", "exclude_tmpdir_env_var")
@@ -108,6 +109,16 @@ def _command_options(task: Task, server: Endpoint) -> list[str]:
     for key, value in settings.items():
         options += ["-c", f"{key}={json.dumps(value)}"]
     return options
+
+
+def _choose_sandbox(task: Task) -> str:
+    """Return the mode of Codex's own sandbox.
+
+    Root cannot make one inside of ours, which then contains the commands alone: Linux lets only a holder of
+    a capability map the user 0 of the namespace outside.
+    """
+    is_contained = task.sandbox is not None and task.access == "edit" and os.geteuid() == 0
+    return _SANDBOX["full" if is_contained else task.access]
 
 
 class _CodexStream:

@@ -1,10 +1,11 @@
 """What agent programs need of the home folder: settings, login, and their conversations."""
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from prunejuice.system.private import make_private_folder
 
 _MAX_BYTES = 32 << 20
 
@@ -85,8 +86,8 @@ def find_home_access(agent: str, environ: Mapping[str, str]) -> HomeAccess:
 
     write = tuple(map(locate, row.write))
     for path in write:
-        if not os.path.splitext(path)[1] and os.path.isdir(os.path.dirname(path)):  # noqa: PTH112, PTH120, PTH122
-            Path(path).mkdir(mode=0o700, exist_ok=True)
+        if not Path(path).suffix:
+            make_private_folder(Path(path))
     return HomeAccess(
         write,
         tuple(map(locate, row.read)),

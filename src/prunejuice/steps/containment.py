@@ -89,25 +89,9 @@ class StepContainment:
         if not self.containment.is_on:
             return None
         program = find_program(self.settings.sandbox_program, self.environ)
-        own = own_files.find_home_access(agent, self.environ)
-        containment = self.containment
-        if containment.mode == "files+net":
-            containment = replace(containment, allow=containment.allow.union(Permissions(hosts=own.hosts)))
-
-        def contain(copy: Path) -> SandboxEntry:
-            access = TreeAccess(
-                copy,
-                Path(gits.find_top(self.handle.plan.project) or self.handle.plan.project),
-                self.environ,
-                write=own.write,
-                read=own.read,
-                given=[GivenFile(path, content) for path, content in own.given],
-                covers_git=True,
-            )
-            folder = self.handle.directory / "temp"
-            return Sandbox(program, make_policy(containment, access), folder, self.report).enter
-
-        return contain
+        sandbox = PlaceSandbox(program, self.containment, self.environ, self.report)
+        checkout = Path(gits.find_top(self.handle.plan.project) or self.handle.plan.project)
+        return agent_container(sandbox, agent, checkout, self.handle.directory / "temp")
 
     def _take_over(
         self, quarantine: GitQuarantine | None, git: Git | None, policy: Policy, began: float
@@ -153,6 +137,35 @@ class StepContainment:
         return git_quarantine.open_quarantine(
             git, _quarantine_folder(self.handle.directory, self.handle.log)
         )
+
+
+def agent_container(
+    sandbox: PlaceSandbox, agent: str, checkout: Path, folder: Path
+) -> Callable[[Path], SandboxEntry]:
+    """Return a function that opens the sandbox of an agent's program in a copy of a tree.
+
+    The program has its own settings and conversations, and reaches its models. `checkout` is where the
+    packages of the tree may be; `folder` gets the private folders.
+    """
+    environ, containment = sandbox.environ, sandbox.containment
+    own = own_files.find_home_access(agent, environ)
+    if containment.mode == "files+net":
+        containment = replace(containment, allow=containment.allow.union(Permissions(hosts=own.hosts)))
+
+    def contain(copy: Path) -> SandboxEntry:
+        access = TreeAccess(
+            copy,
+            checkout,
+            environ,
+            write=own.write,
+            read=own.read,
+            given=[GivenFile(path, content) for path, content in own.given],
+            covers_git=True,
+        )
+        policy = make_policy(containment, access)
+        return Sandbox(sandbox.program, policy, folder, sandbox.report).enter
+
+    return contain
 
 
 def take_over_recovered(run: Run, log: str, directory: Path, environ: Mapping[str, str]) -> None:
