@@ -17,6 +17,7 @@ from prunejuice.engine import driver, trust, view
 from prunejuice.engine.history import RunHistory
 from prunejuice.engine.run import FINAL_STATUSES, Run
 from prunejuice.errors import DeniedError, NotFoundError, UsageError
+from prunejuice.sandbox.permissions import require_mode, stronger_mode
 from prunejuice.text import safe_line, safe_text
 from prunejuice.verbs import catalog
 from prunejuice.verbs.arguments import SUMMARIZE, AgentArgument, arguments_for
@@ -67,15 +68,25 @@ def list_commands(app: App) -> list[dict[str, Any]]:
 
 
 def execute_command(
-    app: App, name: str, arguments: Mapping[str, Any], directory: Path, *, worktree: bool | None
+    app: App,
+    name: str,
+    arguments: Mapping[str, Any],
+    directory: Path,
+    *,
+    worktree: bool | None,
+    sandbox: str = "",
 ) -> Run:
     """Create a run of a command and drive it in the background; return the pending run.
+
+    `sandbox` is the least that has to contain it; settings and commands can contain it more.
 
     Raises:
         DeniedError: The project is not trusted.
         UsageError: The command is unknown, or its arguments are invalid.
     """
     trust.require_trusted_project(app.project, app.trust_store)
+    wanted = stronger_mode(require_mode(sandbox, "sandbox"), require_mode(app.settings.sandbox, "sandbox"))
+    app = app._replace(settings=app.settings._replace(sandbox=wanted))
     if name.startswith("codebot:"):
         verb = catalog.find_verb(name.removeprefix("codebot:"), app.project, app.environ)
         if verb.needs and not str(arguments.get("prompt") or "").strip():

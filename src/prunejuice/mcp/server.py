@@ -27,7 +27,8 @@ _INSTRUCTIONS = (
 )
 _EXECUTE_DESCRIPTION = (
     "Execute a command in the background. Returns the run id at once, or with `wait` after the run has "
-    "ended. `worktree` true runs it in a new worktree; false turns off the steps that create one."
+    "ended. `worktree` true runs it in a new worktree; false turns off the steps that create one. "
+    "`sandbox` (files or files+net) contains its processes more than the settings do, never less."
 )
 
 
@@ -70,11 +71,18 @@ class _ProjectTools:
         args: dict[str, Any] | None = None,
         worktree: bool | None = None,
         wait: bool = False,
+        sandbox: str = "",
     ) -> dict[str, Any]:
         with _translate_errors():
             app = self.app
             execute = functools.partial(
-                backend.execute_command, app, command, args or {}, self.directory, worktree=worktree
+                backend.execute_command,
+                app,
+                command,
+                args or {},
+                self.directory,
+                worktree=worktree,
+                sandbox=sandbox,
             )
             run = await asyncio.to_thread(execute)
             if wait:

@@ -11,7 +11,8 @@ from prunejuice.agents import own_files
 from prunejuice.engine.event import ActionRefused
 from prunejuice.engine.history import DRIVER_LOCK
 from prunejuice.engine.ports import StepContext
-from prunejuice.engine.run import Run
+from prunejuice.engine.run import Run, StepRun
+from prunejuice.environments import ports
 from prunejuice.environments.place_sandbox import PlaceSandbox, open_place_sandbox
 from prunejuice.environments.tree_policy import TreeAccess, make_policy
 from prunejuice.sandbox.permissions import Permissions
@@ -27,8 +28,8 @@ from prunejuice.worktrees import git_quarantine, planted_files
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.git_quarantine import GitQuarantine
 
-_OWN_FOLDERS = ("logs", "temp", "prompts", "work", DRIVER_LOCK)
-"""Entries of a run's directory that are the record of the run, or that other processes obey."""
+_OWN_FOLDERS = ("logs", "temp", "prompts", "work")
+"""Folders of a run's directory that are the record of the run, or that other processes obey."""
 
 
 class StepContainment:
@@ -54,23 +55,52 @@ class StepContainment:
         program = find_program(self.settings.sandbox_program, self.environ)
         git = self._open_git()
         quarantine = self._open_quarantine(git) if git else None
-        top = _find_tree(self.handle)
-        access = TreeAccess(
-            top,
+        policy = make_policy(self.containment, self._access(git, quarantine))
+        policy = policy._replace(ports=(*policy.ports, *self.service_ports()))
+        began = time.time()
+        try:
+            yield Sandbox(program, policy, self._temporary_folder(), self.report).enter
+        finally:
+            self._take_over(quarantine, git, policy, began)
+
+    def contain_services(self) -> SandboxEntry | None:
+        """Return the sandbox of the services of the run; they listen on ports of this machine.
+
+        Raises:
+            MissingToolError: no sandbox can be made here.
+        """
+        if not self.containment.is_on:
+            return None
+        program = find_program(self.settings.sandbox_program, self.environ)
+        allow = self.containment.allow.without_hosts()
+        containment = replace(self.containment, mode="files", allow=allow)
+        policy = make_policy(containment, self._access(self._open_git(), None))
+        return Sandbox(program, policy, self._temporary_folder(), self.report).enter
+
+    def service_ports(self) -> tuple[int, ...]:
+        """Return the ports of the run's services, if the project has any."""
+        if not self.settings.services:
+            return ()
+        return tuple(map(int, ports.port_variables(self.handle.workspace.port).values()))
+
+    def _access(self, git: Git | None, quarantine: GitQuarantine | None) -> TreeAccess:
+        """Return what processes in the workspace of the run need; the record of the run is read-only."""
+        directory = self.handle.directory
+        for name in _OWN_FOLDERS:
+            (directory / name).mkdir(exist_ok=True)
+        own = (*_OWN_FOLDERS, DRIVER_LOCK)
+        return TreeAccess(
+            _find_tree(self.handle),
             Path(gits.find_top(self.handle.plan.project) or self.handle.plan.project),
             self.environ,
-            write=(str(self.handle.directory),),
-            protected=tuple(str(self.handle.directory / name) for name in _OWN_FOLDERS),
+            write=(str(directory),),
+            protected=tuple(str(directory / name) for name in own),
             git=git,
             quarantine=quarantine,
         )
-        policy = make_policy(self.containment, access)
-        began = time.time()
-        folder = self.handle.directory / "temp"
-        try:
-            yield Sandbox(program, policy, folder, self.report).enter
-        finally:
-            self._take_over(quarantine, git, policy, began)
+
+    def _temporary_folder(self) -> Path:
+        return self.handle.directory / "temp"
 
     def open_check_sandbox(self, tell: Callable[[str], None]) -> PlaceSandbox | None:
         """Return the sandbox of the step's checks: one by default, where the system can make it.
@@ -91,7 +121,8 @@ class StepContainment:
         program = find_program(self.settings.sandbox_program, self.environ)
         sandbox = PlaceSandbox(program, self.containment, self.environ, self.report)
         checkout = Path(gits.find_top(self.handle.plan.project) or self.handle.plan.project)
-        return agent_container(sandbox, agent, checkout, self.handle.directory / "temp")
+        contain = agent_container(sandbox, agent, checkout, self._temporary_folder())
+        return lambda copy: contain(copy, self.service_ports())
 
     def _take_over(
         self, quarantine: GitQuarantine | None, git: Git | None, policy: Policy, began: float
@@ -141,7 +172,7 @@ class StepContainment:
 
 def agent_container(
     sandbox: PlaceSandbox, agent: str, checkout: Path, folder: Path
-) -> Callable[[Path], SandboxEntry]:
+) -> Callable[..., SandboxEntry]:
     """Return a function that opens the sandbox of an agent's program in a copy of a tree.
 
     The program has its own settings and conversations, and reaches its models. `checkout` is where the
@@ -152,7 +183,7 @@ def agent_container(
     if containment.mode == "files+net":
         containment = replace(containment, allow=containment.allow.union(Permissions(hosts=own.hosts)))
 
-    def contain(copy: Path) -> SandboxEntry:
+    def contain(copy: Path, service_ports: tuple[int, ...] = ()) -> SandboxEntry:
         access = TreeAccess(
             copy,
             checkout,
@@ -163,24 +194,28 @@ def agent_container(
             covers_git=True,
         )
         policy = make_policy(containment, access)
+        policy = policy._replace(ports=(*policy.ports, *service_ports))
         return Sandbox(sandbox.program, policy, folder, sandbox.report).enter
 
     return contain
 
 
-def take_over_recovered(run: Run, log: str, directory: Path, environ: Mapping[str, str]) -> None:
+def take_over_recovered(run: Run, visit: StepRun, directory: Path, environ: Mapping[str, str]) -> None:
     """Take over the commits of a program that ended in a sandbox after its driver had died.
 
     Raises:
         GitError: git failed, or the commits are not whole.
     """
-    folder = _quarantine_folder(directory, Path(log))
+    log = Path(visit.log)
+    folder = _quarantine_folder(directory, log)
     if not folder.is_dir():
         return
     git = gits.open_workspace_git(run.workspace, dict(environ))
     if quarantine := git_quarantine.reopen_quarantine(git, folder):
         git_quarantine.take_over(quarantine)
     delete_folder(folder)
+    target = directory / "refused" / log.stem
+    planted_files.move_planted_files(git, Path(git.directory), visit.started, (), target)
 
 
 def _quarantine_folder(directory: Path, log: Path) -> Path:

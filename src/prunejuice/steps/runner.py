@@ -111,7 +111,7 @@ class Runner:
             return None
         result = script.recover_result(directory, visit.log, self._secret_values(run.plan, step))
         if result is not None:
-            take_over_recovered(run, visit.log, directory, self.environ)
+            take_over_recovered(run, visit, directory, self.environ)
         return result
 
     def restore_files(self, run: Run, interrupted: Sequence[InterruptedVisit]) -> str:
@@ -139,7 +139,9 @@ class Runner:
             if services is None:
                 environment = self._step_environment(handle)
                 tag = f"{handle.run.id}/services"
-                call = ProcessSpec((), handle.workspace.worktree, environment.variables, tag=tag)
+                sandbox = StepContainment(handle, self.environ, self.settings).contain_services()
+                worktree = handle.workspace.worktree
+                call = ProcessSpec((), worktree, environment.variables, tag=tag, sandbox=sandbox)
                 log = handle.directory / "logs" / "services.log"
                 services = self._services[handle.run.id] = Services(
                     self.settings, call, log, environment.hidden
