@@ -178,7 +178,8 @@ def _find_outside_packages(
     """Yield the folders of packages outside of a checkout that a check could write to."""
     folders = [*list_named_environments(environ), *filter(None, [environ.get(UV_ENVIRONMENT, "")])]
     named = dict.fromkeys((checkout / folder).resolve() for folder in folders)
-    active = [path for path in named if (path / "pyvenv.cfg").is_file() or (path / "conda-meta").is_dir()]
+    marks = ("pyvenv.cfg", "conda-meta")
+    active = [path for path in named if any(os.access(path / mark, os.F_OK) for mark in marks)]
     links = (checkout / path for path in find_package_folders(checkout, files))
     linked = [link.resolve() for link in links if link.is_symlink()]
     yield from (folder for folder in (*active, *linked) if os.access(folder, os.W_OK))

@@ -134,7 +134,7 @@ def _list_protected(access: TreeAccess, tree: str) -> Iterator[str]:
     names = (*(entry.name for entry in os.scandir(tree)), *tracked)
     for name in dict.fromkeys(filter(None, map(_protected_part, names))):
         path = os.path.join(tree, name)  # noqa: PTH118
-        if os.path.exists(path) and not os.path.islink(path):  # noqa: PTH110, PTH114
+        if os.access(path, os.F_OK) and not os.path.islink(path):  # noqa: PTH114
             yield path
 
 
@@ -172,7 +172,7 @@ def _find_hidden_links(paths: Iterable[str], policy: Policy) -> Iterator[tuple[s
         path = pending.pop()
         parts = Path(path).parts
         prefixes = (Path(*parts[:count]) for count in range(2, len(parts) + 1))
-        link = next((prefix for prefix in prefixes if prefix.is_symlink()), None)
+        link = next((prefix for prefix in prefixes if os.path.islink(prefix)), None)  # noqa: PTH114
         if link is None:
             continue
         target = str(link.readlink())

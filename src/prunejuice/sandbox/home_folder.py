@@ -42,7 +42,7 @@ def list_hidden(own_folders: Iterable[str]) -> list[str]:
     """Return the paths to hide, as real paths: `own_folders` are the state and settings of prunejuice."""
     paths = (*_OTHER_FOLDERS, *_SECRET_FILES, *_host_keys(), *own_folders, *_list_sockets())
     found = [os.path.realpath(path) for path in paths if path and os.path.lexists(path)]
-    return list(dict.fromkeys(path for path in found if path != "/" and Path(path).exists()))
+    return list(dict.fromkeys(path for path in found if path != "/" and os.access(path, os.F_OK)))
 
 
 def list_tools(home: str, environ: Mapping[str, str]) -> list[str]:
@@ -51,7 +51,9 @@ def list_tools(home: str, environ: Mapping[str, str]) -> list[str]:
     programs = (entry for entry in environ.get("PATH", "").split(os.pathsep) if entry.startswith("/"))
     ours = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[1]), "/etc/resolv.conf")
     everything = (*(f"{home}/{name}" for name in _TOOLS), *named, *programs, *ours)
-    real = (os.path.realpath(path) for path in everything if path.startswith("/") and Path(path).exists())
+    # A path of somebody else's home folder cannot even be looked at.
+    there = (path for path in everything if path.startswith("/") and os.access(path, os.F_OK))
+    real = map(os.path.realpath, there)
     # A folder that holds the home folder would show all of it.
     return list(dict.fromkeys(path for path in real if not is_below(home, path)))
 

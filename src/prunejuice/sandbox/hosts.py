@@ -52,6 +52,8 @@ def split_port(text: str) -> tuple[str, int]:
     Raises:
         ValueError: the port is not a number from 1 to 65535.
     """
+    if "/" in text:
+        raise ValueError("a rule is a host, such as example.org, and not a URL")
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
@@ -93,6 +95,11 @@ def normalize_host(name: str) -> str:
 def is_address(host: str) -> bool:
     """Return whether a normalized host is an IP address."""
     return ":" in host or host.replace(".", "").isdigit()
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a normalized host is the loopback, to which no program goes by a proxy."""
+    return host in {"localhost", "::1"} or (is_address(host) and host.startswith("127."))
 
 
 def is_allowed(rules: Iterable[HostRule], host: str, port: int) -> bool:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from prunejuice.errors import UsageError
-from prunejuice.sandbox.hosts import HostRule, parse_host_rule, split_port
+from prunejuice.sandbox.hosts import HostRule, is_this_machine, parse_host_rule, split_port
 from prunejuice.sandbox.policy import ResourceLimits
 from prunejuice.system.settings import Settings
 from prunejuice.text import safe_line, spelling_hint
@@ -48,8 +48,9 @@ class Permissions(Struct, frozen=True, omit_defaults=True):
         return tuple(map(parse_host_rule, self.hosts))
 
     def ports(self) -> tuple[int, ...]:
-        """Return the ports of the services."""
-        return tuple(dict.fromkeys(map(_parse_service, self.services)))
+        """Return the ports of the services, and of hosts that are this machine."""
+        own = (rule.port for rule in self.host_rules() if rule.port and is_this_machine(rule.host))
+        return tuple(dict.fromkeys((*map(_parse_service, self.services), *own)))
 
 
 class Containment(Struct, frozen=True, omit_defaults=True):

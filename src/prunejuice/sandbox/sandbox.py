@@ -93,7 +93,7 @@ class Sandbox(NamedTuple):
             program,
             *map(os.path.realpath, call.shown),
         ]
-        missing = [path for path in needed if not policy.is_visible(path) and os.path.exists(path)]  # noqa: PTH110
+        missing = [path for path in needed if not policy.is_visible(path) and os.access(path, os.F_OK)]
         return policy._replace(
             read=tuple(dict.fromkeys((*policy.read, *missing))),
             ports=tuple(dict.fromkeys((*policy.ports, *call.ports))),

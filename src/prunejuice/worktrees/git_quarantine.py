@@ -7,7 +7,7 @@ read-only. Afterwards the commits of the worktree's branch are taken over. All e
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +27,7 @@ _PROTECTED = ("commondir", "gitdir", WORKTREE_CONFIG, "locked", "modules", "hook
 """Entries of the git directory of a worktree that decide what runs, or that are ours."""
 _COMMIT = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?\n?")
 _MAX_REF_BYTES = 1000
+_MAX_LOG_BYTES = 8 << 20
 _IMPORT_SECONDS = 600
 
 
@@ -108,12 +109,36 @@ def take_over(quarantine: GitQuarantine) -> list[str]:
         if ref in after and (ref == own or not git.resolve(ref)) and after[ref].decode() != git.resolve(ref)
     }
     loose = [detached] if detached and detached != quarantine.tip else []
-    if moved or loose:
-        _import_objects(quarantine, [*moved.values(), *loose])
+    if wanted_commits := [*moved.values(), *loose, *_list_new_positions(quarantine)]:
+        _import_objects(quarantine, list(dict.fromkeys(wanted_commits)))
     for ref, commit in moved.items():
         _move_ref(git, ref, commit, quarantine.tip if ref == own else "")
     changed = (ref for ref in after.keys() | quarantine.refs.keys() if ref not in moved)
     return sorted(ref for ref in changed if quarantine.refs and after.get(ref) != quarantine.refs.get(ref))
+
+
+def _list_new_positions(quarantine: GitQuarantine) -> list[str]:
+    """Return the commits at which HEAD was meanwhile, such as one that was amended: its log names them."""
+    lines = read_bounded(Path(quarantine.git.git_dir) / "logs/HEAD", _MAX_LOG_BYTES).splitlines()
+    named = {words[1] for words in (line.split(b" ", 2) for line in lines) if len(words) > 1}
+    commits = sorted(name for name in named if _COMMIT.fullmatch(name))
+    new = [line for line in _read_objects(quarantine.git, commits) if line.endswith(b" missing")]
+    borrowed = _with_quarantined(quarantine.git, quarantine.folder)
+    there = _read_objects(borrowed, [line.split(b" ")[0] for line in new])
+    return [line.split(b" ")[0].decode() for line in there if line.split(b" ")[1:2] == [b"commit"]]
+
+
+def _read_objects(git: Git, names: Sequence[bytes]) -> list[bytes]:
+    """Return a line for each object: its name, type and size, or `missing`."""
+    if not names:
+        return []
+    return git.try_run("cat-file", "--batch-check", given=b"\n".join(names) + b"\n").stdout.splitlines()
+
+
+def _with_quarantined(git: Git, folder: Path) -> Git:
+    """Return git that also finds the objects of a quarantine."""
+    source = _quote(str(folder / "objects"))
+    return git._replace(environ={**git.environ, "GIT_ALTERNATE_OBJECT_DIRECTORIES": source})
 
 
 def _move_ref(git: Git, ref: str, commit: str, old: str) -> None:
@@ -131,8 +156,7 @@ def _move_ref(git: Git, ref: str, commit: str, old: str) -> None:
 def _import_objects(quarantine: GitQuarantine, commits: list[str]) -> None:
     """Copy the new objects of commits into the repository; git computes their names again."""
     git = quarantine.git
-    source = str(quarantine.folder / "objects")
-    both = git._replace(environ={**git.environ, "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quote(source)})
+    both = _with_quarantined(git, quarantine.folder)
     known = [f"^{quarantine.tip}"] if quarantine.tip else []
     revisions = "\n".join([*commits, *known, ""]).encode()
     packed = both.try_run(

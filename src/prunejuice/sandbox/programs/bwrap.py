@@ -113,7 +113,8 @@ def _mount_options(mount: Mount) -> Iterator[str]:
         is_folder = Path(mount.target).is_dir()
         yield from ("--tmpfs", mount.target) if is_folder else ("--ro-bind", os.devnull, mount.target)
         return
-    yield "--bind" if mount.is_writable else "--ro-bind"
+    # What a person allowed need not exist.
+    yield "--bind-try" if mount.is_writable else "--ro-bind-try"
     yield from (mount.source, mount.target)
 
 
