@@ -59,6 +59,9 @@ bench: setup ## Measure, as ratios in one run; writes bench/RESULTS.md
 bench-quick: setup ## Run the shorter measurements with few rounds, so that they cannot rot; writes nothing
 	@$(BIN)/python bench/run.py --quick start_up first_step many_runs status_of_many steps_in_a_repository changes
 
+bench-sandbox: setup ## Measure what a sandbox costs; writes bench/SANDBOX.md
+	@$(BIN)/python bench/sandbox.py
+
 bench-edits: setup ## Measure edits on git repositories: make bench-edits REPOSITORIES="a b"
 	@$(BIN)/python bench/edits.py $(REPOSITORIES) --write
 

@@ -282,9 +282,9 @@ def test_bubblewrap_gets_the_mounts_of_a_policy():
     for part in (
         "--unshare-pid",
         "--cap-drop ALL",
-        "--bind /folder/0 /home/u --ro-bind /home/u/.pyenv /home/u/.pyenv",
-        "--bind /home/u/work/tree /home/u/work/tree --ro-bind /home/u/work/tree/.git /home/u/work/tree/.git",
-        "--bind /state/objects /home/u/work/repo/.git/objects",
+        "--bind-try /folder/0 /home/u --ro-bind-try /home/u/.pyenv /home/u/.pyenv",
+        "--bind-try /home/u/work/tree /home/u/work/tree --ro-bind-try /home/u/work/tree/.git ",
+        "--bind-try /state/objects /home/u/work/repo/.git/objects",
         "--chdir /home/u/work/tree -- bash -c x",
     ):
         assert part in argv, argv

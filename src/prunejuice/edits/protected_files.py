@@ -1,10 +1,11 @@
 """Files that decide what runs on a machine, or what agents are told: a change to them needs a grant."""
 
+import re
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from typing import Literal
 
-from prunejuice.edits.path_rules import collision_key, parent_folders
+from prunejuice.edits.path_rules import collision_key
 
 Protection = Literal["", "shown", "granted"]
 
@@ -71,11 +72,11 @@ def protection_level(name: str) -> Protection:
     generated = next(
         (key.removeprefix(folder) for folder in _GENERATED_FOLDERS if key.startswith(folder)), ""
     )
-    if generated and not _is_covered(generated, _PROTECTED):
+    if generated and not _PROTECTED_SET.covers(generated):
         return ""
-    if _is_covered(key, _PROTECTED):
+    if _PROTECTED_SET.covers(key):
         return "granted"
-    return "shown" if _is_covered(key, _SENSITIVE) else ""
+    return "shown" if _SENSITIVE_SET.covers(key) else ""
 
 
 def is_protected(name: str) -> bool:
@@ -83,15 +84,31 @@ def is_protected(name: str) -> bool:
     return bool(name) and protection_level(name) == "granted"
 
 
-def _is_covered(key: str, patterns: Iterable[str]) -> bool:
-    """Return whether a path or one of its folders matches a pattern.
+class _PatternSet:
+    """Patterns of file names; most are plain names, which are looked up.
 
-    A pattern without a slash matches at any depth.
+    A pattern without a slash matches at any depth, one with a slash from the top.
     """
-    parts = key.split("/")
-    full_paths = [*parent_folders(key), key]
-    for pattern in patterns:
-        names = full_paths if "/" in pattern else parts
-        if any(fnmatchcase(candidate, pattern) for candidate in names):
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        patterns = tuple(patterns)
+        wild = [pattern for pattern in patterns if _WILDCARD.search(pattern)]
+        self._plain = frozenset(patterns) - frozenset(wild)
+        self._names = _compile(pattern for pattern in wild if "/" not in pattern)
+        self._paths = _compile(pattern for pattern in wild if "/" in pattern)
+
+    def covers(self, key: str) -> bool:
+        """Return whether a path or one of its folders matches a pattern."""
+        parts = key.split("/")
+        full_paths = ["/".join(parts[:count]) for count in range(2, len(parts) + 1)]
+        if not self._plain.isdisjoint(parts) or not self._plain.isdisjoint(full_paths):
             return True
-    return False
+        return any(map(self._names.fullmatch, parts)) or any(map(self._paths.fullmatch, full_paths))
+
+
+def _compile(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)) or r"(?!)")
+
+
+_WILDCARD = re.compile(r"[*?\[]")
+_PROTECTED_SET, _SENSITIVE_SET = _PatternSet(_PROTECTED), _PatternSet(_SENSITIVE)
