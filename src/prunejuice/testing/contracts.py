@@ -3,8 +3,11 @@
 Call them from the tests of your package, with any test runner.
 """
 
+import os
+import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from prunejuice.agents.protocol import Agent, AgentEnded, AgentStarted, Task
@@ -20,6 +23,11 @@ from prunejuice.engine.view import RunSummary, summarize_run
 from prunejuice.environments.place import Place
 from prunejuice.errors import PruneJuiceError, SupersededError
 from prunejuice.forges.forge import Forge
+from prunejuice.sandbox.policy import Policy
+from prunejuice.sandbox.programs.protocol import SandboxProgram
+from prunejuice.sandbox.sandbox import Sandbox
+from prunejuice.system import process, settings
+from prunejuice.system.process import ProcessSpec
 from prunejuice.system.stop_request import STOP, Stop
 from prunejuice.verbs.results import TestCase, TestGenerationResult
 from prunejuice.verbs.verify.gates import Gate
@@ -205,6 +213,63 @@ def _require_reported(runner: TestRunner, place: Place, names: Sequence[str], pa
     suite = runner.run_suite(place, SUITE_SECONDS, stops_early=False)
     _require((suite.code == 0) == (not failed), f"the suite fails with a test: {suite}")
     _require(len([text for text in suite.failures.values() if text]) == len(failed), f"{suite} names it")
+
+
+def check_sandbox_program(create: Callable[[], SandboxProgram], folder: Path) -> None:
+    """Check that a sandbox program contains: what is written, what is read, what is reached, and what ends.
+
+    `folder` is empty, and below a path that a container can mount.
+    """
+    program = create()
+    problem, fix = program.find_problem(settings.environment())
+    _require(not problem, f"it works here: {problem} ({fix})")
+    names = ("tree", "outside", "hidden", "home", "protected")
+    tree, outside, hidden, home, _ = (folder / name for name in names)
+    for name in names:
+        (folder / name).mkdir()
+    (tree / "protected").mkdir()
+    (hidden / "key").write_text("secret")
+    policy = Policy(
+        write=(str(tree),),
+        read=(str(tree / "protected"),),
+        hidden=(str(hidden),),
+        private=(str(home),),
+        hosts=(),
+    )
+
+    def run(script: str, policy: Policy = policy) -> tuple[int, str]:
+        sandbox = Sandbox(program, policy, folder / "folders")
+        env = {"PATH": os.defpath, "HOME": str(home)}
+        call = ProcessSpec(["/bin/sh", "-c", script], tree, env, 60, tag="contract", sandbox=sandbox.enter)
+        ended = process.capture_output(call)
+        return ended.code, ended.stdout.decode("utf-8", "replace")
+
+    _require(run("echo made > made; exit 7")[0] == 7, "the exit code is that of the process")
+    _require((tree / "made").read_text() == "made\n", "the tree is written to")
+    run(f"echo evil > {outside}/evil; echo evil > {folder}/evil")
+    _require(not list(outside.iterdir()), "nothing outside is written to")
+    _require(not (folder / "evil").exists(), "nothing beside the tree is written to")
+    run("echo evil > protected/evil")
+    _require(not list((tree / "protected").iterdir()), "a path below the tree can be protected")
+    _require("secret" not in run(f"cat {hidden}/key")[1], "what is hidden is not read")
+    _require(run("echo x > ~/own && cat ~/own")[1] == "x\n", "the home folder is private and writable")
+    _require(not list(home.iterdir()), "the real home folder stays")
+    _require_contained_network(run, policy)
+
+
+def _require_contained_network(run: Callable[..., tuple[int, str]], policy: Policy) -> None:
+    """Check that nothing is reached where no host is allowed."""
+    received = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.2)
+        port = listener.getsockname()[1]
+        tries = f"exec 3<>/dev/tcp/127.0.0.1/{port} && echo reached >&3"
+        run(f"bash -c '{tries}' || curl -m 2 http://127.0.0.1:{port}/", policy)
+        with suppress(TimeoutError):
+            received.append(listener.accept()[0])
+    for connection in received:
+        connection.close()
+    _require(not received, "a port of this machine is not reached")
 
 
 def _require(holds: bool, promise: str) -> None:

@@ -25,12 +25,14 @@ class SandboxRuntime:
     reports_pid = False
 
     def __init__(self) -> None:
+        self._program = "srt"
         self._problem: tuple[str, str] | None = None
 
     def find_problem(self, environ: Mapping[str, str]) -> tuple[str, str]:
         """Return why no sandbox can be made here, found by trying, and the fix; both empty if one can."""
         if self._problem is None:
-            self._problem = _try_program(environ)
+            self._program = shutil.which("srt", path=environ.get("PATH")) or ""
+            self._problem = _try_program(self._program, environ)
         return self._problem
 
     def wrap(self, argv: Sequence[str], policy: Policy, workplace: Workplace) -> list[str]:
@@ -47,7 +49,14 @@ class SandboxRuntime:
         path.write_text(json.dumps(settings_of(policy)))
         variables = [f"{name}={value}" for name, value in private_variables(policy, workplace).items()]
         change = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', workplace.directory]
-        run = ["srt", "--settings", str(path), "env", *variables, *limited_argv(argv, policy.limits)]
+        run = [
+            self._program,
+            "--settings",
+            str(path),
+            "env",
+            *variables,
+            *limited_argv(argv, policy.limits),
+        ]
         return [*change, *run]
 
 
@@ -77,10 +86,8 @@ def settings_of(policy: Policy) -> dict[str, object]:
     }
 
 
-def _try_program(environ: Mapping[str, str]) -> tuple[str, str]:
-    path = environ.get("PATH")
-    program = shutil.which("srt", path=path)
-    if program is None:
+def _try_program(program: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    if not program:
         return "srt is not installed", _INSTALL
     ended = process.capture_output(ProcessSpec([program, "true"], "/", environ, _TRY_SECONDS))
     if ended.code:
