@@ -471,6 +471,19 @@ def test_a_setup_hook_is_contained(shop, tmp_path):
     assert not (tmp_path / "evil").exists()
 
 
+def test_the_setup_of_a_worktree_made_by_hand_is_contained(shop, tmp_path):
+    (shop.project.root / ".prj").mkdir()
+    setup = f"echo evil > {tmp_path}/evil; (echo evil > .git) || true; ls {shop.project.root}; echo made > made.txt"
+    config = {"setup": setup, "sandbox": "files"}
+    (shop.project.root / ".prj/config.yaml").write_text(yaml.safe_dump(config))
+    shop.project.prj("trust")
+    answer = shop.project.plum("create", "topic", "--json")
+    assert answer.code == 0, answer
+    assert Path(answer.json["path"], "made.txt").read_text() == "made\n"
+    assert not (tmp_path / "evil").exists()
+    assert git(answer.json["path"], "rev-parse", "--abbrev-ref", "HEAD")
+
+
 def test_the_check_of_a_merge_is_contained(shop, tmp_path):
     made = shop("echo two > a.txt")
     check = f"grep -q two a.txt; echo evil > {tmp_path}/evil || true"

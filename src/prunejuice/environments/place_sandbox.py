@@ -15,7 +15,8 @@ from prunejuice.sandbox.programs.registry import find_program
 from prunejuice.sandbox.sandbox import Refusal, Sandbox, say_nothing
 from prunejuice.system.process import SandboxEntry
 from prunejuice.system.settings import Settings
-from prunejuice.worktrees.waiting_changes import find_common_dir
+from prunejuice.worktrees.git import Git
+from prunejuice.worktrees.waiting_changes import find_common_dir, find_git_dir
 
 DEFAULT_MODE: Mode = "files"
 """The mode of checks if nobody chose one."""
@@ -88,6 +89,23 @@ def open_place_sandbox(
         return PlaceSandbox(program, containment, environ, report)
     program = find_program(settings.sandbox_program, environ)
     return PlaceSandbox(program, containment, environ, report)
+
+
+def open_setup_sandbox(
+    sandbox: PlaceSandbox | None, tree: Path, git: Git, folder: Path
+) -> SandboxEntry | None:
+    """Return the sandbox of a process that prepares a new worktree at `tree`; `git` is that of the checkout.
+
+    Private folders are made in `folder`.
+
+    Raises:
+        UsageError: what is allowed contradicts itself.
+    """
+    if sandbox is None or not sandbox.containment.is_on:
+        return None
+    git_dir = find_git_dir(tree)
+    access = TreeAccess(tree, Path(git.directory), sandbox.environ, git=git.for_worktree(tree, git_dir))
+    return Sandbox(sandbox.program, make_policy(sandbox.containment, access), folder, sandbox.report).enter
 
 
 _told: set[str] = set()

@@ -19,7 +19,9 @@ from prunejuice.cli import render
 from prunejuice.cli.options import json_option
 from prunejuice.cli.plum.environment import PlumEnvironment, open_environment
 from prunejuice.environments import equipment, ignored_files, ports, setup_command
+from prunejuice.environments.place_sandbox import open_place_sandbox, open_setup_sandbox
 from prunejuice.errors import PruneJuiceError, UsageError
+from prunejuice.sandbox import permissions
 from prunejuice.system import process, settings
 from prunejuice.text import format_count, safe_line, spelling_hint
 from prunejuice.worktrees import listing, remote_branch, worktree, worktree_names
@@ -290,7 +292,9 @@ def _provision(
             new_tree,
             Path(record.git_dir),
             project_settings,
-            process.ProcessSpec((), "/", variables, tag=f"plum/{record.branch}"),
+            process.ProcessSpec(
+                (), "/", variables, tag=f"plum/{record.branch}", sandbox=_open_sandbox(environment, record)
+            ),
             _show_output,
         )
     return port, copied
@@ -307,8 +311,32 @@ def _equip(environment: PlumEnvironment, record: WorktreeRecord, write: Callable
         may_install=app.is_trusted_by_person(str(app.project.root)),
         has_setup=bool(app.settings.setup),
     )
-    call = process.ProcessSpec((), "/", app.environ, grace=app.settings.grace, tag=f"plum/{record.branch}")
+    call = process.ProcessSpec(
+        (),
+        "/",
+        app.environ,
+        grace=app.settings.grace,
+        tag=f"plum/{record.branch}",
+        sandbox=_open_sandbox(environment, record),
+    )
     equipment.equip_tree(Path(git.directory), Path(record.path), supplies, call, write)
+
+
+def _open_sandbox(environment: PlumEnvironment, record: WorktreeRecord) -> process.SandboxEntry | None:
+    """Return the sandbox of the processes that prepare a worktree, if the settings ask for one."""
+    app = environment.app
+    containment = permissions.read_settings(app.settings)
+    if not containment.is_on:
+        return None
+    sandbox = open_place_sandbox(
+        containment,
+        app.settings,
+        app.environ,
+        render.print_message,
+        lambda refusal: render.print_message(safe_line(str(refusal), 400)),
+    )
+    folder = app.settings.home / "sandboxes"
+    return open_setup_sandbox(sandbox, Path(record.path), environment.git, folder)
 
 
 def _show_output(chunk: bytes) -> None:
