@@ -94,7 +94,7 @@ def open_place_sandbox(
 def open_setup_sandbox(
     sandbox: PlaceSandbox | None, tree: Path, git: Git, folder: Path
 ) -> SandboxEntry | None:
-    """Return the sandbox of a process that prepares a new worktree at `tree`; `git` is that of the checkout.
+    """Return the sandbox of a process that prepares a worktree at `tree`; `git` is that of the checkout.
 
     Private folders are made in `folder`.
 
