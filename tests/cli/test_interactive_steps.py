@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import NEEDS_TMUX
+from conftest import NEEDS_TMUX, wait_for
+from prunejuice.sandbox.programs.bwrap import Bubblewrap
 from prunejuice.steps.agent_place import open_agent_place, open_interrupted_copies
 from prunejuice.verbs.verify.probes import window as inside
 
@@ -284,3 +285,28 @@ def test_without_tmux_a_terminal_is_needed(shop, tmp_path, monkeypatch):
     build(shop)
     answer, run = shop.run("build")
     assert (answer.code, "no terminal to work in" in run["error"]) == (6, True), answer.err
+
+
+def test_a_program_in_a_window_is_contained(shop, tmp_path):
+    if Bubblewrap().find_problem(os.environ)[0]:
+        pytest.skip("no sandbox can be made here")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    shop.command("build", "sandbox: files\nsteps:\n  - name: build\n    agent: implement\n    args: "
+                 "{agent: 'interactive:helper', prompt: sum them}\n")  # fmt: skip
+    Path(os.environ["HOME"], "bin", "helper").write_text(f"#!/bin/sh\necho evil > {outside}/evil\n{HELPER}")
+    run_id = shop.prj("run", "build", "--detach").out.strip()
+    window = Window()
+    window.type(window.until("ready in"), "by hand", "Enter")
+    made = wait_for(
+        lambda: (run := shop.prj("show", run_id, "--json").json)["status"] == "completed" and run
+    )
+    assert not list(outside.iterdir())
+    waiting = shop.codebot("pending", "--json").json["items"]
+    assert "by hand" in (shop.root / "cart.py").read_text() or waiting
+    assert made["sandbox"] == "files"
+    shop.command("build", "sandbox: files+net\nsteps:\n  - name: build\n    agent: implement\n    args: "
+                 "{agent: 'interactive:helper', prompt: sum them}\n")  # fmt: skip
+    run_id = shop.prj("run", "build", "--detach").out.strip()
+    made = wait_for(lambda: (run := shop.prj("show", run_id, "--json").json)["status"] == "failed" and run)
+    assert "a tmux window cannot have the sandbox `files+net`" in made["error"]

@@ -22,6 +22,7 @@ from prunejuice.sandbox.programs.protocol import Workplace
 from prunejuice.sandbox.programs.registry import default_name
 from prunejuice.sandbox.programs.seatbelt import Seatbelt, profile_text
 from prunejuice.sandbox.programs.srt import SandboxRuntime, settings_of
+from prunejuice.sandbox.terminals import can_be_typed_into
 from prunejuice.system import settings
 from prunejuice.system.settings import Settings
 from prunejuice.workflow.schema import load_draft
@@ -357,3 +358,14 @@ def test_a_container_gets_only_what_a_policy_names():
         )
     assert Container().find_problem({"PATH": "", "HOME": "/nowhere"})[0] == "no image is set"
     assert "neither" in Container(image="img").find_problem({"PATH": ""})[0]
+
+
+@pytest.mark.parametrize(("text", "typed"), [("0\n", False), ("1\n", True), (None, True)])
+def test_a_terminal_is_safe_only_if_the_system_forbids_typing(tmp_path, monkeypatch, text, typed):
+    monkeypatch.setattr("sys.platform", "linux")
+    switch = tmp_path / "switch"
+    if text is not None:
+        switch.write_text(text)
+    assert can_be_typed_into(switch) == typed
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert not can_be_typed_into(switch)

@@ -17,6 +17,7 @@ from prunejuice.agents.protocol import (
     Usage,
 )
 from prunejuice.errors import MissingToolError, StepError
+from prunejuice.sandbox import terminals
 from prunejuice.system import process
 from prunejuice.system.process import ProcessSpec
 from prunejuice.system.stop_request import Stop
@@ -42,6 +43,8 @@ _ENV_PREFIXES = (
     "AWS_",
     "COLORTERM",
 )
+_TYPING = "a program in a sandbox could type into your terminal, and so run commands outside"
+_NO_TYPING = "run `sudo sysctl dev.tty.legacy_tiocsti=0`, or write `sandbox: off` for this step"
 TerminalRunner = Callable[[ProcessSpec, Stop], int]
 """Runs a program where a person can use it, and returns its exit code."""
 
@@ -60,9 +63,8 @@ class InteractiveAgent:
     def run(self, task: Task, stop: Stop) -> Iterator[AgentEvent]:
         """Write the task file, and hand the terminal over until the program ends."""
         yield AgentStarted(self.name, task.model)
-        if self._elsewhere is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
-            fix = "run it in a terminal, or as a step of a command with tmux"
-            yield AgentEnded("failed", error="no terminal to work in", fix=fix)
+        if obstacle := self._find_obstacle(task):
+            yield obstacle
             return
         task_path = Path(task.directory, TASK_FILE)
         try:
@@ -98,6 +100,17 @@ class InteractiveAgent:
             yield AgentEnded("failed", error=f"{self._program} exited with code {code}", fix="")
         else:
             yield AgentEnded("ok", output=f"Made by a person with {self._program}.")
+
+    def _find_obstacle(self, task: Task) -> AgentEnded | None:
+        """Return the end of a task for which there is no terminal, or none that a sandbox cannot misuse."""
+        if self._elsewhere is not None:
+            return None
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            fix = "run it in a terminal, or as a step of a command with tmux"
+            return AgentEnded("failed", error="no terminal to work in", fix=fix)
+        if task.sandbox and terminals.can_be_typed_into():
+            return AgentEnded("failed", error=_TYPING, fix=_NO_TYPING)
+        return None
 
     def close(self) -> None:
         """Do nothing: no resources are held."""

@@ -31,9 +31,23 @@ def run_in_window(handle: StepContext, resources: StepResources, call: ProcessSp
 
     Raises:
         MissingToolError: tmux is not installed.
-        StepError: tmux refused, or the program could not be started.
+        StepError: tmux refused, the program could not be started, or its sandbox needs what a window cannot
+            inherit.
     """
-    name, socket = Path(call.argv[0]).name, resources.settings.tmux_socket
+    with process.enter_sandbox(call) as contained:
+        if contained.pass_fds:
+            raise StepError(
+                "a tmux window cannot have the sandbox `files+net`, nor limits of memory and processes",
+                "use `sandbox: files`, or run the program in your terminal",
+            )
+        name = Path(call.argv[0]).name
+        return _run_in_window(handle, resources, contained, stop, name)
+
+
+def _run_in_window(
+    handle: StepContext, resources: StepResources, call: ProcessSpec, stop: Stop, name: str
+) -> int:
+    socket = resources.settings.tmux_socket
     order, ended = (handle.directory / "temp" / f"{handle.log.stem}.{end}" for end in ("order", "ended"))
     order.parent.mkdir(exist_ok=True)
     for leftover in (order, ended):
