@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import wait_for
 from prunejuice.errors import MissingToolError
 from prunejuice.system import process, process_tags
 from prunejuice.system.process import ProcessSpec
@@ -340,3 +341,46 @@ def test_in_front_of_a_shell_we_are_suspended_with_what_we_run(terminal, tmp_pat
 def test_program_continues_without_a_job_control_shell_and_stops_on_request(terminal, level, text, code):
     front = terminal(sys.executable, "-c", IN_FRONT, str(level), "bash", "-c", text)
     front.until(f"code {code}")
+
+
+def test_the_members_of_a_group_are_found_without_those_that_ended(system):
+    script = "sleep 30 & sleep 0 & exec sleep 30"
+    leader = subprocess.Popen(["bash", "-c", script], start_new_session=True)
+    try:
+        members = wait_for(lambda: (found := process_tags.group_members(leader.pid))[1:] and found)
+        assert leader.pid in members
+        assert os.getpid() not in members
+        assert all(process_tags.resident_bytes(pid) > 0 for pid in members)
+        assert process_tags.signal_followers(leader.pid, signal.SIGKILL)
+        wait_for(lambda: process_tags.group_members(leader.pid) == [leader.pid])
+        assert not process_tags.signal_followers(leader.pid, signal.SIGKILL)
+        assert leader.poll() is None
+    finally:
+        leader.kill()
+        leader.wait()
+    assert process_tags.group_members(leader.pid) == []
+    assert process_tags.resident_bytes(leader.pid) == 0
+
+
+@pytest.mark.parametrize("followers", ["sleep 30 & wait", "exec sleep 30"])
+def test_a_leader_that_waits_is_ended_last(tmp_path, stop, followers):
+    call = bash(followers, tmp_path)._replace(leader_waits=True, grace=20)
+    threading.Timer(0.5, stop.request, [STOP]).start()
+    began = time.monotonic()
+    assert process.run(call, lambda _: None, stop).stopped
+    assert time.monotonic() - began < 15
+
+
+def test_a_process_is_started_in_its_sandbox(tmp_path):
+    entered = []
+
+    @contextlib.contextmanager
+    def sandbox(call):
+        entered.append(call.argv[0])
+        yield call._replace(argv=["env", "INSIDE=yes", *call.argv], sandbox=None)
+
+    call = bash("echo $INSIDE", tmp_path)._replace(sandbox=sandbox)
+    assert process.capture_output(call).stdout == b"yes\n"
+    with process.open_pipes(call, tmp_path / "errors") as (_, out):
+        assert out.read() == b"yes\n"
+    assert len(entered) == 2

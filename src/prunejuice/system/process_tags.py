@@ -58,13 +58,10 @@ def _groups_from_proc() -> Iterator[tuple[int, int]]:
     for name in os.listdir("/proc"):  # noqa: PTH208 - as above
         if not name.isdigit():
             continue
-        try:
+        with suppress(OSError):
             # The name of the program, in parentheses, may contain anything.
             state, _, group, *_ = _read_proc(f"/proc/{name}/stat").rpartition(b")")[2].split()
-        except (OSError, ValueError):
-            continue
-        if state not in {b"Z", b"X"}:
-            yield int(name), int(group)
+            yield int(name), 0 if state in _ENDED else int(group)
 
 
 def _groups_from_psutil() -> Iterator[tuple[int, int]]:
@@ -78,6 +75,8 @@ def _groups_from_psutil() -> Iterator[tuple[int, int]]:
 
 
 _PROC = Path("/proc/self")
+_ENDED = (b"Z", b"X")
+"""The states of processes that only wait to be reaped."""
 
 
 def _is_tag_or_below(value: str, tag: str) -> bool:
@@ -120,11 +119,13 @@ def _tags_from_psutil() -> Iterator[tuple[int, str]]:
 
 def resident_bytes(pid: int) -> int:
     """Return the bytes of memory that a process has in use; 0 if it has ended."""
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 - many times a second
-            return int(file.read().split()[1]) * _PAGE_BYTES
-    except (OSError, ValueError, IndexError):
-        return _resident_from_psutil(pid)
+    with suppress(OSError):
+        return _resident_from_proc(pid) if _PROC.is_dir() else _resident_from_psutil(pid)
+    return 0
+
+
+def _resident_from_proc(pid: int) -> int:
+    return int(_read_proc(f"/proc/{pid}/statm").split()[1]) * _PAGE_BYTES
 
 
 def _resident_from_psutil(pid: int) -> int:
