@@ -166,6 +166,30 @@ ESCAPES = (
     Escape("control: our commands", "writes", "echo evil >> .prj/commands/t.yaml"),
     Escape("control: a folder renamed", "writes", "mv .prj old; mkdir .prj; echo evil > .prj/config.yaml"),
     Escape("control: a server of tools", "writes", "echo evil > .mcp.json"),
+    Escape("control: a parent renamed", "writes", "git mv .gitignore i; mv .prj/commands c; mkdir .prj/commands 2>/dev/null; "
+           "mv .prj p; mkdir -p .prj/commands; echo evil > .prj/commands/t.yaml"),
+    Escape("control: moved from elsewhere", "writes", "mkdir tpl; echo evil > tpl/settings.json; mv tpl .claude"),
+    # What others do with the files that a process left.
+    Escape("left: a link in place of a folder", "writes",
+           'n=$(basename "$PRUNEJUICE_OUTPUT" .out); mkdir -p "$PRUNEJUICE_ARTIFACT_DIR/refused"; '
+           'ln -s ~ "$PRUNEJUICE_ARTIFACT_DIR/refused/$n"; echo evil > .bashrc; mkdir {outside}/x 2>/dev/null; '
+           "cp .bashrc {home}/.bashrc"),
+    Escape("left: a link in place of an output", "writes",
+           'rm -f "$PRUNEJUICE_OUTPUT"; ln -s {home}/.profile "$PRUNEJUICE_OUTPUT"; echo evil > "$PRUNEJUICE_OUTPUT"; '
+           'rm "$PRUNEJUICE_OUTPUT"'),
+    Escape("left: a link in place of a log of git", "writes",
+           "g=$(git rev-parse --git-dir); echo x > n; git add n; git commit -qm x; rm -f $g/logs/HEAD; "
+           "ln -s {home}/.zshrc $g/logs/HEAD; echo y > n; git commit -qam y"),
+    Escape("left: the branch of others", "writes", "git symbolic-ref HEAD refs/heads/main; echo evil > a.txt; "
+           "git add a.txt; git commit -qm evil"),
+    Escape("left: a control file in a commit", "runs",
+           "git config --worktree core.fsmonitor 'touch {outside}/RAN; false' || "
+           "printf '[core]\n\tfsmonitor = \"touch {outside}/RAN; false\"\n' > $(git rev-parse --git-dir)/config.worktree"),
+    Escape("left: a repository in two halves", "runs",
+           "mkdir -p sub xx/objects xx/refs; git init -q tmpr; cp tmpr/.git/HEAD sub/HEAD; rm -rf tmpr; "
+           "echo ../xx > sub/commondir; printf '[core]\n\trepositoryformatversion = 1\n\tfsmonitor = "
+           "\"touch {outside}/RAN; false\"\n[extensions]\n\tworktreeConfig = true\n' > xx/config; "
+           "printf '[core]\n\tbare = false\n\tworktree = ..\n' > sub/config.worktree"),
     # Sockets.
     Escape("socket in the home folder", "reaches",
            _python(_SEND.format(family="socket.AF_UNIX", address='"{socket}"', secret="{secret}"))),

@@ -141,7 +141,7 @@ def test_a_commit_survives_the_death_of_the_driver(shop, tmp_path):
     running.send_signal(signal.SIGKILL)
     running.communicate()
     [folder] = (path for path in (shop.project.home / "runs").iterdir() if path.name != first["id"])
-    wait_for(lambda: list((folder / "outputs").glob("*.exit")))
+    wait_for(lambda: list((folder / "temp").glob("*.outputs/*.exit")))
     run_id = folder.name
     assert shop.project.prj("resume", run_id).code == 0
     assert git(here.parent, "log", "-1", "--format=%s") == "inside"
@@ -618,3 +618,147 @@ def test_it_works_for_an_ordinary_user(tmp_path):
         assert ended.stdout.endswith("two\n")
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+# -- what a process leaves in git ---------------------------------------------------------------------------
+
+
+def test_what_is_staged_can_be_committed_afterwards(shop, monkeypatch):
+    monkeypatch.setenv("PRUNEJUICE_SNAPSHOTS", "false")
+    made = shop(
+        "echo v1 > s.txt; git add s.txt; echo v2 > s.txt; echo gone > t.txt; git add t.txt; rm t.txt"
+    )
+    assert git(made["worktree"], "show", ":s.txt") == "v1"
+    assert git(made["worktree"], "show", ":t.txt") == "gone"
+    git(made["worktree"], "commit", "-qm", "staged")
+    git(shop.project.root, "gc", "-q")
+    git(shop.project.root, "fsck", "--strict")
+
+
+@pytest.mark.parametrize(
+    ("script", "ref"),
+    [
+        ("echo precious > a.txt; git stash -q", "refs/stash"),
+        (
+            "git switch -qc aa; echo 1 > f; git add f; git commit -qm c1; git switch -qc bb main",
+            "refs/heads/aa",
+        ),
+        (
+            "echo 1 > f; git add f; git commit -qm c1; git tag v1; git reset -q --hard HEAD~1",
+            "refs/tags/v1",
+        ),
+        ("git branch -f other $(git commit-tree -m moved HEAD^{tree})", "refs/heads/other"),
+    ],
+)
+def test_commits_of_other_refs_are_kept(shop, script, ref):
+    git(shop.project.root, "branch", "other")
+    made = shop(script)
+    assert ("ref", ref) in refused(made)
+    kept = git(
+        shop.project.root, "for-each-ref", "--format=%(refname)", "refs/prunejuice/kept"
+    ).splitlines()
+    assert [name for name in kept if name.endswith(ref.removeprefix("refs/"))]
+    assert git(shop.project.root, "rev-parse", "other") == git(shop.project.root, "rev-parse", "other@{0}")
+    git(shop.project.root, "fsck", "--strict")
+
+
+def test_a_commit_that_changes_a_control_file_is_kept_and_not_taken_over(shop):
+    script = (
+        "blob=$(echo evil | git hash-object -w --stdin); git update-index --add --cacheinfo 100644,$blob,.envrc; "
+        "git commit -qm harmless; git update-index --skip-worktree .envrc"
+    )
+    made = shop(script)
+    assert ("ref", ".envrc") in refused(made)
+    root = shop.project.root
+    assert git(root, "log", "--format=%s", f"main..{made['branch']}") == ""
+    assert git(root, "for-each-ref", "refs/prunejuice/kept") != ""
+    allowed = shop(script, allow={"write": [".envrc"]})
+    assert git(root, "log", "--format=%s", f"main..{allowed['branch']}") == "harmless"
+
+
+def test_a_merge_that_brings_control_files_of_another_branch_is_taken_over(shop):
+    root = shop.project.root
+    git(root, "switch", "-qc", "feat")
+    (root / ".gitattributes").write_text("*.bin binary\n")
+    git(root, "add", ".gitattributes")
+    git(root, "commit", "-qm", "attributes")
+    git(root, "switch", "-q", "main")
+    made = shop("git merge -q --no-ff -m merged feat; echo hi > hi.txt; git add -A; git commit -qm hi")
+    assert git(root, "log", "--format=%s", "-2", "--first-parent", made["branch"]).splitlines() == [
+        "hi",
+        "merged",
+    ]
+    assert git(made["worktree"], "status", "--porcelain") == ""
+    assert not refused(made)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "rm $g/HEAD; mkfifo $g/HEAD",
+        "rm -f $g/HEAD; ln -s /etc/passwd $g/HEAD",
+        "rm $g/HEAD; mkdir $g/HEAD",
+        "printf 'ref: refs/heads/x\\ny' > $g/HEAD",
+        "echo 'ref: refs/heads/main' > $g/HEAD",
+        "rm $g/index; mkfifo $g/index",
+        "mkdir -p $g/logs; rm -f $g/logs/HEAD; ln -s /etc/passwd $g/logs/HEAD",
+        "mkfifo $g/MERGE_HEAD; mkdir $g/COMMIT_EDITMSG",
+    ],
+)
+def test_a_git_directory_that_was_tampered_with_is_put_right(shop, script):
+    made = shop(f"g=$(git rev-parse --git-dir); {script}")
+    assert git(made["worktree"], "rev-parse", "--abbrev-ref", "HEAD") == made["branch"]
+    assert refused(made)
+    (Path(made["worktree"]) / "a.txt").write_text("after\n")
+    git(made["worktree"], "add", "a.txt")
+    git(made["worktree"], "commit", "-qm", "after")
+
+
+def test_a_rebase_that_was_left_half_done_runs_no_programs(shop, tmp_path):
+    made = shop(
+        "for n in 1 2; do echo $n > f$n; git add -A; git commit -qm c$n; done; git rebase -q -x false HEAD~1 || true; "
+        f"echo 'exec touch {tmp_path}/evil' >> $(git rev-parse --git-dir)/rebase-merge/git-rebase-todo"
+    )
+    git(made["worktree"], "-c", "core.editor=true", "rebase", "--continue")
+    assert not (tmp_path / "evil").exists()
+    assert git(made["worktree"], "log", "-1", "--format=%s") == "c2"
+
+
+def test_outputs_of_a_process_are_plain_files(shop, surroundings):
+    (surroundings / ".profile").write_text("mine\n")
+    made = shop(
+        'rm -f "$PRUNEJUICE_OUTPUT"; ln -s ~/.profile "$PRUNEJUICE_OUTPUT"; mkfifo "${PRUNEJUICE_OUTPUT%.out}.origin"'
+    )
+    assert (surroundings / ".profile").read_text() == "mine\n"
+    made = shop('echo answer=42 > "$PRUNEJUICE_OUTPUT"')
+    assert next(step for step in made["steps"] if step["step"] == "work")["outputs"] == {"answer": "42"}
+
+
+def test_the_user_s_own_rules_for_files_apply(shop, surroundings):
+    (surroundings / ".config/git").mkdir(parents=True)
+    (surroundings / ".config/git/ignore").write_text("*.secret\n")
+    with (surroundings / ".gitconfig").open("a") as file:
+        file.write(
+            '[filter "up"]\n\tclean = tr a-z A-Z\n\tsmudge = cat\n[http]\n\textraheader = "key: secret"\n'
+        )
+    (shop.project.root / ".gitattributes").write_text("*.big filter=up\n")
+    git(shop.project.root, "add", ".gitattributes")
+    made = shop(
+        "echo x > my.secret; echo low > x.big; git add -A; git commit -qm inside; git config --list"
+    )
+    assert git(made["worktree"], "show", "HEAD:x.big") == "LOW"
+    assert "my.secret" not in git(made["worktree"], "ls-tree", "--name-only", "HEAD")
+    assert "extraheader" not in log(shop, made)
+
+
+def test_the_repository_may_ask_for_signed_commits(shop):
+    git(shop.project.root, "config", "commit.gpgsign", "true")
+    shop.project.command("t", yaml.safe_dump({"sandbox": "files", "pre_steps": ["create-worktree"], "steps": [
+        {"name": "work", "script": "echo 1 > f; git add f; git commit -qm inside"}]}))  # fmt: skip
+    answer, made = shop.project.run("t")
+    assert answer.code == 0, (answer, log(shop, made))
+
+
+def test_a_port_that_needs_rights_is_named(shop):
+    made = shop("true", "files+net", allow={"services": [631]}, code=2)
+    assert "a sandbox cannot show the port 631" in made["error"]

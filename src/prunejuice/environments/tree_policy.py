@@ -1,7 +1,9 @@
 """Make the policy of a sandbox in which the code of a tree is executed."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +14,7 @@ from prunejuice.sandbox.permissions import Containment
 from prunejuice.sandbox.policy import GitAccess, GivenFile, Policy, is_below
 from prunejuice.sandbox.sandbox import TEMPORARY
 from prunejuice.system import settings
+from prunejuice.system.untrusted_files import read_small_text
 from prunejuice.text import safe_line
 from prunejuice.worktrees import git_quarantine
 from prunejuice.worktrees.git import Git
@@ -20,6 +23,12 @@ from prunejuice.worktrees.waiting_changes import find_git_dir
 
 _TEMPORARY_FOLDERS = (TEMPORARY, "/var/tmp")  # noqa: S108 - replaced by private ones
 _MAX_LINKS = 40
+_MAX_PROTECTED = 1000
+"""How many control files are mounted; bubblewrap takes no more. Later ones are looked at afterwards."""
+_GIT_SETTING = re.compile(
+    r"(user\.(name|email)|core\.(autocrlf|eol|safecrlf|excludesfile|attributesfile|quotepath|precomposeunicode)"
+    r"|init\.defaultbranch|filter\..*|merge\..*|diff\..*|pull\..*|rebase\..*|branch\..*|status\..*|commit\.(cleanup|verbose))"
+)
 
 
 class TreeAccess(NamedTuple):
@@ -84,7 +93,13 @@ def make_policy(containment: Containment, access: TreeAccess) -> Policy:
         git=_git_access(access),
         limits=containment.limits,
     )
-    names = (str(access.tree), str(access.checkout), *access.write, *access.read)
+    names = (
+        str(access.tree),
+        str(access.checkout),
+        access.environ.get("HOME", ""),
+        *access.write,
+        *access.read,
+    )
     return policy._replace(links=tuple(_find_hidden_links(names, policy)))
 
 
@@ -132,7 +147,8 @@ def _list_protected(access: TreeAccess, tree: str) -> Iterator[str]:
         yield from access.quarantine.list_protected()
     tracked = access.git.list_tracked() if access.git else []
     names = (*(entry.name for entry in os.scandir(tree)), *tracked)
-    for name in dict.fromkeys(filter(None, map(_protected_part, names))):
+    protected = dict.fromkeys(filter(None, map(_protected_part, names)))
+    for name in islice(protected, _MAX_PROTECTED):
         path = os.path.join(tree, name)  # noqa: PTH118
         if os.access(path, os.F_OK) and not os.path.islink(path):  # noqa: PTH114
             yield path
@@ -148,18 +164,35 @@ def _protected_part(name: str) -> str:
 
 
 def _git_identity(access: TreeAccess, home: str) -> Iterator[GivenFile]:
-    """Yield a configuration of git with the name of the user and what decides about files, for commits."""
+    """Yield the part of a user's configuration of git that decides about files and commits.
+
+    Credentials, remote addresses and programs that are started with keys are left out.
+    """
     if access.quarantine is None:
         return
     git = access.quarantine.git
-    lines = []
-    for name in ("user.name", "user.email", "core.autocrlf", "core.eol", "init.defaultBranch"):
-        value = git.try_run("config", "--get", name).stdout.decode("utf-8", "replace").rstrip("\n")
-        if value:
-            section, _, key = name.rpartition(".")
-            quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-            lines.append(f'[{section}]\n\t{key} = "{quoted}"\n')
-    yield GivenFile(f"{home}/.gitconfig", "".join(lines).encode())
+    listed = git.try_run("config", "--global", "--includes", "--list", "-z").stdout
+    entries = (entry.partition("\n") for entry in os.fsdecode(listed).split("\0") if entry)
+    settings = [(name, value) for name, _, value in entries if _GIT_SETTING.fullmatch(name)]
+    text = "".join(_format_setting(name, value) for name, value in settings)
+    yield GivenFile(f"{home}/.gitconfig", os.fsencode(text))
+    folder = access.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
+    named = [value for name, value in settings if name in {"core.excludesfile", "core.attributesfile"}]
+    own = [home + path[1:] if path.startswith("~/") else path for path in named]
+    for path in (*own, f"{folder}/git/ignore", f"{folder}/git/attributes"):
+        if is_below(os.path.realpath(path), home) and (
+            content := read_small_text(Path(path), follow_link=True)
+        ):
+            yield GivenFile(os.path.realpath(path), content.encode())
+
+
+def _format_setting(name: str, value: str) -> str:
+    section, _, key = name.rpartition(".")
+    head, _, subsection = section.partition(".")
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    escaped = subsection.replace("\\", "\\\\").replace('"', '\\"')
+    label = f'{head} "{escaped}"' if subsection else head
+    return f'[{label}]\n\t{key} = "{quoted}"\n'
 
 
 def _find_hidden_links(paths: Iterable[str], policy: Policy) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,10 @@ WEB_PORTS = (80, 443)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)")
 _MAX_PORT = 65_535
+_EMBEDDING = ("::/96", "64:ff9b::/96")
+"""Networks of IPv6 whose addresses hold one of IPv4."""
+_METADATA = ("fd00:ec2::254", "100.100.100.200")
+"""Addresses at which clouds tell a machine its keys, besides link-local ones."""
 
 
 class HostRule(NamedTuple):
@@ -115,6 +119,12 @@ def is_forbidden_address(address: str) -> bool:
     import ipaddress  # noqa: PLC0415
 
     found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    return found.is_loopback or found.is_link_local or found.is_unspecified or found.is_multicast
+    if isinstance(found, ipaddress.IPv6Address):
+        number = int(found)
+        embeds = any(found in ipaddress.ip_network(network) for network in _EMBEDDING)
+        if found.ipv4_mapped or (embeds and number > 1):
+            return is_forbidden_address(str(ipaddress.ip_address(number & 0xFFFFFFFF)))
+        if found.sixtofour:
+            return is_forbidden_address(str(found.sixtofour))
+    is_special = found.is_loopback or found.is_link_local or found.is_unspecified or found.is_multicast
+    return is_special or str(found) in _METADATA

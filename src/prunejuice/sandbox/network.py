@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import MappingProxyType
 from typing import NamedTuple
 
+from prunejuice.errors import UsageError
 from prunejuice.sandbox.hosts import HostRule
 from prunejuice.sandbox.policy import Policy
 from prunejuice.sandbox.probes import open_ports
@@ -20,6 +21,7 @@ from prunejuice.sandbox.proxy import Forwarder, Proxy, Report
 from prunejuice.system import process
 
 _PROXY_PORT = 3128
+_FIRST_FREE_PORT = 1024
 _NO_PROXY = "localhost,127.0.0.1,::1"
 
 
@@ -62,6 +64,11 @@ def _serve_on_loopback(hosts: Sequence[HostRule], report: Report) -> Iterator[in
 
 @contextmanager
 def _serve_inherited(policy: Policy, hosts: Sequence[HostRule], report: Report) -> Iterator[OpenNetwork]:
+    if privileged := [port for port in policy.ports if port < _FIRST_FREE_PORT]:
+        raise UsageError(
+            f"a sandbox cannot show the port {privileged[0]}: those below {_FIRST_FREE_PORT} need rights",
+            "let the service listen on a higher port",
+        )
     port = next(number for number in range(_PROXY_PORT, 65_536) if number not in policy.ports)
     services: list[Proxy | Forwarder] = [Proxy(hosts, report), *map(Forwarder, policy.ports)]
     own, inherited = socket.socketpair()

@@ -97,7 +97,7 @@ class Proxy:
             raise RefusedError(502, f"{host} was not found: {error}") from error
         problem = "no address"
         for _, _, _, _, address in found:
-            if not is_address(host) and is_forbidden_address(str(address[0])):
+            if not is_address(host) and (is_forbidden_address(str(address[0])) or _is_own(str(address[0]))):
                 problem = f"it is {address[0]}, an address of this machine"
                 continue
             try:
@@ -105,6 +105,15 @@ class Proxy:
             except OSError as error:
                 problem = str(error)
         raise RefusedError(502, f"{host}:{port} could not be reached: {problem}")
+
+
+def _is_own(address: str) -> bool:
+    """Return whether an address is one of this machine: only there a socket can be bound to it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe, suppress(OSError):
+        probe.bind((address, 0))
+        return True
+    return False
 
 
 class Forwarder:

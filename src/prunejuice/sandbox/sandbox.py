@@ -21,6 +21,10 @@ from prunejuice.system.process import ProcessSpec
 TEMPORARY = "/tmp"  # noqa: S108 - that of the sandbox
 
 
+_UNSIGNED = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "commit.gpgsign", "GIT_CONFIG_VALUE_0": "false"}
+"""The keys that sign commits are not in a sandbox."""
+
+
 class Refusal(NamedTuple):
     """What a process wanted and did not get: a `host`, a `path` or a `ref`, and how to allow it."""
 
@@ -69,6 +73,8 @@ class Sandbox(NamedTuple):
             watch_limits(policy.limits, call.tag, reports_pid=self.program.reports_pid) as watch,
         ):
             env = {**call.env, **network.variables, "TMPDIR": TEMPORARY}
+            if policy.git == "commit":
+                env = {**_UNSIGNED, **env}
             place = Workplace(os.path.realpath(call.cwd), env, folder, network.proxy_port, watch)
             yield call._replace(
                 argv=self.program.wrap(

@@ -16,20 +16,27 @@ from prunejuice.environments import ports
 from prunejuice.environments.place_sandbox import PlaceSandbox, open_place_sandbox
 from prunejuice.environments.tree_policy import TreeAccess, make_policy
 from prunejuice.sandbox.permissions import Permissions
-from prunejuice.sandbox.policy import GivenFile, Policy
+from prunejuice.sandbox.policy import Bind, GivenFile
 from prunejuice.sandbox.programs.registry import find_program
 from prunejuice.sandbox.sandbox import Refusal, Sandbox
 from prunejuice.system.deletion import delete_folder
+from prunejuice.system.private import make_private_folder
 from prunejuice.system.process import SandboxEntry
 from prunejuice.system.settings import Settings
+from prunejuice.system.untrusted_files import read_bounded
 from prunejuice.text import safe_line
 from prunejuice.worktrees import git as gits
 from prunejuice.worktrees import git_quarantine, planted_files
 from prunejuice.worktrees.git import Git
 from prunejuice.worktrees.git_quarantine import GitQuarantine
+from prunejuice.worktrees.planted_files import Kept
 
-_OWN_FOLDERS = ("logs", "temp", "prompts", "work")
-"""Folders of a run's directory that are the record of the run, or that other processes obey."""
+_OUTPUTS, _REFUSED = "outputs", "refused"
+_OWN_FOLDERS = ("logs", "temp", "prompts", "work", _OUTPUTS, _REFUSED, "artifacts", "pycache")
+"""Folders of a run's directory: the record of the run, and what processes outside read or write."""
+_COLLECTED = (".out", ".exit", ".origin")
+"""The endings of the files in `outputs` that belong to a process."""
+_MAX_OUTPUT_BYTES = 64 << 20
 
 
 class StepContainment:
@@ -56,12 +63,18 @@ class StepContainment:
         git = self._open_git()
         quarantine = self._open_quarantine(git) if git else None
         policy = make_policy(self.containment, self._access(git, quarantine))
-        policy = policy._replace(ports=(*policy.ports, *self.service_ports()))
+        outputs = _outputs_folder(self.handle.directory, self.handle.log)
+        delete_folder(outputs)
+        make_private_folder(outputs)
+        binds = (*policy.binds, Bind(str(outputs), str((self.handle.directory / _OUTPUTS).resolve())))
+        policy = policy._replace(ports=(*policy.ports, *self.service_ports()), binds=binds)
+        kept = Kept(policy.write[1:], planted_files.identify_files(policy.read))
         began = time.time()
         try:
             yield Sandbox(program, policy, self._temporary_folder(), self.report).enter
         finally:
-            self._take_over(quarantine, git, policy, began)
+            collect_outputs(self.handle.directory, self.handle.log)
+            self._take_over(quarantine, git, kept, began)
 
     def contain_services(self) -> SandboxEntry | None:
         """Return the sandbox of the services of the run; they listen on ports of this machine.
@@ -125,18 +138,18 @@ class StepContainment:
         return lambda copy: contain(copy, self.service_ports())
 
     def _take_over(
-        self, quarantine: GitQuarantine | None, git: Git | None, policy: Policy, began: float
+        self, quarantine: GitQuarantine | None, git: Git | None, kept: Kept, began: float
     ) -> None:
         """Take over commits, and move away what would run programs outside; report what was refused."""
         try:
             if quarantine:
-                for ref in git_quarantine.take_over(quarantine):
-                    self.report(Refusal("ref", ref, "commit to the branch of the worktree"))
+                allowed = self.containment.allow.write
+                for name, fix in git_quarantine.take_over(quarantine, allowed):
+                    self.report(Refusal("ref", name, fix))
                 delete_folder(quarantine.folder)
         finally:
-            top = Path(policy.write[0])
-            kept = (*policy.read, *policy.write[1:])
-            target = self.handle.directory / "refused" / self.handle.log.stem
+            top = _find_tree(self.handle)
+            target = self.handle.directory / _REFUSED / self.handle.log.stem
             for planted in planted_files.move_planted_files(git, top, began, kept, target):
                 fix = f"it would run programs outside, and is at {planted.moved_to} now; "
                 fix += f"allow it: allow: {{write: [{planted.path}]}}"
@@ -200,6 +213,17 @@ def agent_container(
     return contain
 
 
+def collect_outputs(directory: Path, log: Path) -> None:
+    """Move what a contained process wrote to its private outputs to those of the run: plain files alone."""
+    folder = _outputs_folder(directory, log)
+    for ending in _COLLECTED:
+        source = folder / f"{log.stem}{ending}"
+        if source.is_file() and not source.is_symlink():
+            content = read_bounded(source, _MAX_OUTPUT_BYTES)
+            (directory / _OUTPUTS / source.name).write_bytes(content)
+    delete_folder(folder)
+
+
 def take_over_recovered(run: Run, visit: StepRun, directory: Path, environ: Mapping[str, str]) -> None:
     """Take over the commits of a program that ended in a sandbox after its driver had died.
 
@@ -211,11 +235,17 @@ def take_over_recovered(run: Run, visit: StepRun, directory: Path, environ: Mapp
     if not folder.is_dir():
         return
     git = gits.open_workspace_git(run.workspace, dict(environ))
+    allowed = run.plan.containment_of(run.plan.workflow.steps[visit.step]).allow.write
     if quarantine := git_quarantine.reopen_quarantine(git, folder):
-        git_quarantine.take_over(quarantine)
+        git_quarantine.take_over(quarantine, allowed)
     delete_folder(folder)
-    target = directory / "refused" / log.stem
-    planted_files.move_planted_files(git, Path(git.directory), visit.started, (), target)
+    kept = Kept([f"{git.directory}/{path}" for path in allowed])
+    target = directory / _REFUSED / log.stem
+    planted_files.move_planted_files(git, Path(git.directory), visit.started, kept, target)
+
+
+def _outputs_folder(directory: Path, log: Path) -> Path:
+    return directory / "temp" / f"{log.stem}.outputs"
 
 
 def _quarantine_folder(directory: Path, log: Path) -> Path:

@@ -10,7 +10,7 @@ from prunejuice.environments.services import Services
 from prunejuice.errors import PruneJuiceError, StepError
 from prunejuice.steps import script, tmux_window
 from prunejuice.steps.builtin import BUILTIN_STEPS, EXTENSIONS
-from prunejuice.steps.containment import StepContainment, take_over_recovered
+from prunejuice.steps.containment import StepContainment, collect_outputs, take_over_recovered
 from prunejuice.steps.environment import StepEnvironment, build_step_environment, step_secret_values
 from prunejuice.steps.resources import ProjectAccess, StepResources
 from prunejuice.steps.tracker import SnapshotMemory, SnapshotTracker, restore_interrupted_steps
@@ -109,6 +109,7 @@ class Runner:
         is_program = step.script or (step.uses and step.uses not in BUILTIN_STEPS)
         if not is_program or not visit.log:
             return None
+        collect_outputs(directory, Path(visit.log))
         result = script.recover_result(directory, visit.log, self._secret_values(run.plan, step))
         if result is not None:
             take_over_recovered(run, visit, directory, self.environ)

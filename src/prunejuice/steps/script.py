@@ -15,6 +15,7 @@ import msgspec
 from prunejuice.engine.ports import StepContext, StepResult
 from prunejuice.environments.origin import find_shadowed_module
 from prunejuice.errors import StepError
+from prunejuice.steps import containment
 from prunejuice.steps.environment import StepEnvironment, outputs_file
 from prunejuice.system import process
 from prunejuice.system.output import TAIL_BYTES, OutputLog
@@ -111,12 +112,14 @@ def _run_program(
         grace=settings.grace,
         tag=handle.tag,
         sandbox=sandbox,
+        shown=(str(outputs.with_suffix(".sh")),),
     )
     log = OutputLog(handle.log, settings.log_limit, environment.hidden, handle.report_line)
     try:
         status = process.run(call, log, handle.stop)
     finally:
         log.close()
+        containment.collect_outputs(handle.directory, handle.log)
     return _to_result(status, handle, log.tail(), outputs, environment.hidden)
 
 
