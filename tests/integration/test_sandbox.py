@@ -400,6 +400,29 @@ def test_a_virtual_environment_that_is_a_link_is_read_and_not_written(shop, tmp_
     assert not (outside / "bin/evil").exists()
 
 
+def test_caches_are_read_and_what_is_written_to_them_is_thrown_away(shop, surroundings):
+    cache = surroundings / ".cache/go-build"
+    cache.mkdir(parents=True)
+    (cache / "old").write_text("old\n")
+    made = shop(
+        "cat ~/.cache/go-build/old; mkdir ~/.cache/go-build/00; echo new > ~/.cache/go-build/old; cat ~/.cache/go-build/old"
+    )
+    assert log(shop, made) == "old\nnew\n"
+    assert [path.name for path in cache.iterdir()] == ["old"]
+    assert (cache / "old").read_text() == "old\n"
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed")
+def test_go_builds_with_a_cache_that_is_there(shop, surroundings):
+    (surroundings / ".cache/go-build").mkdir(parents=True)
+    (surroundings / "go").mkdir()
+    (shop.project.root / "go.mod").write_text("module shop\n")
+    (shop.project.root / "main.go").write_text('package main\n\nfunc main() { println("built") }\n')
+    git(shop.project.root, "add", "-A")
+    assert "built" in log(shop, shop("go run ."))
+    assert not list((surroundings / ".cache/go-build").iterdir())
+
+
 @pytest.mark.parametrize(
     ("allow", "script", "out"),
     [

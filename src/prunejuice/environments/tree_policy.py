@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from prunejuice.edits.protected_files import is_protected
 from prunejuice.errors import UsageError
-from prunejuice.sandbox.home_folder import list_hidden, list_tools
+from prunejuice.sandbox.home_folder import list_caches, list_hidden, list_tools
 from prunejuice.sandbox.permissions import Containment
 from prunejuice.sandbox.policy import GitAccess, GivenFile, Policy, is_below
 from prunejuice.sandbox.sandbox import TEMPORARY
@@ -81,10 +81,13 @@ def make_policy(containment: Containment, access: TreeAccess) -> Policy:
     covered = (*hidden, *private, *write)
     visible = [*list_tools(home, access.environ), *_find_shown_folders(access, home), *read]
     visible = [path for path in visible if any(is_below(path, folder) for folder in covered)]
+    allowed = (*write, *access.read)
+    caches = [path for path in list_caches(home, access.environ) if path not in allowed]
     policy = Policy(
         write=tuple(dict.fromkeys(write)),
         read=tuple(dict.fromkeys([*visible, *_real(access.protected), *_list_protected(access, tree)])),
         hidden=tuple(dict.fromkeys(hidden)),
+        scratch=tuple(path for path in caches if any(is_below(path, folder) for folder in covered)),
         private=tuple(private),
         given=(*given, *_git_identity(access, home)),
         binds=binds,

@@ -9,20 +9,23 @@ from prunejuice.sandbox.policy import is_below
 
 _TOOLS = (
     # Version managers and toolchains: programs and libraries, without settings and tokens.
-    ".asdf", ".bun", ".cargo/bin", ".cargo/env", ".cargo/git", ".cargo/registry", ".conda", ".deno",
-    ".dotnet", ".elan", ".fnm", ".ghcup", ".goenv", ".jdks", ".juliaup", ".linuxbrew", ".local/bin",
-    ".local/lib", ".local/pipx/venvs", ".local/share/fnm", ".local/share/mise", ".local/share/pipx",
-    ".local/share/pnpm", ".local/share/rtx", ".local/share/uv", ".local/share/virtualenvs", ".nix-profile",
-    ".nodenv", ".nvm", ".opam", ".pyenv", ".rbenv", ".rustup", ".rvm", ".sdkman/candidates", ".stack",
-    ".virtualenvs", ".volta", "anaconda3", "go", "mambaforge", "miniconda3", "miniforge3", "opt",
-    # Packages that were downloaded. What a tool must write goes to an empty folder.
-    ".cache/go-build", ".cache/ms-playwright", ".cache/node/corepack", ".cache/pypoetry/virtualenvs",
-    ".cache/pre-commit", ".gem", ".gradle/caches", ".gradle/wrapper", ".ivy2/cache", ".m2/repository",
-    ".nuget/packages",
+    ".asdf", ".bun", ".cargo/bin", ".cargo/env", ".conda", ".deno", ".dotnet", ".elan", ".fnm", ".ghcup",
+    ".goenv", ".jdks", ".juliaup", ".linuxbrew", ".local/bin", ".local/lib", ".local/pipx/venvs",
+    ".local/share/fnm", ".local/share/mise", ".local/share/pipx", ".local/share/rtx", ".local/share/uv",
+    ".local/share/virtualenvs", ".nix-profile", ".nodenv", ".nvm", ".opam", ".pyenv", ".rbenv", ".rustup",
+    ".rvm", ".sdkman/candidates", ".stack", ".virtualenvs", ".volta", ".cache/pypoetry/virtualenvs",
+    "anaconda3", "mambaforge", "miniconda3", "miniforge3", "opt",
 )  # fmt: skip
 """Folders below the home folder that programs need to run and to build."""
+_CACHES = (
+    ".cache/go-build", ".cache/ms-playwright", ".cache/node/corepack", ".cache/pip", ".cache/pre-commit",
+    ".cache/uv", ".cache/yarn", ".cargo/git", ".cargo/registry", ".gem", ".gradle/caches",
+    ".gradle/wrapper", ".ivy2/cache", ".local/share/pnpm", ".m2/repository", ".npm/_cacache", ".nuget/packages", "go",
+)  # fmt: skip
+"""Folders of packages that were downloaded and of what was built; tools write to them, too."""
+_CACHE_VARIABLES = ("GOPATH", "GOMODCACHE", "GOCACHE", "UV_CACHE_DIR", "PIP_CACHE_DIR")
 _TOOL_VARIABLES = (
-    "VIRTUAL_ENV", "CONDA_PREFIX", "PYENV_ROOT", "NVM_DIR", "RUSTUP_HOME", "GOROOT", "GOPATH", "GOMODCACHE",
+    "VIRTUAL_ENV", "CONDA_PREFIX", "PYENV_ROOT", "NVM_DIR", "RUSTUP_HOME", "GOROOT",
     "JAVA_HOME", "SDKMAN_DIR", "VOLTA_HOME", "ASDF_DIR", "ASDF_DATA_DIR", "DENO_DIR", "BUN_INSTALL",
     "UV_PYTHON_INSTALL_DIR", "UV_TOOL_DIR", "PNPM_HOME", "RBENV_ROOT", "GEM_HOME", "DOTNET_ROOT",
 )  # fmt: skip
@@ -50,11 +53,22 @@ def list_tools(home: str, environ: Mapping[str, str]) -> list[str]:
     named = (environ.get(name, "").split(os.pathsep)[0] for name in _TOOL_VARIABLES)
     programs = (entry for entry in environ.get("PATH", "").split(os.pathsep) if entry.startswith("/"))
     ours = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[1]), "/etc/resolv.conf")
-    everything = (*(f"{home}/{name}" for name in _TOOLS), *named, *programs, *ours)
+    return _find_below(home, (*(f"{home}/{name}" for name in _TOOLS), *named, *programs, *ours))
+
+
+def list_caches(home: str, environ: Mapping[str, str]) -> list[str]:
+    """Return the existing folders of caches, as real paths: what is written to them is thrown away."""
+    named = (environ.get(name, "") for name in _CACHE_VARIABLES)
+    cargo = environ.get("CARGO_HOME", "")
+    of_cargo = (f"{cargo}/registry", f"{cargo}/git") if cargo else ()
+    return _find_below(home, (*(f"{home}/{name}" for name in _CACHES), *named, *of_cargo))
+
+
+def _find_below(home: str, everything: Iterable[str]) -> list[str]:
+    """Return the real paths of those that exist, without folders that hold the home folder."""
     # A path of somebody else's home folder cannot even be looked at.
     there = (path for path in everything if path.startswith("/") and os.access(path, os.F_OK))
     real = map(os.path.realpath, there)
-    # A folder that holds the home folder would show all of it.
     return list(dict.fromkeys(path for path in real if not is_below(home, path)))
 
 

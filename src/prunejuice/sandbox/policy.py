@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 
 from prunejuice.sandbox.hosts import HostRule
 
-MountKind = Literal["hidden", "read", "bind", "write"]
-_ORDER: tuple[MountKind, ...] = ("hidden", "read", "bind", "write")
+MountKind = Literal["hidden", "read", "scratch", "bind", "write"]
+_ORDER: tuple[MountKind, ...] = ("hidden", "read", "scratch", "bind", "write")
 """Of two mounts of the same path the later counts."""
 GitAccess = Literal["none", "commit"]
 """Whether processes can commit to the branch of their worktree; the git directory is read-only else."""
@@ -54,15 +54,17 @@ class Policy(NamedTuple):
     """What the processes of a sandbox see and may do. All other paths are visible and read-only.
 
     Paths are absolute and real. Of nested paths the innermost counts: a `read` path below a `write` path is
-    protected, one below a `hidden` path is an exception. `private` paths are empty folders of the process
-    that begin with the `given` files. `binds` are shown elsewhere. `links` are symbolic links, with their
-    targets, that a hidden or private folder would lack. `hosts` is None if the network is as it is; `ports`
-    of this machine are reachable besides.
+    protected, one below a `hidden` path is an exception. What is written to `scratch` folders is thrown
+    away, where the sandbox program can do that; elsewhere they are read-only or empty. `private` paths are
+    empty folders of the process that begin with the `given` files. `binds` are shown elsewhere. `links` are
+    symbolic links, with their targets, that a hidden or private folder would lack. `hosts` is None if the
+    network is as it is; `ports` of this machine are reachable besides.
     """
 
     write: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    scratch: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
     given: tuple[GivenFile, ...] = ()
     binds: tuple[Bind, ...] = ()
@@ -80,13 +82,14 @@ class Policy(NamedTuple):
     def _iter_mounts(self) -> Iterator[Mount]:
         yield from (Mount("hidden", path) for path in (*self.hidden, *self.private))
         yield from (Mount("read", path, path) for path in self.read)
+        yield from (Mount("scratch", path, path) for path in self.scratch)
         yield from (Mount("bind", bind.target, bind.source, bind.is_writable) for bind in self.binds)
         yield from (Mount("write", path, path, is_writable=True) for path in self.write)
 
     def is_visible(self, path: str) -> bool:
         """Return whether processes see a path of this machine, given as a real path."""
         covering = [mount for mount in self.list_mounts() if is_below(path, mount.target)]
-        return not covering or covering[-1].kind in {"read", "write"}
+        return not covering or covering[-1].kind in {"read", "scratch", "write"}
 
     def is_writable(self, path: str) -> bool:
         """Return whether processes may write to a path of this machine, given as a real path."""

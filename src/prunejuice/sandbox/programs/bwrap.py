@@ -42,6 +42,7 @@ class Bubblewrap:
     def __init__(self, candidates: Sequence[str] | None = None) -> None:
         self._candidates = candidates
         self._program = ""
+        self._has_overlays = False
         self._problem: tuple[str, str] | None = None
 
     def find_problem(self, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -66,6 +67,7 @@ class Bubblewrap:
                 continue
             if not ended.code:
                 self._program = program
+                self._has_overlays = _has_overlays(program)
                 return "", ""
             reasons.append(safe_line(ended.stderr.strip(), 200) or f"exit code {ended.code}")
         return f"bubblewrap does not work here: {reasons[0]}", _ALLOW
@@ -73,7 +75,8 @@ class Bubblewrap:
     def wrap(self, argv: Sequence[str], policy: Policy, workplace: Workplace) -> list[str]:
         """Return the arguments of `bwrap` that run a program under a policy."""
         network = [] if policy.hosts is None else ["--unshare-net"]
-        mounts = [word for mount in policy.list_mounts() for word in _mount_options(mount)]
+        listed = (mount for mount in policy.list_mounts() if self._has_overlays or mount.kind != "scratch")
+        mounts = [word for mount in listed for word in _mount_options(mount)]
         links = [word for link, target in policy.links for word in ("--symlink", target, link)]
         return [
             self._program or "bwrap",
@@ -113,6 +116,9 @@ def _mount_options(mount: Mount) -> Iterator[str]:
         is_folder = Path(mount.target).is_dir()
         yield from ("--tmpfs", mount.target) if is_folder else ("--ro-bind", os.devnull, mount.target)
         return
+    if mount.kind == "scratch":
+        yield from ("--overlay-src", mount.source, "--tmp-overlay", mount.target)
+        return
     # What a person allowed need not exist.
     yield "--bind-try" if mount.is_writable else "--ro-bind-try"
     yield from (mount.source, mount.target)
@@ -129,6 +135,13 @@ def _find_programs(environ: Mapping[str, str]) -> Iterator[str]:
         yield found
 
 
-def _probe_argv(program: str) -> list[str]:
-    mounts = (*_SYSTEM_MOUNTS, "--tmpfs", "/var")
+def _has_overlays(program: str) -> bool:
+    """Return whether a program can mount overlays here: since version 0.11, on most file systems."""
+    home = str(Path("~").expanduser())
+    argv = _probe_argv(program, "--overlay-src", home, "--tmp-overlay", home)
+    return process.capture_output(ProcessSpec(argv, "/", {"PATH": os.defpath}, _TRY_SECONDS)).code == 0
+
+
+def _probe_argv(program: str, *options: str) -> list[str]:
+    mounts = (*_SYSTEM_MOUNTS, "--tmpfs", "/var", *options)
     return [program, *_NAMESPACES, "--unshare-net", *_RIGHTS, *mounts, "--", "/bin/true"]
