@@ -20,7 +20,8 @@ _TOOLS = (
 _CACHES = (
     ".cache/go-build", ".cache/ms-playwright", ".cache/node/corepack", ".cache/pip", ".cache/pre-commit",
     ".cache/uv", ".cache/yarn", ".cargo/git", ".cargo/registry", ".gem", ".gradle/caches",
-    ".gradle/wrapper", ".ivy2/cache", ".local/share/pnpm", ".m2/repository", ".npm/_cacache", ".nuget/packages", "go",
+    ".gradle/wrapper", ".ivy2/cache",
+    ".local/share/pnpm", ".m2/repository", ".npm/_cacache", ".nuget/packages", "go",
 )  # fmt: skip
 """Folders of packages that were downloaded and of what was built; tools write to them, too."""
 _CACHE_VARIABLES = ("GOPATH", "GOMODCACHE", "GOCACHE", "UV_CACHE_DIR", "PIP_CACHE_DIR")
