@@ -17,7 +17,7 @@ from prunejuice.sandbox.hosts import HostRule
 from prunejuice.sandbox.policy import Policy
 from prunejuice.sandbox.probes import open_ports
 from prunejuice.sandbox.programs.protocol import NetworkKind
-from prunejuice.sandbox.proxy import Forwarder, Proxy, Report
+from prunejuice.sandbox.proxy import Acceptor, Forwarder, Proxy, Report
 from prunejuice.system import process
 
 _PROXY_PORT = 3128
@@ -70,7 +70,7 @@ def _serve_inherited(policy: Policy, hosts: Sequence[HostRule], report: Report) 
             "let the service listen on a higher port",
         )
     port = next(number for number in range(_PROXY_PORT, 65_536) if number not in policy.ports)
-    services: list[Proxy | Forwarder] = [Proxy(hosts, report), *map(Forwarder, policy.ports)]
+    services: list[Acceptor] = [Proxy(hosts, report), *map(Forwarder, policy.ports)]
     own, inherited = socket.socketpair()
     with ExitStack() as stack:
         stack.callback(own.close)
@@ -94,7 +94,7 @@ def proxy_variables(url: str) -> dict[str, str]:
     return {**variables, "NO_PROXY": _NO_PROXY, "no_proxy": _NO_PROXY, "NODE_USE_ENV_PROXY": "1"}
 
 
-def _serve(channel: socket.socket, services: Sequence[Proxy | Forwarder]) -> None:
+def _serve(channel: socket.socket, services: Sequence[Acceptor]) -> None:
     """Wait for the listening sockets from inside, and serve them."""
     with suppress(OSError):
         _, descriptors, _, _ = socket.recv_fds(channel, 16, len(services))

@@ -52,22 +52,60 @@ class RefusedError(Exception):
         self.status = status
 
 
-class Proxy:
-    """Serves connections to a listening socket, each in a thread, until `close` is called."""
+class Acceptor:
+    """Accepts connections to a listening socket, and handles each in a thread, until it is closed."""
 
-    def __init__(self, rules: Sequence[HostRule], report: Report) -> None:
-        self._rules, self._report = rules, report
-        self._serve = _Acceptor(self._handle)
+    def __init__(self, handle: Callable[[socket.socket], None]) -> None:
+        self._handle = handle
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._listener: socket.socket | None = None
+        self._is_closed = False
 
     def serve(self, listener: socket.socket) -> None:
         """Accept connections in the background."""
-        self._serve.start(listener)
+        self._listener = listener
+        threading.Thread(target=self._accept, args=(listener,), name="sandbox-accept", daemon=True).start()
 
     def close(self) -> None:
         """Stop, and end all connections."""
-        self._serve.close()
+        with self._lock:
+            self._is_closed = True
+            sockets = [*self._open, *([self._listener] if self._listener else [])]
+        for each in sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        if self._listener:
+            self._listener.close()
 
-    def _handle(self, client: socket.socket) -> None:
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            with self._lock:
+                if self._is_closed:
+                    client.close()
+                    return
+                self._open.add(client)
+            threading.Thread(target=self._run, args=(client,), name="sandbox-proxy", daemon=True).start()
+
+    def _run(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            self._handle(client)
+        with self._lock:
+            self._open.discard(client)
+
+
+class Proxy(Acceptor):
+    """Connects to the hosts that rules allow, and tells `report` of others."""
+
+    def __init__(self, rules: Sequence[HostRule], report: Report) -> None:
+        super().__init__(self._answer_request)
+        self._rules, self._report = rules, report
+
+    def _answer_request(self, client: socket.socket) -> None:
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_CHUNK)
         try:
             client.settimeout(_HEAD_SECONDS)
@@ -116,68 +154,16 @@ def _is_own(address: str) -> bool:
     return False
 
 
-class Forwarder:
-    """Passes connections to a listening socket on to a port of this machine."""
+class Forwarder(Acceptor):
+    """Passes connections on to a port of this machine."""
 
     def __init__(self, port: int) -> None:
+        super().__init__(self._pass_on)
         self._port = port
-        self._serve = _Acceptor(self._handle)
 
-    def serve(self, listener: socket.socket) -> None:
-        """Accept connections in the background."""
-        self._serve.start(listener)
-
-    def close(self) -> None:
-        """Stop, and end all connections."""
-        self._serve.close()
-
-    def _handle(self, client: socket.socket) -> None:
+    def _pass_on(self, client: socket.socket) -> None:
         with socket.create_connection(("127.0.0.1", self._port), _CONNECT_SECONDS) as upstream:
             relay(client, upstream)
-
-
-class _Acceptor:
-    """Accepts connections, and handles each in a thread."""
-
-    def __init__(self, handle: Callable[[socket.socket], None]) -> None:
-        self._handle = handle
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._listener: socket.socket | None = None
-        self._is_closed = False
-
-    def start(self, listener: socket.socket) -> None:
-        self._listener = listener
-        threading.Thread(target=self._accept, args=(listener,), name="sandbox-accept", daemon=True).start()
-
-    def close(self) -> None:
-        with self._lock:
-            self._is_closed = True
-            sockets = [*self._open, *([self._listener] if self._listener else [])]
-        for each in sockets:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        if self._listener:
-            self._listener.close()
-
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            with self._lock:
-                if self._is_closed:
-                    client.close()
-                    return
-                self._open.add(client)
-            threading.Thread(target=self._run, args=(client,), name="sandbox-proxy", daemon=True).start()
-
-    def _run(self, client: socket.socket) -> None:
-        with client, suppress(OSError):
-            self._handle(client)
-        with self._lock:
-            self._open.discard(client)
 
 
 def relay(first: socket.socket, second: socket.socket) -> None:
