@@ -444,8 +444,12 @@ def test_what_is_allowed_is_there(shop, surroundings, allow, script, out):
 
 
 def test_what_contradicts_itself_is_named_before_anything_runs(shop):
-    made = shop("true", allow={"hosts": ["example.org"]}, code=2)
-    assert "does not limit the network" in made["error"]
+    shop.project.command(
+        "t", "sandbox: files\nallow: {hosts: [example.org]}\nsteps: [{name: a, script: x}]\n"
+    )
+    answer = shop.project.prj("run", "t")
+    assert answer.code == 2
+    assert "t.yaml:2: allow: the sandbox `files` does not limit the network" in answer.err
     made = shop("true", allow={"write": ["~"]}, code=2)
     assert "your home folder with its keys is in it" in made["error"]
 

@@ -56,54 +56,56 @@ def make_policy(containment: Containment, access: TreeAccess) -> Policy:
     """Return the policy of processes that work in a tree.
 
     Raises:
-        UsageError: the tree or what is allowed would show the whole home folder, or the hosts need
-            another mode.
+        UsageError: the tree, or what is allowed, would show the whole home folder.
     """
     home = os.path.realpath(access.environ.get("HOME") or Path("~").expanduser())
     tree = os.path.realpath(access.tree)
     allow = containment.allow
-    if allow.hosts and containment.mode == "files":
-        raise UsageError(
-            f"the sandbox `files` does not limit the network: {allow.hosts[0]} is allowed already",
-            "use `sandbox: files+net`, or leave hosts out",
-        )
     git_dir = [access.quarantine.git.git_dir] if access.quarantine else []
     write = [tree, *_real((*git_dir, *access.write)), *_resolve(allow.write, home, tree)]
     read = [*_real(access.read), *_resolve(allow.read, home, tree)]
     for path in (*write, *read):
         _require_below_home(path, home)
-    own_temporary = access.environ.get("TMPDIR", "")
-    private = dict.fromkeys([home, *_real(path for path in (*_TEMPORARY_FOLDERS, own_temporary) if path)])
-    ours = (settings.state_directory(access.environ), settings.config_directory(access.environ))
-    given = [GivenFile(os.path.realpath(file.target), file.content) for file in access.given]
-    binds = tuple(access.quarantine.list_binds()) if access.quarantine else ()
-    hidden = [*list_hidden(map(str, ours)), *_real(access.hidden)]
+    hidden = _list_hidden(access)
+    private = _list_private(access, home)
     covered = (*hidden, *private, *write)
-    visible = [*list_tools(home, access.environ), *_find_shown_folders(access, home), *read]
-    visible = [path for path in visible if any(is_below(path, folder) for folder in covered)]
-    allowed = (*write, *access.read)
-    caches = [path for path in list_caches(home, access.environ) if path not in allowed]
+
+    def needs_mount(path: str) -> bool:
+        return any(is_below(path, folder) for folder in covered)
+
+    visible = (*list_tools(home, access.environ), *_find_shown_folders(access, home), *read)
+    protected = (*_real(access.protected), *_list_protected(access, tree))
+    caches = (path for path in list_caches(home, access.environ) if path not in {*write, *read})
     policy = Policy(
         write=tuple(dict.fromkeys(write)),
-        read=tuple(dict.fromkeys([*visible, *_real(access.protected), *_list_protected(access, tree)])),
-        hidden=tuple(dict.fromkeys(hidden)),
-        scratch=tuple(path for path in caches if any(is_below(path, folder) for folder in covered)),
-        private=tuple(private),
-        given=(*given, *_git_identity(access, home)),
-        binds=binds,
+        read=tuple(dict.fromkeys((*filter(needs_mount, visible), *protected))),
+        hidden=hidden,
+        scratch=tuple(filter(needs_mount, caches)),
+        private=private,
+        given=(*_list_given(access), *_git_identity(access, home)),
+        binds=tuple(access.quarantine.list_binds()) if access.quarantine else (),
         hosts=allow.host_rules() if containment.mode == "files+net" else None,
         ports=allow.ports(),
         git=_git_access(access),
         limits=containment.limits,
     )
-    names = (
-        str(access.tree),
-        str(access.checkout),
-        access.environ.get("HOME", ""),
-        *access.write,
-        *access.read,
-    )
-    return policy._replace(links=tuple(_find_hidden_links(names, policy)))
+    return policy._replace(links=tuple(_find_hidden_links(access, policy)))
+
+
+def _list_hidden(access: TreeAccess) -> tuple[str, ...]:
+    """Return what is hidden: folders of others, our own state and settings, and what the tree needs not."""
+    ours = (settings.state_directory(access.environ), settings.config_directory(access.environ))
+    return tuple(dict.fromkeys((*list_hidden(map(str, ours)), *_real(access.hidden))))
+
+
+def _list_private(access: TreeAccess, home: str) -> tuple[str, ...]:
+    """Return the folders that a process has for itself: the home folder, and those for temporary files."""
+    temporary = (*_TEMPORARY_FOLDERS, access.environ.get("TMPDIR", ""))
+    return tuple(dict.fromkeys((home, *_real(temporary))))
+
+
+def _list_given(access: TreeAccess) -> Iterator[GivenFile]:
+    return (GivenFile(os.path.realpath(file.target), file.content) for file in access.given)
 
 
 def _git_access(access: TreeAccess) -> GitAccess:
@@ -198,8 +200,10 @@ def _format_setting(name: str, value: str) -> str:
     return f'[{label}]\n\t{key} = "{quoted}"\n'
 
 
-def _find_hidden_links(paths: Iterable[str], policy: Policy) -> Iterator[tuple[str, str]]:
-    """Yield the symbolic links in paths that lie in folders which the sandbox replaces by empty ones."""
+def _find_hidden_links(access: TreeAccess, policy: Policy) -> Iterator[tuple[str, str]]:
+    """Yield the symbolic links, in paths of a tree, that folders which the sandbox empties would lack."""
+    own = (str(access.tree), str(access.checkout), access.environ.get("HOME", ""))
+    paths = (*own, *access.write, *access.read)
     found: dict[str, str] = {}
     pending = [path for path in paths if path.startswith("/") and os.path.realpath(path) != path]
     for _ in range(_MAX_LINKS):

@@ -99,6 +99,9 @@ class _DefinitionReader:
             else:
                 parsed = known[name](self, value, (*keys, key))
                 values[name] = parsed * 60 if key == "timeout-minutes" and parsed else parsed
+        if values.get("sandbox") == "files" and (allow := values.get("allow")) and allow.hosts:
+            problem = "the sandbox `files` does not limit the network: every host is allowed already"
+            self.add_problem((*keys, "allow"), problem, "use `sandbox: files+net`, or leave hosts out")
         return {name: value for name, value in values.items() if value is not None}
 
     def read_command(self, stem: str) -> dict[str, Any]:
