@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from test_programs import DONE, KINDS, PATHS, SCHEMA, changes, even
+from test_programs import AGENT, DONE, KINDS, PATHS, SCHEMA, changes, even
 from test_programs import world as world
 
 from prunejuice.agents.protocol import Task, collect_result
@@ -35,7 +35,9 @@ def contained(request, world, tmp_path):
         environ = {**found.environ, "PATH": f"{found.environ['PATH']}:{os.environ['PATH']}"}
         sandbox = PlaceSandbox(
             find_program("bwrap", environ),
-            Containment(request.param, Permissions(write=(str(found.script.parent),))),
+            Containment(
+                request.param, Permissions(write=(str(found.script.parent),), read=(str(AGENT.parent),))
+            ),
             environ,
             refused.append,
         )

@@ -169,11 +169,11 @@ def test_ports_belong_to_a_worktree_as_long_as_it_is_there(tmp_path):
 
 
 def test_ports_in_use_are_passed_over_and_a_damaged_registry_is_begun_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr(ports, "PORT_BLOCKS", range(28_000, 28_030, 10))
+    monkeypatch.setattr(ports, "PORT_BLOCKS", range(18_000, 18_030, 10))
     (tmp_path / "ports.json").write_text("[")
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 28_005))
-        assert ports.allocate_ports(tmp_path, tmp_path) == 28_010
+        taken.bind(("127.0.0.1", 18_005))
+        assert ports.allocate_ports(tmp_path, tmp_path) == 18_010
     (tmp_path / "ports.json").write_text(
         json.dumps({str(p): str(tmp_path.parent) for p in ports.PORT_BLOCKS})
     )

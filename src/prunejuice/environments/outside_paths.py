@@ -17,6 +17,8 @@ _REFERENCES = {
     "requirements.txt": re.compile(r"^[ \t]*(?:-e[ \t]+|--editable[ =])?(\.\./\S+)", re.MULTILINE),
 }
 
+MANIFESTS = frozenset(_REFERENCES)
+
 
 def find_outside_folders(tree: Path, paths: Iterable[str]) -> list[str]:
     """Return the existing folders outside of a tree that its manifests name, relative to its root."""

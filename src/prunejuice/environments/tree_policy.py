@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prunejuice.edits.protected_files import is_protected
+from prunejuice.environments import outside_paths
 from prunejuice.errors import UsageError
 from prunejuice.sandbox.home_folder import list_caches, list_hidden, list_tools
 from prunejuice.sandbox.permissions import Containment
@@ -22,6 +23,8 @@ from prunejuice.worktrees.git_quarantine import GitQuarantine
 from prunejuice.worktrees.waiting_changes import find_git_dir
 
 _TEMPORARY_FOLDERS = (TEMPORARY, "/var/tmp")  # noqa: S108 - replaced by private ones
+_MANIFEST_DEPTH = 3
+_NO_MANIFESTS = frozenset({".git", "node_modules", ".venv", "venv", "target", "__pycache__"})
 _MAX_LINKS = 40
 _MAX_PROTECTED = 1000
 """How many control files are mounted; bubblewrap takes no more. Later ones are looked at afterwards."""
@@ -70,17 +73,17 @@ def make_policy(containment: Containment, access: TreeAccess) -> Policy:
     private = _list_private(access, home)
     covered = (*hidden, *private, *write)
 
-    def needs_mount(path: str) -> bool:
-        return any(is_below(path, folder) for folder in covered)
-
-    visible = (*list_tools(home, access.environ), *_find_shown_folders(access, home), *read)
+    # A tool below the tree, such as its virtual environment, is as writable as the tree.
+    tools = (path for path in list_tools(home, access.environ) if not _is_covered(path, write))
+    beside = _find_beside(access, home)
+    visible = (*tools, *_find_shown_folders(access, home), *map(os.path.realpath, beside), *read)
     protected = (*_real(access.protected), *_list_protected(access, tree))
-    caches = (path for path in list_caches(home, access.environ) if path not in {*write, *read})
+    caches = (path for path in list_caches(home, access.environ) if not _is_covered(path, write))
     policy = Policy(
         write=tuple(dict.fromkeys(write)),
-        read=tuple(dict.fromkeys((*filter(needs_mount, visible), *protected))),
+        read=tuple(dict.fromkeys((*(path for path in visible if _is_covered(path, covered)), *protected))),
         hidden=hidden,
-        scratch=tuple(filter(needs_mount, caches)),
+        scratch=tuple(path for path in caches if _is_covered(path, covered) and path not in read),
         private=private,
         given=(*_list_given(access), *_git_identity(access, home)),
         binds=tuple(access.quarantine.list_binds()) if access.quarantine else (),
@@ -89,7 +92,27 @@ def make_policy(containment: Containment, access: TreeAccess) -> Policy:
         git=_git_access(access),
         limits=containment.limits,
     )
-    return policy._replace(links=tuple(_find_hidden_links(access, policy)))
+    return policy._replace(links=tuple(_find_hidden_links(access, beside, policy)))
+
+
+def _is_covered(path: str, folders: Iterable[str]) -> bool:
+    return any(is_below(path, folder) for folder in folders)
+
+
+def _find_beside(access: TreeAccess, home: str) -> list[str]:
+    """Return the folders outside of a tree that its manifests name, such as `../x`."""
+    found = outside_paths.find_outside_folders(access.tree, _list_manifests(str(access.tree)))
+    paths = [os.path.normpath(access.tree / path) for path in found]
+    return [path for path in paths if not is_below(home, os.path.realpath(path))]
+
+
+def _list_manifests(tree: str) -> Iterator[str]:
+    """Yield the manifests at the top of a tree and a few folders below it."""
+    for folder, names, files in os.walk(tree):
+        relative = os.path.relpath(folder, tree)
+        depth = 0 if relative == "." else relative.count(os.sep) + 1
+        names[:] = [name for name in names if depth < _MANIFEST_DEPTH and name not in _NO_MANIFESTS]
+        yield from (f"{relative}/{name}" for name in outside_paths.MANIFESTS.intersection(files))
 
 
 def _list_hidden(access: TreeAccess) -> tuple[str, ...]:
@@ -200,10 +223,12 @@ def _format_setting(name: str, value: str) -> str:
     return f'[{label}]\n\t{key} = "{quoted}"\n'
 
 
-def _find_hidden_links(access: TreeAccess, policy: Policy) -> Iterator[tuple[str, str]]:
+def _find_hidden_links(
+    access: TreeAccess, beside: Sequence[str], policy: Policy
+) -> Iterator[tuple[str, str]]:
     """Yield the symbolic links, in paths of a tree, that folders which the sandbox empties would lack."""
     own = (str(access.tree), str(access.checkout), access.environ.get("HOME", ""))
-    paths = (*own, *access.write, *access.read)
+    paths = (*own, *access.write, *access.read, *beside)
     found: dict[str, str] = {}
     pending = [path for path in paths if path.startswith("/") and os.path.realpath(path) != path]
     for _ in range(_MAX_LINKS):

@@ -20,11 +20,12 @@ _TOOLS = (
 _CACHES = (
     ".cache/go-build", ".cache/ms-playwright", ".cache/node/corepack", ".cache/pip", ".cache/pre-commit",
     ".cache/uv", ".cache/yarn", ".cargo/git", ".cargo/registry", ".gem", ".gradle/caches",
-    ".gradle/wrapper", ".ivy2/cache",
+    ".gradle/wrapper", ".ivy2/cache", ".local/share/uv", ".cache/pypoetry/virtualenvs",
+    ".local/share/virtualenvs",
     ".local/share/pnpm", ".m2/repository", ".npm/_cacache", ".nuget/packages", "go",
 )  # fmt: skip
 """Folders of packages that were downloaded and of what was built; tools write to them, too."""
-_CACHE_VARIABLES = ("GOPATH", "GOMODCACHE", "GOCACHE", "UV_CACHE_DIR", "PIP_CACHE_DIR")
+_CACHE_VARIABLES = ("GOPATH", "GOMODCACHE", "GOCACHE", "UV_CACHE_DIR", "UV_TOOL_DIR", "PIP_CACHE_DIR")
 _TOOL_VARIABLES = (
     "VIRTUAL_ENV", "CONDA_PREFIX", "PYENV_ROOT", "NVM_DIR", "RUSTUP_HOME", "GOROOT",
     "JAVA_HOME", "SDKMAN_DIR", "VOLTA_HOME", "ASDF_DIR", "ASDF_DATA_DIR", "DENO_DIR", "BUN_INSTALL",
